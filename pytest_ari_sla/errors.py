@@ -1,0 +1,238 @@
+"""Everything this tool can raise, in one tree.
+
+* SlaError - base class; its ``culprit`` names the guilty side
+
+  * UsageError - your test or your command line is at fault
+
+    * UnknownName - a metric, unit, topology, codec … that does not exist
+    * ThresholdSyntaxError - an SLA expression that cannot be read
+
+  * TargetError - Asterisk (or what answers at its address) is at fault
+
+    * AriRequestFailed - ARI answered with an error status
+    * AriAuthenticationFailed - ARI refused the user or the password
+    * NotAnAsterisk - something answers at the URL, but not ARI
+    * AriTimeout - ARI did not answer in time
+    * TargetTooSmall - Asterisk's limits do not admit the calls asked for
+    * AsteriskStartFailed - a private Asterisk did not come up
+    * ChannelLost - a channel ended before it was told to
+
+  * NetworkError - what lies between this machine and Asterisk is at fault
+
+    * AriUnreachable - nothing accepts connections at the ARI address
+    * TlsFailed - the TLS handshake or the certificate check failed
+    * EventStreamLost - the event WebSocket broke
+    * MediaUnreachable - no RTP packet came back
+
+  * HarnessError - this tool or the machine that it runs on is at fault
+
+    * PortsExhausted - no free RTP port in the leased range
+    * OpenFilesLimit - the limit of open files is too low
+    * MediaLoopFailed - the process that moves packets died
+    * ShardLost - a worker of the fleet vanished
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AriAuthenticationFailed",
+    "AriRequestFailed",
+    "AriTimeout",
+    "AriUnreachable",
+    "AsteriskStartFailed",
+    "ChannelLost",
+    "EventStreamLost",
+    "HarnessError",
+    "MediaLoopFailed",
+    "MediaUnreachable",
+    "NetworkError",
+    "NotAnAsterisk",
+    "OpenFilesLimit",
+    "PortsExhausted",
+    "ShardLost",
+    "SlaError",
+    "TargetError",
+    "TargetTooSmall",
+    "ThresholdSyntaxError",
+    "TlsFailed",
+    "UnknownName",
+    "UsageError",
+]
+
+
+class SlaError(Exception):
+    """Base class of all errors of this tool.
+
+    Attributes
+    ----------
+    culprit
+        The guilty side, in words that fit a sentence: ``your test``, ``Asterisk``, ``the network``, ``this tool``.
+    """
+
+    culprit: ClassVar[str] = "this tool"
+
+
+class UsageError(SlaError):
+    """What the test or the command line asks for makes no sense."""
+
+    culprit = "your test"
+
+
+class UnknownName(UsageError):
+    """A name that is not in the catalogue it was looked up in.
+
+    Attributes
+    ----------
+    kind
+        What was looked up: ``metric``, ``topology``, ``codec`` …
+    name
+        The name that is unknown.
+    suggestions
+        The nearest known names, best first.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind = kind
+        self.name = name
+        known = sorted(known)
+        self.suggestions = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(self.suggestions)}?" if self.suggestions else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+class ThresholdSyntaxError(UsageError):
+    """An SLA expression that cannot be read.
+
+    Attributes
+    ----------
+    expression
+        The whole expression.
+    position
+        Index of the first character that is wrong.
+    """
+
+    def __init__(self, expression: str, position: int, problem: str) -> None:
+        self.expression = expression
+        self.position = position
+        self.problem = problem
+        super().__init__(f"{problem}\n    {expression}\n    {' ' * position}^")
+
+
+class TargetError(SlaError):
+    """Asterisk, or whatever answers in its place, is at fault."""
+
+    culprit = "Asterisk"
+
+
+class AriRequestFailed(TargetError):
+    """ARI answered a request with an error.
+
+    Attributes
+    ----------
+    method, path
+        The request, without host, user or password.
+    status
+        The HTTP status.
+    reason
+        ARI's own words (``message`` of the body), or the body's beginning.
+    """
+
+    def __init__(self, method: str, path: str, status: int, reason: str) -> None:
+        self.method = method
+        self.path = path
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{method} {path} answered {status}: {reason}")
+
+
+class AriAuthenticationFailed(TargetError):
+    """ARI refused the user or the password (401 or 403)."""
+
+
+class NotAnAsterisk(TargetError):
+    """Something answers at the ARI URL, but it is not ARI."""
+
+
+class AriTimeout(TargetError):
+    """ARI took a request and did not answer in time."""
+
+
+class TargetTooSmall(TargetError):
+    """A limit in Asterisk's configuration does not admit the calls asked for."""
+
+
+class AsteriskStartFailed(TargetError):
+    """A private Asterisk did not come up.
+
+    Attributes
+    ----------
+    log_tail
+        The last lines of its log.
+    """
+
+    def __init__(self, message: str, log_tail: str = "") -> None:
+        self.log_tail = log_tail
+        super().__init__(f"{message}\n{log_tail}" if log_tail else message)
+
+
+class ChannelLost(TargetError):
+    """A channel ended before it was told to."""
+
+
+class NetworkError(SlaError):
+    """What lies between this machine and Asterisk is at fault."""
+
+    culprit = "the network"
+
+
+class AriUnreachable(NetworkError):
+    """Nothing accepts connections at the ARI address."""
+
+
+class TlsFailed(NetworkError):
+    """The TLS handshake or the check of the certificate failed."""
+
+
+class EventStreamLost(NetworkError):
+    """The event WebSocket broke and could not be restored in time."""
+
+
+class MediaUnreachable(NetworkError):
+    """Not a single RTP packet came back."""
+
+
+class HarnessError(SlaError):
+    """This tool, or the machine that it runs on, is at fault."""
+
+
+class PortsExhausted(HarnessError):
+    """No port pair of the range is free.
+
+    Attributes
+    ----------
+    leased, resting
+        How many pairs are in use, and how many wait out their quarantine.
+    """
+
+    def __init__(self, message: str, *, leased: int, resting: int) -> None:
+        self.leased = leased
+        self.resting = resting
+        super().__init__(message)
+
+
+class OpenFilesLimit(HarnessError):
+    """The limit of open files does not admit the load."""
+
+
+class MediaLoopFailed(HarnessError):
+    """The process that sends and receives packets died or refused a command."""
+
+
+class ShardLost(HarnessError):
+    """A worker of the fleet vanished or did not reach a barrier in time."""

@@ -1,0 +1,226 @@
+"""What a team can add: the hooks of this plugin, and the shapes of the objects that they return.
+
+Hooks choose, objects work: each ``register_*`` hook is called once per process, when a session starts, and returns
+plain objects. No hook is ever called per packet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.metrics.voice_quality import CodecImpairment
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["Call", "Codec", "Leg", "SendLog", "Topology", "Tracker", "TrackerContext"]
+
+
+class Codec(Protocol):
+    """An audio codec as RTP carries it."""
+
+    @property
+    def name(self) -> str:
+        """Name used in ``load(codec=…)`` and in reports, as IANA registers it: ``PCMU``, ``G722`` …"""
+
+    @property
+    def asterisk_format(self) -> str:
+        """Asterisk's name of the format: ``ulaw``, ``g722``, ``slin16`` …"""
+
+    @property
+    def payload_type(self) -> int:
+        """RTP payload type that Asterisk uses for the format, 0 to 127."""
+
+    @property
+    def clock_rate_hz(self) -> int:
+        """Rate of the RTP time stamp; for G.722 this is 8000 although it samples at 16000 (RFC 3551, 4.5.2)."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the audio samples that :meth:`encode` takes and :meth:`decode` gives."""
+
+    @property
+    def packet_times_ms(self) -> Sequence[int]:
+        """Packet times the codec can be sent with, the usual one first."""
+
+    @property
+    def impairment(self) -> CodecImpairment | None:
+        """What the E-model needs to know; None where no value is known: MOS is then refused."""
+
+    def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
+        """Encode mono audio into packets.
+
+        Parameters
+        ----------
+        samples
+            (k,) int16 at ``sample_rate_hz``; k is a whole number of packets.
+        packet_time_ms
+            One of ``packet_times_ms``.
+
+        Returns
+        -------
+        (packets, bytes) uint8: one row a packet, all of one length.
+        """
+
+    def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Decode consecutive packets ((packets, bytes) uint8) into (k,) int16 samples at ``sample_rate_hz``."""
+
+
+class SendLog(Protocol):
+    """What the send side knows, for trackers: one writer (the media loop), any number of readers."""
+
+    def sent(self) -> NDArray[np.int64]:
+        """(legs,) Packets that each leg really sent, so far."""
+
+    def due(self) -> NDArray[np.int64]:
+        """(legs,) Packets that each leg's schedule has called for, so far; the difference was not sent by us."""
+
+    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+        """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
+
+    def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether these probes (not older than the window) were really sent."""
+
+
+@dataclass(frozen=True)
+class TrackerContext:
+    """What a tracker is told when a load begins.
+
+    Attributes
+    ----------
+    legs
+        Number of legs; a batch's ``leg`` and ``source_leg`` are below it.
+    heard_leg
+        (legs,) int32. Whose probes arrive at each leg: itself for an echo, the other end in a pair; -1 where what
+        arrives carries nobody's probe (audio that Asterisk mixes or transcodes).
+    codec
+        The codec that is sent.
+    received_codec
+        The codec that is received; another one than ``codec`` where Asterisk transcodes.
+    packet_time_ns
+        Time between two packets of a stream.
+    send_log
+        The send side's own record.
+    probe_window
+        How many probes per leg the send log remembers: a power of two, more than ``loss_limit_ns`` worth.
+    loss_limit_ns
+        A probe that is not back after this time is lost, and its entry is freed.
+    """
+
+    legs: int
+    heard_leg: NDArray[np.int32]
+    codec: Codec
+    received_codec: Codec
+    packet_time_ns: int
+    send_log: SendLog
+    probe_window: int
+    loss_limit_ns: int
+
+
+class Tracker(Protocol):
+    """Turns batches of received packets into metrics.
+
+    The object that a hook returns is a prototype: every load works on a deep copy of it. All methods are called from
+    one thread, apart from the one that moves packets: a slow tracker delays results, never packets.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique name, for messages."""
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The metrics that :meth:`snapshot` gives, as they enter the catalogue."""
+
+    def begin(self, context: TrackerContext) -> None:
+        """Prepare for a load; allocate state here, not per batch."""
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Take in a batch; packets of one leg come in order of arrival."""
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass: called about once a second and at the end; ``now_ns`` is ns since the Unix epoch."""
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return all values since :meth:`begin`, by metric name: histograms, or counts that add up."""
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return values for each leg ((legs,), NaN where unknown), in the metric's unit; may be empty."""
+
+
+class Leg(Protocol):
+    """One media end of a call: an ExternalMedia channel at Asterisk, and a stream each way at this end."""
+
+    @property
+    def channel_id(self) -> str:
+        """Id of the ExternalMedia channel."""
+
+
+class Call(Protocol):
+    """What a topology may do to build a call; everything made through it is removed at the call's end."""
+
+    @property
+    def id(self) -> str:
+        """Id of the call; the ids of its channels and bridges begin with it."""
+
+    @property
+    def ari(self) -> Any:
+        """The ARI session (``pytest_ari_sla.transport.ari_http.AriSession``)."""
+
+    async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
+        """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
+
+    async def relay_media(self) -> Leg:
+        """Create a leg whose media goes to the relay instead of the load generator."""
+
+    async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
+        """Join legs in a new bridge and return its id."""
+
+    async def continue_to_echo(self, leg: Leg) -> None:
+        """Send a leg's channel to the dialplan's ``Echo()`` extension."""
+
+
+class Topology(Protocol):
+    """How the channels of one call are joined.
+
+    Attributes are constants, so that the tool can check limits before the first call.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name used in ``load(topology=…)``."""
+
+    @property
+    def heard_leg(self) -> Sequence[int]:
+        """For each leg at the load generator: which leg of the same call it hears; -1 for a mix or a transcoder."""
+
+    @property
+    def channels(self) -> int:
+        """Channels that one call has at Asterisk."""
+
+    async def establish(self, call: Call) -> None:
+        """Build one call; return when its media path is complete."""
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_codecs() -> Sequence[Codec]:
+    """Return the codecs that this plugin adds."""
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_trackers() -> Sequence[Tracker]:
+    """Return the trackers that this plugin adds."""
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_topologies() -> Sequence[Topology]:
+    """Return the topologies that this plugin adds."""
