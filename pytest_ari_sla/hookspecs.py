@@ -150,6 +150,14 @@ class Tracker(Protocol):
     def advance(self, now_ns: int) -> None:
         """Let time pass: called about once a second and at the end; ``now_ns`` is ns since the Unix epoch."""
 
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """End these legs: nothing more will arrive for them.
+
+        What is still open is settled now (an unseen probe is lost), what was measured stays in :meth:`snapshot`, and
+        the state of the legs is reset, because their numbers will be given to later calls. :meth:`per_leg` is read
+        after :meth:`advance` and before this.
+        """
+
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return all values since :meth:`begin`, by metric name: histograms, or counts that add up."""
 
