@@ -30,11 +30,11 @@ class Codec(Protocol):
 
     @property
     def name(self) -> str:
-        """Name used in ``load(codec=…)`` and in reports, as IANA registers it: ``PCMU``, ``G722`` …"""
+        """Name used in ``load(codec=…)`` and in reports, as IANA registers it: ``PCMU``, ``G722``."""
 
     @property
     def asterisk_format(self) -> str:
-        """Asterisk's name of the format: ``ulaw``, ``g722``, ``slin16`` …"""
+        """Asterisk's name of the format: ``ulaw``, ``g722``, ``slin16``."""
 
     @property
     def payload_type(self) -> int:

@@ -1,0 +1,1 @@
+"""Sockets, timers and HTTP: the thin shell around the pure rules."""

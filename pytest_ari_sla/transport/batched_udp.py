@@ -1,0 +1,41 @@
+"""Batched datagrams by whatever means this system has, behind one interface."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.transport import mmsg, mmsg_python
+from pytest_ari_sla.transport.datagrams import DatagramMemory, open_udp_socket
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.transport.datagrams import Receiver, Sender
+
+__all__ = ["DatagramMemory", "backend", "make_receiver", "make_sender", "make_timer", "open_udp_socket"]
+
+BACKEND_VARIABLE = "ARI_SLA_UDP"
+"""Environment variable that forces a back end: ``mmsg`` or ``python``."""
+
+
+def backend() -> str:
+    """Name of the back end in use: ``mmsg`` (batches by the kernel) or ``python`` (its portable twin)."""
+    return os.environ.get(BACKEND_VARIABLE) or ("mmsg" if mmsg.is_available() else "python")
+
+
+def make_receiver(memory: DatagramMemory) -> Receiver:
+    """Return what receives into ``memory``."""
+    return mmsg.MmsgReceiver(memory) if backend() == "mmsg" else mmsg_python.PythonReceiver(memory)
+
+
+def make_sender(memory: DatagramMemory, *, tails: bool = False) -> Sender:
+    """Return what sends from ``memory``; with ``tails``, packets end in memory that is pointed at, not copied."""
+    if backend() == "mmsg":
+        return mmsg.MmsgSender(memory, tails=tails)
+    return mmsg_python.PythonSender(memory, tails=tails)
+
+
+def make_timer(first_ns: int, period_ns: int) -> mmsg.TimerFd | mmsg_python.PythonTimer:
+    """Return a timer that fires at ``first_ns`` (monotonic) and every ``period_ns`` after it."""
+    if backend() == "mmsg":
+        return mmsg.TimerFd(first_ns, period_ns)
+    return mmsg_python.PythonTimer(first_ns, period_ns)

@@ -1,0 +1,186 @@
+"""The memory that datagrams are received into and sent from, and the socket options that measuring needs."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
+
+__all__ = [
+    "CONTROL",
+    "SOCKADDR_IN",
+    "Address",
+    "DatagramMemory",
+    "ReceiveOptions",
+    "host_number",
+    "open_udp_socket",
+]
+
+Address = tuple[str, int]
+"""An IPv4 host and a UDP port."""
+
+SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("zero", "u8")])
+"""``struct sockaddr_in``."""
+
+CONTROL = np.dtype(
+    {
+        "names": ["seconds", "nanoseconds", "drops"],
+        "formats": ["i8", "i8", "u4"],
+        "offsets": [16, 24, 48],
+        "itemsize": 56,
+    }
+)
+"""Ancillary data of a received datagram: the kernel's time stamp (SO_TIMESTAMPNS), then, once the socket has dropped
+something, its drop counter (SO_RXQ_OVFL). Each follows a header of 16 bytes."""
+
+_SO_RXQ_OVFL = 40
+_SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+
+
+def host_number(host: str) -> int:
+    """Return an IPv4 address in dotted form as the number that ``SOCKADDR_IN`` holds."""
+    return int.from_bytes(socket.inet_aton(host))
+
+
+@dataclass(frozen=True, eq=False)
+class DatagramMemory:
+    """Rows of datagrams as a structure of arrays, all of length ``rows``.
+
+    Attributes
+    ----------
+    data
+        uint8, (rows, width). The datagrams; make ``width`` one byte more than the longest that is wanted, so that a
+        longer one is known by filling its row.
+    length
+        uint32. Bytes of each datagram.
+    address
+        SOCKADDR_IN. Where each came from, or goes to.
+    control
+        CONTROL. Of received ones: kernel time and drop counter.
+    """
+
+    data: NDArray[np.uint8]
+    length: NDArray[np.uint32]
+    address: NDArray[np.void]
+    control: NDArray[np.void]
+
+    @classmethod
+    def allocate(cls, rows: int, width: int, allocate: Allocate | None = None) -> DatagramMemory:
+        """Make room for ``rows`` datagrams of ``width`` bytes, in memory from ``allocate`` (default: this process's).
+
+        All pages are touched, so that none is faulted in while packets wait.
+        """
+        take = allocate or np.zeros
+        memory = cls(
+            take((rows, width), np.uint8),
+            take((rows,), np.uint32),
+            take((rows,), SOCKADDR_IN),
+            take((rows,), CONTROL),
+        )
+        memory.data.fill(0)
+        memory.address["family"] = socket.AF_INET
+        memory.control["drops"] = 0
+        return memory
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def set_address(self, row: int, address: Address) -> None:
+        """Let a row go to ``address``."""
+        self.address["family"][row] = socket.AF_INET
+        self.address["host"][row] = host_number(address[0])
+        self.address["port"][row] = address[1]
+
+    def arrival_ns(self, rows: slice) -> NDArray[np.int64]:
+        """When the kernel received these rows: (n,) int64 ns since the Unix epoch."""
+        control = self.control[rows]
+        arrival: NDArray[np.int64] = control["seconds"] * 1_000_000_000 + control["nanoseconds"]
+        return arrival
+
+
+class Receiver(Protocol):
+    """Receives datagrams into a memory: :class:`~.mmsg.MmsgReceiver` or its portable twin."""
+
+    def receive(self, receiving: socket.socket, first: int, count: int) -> int:
+        """Receive at most ``count`` datagrams into the rows from ``first`` on; return how many, at once."""
+
+
+class Sender(Protocol):
+    """Sends datagrams from a memory: :class:`~.mmsg.MmsgSender` or its portable twin."""
+
+    def point_tails(
+        self, count: int, store: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> None:
+        """Let the first ``count`` rows end with ``lengths`` bytes at ``offsets`` of ``store``."""
+
+    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
+        """Send the rows from ``first`` to ``count``; return how many the kernel took before it refused one."""
+
+    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
+        """Send chosen rows in their order; return how many the kernel took before it refused one."""
+
+
+@dataclass(frozen=True)
+class ReceiveOptions:
+    """What the kernel granted a receiving socket.
+
+    Attributes
+    ----------
+    buffer_bytes
+        Size of the receive buffer, as the kernel counts it.
+    kernel_time
+        Whether datagrams carry the kernel's time of arrival.
+    counts_drops
+        Whether the kernel reports datagrams that found the buffer full.
+    """
+
+    buffer_bytes: int
+    kernel_time: bool
+    counts_drops: bool
+
+
+def prepare_socket(udp: socket.socket, buffer_bytes: int = 4 << 20) -> ReceiveOptions:
+    """Ask for a large receive buffer, kernel time stamps and a drop counter; say what was granted."""
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
+    except OSError:  # only root may pass the system's maximum; others get as much as it allows
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return ReceiveOptions(granted, _enable(udp, _SO_TIMESTAMPNS), _enable(udp, _SO_RXQ_OVFL))
+
+
+def _enable(udp: socket.socket, option: int) -> bool:
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, option, 1)
+    except OSError:
+        return False
+    return True
+
+
+def open_udp_socket(address: Address, buffer_bytes: int = 4 << 20) -> socket.socket:
+    """Open a non-blocking UDP socket for batches, bound to ``address``.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be bound.
+    """
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.bind(address)
+        udp.setblocking(False)
+        prepare_socket(udp, buffer_bytes)
+    except OSError:
+        udp.close()
+        raise
+    return udp
