@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,20 +32,13 @@ Address = tuple[str, int]
 SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("zero", "u8")])
 """``struct sockaddr_in``."""
 
-CONTROL = np.dtype(
-    {
-        "names": ["seconds", "nanoseconds", "drops"],
-        "formats": ["i8", "i8", "u4"],
-        "offsets": [16, 24, 48],
-        "itemsize": 56,
-    }
-)
-"""Ancillary data of a received datagram: the kernel's time stamp (SO_TIMESTAMPNS), then, once the socket has dropped
-something, its drop counter (SO_RXQ_OVFL). Each follows a header of 16 bytes."""
+CONTROL = np.dtype({"names": ["seconds", "nanoseconds"], "formats": ["i8", "i8"], "offsets": [16, 24], "itemsize": 32})
+"""Ancillary data of a received datagram: the kernel's time of arrival (SO_TIMESTAMPNS), after a header of 16 bytes."""
 
-_SO_RXQ_OVFL = 40
 _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35
+_SO_MEMINFO = 55
+_MEMINFO_DROPS = 8
 
 
 def host_number(host: str) -> int:
@@ -66,7 +60,7 @@ class DatagramMemory:
     address
         SOCKADDR_IN. Where each came from, or goes to.
     control
-        CONTROL. Of received ones: kernel time and drop counter.
+        CONTROL. Of received ones: the kernel's time of arrival.
     """
 
     data: NDArray[np.uint8]
@@ -89,7 +83,6 @@ class DatagramMemory:
         )
         memory.data.fill(0)
         memory.address["family"] = socket.AF_INET
-        memory.control["drops"] = 0
         return memory
 
     def __len__(self) -> int:
@@ -140,31 +133,37 @@ class ReceiveOptions:
         Size of the receive buffer, as the kernel counts it.
     kernel_time
         Whether datagrams carry the kernel's time of arrival.
-    counts_drops
-        Whether the kernel reports datagrams that found the buffer full.
     """
 
     buffer_bytes: int
     kernel_time: bool
-    counts_drops: bool
 
 
 def prepare_socket(udp: socket.socket, buffer_bytes: int = 4 << 20) -> ReceiveOptions:
-    """Ask for a large receive buffer, kernel time stamps and a drop counter; say what was granted."""
+    """Ask for a large receive buffer and the kernel's time of arrival; say what was granted."""
     try:
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
     except OSError:  # only root may pass the system's maximum; others get as much as it allows
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    return ReceiveOptions(granted, _enable(udp, _SO_TIMESTAMPNS), _enable(udp, _SO_RXQ_OVFL))
-
-
-def _enable(udp: socket.socket, option: int) -> bool:
     try:
-        udp.setsockopt(socket.SOL_SOCKET, option, 1)
+        udp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     except OSError:
-        return False
-    return True
+        return ReceiveOptions(granted, kernel_time=False)
+    return ReceiveOptions(granted, kernel_time=True)
+
+
+def receive_drops(udp: socket.socket) -> int:
+    """Return how many datagrams found this socket's receive buffer full, ever; 0 where the system does not count.
+
+    The counter is asked for (SO_MEMINFO, Linux 4.12), not read off the next datagram (SO_RXQ_OVFL): the last drops of
+    a run have no next datagram.
+    """
+    try:
+        values = udp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_MEMINFO_DROPS + 1))
+    except OSError:
+        return 0
+    return int.from_bytes(values[4 * _MEMINFO_DROPS :], sys.byteorder)
 
 
 def open_udp_socket(address: Address, buffer_bytes: int = 4 << 20) -> socket.socket:

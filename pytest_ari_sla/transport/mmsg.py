@@ -132,8 +132,6 @@ class MmsgReceiver:
         end = first + count
         self._name_length[first:end] = SOCKADDR_IN.itemsize
         self._control_length[first:end] = CONTROL.itemsize
-        # The kernel leaves the drop counter out while it is zero: an old row's must not be read again.
-        self._memory.control["drops"][first:end] = 0
         received: int = _libc.recvmmsg(receiving.fileno(), self._pointers[first], count, socket.MSG_DONTWAIT, _ffi.NULL)
         if received <= 0:
             if received < 0 and _ffi.errno not in (11, 111):  # EAGAIN: empty; ECONNREFUSED: an old ICMP error

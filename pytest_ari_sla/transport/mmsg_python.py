@@ -1,7 +1,7 @@
 """The portable twin of :mod:`~pytest_ari_sla.transport.mmsg`: one system call a datagram, through ``socket`` alone.
 
 Slower, and as exact as the system allows: where the kernel gives no time of arrival, a datagram's time is when it was
-read. The drop counter is then always zero.
+read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["PythonReceiver", "PythonSender", "PythonTimer"]
 
 _SCM_TIMESTAMPNS = 35
-_SO_RXQ_OVFL = 40
 _ANCILLARY_BYTES = 128
 
 
@@ -65,18 +64,11 @@ class PythonReceiver:
 
     def _note(self, row: int, ancillary: list[tuple[int, int, bytes]]) -> None:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        drops = 0
         for level, kind, value in ancillary:
             if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPNS:
                 seconds, nanoseconds = struct.unpack("@qq", value[:16])
-            elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
-                (drops,) = struct.unpack("@I", value[:4])
-        control = self._memory.control
-        control["seconds"][row], control["nanoseconds"][row], control["drops"][row] = (
-            seconds,
-            nanoseconds,
-            drops,
-        )
+        self._memory.control["seconds"][row] = seconds
+        self._memory.control["nanoseconds"][row] = nanoseconds
 
 
 class PythonSender:
