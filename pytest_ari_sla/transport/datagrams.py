@@ -22,8 +22,12 @@ __all__ = [
     "Address",
     "DatagramMemory",
     "ReceiveOptions",
+    "Receiver",
+    "Sender",
     "host_number",
     "open_udp_socket",
+    "prepare_socket",
+    "receive_drops",
 ]
 
 Address = tuple[str, int]
