@@ -1,0 +1,1 @@
+"""What is measured: histograms, counts, their merging, and the figures made of them."""

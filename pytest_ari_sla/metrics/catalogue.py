@@ -1,14 +1,35 @@
-"""The catalogue of metrics: one table of what can be measured, named in thresholds and written in reports."""
+"""The catalogue of metrics: one table of what can be measured, named in thresholds and written in reports.
+
+What the core measures is listed here; each tracker brings its own metrics along (``Tracker.metrics``).
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Metric"]
+from pytest_ari_sla.errors import UnknownName, UsageError
+from pytest_ari_sla.metrics.units import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["CORE_METRICS", "STATS", "Catalogue", "Kind", "Metric", "Unit", "core_catalogue", "is_stat"]
 
 Kind = Literal["distribution", "count", "ratio"]
-Unit = Literal["s", "ratio", "count", "mos", "ppm", "B"]
+
+STATS = ("count", "min", "mean", "max")
+"""The stats of a distribution besides its percentiles (``p0`` to ``p100``, with decimals: ``p99.9``)."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_PERCENTILE = re.compile(r"p(\d+(\.\d+)?)")
+
+
+def is_stat(text: str) -> bool:
+    """Tell whether ``text`` reads as a stat: ``max``, ``p99.9`` … (a percentile above 100 does as well)."""
+    return text in STATS or _PERCENTILE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -18,7 +39,7 @@ class Metric:
     Attributes
     ----------
     name
-        Dotted name: ``rtt``, ``loss.lost``, ``harness.pacing_error``.
+        Dotted name: ``rtt``, ``loss.lost``, ``harness.pacing_error``. Its last part is no stat.
     kind
         ``distribution`` (a histogram, has stats such as ``p99``), ``count`` (adds up over shards) or ``ratio`` of two
         counts (taken after merging).
@@ -29,7 +50,8 @@ class Metric:
     better
         Whether a smaller or a larger value is the better one.
     resolution
-        What one step of the integers in its histogram means, in ``unit``: 1e-9 for times kept in ns.
+        What one step of the integers in its histogram means, in ``unit``: 1e-9 for times kept in ns. One, or one
+        divided by a whole number.
     numerator, denominator
         For a ratio: names of the counts it is made of.
     judges_loss
@@ -45,3 +67,158 @@ class Metric:
     numerator: str = ""
     denominator: str = ""
     judges_loss: bool = False
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            message = f"metric {self.name!r}: {problem}"
+            raise UsageError(message)
+
+    def _problem(self) -> str:
+        """Say what is wrong with the declaration; an empty string when nothing is."""
+        if not _NAME.fullmatch(self.name):
+            return "a name is made of lower-case words (a-z, 0-9, _), joined by dots"
+        if is_stat(self.name.rpartition(".")[2]):
+            return "a name must not end like a stat (min, p99 …)"
+        if (self.kind == "ratio") != bool(self.numerator and self.denominator):
+            return "a ratio, and nothing else, names the two counts that it is made of"
+        if not math.isclose(self.resolution * self.steps_per_unit, 1):
+            return f"resolution {self.resolution} is neither 1 nor one divided by a whole number"
+        return ""
+
+    @property
+    def steps_per_unit(self) -> int:
+        """How many steps of the histogram make one ``unit``."""
+        return round(1 / self.resolution)
+
+    def in_unit(self, steps: float) -> float:
+        """Convert histogram steps to ``unit``.
+
+        Dividing by a whole number gives the float nearest to the exact value: the same one that a limit such as
+        ``60ms`` is read as, so that values at a limit compare as equal.
+        """
+        return steps / self.steps_per_unit
+
+
+def _time(name: str, description: str) -> Metric:
+    return Metric(name, "distribution", "s", description)
+
+
+def _count(name: str, description: str, better: Literal["lower", "higher"] = "lower") -> Metric:
+    return Metric(name, "count", "count", description, better)
+
+
+CORE_METRICS: tuple[Metric, ...] = (
+    _count("calls.requested", "Calls that the load profile asked for and that were started", "higher"),
+    _count("calls.established", "Calls whose media path was completed", "higher"),
+    _count("calls.failed", "Calls that never became established"),
+    _count("calls.dropped", "Established calls that ended before they were told to"),
+    _count("calls.leaked", "Calls that Asterisk still held after they were told to end"),
+    Metric(
+        "calls.success_ratio",
+        "ratio",
+        "ratio",
+        "Established calls of those requested",
+        better="higher",
+        numerator="calls.established",
+        denominator="calls.requested",
+    ),
+    _time("setup", "From the POST that creates a channel until its StasisStart"),
+    _time("first_packet", "From the start of a call until its first RTP packet came back"),
+    _time("ari.request", "Time that ARI took to answer a request"),
+    _count("ari.errors", "ARI requests that failed: an error status, a time-out, a broken connection"),
+    _time("ari.event_lag", "From an event's time stamp until it was read"),
+    _time("harness.pacing_error", "How late a packet was sent, against its schedule"),
+    _count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
+    _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
+    _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
+    _count("harness.clock_steps", "Jumps of the system clock against the monotonic one, during the load"),
+    Metric(
+        "harness.cpu",
+        "distribution",
+        "ratio",
+        "Share of one core that the media loop used, second by second",
+        resolution=1e-4,
+    ),
+    _time("harness.turnaround", "Time that our own relay or echo server held a packet"),
+)
+"""What is measured whatever trackers there are."""
+
+
+class Catalogue:
+    """All metrics that are known in a session, and who declared them.
+
+    Iteration is by name; :meth:`lookup` and :meth:`owner` know exact names only.
+    """
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, Metric] = {}
+        self._owners: dict[str, str] = {}
+
+    def register(self, metrics: Iterable[Metric], owner: str) -> None:
+        """Add metrics that ``owner`` (a tracker, a plug-in) measures: all of them, or none when one is refused.
+
+        Raises
+        ------
+        UsageError
+            When a name is taken, naming both owners, or when a ratio names a count that is not there.
+        """
+        added: dict[str, Metric] = {}
+        for metric in metrics:
+            if metric.name in self._metrics or metric.name in added:
+                other = self._owners.get(metric.name, owner)
+                message = f"metric {metric.name!r} is declared twice: by {other} and by {owner}"
+                raise UsageError(message)
+            added[metric.name] = metric
+        known = self._metrics | added
+        for metric in added.values():
+            _check_parts(metric, known)
+        self._metrics = known
+        self._owners |= dict.fromkeys(added, owner)
+
+    def lookup(self, name: str) -> Metric:
+        """Return the metric of that name.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest known names.
+        """
+        try:
+            return self._metrics[name]
+        except KeyError:
+            raise UnknownName("metric", name, self._metrics) from None
+
+    def owner(self, name: str) -> str:
+        """Return who declared the metric.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest known names.
+        """
+        return self._owners[self.lookup(name).name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metrics
+
+    def __iter__(self) -> Iterator[Metric]:
+        return (self._metrics[name] for name in sorted(self._metrics))
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+
+def _check_parts(metric: Metric, known: dict[str, Metric]) -> None:
+    """Refuse a ratio whose parts are not counts of the catalogue."""
+    for part in filter(None, (metric.numerator, metric.denominator)):
+        if part not in known or known[part].kind != "count":
+            message = f"ratio {metric.name!r} is made of {part!r}, which is not a count of the catalogue"
+            raise UsageError(message)
+
+
+def core_catalogue() -> Catalogue:
+    """Return a new catalogue that holds what the core measures."""
+    catalogue = Catalogue()
+    catalogue.register(CORE_METRICS, "pytest-ari-sla")
+    return catalogue

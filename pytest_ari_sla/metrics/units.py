@@ -1,0 +1,119 @@
+"""Units: how durations, shares and counts are read and written, everywhere in this tool.
+
+Reading is exact (decimal), so that a limit of ``60ms`` equals a measured 60,000,000 ns.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+from pytest_ari_sla.errors import UsageError
+
+__all__ = ["UNIT_SUFFIXES", "Unit", "format_duration_ns", "format_quantity", "parse_duration_ns"]
+
+Unit = Literal["s", "ratio", "count", "mos", "ppm", "B"]
+
+UNIT_SUFFIXES: dict[Unit, dict[str, Decimal]] = {
+    "s": {
+        "ns": Decimal("1e-9"),
+        "us": Decimal("1e-6"),
+        "µs": Decimal("1e-6"),
+        "ms": Decimal("1e-3"),
+        "s": Decimal(1),
+    },
+    "ratio": {"%": Decimal("0.01"), "": Decimal(1)},
+    "count": {"": Decimal(1)},
+    "mos": {"": Decimal(1)},
+    "ppm": {"ppm": Decimal(1), "": Decimal(1)},
+    "B": {"B": Decimal(1), "kB": Decimal(1000), "MB": Decimal(10**6), "GB": Decimal(10**9)},
+}
+"""What may follow a number, and what it multiplies it by, for each unit that a metric can have."""
+
+_DURATION_NS = {
+    "h": 3600 * 10**9,
+    "m": 60 * 10**9,
+    "min": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 10**3,
+    "µs": 10**3,
+    "ns": 1,
+}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|min|ms|m|s|us|µs|ns)")
+_TIME_SCALE = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+_BYTE_SCALE = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
+_SIGNIFICANT_DIGITS = 3
+
+
+def parse_duration_ns(text: str) -> int:
+    """Read a duration such as ``10s``, ``1m30s``, ``250ms``, ``8h`` or ``1.5 min`` as nanoseconds.
+
+    Parts may be separated by blanks; a number without unit is not a duration. What is below a nanosecond is rounded.
+
+    Raises
+    ------
+    UsageError
+        When the text is not a duration.
+    """
+    compact = "".join(text.split())
+    parts = _DURATION_PART.findall(compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        message = f"{text!r} is not a duration; write it like 30s, 10m, 1m30s or 250ms"
+        raise UsageError(message)
+    total = sum(Decimal(number) * _DURATION_NS[unit] for number, unit in parts)
+    return int(Decimal(total).to_integral_value(ROUND_HALF_EVEN))
+
+
+def format_duration_ns(duration_ns: int) -> str:
+    """Write a duration exactly, such that :func:`parse_duration_ns` gives it back: ``1m30s``, ``250ms``, ``0s``.
+
+    Raises
+    ------
+    ValueError
+        For a negative duration.
+    """
+    if duration_ns < 0:
+        message = f"a duration cannot be negative: {duration_ns} ns"
+        raise ValueError(message)
+    parts = []
+    rest = duration_ns
+    for unit in ("h", "m", "s", "ms", "us", "ns"):
+        count, rest = divmod(rest, _DURATION_NS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def format_quantity(value: float, unit: Unit) -> str:
+    """Write a value for a person, with three significant digits: ``83 ms``, ``0.12 %``, ``12,400``, ``4.31``."""
+    if unit == "s":
+        return _scaled(value, _TIME_SCALE) if value else "0 s"
+    if unit == "B":
+        return _scaled(value, _BYTE_SCALE)
+    if unit == "ratio":
+        return f"{_rounded(value * 100)} %"
+    if unit == "mos":
+        return f"{value:.2f}"
+    if unit == "ppm":
+        return f"{_rounded(value)} ppm"
+    return f"{value:,.0f}" if value == int(value) else _rounded(value)
+
+
+def _scaled(value: float, scale: tuple[tuple[str, float], ...]) -> str:
+    """Write a value in the largest unit that leaves at least 1, or else in the smallest one."""
+    # The rounded value decides, so that 999.96 ms is written as 1 s.
+    fitting = (pair for pair in scale if abs(float(_rounded(value / pair[1]).replace(",", ""))) >= 1)
+    name, factor = next(fitting, scale[-1])
+    return f"{_rounded(value / factor)} {name}"
+
+
+def _rounded(value: float) -> str:
+    """Write a number with three significant digits, whole thousands kept, without an exponent."""
+    if value == 0:
+        return "0"
+    magnitude = Decimal(value).adjusted()
+    places = max(_SIGNIFICANT_DIGITS - 1 - magnitude, 0)
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
