@@ -76,7 +76,11 @@ class Codec(Protocol):
 
 
 class SendLog(Protocol):
-    """What the send side knows, for trackers: one writer (the media loop), any number of readers."""
+    """What the send side knows, for trackers: one writer (the media loop), any number of readers.
+
+    Once :meth:`Tracker.release` has been called for a leg, all its counts are 0 until its number is given to a later
+    call, whose probes are numbered from 0 again.
+    """
 
     def sent(self) -> NDArray[np.int64]:
         """(legs,) Packets that each leg really sent, so far."""
