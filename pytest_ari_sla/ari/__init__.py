@@ -1,0 +1,1 @@
+"""ARI without I/O: its address, its resources and events, and the life of a channel."""
