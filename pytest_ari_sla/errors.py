@@ -15,6 +15,7 @@
     * AriTimeout - ARI did not answer in time
     * TargetTooSmall - Asterisk's limits do not admit the calls asked for
     * AsteriskStartFailed - a private Asterisk did not come up
+    * AsteriskCrashed - a private Asterisk died, or answers no more
     * ChannelLost - a channel ended before it was told to
 
   * NetworkError - what lies between this machine and Asterisk is at fault
@@ -45,6 +46,7 @@ __all__ = [
     "AriRequestFailed",
     "AriTimeout",
     "AriUnreachable",
+    "AsteriskCrashed",
     "AsteriskStartFailed",
     "ChannelLost",
     "EventStreamLost",
@@ -169,6 +171,20 @@ class TargetTooSmall(TargetError):
 
 class AsteriskStartFailed(TargetError):
     """A private Asterisk did not come up.
+
+    Attributes
+    ----------
+    log_tail
+        The last lines of its log.
+    """
+
+    def __init__(self, message: str, log_tail: str = "") -> None:
+        self.log_tail = log_tail
+        super().__init__(f"{message}\n{log_tail}" if log_tail else message)
+
+
+class AsteriskCrashed(TargetError):
+    """A private Asterisk ended by itself, or its console does not answer.
 
     Attributes
     ----------

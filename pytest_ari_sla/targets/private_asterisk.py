@@ -1,0 +1,290 @@
+"""A real Asterisk of our own: configured, started, watched, and removed without a trace."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import resource
+import secrets
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageError
+from pytest_ari_sla.targets.asterisk_configuration import MODULES, AsteriskConfiguration, render_configuration
+from pytest_ari_sla.targets.asterisk_installation import find_installation
+from pytest_ari_sla.targets.guarded_process import GuardedProcess
+from pytest_ari_sla.targets.target import Target
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["DEFAULT_RTP_PORTS", "PrivateAsterisk"]
+
+# 5,000 channels; below the ports that we lease and below those that the kernel gives out by itself.
+DEFAULT_RTP_PORTS = (10_000, 19_999)
+_USER = "ari-sla"
+_SESSION_LIMIT = 4096
+_POLL_S = 0.05
+_PORT_ATTEMPTS = 3
+
+
+class _PortTaken(Exception):
+    """Another program listens at the ARI port."""
+
+
+class PrivateAsterisk:
+    """An Asterisk process with a minimal configuration, for one run; a context manager.
+
+    It listens on one address only, with a random password, and writes into one temporary folder only. That folder is
+    removed and the process ended by :meth:`stop`, when this interpreter exits, and when this process is killed.
+
+    Parameters
+    ----------
+    path
+        An Asterisk binary, or the root folder of a file system that holds one.
+    rtp_ports
+        First and last port for RTP: two per channel. Asterisk crashes when they run out, so be generous.
+    address
+        The address that ARI listens on.
+    ari_port
+        ARI's port; by default a free one.
+    workdir
+        Folder in which its temporary folder is made; by default the system's place.
+    command_prefix
+        What to put before the command, for example ``["ip", "netns", "exec", "pbx"]``. It must become Asterisk by exec,
+        as that one does, so that the process watched is Asterisk itself.
+    extra_modules
+        Names of modules to load besides ours.
+    files
+        More configuration files, by name; they replace ours of the same name.
+    start_timeout_s
+        How long it may take until ARI answers.
+
+    Attributes
+    ----------
+    media_host
+        The address that reaches this process from Asterisk, where both are on one machine.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rtp_ports: tuple[int, int] = DEFAULT_RTP_PORTS,
+        address: str = "127.0.0.1",
+        ari_port: int | None = None,
+        workdir: Path | None = None,
+        command_prefix: Sequence[str] = (),
+        extra_modules: Iterable[str] = (),
+        files: Mapping[str, str] | None = None,
+        start_timeout_s: float = 30.0,
+    ) -> None:
+        self.rtp_ports = rtp_ports
+        self.address = address
+        self.media_host = address
+        self.session_limit = _SESSION_LIMIT
+        self.user = _USER
+        self.password = secrets.token_urlsafe(18)
+        self.version = ""
+        self._asked_port = ari_port
+        self._port = ari_port or 0
+        self._workdir = workdir
+        self._prefix = tuple(command_prefix)
+        self._modules = tuple(dict.fromkeys([*MODULES, *extra_modules]))
+        self._files = dict(files or {})
+        self._start_timeout_s = start_timeout_s
+        self._installation = find_installation(Path(path))
+        self._process: GuardedProcess | None = None
+        self._last_log: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where ARI is, without ``/ari``; complete once it is started."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{self._port}"
+
+    @property
+    def target(self) -> Target:
+        """What a load needs to know about it, as plain values."""
+        return Target(
+            kind="private",
+            url=self.url,
+            user=self.user,
+            password=self.password,
+            media_host=self.media_host,
+            version=self.version,
+            session_limit=self.session_limit,
+            rtp_ports=self.rtp_ports,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int:
+        """Process id of Asterisk itself."""
+        return self._running().pid
+
+    @property
+    def log_path(self) -> Path:
+        """Asterisk's log of notices, warnings and errors; gone after :meth:`stop`."""
+        return self._running().folder / "log" / "messages.log"
+
+    def log_tail(self, lines: int = 40) -> str:
+        """Return the last lines of the log, and of what the process printed; also after :meth:`stop`."""
+        log = self._last_log if self._process is None else self._read_log()
+        return "\n".join(log[-lines:])
+
+    def start(self) -> None:
+        """Start it and wait until ARI answers.
+
+        Raises
+        ------
+        AsteriskStartFailed
+            If it ends, or does not answer in time; the error holds the end of the log.
+        """
+        if self._process is not None:
+            raise UsageError("this private Asterisk is started already")
+        self.version = self._installation.version()
+        for _ in range(1 if self._asked_port else _PORT_ATTEMPTS):
+            try:
+                self._start_once()
+            except _PortTaken:
+                self.stop()
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                return
+        raise AsteriskStartFailed(
+            f"port {self._port} on {self.address}, where its ARI should listen, is taken by another program",
+            self.log_tail(),
+        )
+
+    def stop(self) -> None:
+        """End it (asked first, killed after 5 s) and remove its folder; twice does no harm."""
+        if self._process is not None:
+            self._last_log = self._read_log()
+            self._process.end()
+            self._process = None
+
+    def cli(self, command: str, *, timeout_s: float = 10.0) -> str:
+        """Run a command on Asterisk's own console (``asterisk -rx``) and return what it prints.
+
+        Raises
+        ------
+        AsteriskCrashed
+            If the process does not run any more, or its console does not answer.
+        """
+        self.ensure_alive()
+        call = [*self._installation.command, "-C", self._main_file(), "-rx", command]
+        try:
+            result = subprocess.run(call, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise AsteriskCrashed(f"Asterisk did not answer '{command}' in {timeout_s:g} s", self.log_tail()) from error
+        if result.returncode != 0:
+            self.ensure_alive()
+            raise AsteriskCrashed(f"Asterisk's console did not take '{command}'", result.stdout + result.stderr)
+        return result.stdout
+
+    def ensure_alive(self) -> None:
+        """Raise ``AsteriskCrashed``, with signal or exit code and the end of the log, if it ended by itself."""
+        process = self._running()
+        if not process.alive:
+            raise AsteriskCrashed(f"the private Asterisk {process.ending()}", self.log_tail())
+
+    def _running(self) -> GuardedProcess:
+        if self._process is None:
+            raise UsageError("this private Asterisk is not running: it was not started, or has been stopped")
+        return self._process
+
+    def _start_once(self) -> None:
+        self._port = self._asked_port or _free_port()
+        self._process = GuardedProcess("ari-sla-asterisk-", self._workdir)
+        self._write_configuration(self._process.folder)
+        try:
+            self._process.start([*self._prefix, *self._installation.command, "-f", "-C", self._main_file()])
+        except OSError as error:
+            raise AsteriskStartFailed(f"cannot run {error.filename}: {error.strerror}") from error
+        self._wait_until_ready(self._process)
+
+    def _write_configuration(self, folder: Path) -> None:
+        for name in ("etc", "var", "run", "log", "spool/recording", "spool/tmp"):
+            (folder / name).mkdir(parents=True)
+        modules_folder = self._installation.modules
+        configuration = AsteriskConfiguration(
+            work_folder=folder,
+            modules_folder=modules_folder,
+            data_folder=self._installation.data,
+            address=self.address,
+            ari_port=self._port,
+            user=self.user,
+            password=self.password,
+            rtp_ports=self.rtp_ports,
+            session_limit=self.session_limit,
+            open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+            modules=[name for name in self._modules if (modules_folder / f"{name}.so").exists()],
+            files=self._files,
+        )
+        for name, text in render_configuration(configuration).items():
+            (folder / "etc" / name).write_text(text)
+
+    def _wait_until_ready(self, process: GuardedProcess) -> None:
+        deadline_s = time.monotonic() + self._start_timeout_s
+        while not self._answers():
+            if any("Address already in use" in line for line in self._read_log()):
+                raise _PortTaken
+            if not process.alive:
+                raise AsteriskStartFailed(f"the private Asterisk {process.ending()} while starting", self.log_tail())
+            if time.monotonic() > deadline_s:
+                problem = f"the private Asterisk did not answer at {self.url}/ari within {self._start_timeout_s:g} s"
+                raise AsteriskStartFailed(problem, self.log_tail())
+            time.sleep(_POLL_S)
+        # ARI of older versions answers before all modules are there.
+        self.cli("core waitfullybooted", timeout_s=self._start_timeout_s)
+
+    def _answers(self) -> bool:
+        """Ask ARI who it is; ours is the only one that takes our password."""
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        connection = http.client.HTTPConnection(self.address, self._port, timeout=2.0)
+        try:
+            connection.request("GET", "/ari/asterisk/info", headers={"Authorization": f"Basic {credentials}"})
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return response.status == http.client.OK and "system" in json.loads(body)
+
+    def _read_log(self) -> list[str]:
+        process = self._running()
+        return _lines(process.folder / "log" / "messages.log") + _lines(process.output_path)
+
+    def _main_file(self) -> str:
+        return str(self._running().folder / "etc" / "asterisk.conf")
+
+
+def _free_port() -> int:
+    """Return a port that is free now; Asterisk binds it a moment later, so a failure to bind is tried again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines() if path.exists() else []

@@ -1,0 +1,74 @@
+"""What a load is put on, whatever started it: where its ARI is, where its media comes from, which limits are known."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_ari_sla.errors import AriUnreachable
+
+__all__ = ["Target", "TargetKind", "local_address_towards"]
+
+TargetKind = Literal["external", "private", "simulator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The Asterisk, or the simulator, that a load is put on.
+
+    Only plain values, so that ``dataclasses.asdict`` gives what may cross to another process, and ``Target(**values)``
+    is the same target there.
+
+    Attributes
+    ----------
+    kind
+        Who runs it: somebody else (``external``), or this tool (``private``, ``simulator``).
+    url
+        ``http(s)://host:port``, with a path before ``/ari`` where there is one; no user, password, or ``/ari``.
+    user, password
+        ARI's credentials; the password is kept out of ``repr``.
+    media_host
+        The address that our packets come from as the target sees it, and that it sends RTP to.
+    version
+        The version that it told; empty before anyone has asked.
+    session_limit
+        ``sessionlimit`` of its HTTP server: connections at a time. None where it is not known.
+    rtp_ports
+        First and last port that it takes for RTP. None where it is not known.
+    """
+
+    kind: TargetKind
+    url: str
+    user: str
+    password: str = field(repr=False)
+    media_host: str
+    version: str = ""
+    session_limit: int | None = None
+    rtp_ports: tuple[int, int] | None = None
+
+
+def local_address_towards(host: str, port: int = 9) -> str:
+    """Return the local address that packets to a host leave from.
+
+    No packet is sent: connecting a UDP socket only asks the kernel for its route.
+
+    Parameters
+    ----------
+    host
+        Name or address of the target.
+    port
+        Any port; routes do not depend on it.
+
+    Raises
+    ------
+    AriUnreachable
+        If the name does not resolve, or there is no route.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise AriUnreachable(f"no route from this machine to {host!r}: {error.strerror or error}") from error
