@@ -1,0 +1,153 @@
+"""What a reader wants to know next: since when a limit was broken, by how much, and where to look.
+
+Pure functions over a scenario of the record: the terminal, the Markdown and the HTML report all say the same.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.reporting.values import show, show_change, show_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_ari_sla.reporting.run_record import Scenario, Stage, Threshold
+
+__all__ = ["broken_since", "excess", "findings", "series_of", "stage_at", "when"]
+
+_KEEPS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+_CALLS_NOW: Final = "calls.active"
+_LATE_SHARE: Final = 2.0  # a latency this many times another one is worth naming
+
+
+def series_of(scenario: Scenario, threshold: Threshold) -> tuple[str, list[float | None]] | None:
+    """Return name and values of the time series that a threshold is about; None where there is none."""
+    for name in (f"{threshold.metric}.{threshold.stat}", threshold.metric):
+        if values := scenario.time_series.get(name):
+            return name, values
+    return None
+
+
+def broken_since(scenario: Scenario, threshold: Threshold) -> float | None:
+    """Return the second of the load in which a failed threshold's limit was first broken; None where that is unknown.
+
+    The record's own figure is taken where there is one, else the first interval of the time series beyond the limit.
+    """
+    if threshold.verdict != "fail" or threshold.broken_since_s is not None:
+        return threshold.broken_since_s
+    found = series_of(scenario, threshold)
+    keeps = _KEEPS.get(threshold.op)
+    if found is None or keeps is None:
+        return None
+    moments = zip(scenario.time_series["t"], found[1], strict=False)
+    return next((t for t, value in moments if value is not None and not keeps(value, threshold.limit)), None)
+
+
+def excess(threshold: Threshold) -> float | None:
+    """Return by what share of the limit a failed threshold's value is beyond it; None where that says nothing."""
+    if threshold.verdict != "fail" or threshold.value is None or not threshold.limit:
+        return None
+    return (threshold.value - threshold.limit) / abs(threshold.limit)
+
+
+def stage_at(scenario: Scenario, t_s: float) -> Stage | None:
+    """Return the stage of the load in which a moment lies."""
+    return next((stage for stage in scenario.stages if stage.from_s <= t_s < stage.to_s), None)
+
+
+def when(scenario: Scenario, t_s: float) -> str:
+    """Describe a moment of a load: its time, the stage, and how many calls were up."""
+    stage = stage_at(scenario, t_s)
+    calls = _value_at(scenario, _CALLS_NOW, t_s)
+    circumstances = [f"stage {stage.name}"] if stage else []
+    circumstances += [f"{calls:,.0f} calls up"] if calls is not None else []
+    return show_clock(t_s) + (f" ({', '.join(circumstances)})" if circumstances else "")
+
+
+def findings(scenario: Scenario) -> list[str]:
+    """Return where to look next, in sentences, the most telling first; empty for a scenario that passed."""
+    if scenario.verdict == "pass":
+        return []
+    return [
+        *_generator_findings(scenario),
+        *_failure_findings(scenario),
+        *_broken_findings(scenario),
+        *_latency_findings(scenario),
+        *_call_findings(scenario),
+    ]
+
+
+def _value_at(scenario: Scenario, series: str, t_s: float) -> float | None:
+    """Return a time series' value in the interval that holds a moment."""
+    moments = zip(scenario.time_series["t"], scenario.time_series.get(series, []), strict=False)
+    earlier = [value for t, value in moments if t is not None and t <= t_s]
+    return earlier[-1] if earlier else None
+
+
+def _generator_findings(scenario: Scenario) -> Iterator[str]:
+    """Tell what this tool itself did badly: nothing else can be believed before that is known."""
+    for shard in scenario.harness:
+        if shard.receive_drops:
+            yield (
+                f"This generator (shard {shard.shard}) dropped {shard.receive_drops:,} packets itself: its loss "
+                "figures are not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
+            )
+        yield from (f"Shard {shard.shard}: {remark}" for remark in shard.remarks)
+    if scenario.calls.dropped:
+        yield f"{scenario.calls.dropped:,} calls were never started: the generator could not keep the rate."
+
+
+def _failure_findings(scenario: Scenario) -> Iterator[str]:
+    """Group failed calls by their reason."""
+    reasons = Counter(call.reason for call in scenario.call_table if call.outcome == "failed" and call.reason)
+    for reason, count in reasons.most_common(3):
+        yield f"{count:,} {'call' if count == 1 else 'calls'} failed: {reason}"
+
+
+def _broken_findings(scenario: Scenario) -> Iterator[str]:
+    """Tell of each broken limit by how much, and since when."""
+    for threshold in scenario.thresholds:
+        if threshold.verdict == "fail":
+            since, beyond = broken_since(scenario, threshold), excess(threshold)
+            amount = f" by {show_change(abs(beyond))}".replace("+", "") if beyond else ""
+            moment = f", first at {when(scenario, since)}" if since is not None else ""
+            yield f"{threshold.expression} was missed{amount}{moment}."
+
+
+def _latency_findings(scenario: Scenario) -> Iterator[str]:
+    """Tell which part of the way the time was spent on, where the metrics can say so."""
+    if not any(threshold.verdict == "fail" and threshold.metric.startswith("rtt") for threshold in scenario.thresholds):
+        return
+    rtt, relay, request = (_p99(scenario, name) for name in ("rtt", "relay_rtt", "ari.request"))
+    if scenario.metrics.get("loss", {}).get("lost") == 0:
+        yield (
+            "No packet was lost: Asterisk was late, not deaf. An overloaded Asterisk lets packets wait in its sockets "
+            "before it drops any; look at its CPU in that time."
+        )
+    if rtt and relay and rtt < _LATE_SHARE * relay:
+        yield f"The relay's own leg took {show(relay, 's')} at p99: most of the delay is in the service."
+    if request and rtt and request > _LATE_SHARE * rtt:
+        yield f"ARI requests were slow as well ({show(request, 's')} at p99): look at Asterisk's own load and locks."
+
+
+def _call_findings(scenario: Scenario) -> Iterator[str]:
+    """Point to the worst call and its packets."""
+    for call in scenario.worst_calls[:1]:
+        packets = f"; its packets: {call.capture}" if call.capture else ""
+        yield f"Worst call: {call.id}: {call.why.rstrip('.')}{packets}."
+    if scenario.calls.leaked:
+        yield f"{scenario.calls.leaked:,} channels or bridges were left behind on the target."
+
+
+def _p99(scenario: Scenario, metric: str) -> float | None:
+    value = scenario.metrics.get(metric, {}).get("p99")
+    return float(value) if isinstance(value, int | float) else None

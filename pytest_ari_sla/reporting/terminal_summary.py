@@ -1,0 +1,214 @@
+"""The summary at the end of a session: what broke, by how much, since when, and where to look next."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from pytest_ari_sla.reporting.findings import broken_since, excess, findings, stage_at
+from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.values import NO_VALUE, show, show_change, show_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario, Threshold
+
+__all__ = ["summary_text", "terminal_summary"]
+
+VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_INDENT: Final = 2
+_WIDE: Final = 110
+_KEY_METRICS: Final = ("setup", "first_packet", "rtt", "relay_rtt", "one_way", "jitter", "pdv", "ari.request")
+_STATS: Final = ("p50", "p90", "p99", "p999", "max")
+_NARROW_STATS: Final = ("p50", "p99", "max")
+_THRESHOLD_COLUMNS: Final = ("Verdict", "Threshold", "Measured", "Off by", "Since", "In words")
+
+
+def summary_text(record: RunRecord, *, width: int, colour: bool, report: str = "") -> str:
+    """Return the summary as text of at most ``width`` columns.
+
+    Parameters
+    ----------
+    record
+        The run.
+    width
+        Columns of the terminal.
+    colour
+        Whether escape sequences may be used; False off a terminal.
+    report
+        Path of the report to point to; empty where none was written.
+    """
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+    )
+    with console.capture() as capture:
+        console.print(terminal_summary(record, wide=width >= _WIDE, report=report))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def terminal_summary(record: RunRecord, *, wide: bool = True, report: str = "") -> RenderableType:
+    """Return the summary for rich to print; see :func:`summary_text`."""
+    parts: list[RenderableType] = []
+    for scenario in record.scenarios:
+        parts += [Text(), *_scenario(scenario, wide=wide)]
+    return Group(*parts, *_closing(record, report))
+
+
+def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
+    yield Text.assemble(_verdict(scenario.verdict), " ", (clean(scenario.nodeid), "bold"))
+    yield _indented(Text(clean(scenario.reason))) if scenario.reason else Text()
+    yield _indented(Text(_load_line(scenario), style="dim"))
+    if scenario.thresholds:
+        yield from (Text(), _indented(_threshold_table(scenario, wide=wide)))
+    if key_figures := _figure_table(scenario, wide=wide):
+        yield from (Text(), _indented(key_figures))
+    for line in _count_lines(scenario):
+        yield _indented(Text(line))
+    if hints := findings(scenario):
+        yield from (Text(), _indented(Text("Where to look next", style="bold")))
+        yield from (_bullet(hint) for hint in hints)
+    yield from (_bullet(note, "note") for note in scenario.notes)
+
+
+def _closing(record: RunRecord, report: str) -> Iterator[RenderableType]:
+    target = record.run.target
+    yield Text()
+    yield Rule(style="dim")
+    counts = ", ".join(
+        f"{number} {verdict}"
+        for verdict in VERDICT_STYLE
+        if (number := sum(scenario.verdict == verdict for scenario in record.scenarios))
+    )
+    yield Text.assemble("SLA verdict: ", _verdict(record.verdict), f"  ({counts})" if counts else "")
+    yield Text(clean(f"Target: {_target_name(target.kind)} {target.version} at {target.url}"))
+    if record.simulated:
+        yield Text("Simulated: these figures say nothing about an Asterisk.", style="yellow")
+    yield from (Text(f"Note: {clean(note)}") for note in record.notes)
+    if report:
+        yield Text(f"Report: {clean(report)}")
+
+
+def _target_name(kind: str) -> str:
+    return {"external": "Asterisk", "private": "private Asterisk", "simulator": "simulator"}.get(kind, kind)
+
+
+def _verdict(verdict: str) -> Text:
+    return Text(verdict.upper(), style=VERDICT_STYLE.get(verdict, "bold"))
+
+
+def _indented(content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, _INDENT))
+
+
+def _bullet(text: str, mark: str = "") -> Table:
+    """Return a text behind a mark, wrapped under itself."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row(f"  {mark or '-'}", Text(clean(text)))
+    return grid
+
+
+def _load_line(scenario: Scenario) -> str:
+    """Return what was put on the target, in one line."""
+    calls = scenario.calls
+    parts = [
+        f"{calls.requested:,} calls, {scenario.topology or '?'} topology, {scenario.codec or '?'}, "
+        f"{show_clock(scenario.duration_s)}",
+        f"{calls.established:,} established",
+        f"{calls.failed:,} failed",
+    ]
+    parts += [f"{calls.dropped:,} never started"] if calls.dropped else []
+    parts += [f"{calls.leaked:,} left behind"] if calls.leaked else []
+    return clean(": ".join([parts[0], ", ".join(parts[1:])]))
+
+
+def _threshold_table(scenario: Scenario, *, wide: bool) -> Table:
+    """Return all thresholds with what was measured; columns that would be empty are left out."""
+    rows = [_threshold_row(scenario, threshold) for threshold in scenario.thresholds]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+    shown = [
+        (place, title)
+        for place, title in enumerate(_THRESHOLD_COLUMNS)
+        if any(row[place] for row in rows) and (wide or title != "In words")
+    ]
+    for _, title in shown:
+        right = title in ("Measured", "Off by")
+        fold = title in ("Threshold", "In words")
+        table.add_column(title, justify="right" if right else "left", no_wrap=not fold, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[place] for place, _ in shown))
+    return table
+
+
+def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]:
+    """Return the cells of ``_THRESHOLD_COLUMNS``."""
+    beyond, since = excess(threshold), broken_since(scenario, threshold)
+    source = f" [{threshold.source}]" if threshold.source not in ("", "marker") else ""
+    return (
+        _verdict(threshold.verdict),
+        Text(clean(threshold.expression + source)),
+        Text(show(threshold.value, threshold.unit) + (" ~" if threshold.marginal else "")),
+        Text(show_change(beyond) if beyond is not None else ""),
+        Text(_since(scenario, since) if since is not None else ""),
+        Text(clean(threshold.sentence)),
+    )
+
+
+def _since(scenario: Scenario, since_s: float) -> str:
+    stage = stage_at(scenario, since_s)
+    return show_clock(since_s) + (f", {clean(stage.name)}" if stage else "")
+
+
+def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
+    """Return the distributions that matter most, in one table; None without any."""
+    rows = [(name, values) for name in _KEY_METRICS if (values := scenario.metrics.get(name, {})).get("count")]
+    if not rows:
+        return None
+    stats = _STATS if wide else _NARROW_STATS
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("Metric", no_wrap=True)
+    for stat in ("samples", *stats):
+        table.add_column("p99.9" if stat == "p999" else stat, justify="right", no_wrap=True)
+    for name, values in rows:
+        table.add_row(name, _number(values, "count", "count"), *(_number(values, stat) for stat in stats))
+    return table
+
+
+def _number(values: MetricValues, name: str, unit: str = "") -> str:
+    value = values.get(name)
+    return show(value, unit or str(values.get("unit", ""))) if isinstance(value, int | float) else NO_VALUE
+
+
+def _count_lines(scenario: Scenario) -> Iterator[str]:
+    """Return packets lost and the like, as far as they were counted."""
+    loss = scenario.metrics.get("loss", {})
+    if loss.get("sent"):
+        parts = [
+            f"{_number(loss, 'lost', 'count')} of {_number(loss, 'sent', 'count')} packets lost "
+            f"({_number(loss, 'ratio', 'ratio')})"
+        ]
+        parts += [
+            f"{_number(scenario.metrics[name], 'value', 'count')} {name}"
+            for name in ("duplicates", "reordered", "late")
+            if scenario.metrics.get(name, {}).get("value")
+        ]
+        yield ", ".join(parts)
+    mos = scenario.metrics.get("mos", {})
+    if mos.get("count"):
+        calls = _number(mos, "count", "count")
+        yield f"MOS of {calls} calls: median {_number(mos, 'p50')}, lowest {_number(mos, 'min')}"

@@ -1,0 +1,120 @@
+import pytest
+
+from pytest_ari_sla.reporting.findings import broken_since, excess, findings, series_of, when
+from pytest_ari_sla.reporting.run_record import CallCounts, CallRow, Scenario, ShardHealth, Stage, Threshold, WorstCall
+
+
+def rtt_threshold(**changes: object) -> Threshold:
+    """Return a threshold on ``rtt.p99`` that failed."""
+    fields: dict[str, object] = {
+        "expression": "rtt.p99 < 20ms",
+        "value": 0.03,
+        "limit": 0.02,
+        "verdict": "fail",
+        "metric": "rtt",
+        "stat": "p99",
+        "op": "<",
+        "unit": "s",
+    }
+    return Threshold(**(fields | changes))  # type: ignore[arg-type]
+
+
+def failing(**changes: object) -> Scenario:
+    """Return a failing scenario of four seconds: its RTT breaks the limit in the third."""
+    fields: dict[str, object] = {
+        "nodeid": "test_x.py::test_x",
+        "verdict": "fail",
+        "thresholds": [rtt_threshold()],
+        "time_series": {"t": [0.0, 1.0, 2.0, 3.0], "rtt.p99": [0.01, None, 0.02, 0.05], "calls.active": [1, 2, 3, 4]},
+        "stages": [Stage(name="ramp", from_s=0, to_s=2), Stage(name="hold", from_s=2, to_s=4)],
+    }
+    return Scenario(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_the_first_second_beyond_the_limit_is_found() -> None:
+    """A value at the limit breaks ``<``, one below does not; a gap is neither."""
+    assert broken_since(failing(), rtt_threshold()) == 2.0
+    assert broken_since(failing(), rtt_threshold(op="<=")) == 3.0
+
+
+def test_the_records_own_moment_comes_first() -> None:
+    """The evaluation knows better than the thinned series."""
+    assert broken_since(failing(), rtt_threshold(broken_since_s=0.25)) == 0.25
+
+
+@pytest.mark.parametrize("changes", [{"verdict": "pass"}, {"metric": "mos"}, {"op": "?"}, {"op": ">", "limit": 0.001}])
+def test_no_moment_is_made_up(changes: dict[str, object]) -> None:
+    """A threshold that held, has no series, or never broke within it, has no moment."""
+    assert broken_since(failing(), rtt_threshold(**changes)) is None
+
+
+def test_a_ratio_has_its_series_under_its_own_name() -> None:
+    """Counts and ratios have no stat."""
+    scenario = failing(time_series={"t": [0.0], "loss.ratio": [0.5]})
+    assert series_of(scenario, rtt_threshold(metric="loss.ratio", stat="")) == ("loss.ratio", [0.5])
+
+
+def test_the_excess_is_relative_to_the_limit() -> None:
+    """Half as much again is +50 %; nothing is said relative to zero or of what held."""
+    assert excess(rtt_threshold()) == pytest.approx(0.5)
+    assert excess(rtt_threshold(op=">=", limit=0.04)) == pytest.approx(-0.25)
+    assert excess(rtt_threshold(limit=0)) is None
+    assert excess(rtt_threshold(value=None)) is None
+    assert excess(rtt_threshold(verdict="pass")) is None
+
+
+def test_a_moment_names_stage_and_calls() -> None:
+    """The reader learns what was going on."""
+    assert when(failing(), 2.5) == "2.5 s (stage hold, 3 calls up)"
+    assert when(failing(stages=[], time_series={"t": []}), 2.5) == "2.5 s"
+
+
+def test_a_passing_scenario_needs_no_advice() -> None:
+    """Where all is well, nothing is pointed at."""
+    assert findings(failing(verdict="pass")) == []
+
+
+def test_a_broken_limit_is_told_with_amount_and_moment() -> None:
+    """What broke, by how much, since when."""
+    assert findings(failing()) == ["rtt.p99 < 20ms was missed by 50 %, first at 2 s (stage hold, 3 calls up)."]
+
+
+def test_a_late_answer_without_loss_points_to_an_overloaded_asterisk() -> None:
+    """Overload shows as delay long before it shows as loss."""
+    assert any("No packet was lost" in line for line in findings(failing(metrics={"loss": {"lost": 0}})))
+    assert not any("No packet was lost" in line for line in findings(failing(metrics={"loss": {"lost": 1}})))
+
+
+def test_a_slow_relay_and_slow_requests_are_told_apart() -> None:
+    """The part of the way that took the time is named."""
+    slow_relay = findings(failing(metrics={"rtt": {"p99": 0.03}, "relay_rtt": {"p99": 0.025}}))
+    assert any("25 ms at p99: most of the delay is in the service" in line for line in slow_relay)
+    slow_requests = findings(failing(metrics={"rtt": {"p99": 0.03}, "ari.request": {"p99": 0.4}}))
+    assert any("ARI requests were slow as well (400 ms" in line for line in slow_requests)
+
+
+def test_the_generators_own_faults_come_first() -> None:
+    """Nothing else can be believed before they are known."""
+    shard = ShardHealth(shard=2, receive_drops=1_234, remarks=["the clock was set back"])
+    lines = findings(failing(harness=[shard], calls=CallCounts(dropped=3)))
+    assert lines[0].startswith("This generator (shard 2) dropped 1,234 packets itself")
+    assert lines[1] == "Shard 2: the clock was set back"
+    assert lines[2].startswith("3 calls were never started")
+
+
+def test_failed_calls_are_grouped_by_reason() -> None:
+    """A thousand equal failures are one line."""
+    rows = [CallRow(id=f"c{n}", outcome="failed", started_s=0, reason="answered 500") for n in range(1_000)]
+    rows.append(CallRow(id="d", outcome="failed", started_s=0, reason="timed out"))
+    lines = findings(failing(call_table=rows, thresholds=[]))
+    assert lines == ["1,000 calls failed: answered 500", "1 call failed: timed out"]
+
+
+def test_the_worst_call_and_what_was_left_behind_are_named() -> None:
+    """The way to the packets is written out."""
+    worst = WorstCall(id="r-00007", why="its RTT reached 1 s.", capture="captures/r-00007.pcapng")
+    lines = findings(failing(worst_calls=[worst], thresholds=[], calls=CallCounts(leaked=2)))
+    assert lines == [
+        "Worst call: r-00007: its RTT reached 1 s; its packets: captures/r-00007.pcapng.",
+        "2 channels or bridges were left behind on the target.",
+    ]
