@@ -116,7 +116,10 @@ def render_configuration(configuration: AsteriskConfiguration) -> dict[str, str]
         "rtp.conf": f"[general]\nrtpstart = {low}\nrtpend = {high}\nicesupport = no\n",
         "extensions.conf": "[default]\nexten => echo,1,Answer()\n same => n,Echo()\n same => n,Hangup()\n",
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages.log => notice,warning,error\n",
-        "indications.conf": "[general]\ncountry = us\n\n[us]\ndescription = United States\nringcadence = 2000,4000\nring = 440+480/2000,0/4000\n",
+        "indications.conf": (
+            "[general]\ncountry = us\n\n[us]\ndescription = United States\nringcadence = 2000,4000\n"
+            "dial = 350+440\nring = 440+480/2000,0/4000\n"
+        ),
         "manager.conf": "[general]\nenabled = no\n",
         "cdr.conf": "[general]\nenable = no\n",
         "cel.conf": "[general]\nenable = no\n",

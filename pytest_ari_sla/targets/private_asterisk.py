@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import resource
@@ -22,6 +21,8 @@ from pytest_ari_sla.targets.target import Target
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
 
 __all__ = ["DEFAULT_RTP_PORTS", "PrivateAsterisk"]
 
@@ -111,9 +112,14 @@ class PrivateAsterisk:
 
     @property
     def url(self) -> str:
-        """Where ARI is, without ``/ari``; complete once it is started."""
+        """Where ARI is; complete once it is started."""
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{self._port}"
+        return f"http://{host}:{self._port}/ari"
+
+    @property
+    def endpoint(self) -> AriEndpoint:
+        """Where its ARI is, and who we are there."""
+        return self.target.endpoint
 
     @property
     def target(self) -> Target:
@@ -251,7 +257,7 @@ class PrivateAsterisk:
             if not process.alive:
                 raise AsteriskStartFailed(f"the private Asterisk {process.ending()} while starting", self.log_tail())
             if time.monotonic() > deadline_s:
-                problem = f"the private Asterisk did not answer at {self.url}/ari within {self._start_timeout_s:g} s"
+                problem = f"the private Asterisk did not answer at {self.url} within {self._start_timeout_s:g} s"
                 raise AsteriskStartFailed(problem, self.log_tail())
             time.sleep(_POLL_S)
         # ARI of older versions answers before all modules are there.
@@ -259,10 +265,9 @@ class PrivateAsterisk:
 
     def _answers(self) -> bool:
         """Ask ARI who it is; ours is the only one that takes our password."""
-        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         connection = http.client.HTTPConnection(self.address, self._port, timeout=2.0)
         try:
-            connection.request("GET", "/ari/asterisk/info", headers={"Authorization": f"Basic {credentials}"})
+            connection.request("GET", "/ari/asterisk/info", headers={"Authorization": self.endpoint.authorization})
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException):

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.errors import AriUnreachable
 
 __all__ = ["Target", "TargetKind", "local_address_towards"]
@@ -25,7 +26,7 @@ class Target:
     kind
         Who runs it: somebody else (``external``), or this tool (``private``, ``simulator``).
     url
-        ``http(s)://host:port``, with a path before ``/ari`` where there is one; no user, password, or ``/ari``.
+        ``http(s)://host:port/ari``, without user and password.
     user, password
         ARI's credentials; the password is kept out of ``repr``.
     media_host
@@ -46,6 +47,11 @@ class Target:
     version: str = ""
     session_limit: int | None = None
     rtp_ports: tuple[int, int] | None = None
+
+    @property
+    def endpoint(self) -> AriEndpoint:
+        """Where its ARI is, and who we are there."""
+        return AriEndpoint(self.url, self.user, self.password)
 
 
 def local_address_towards(host: str, port: int = 9) -> str:
