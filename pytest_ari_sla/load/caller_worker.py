@@ -1,0 +1,309 @@
+"""The caller: sends probes by schedule from a process of its own, and measures what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_ari_sla.errors import MediaLoopFailed
+from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.load.measurer import Measurer
+from pytest_ari_sla.load.media_commands import OpenSocket, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.load.media_loop import GROUP_CAPACITY
+from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
+from pytest_ari_sla.load.send_log import MediaSendLog
+from pytest_ari_sla.rtp.header import HEADER_BYTES
+from pytest_ari_sla.rtp.send_schedule import SlotAssigner
+from pytest_ari_sla.transport.datagrams import prepare_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import Codec, Tracker
+    from pytest_ari_sla.load.measurer import LegReport
+    from pytest_ari_sla.load.media_commands import Command
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.transport.port_leases import PortLease, PortManager
+
+__all__ = ["CallerWorker", "LegSeat", "MediaPlan"]
+
+LOSS_LIMIT_NS = 3_000_000_000
+"""A probe that is not back after this time is lost."""
+
+LEGS_PER_SOCKET = GROUP_CAPACITY
+RING_SECONDS = 1.5
+STOP_S = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class MediaPlan:
+    """What a caller is to send.
+
+    Attributes
+    ----------
+    legs
+        Most legs at one time.
+    heard_leg
+        (legs,) int32. See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
+    codec, received_codec
+        Sent and received.
+    packet_time_ms
+        One of the codec's packet times.
+    frames
+        (frames, bytes) uint8. Encoded audio, sent in turn.
+    probes
+        Whether packets carry probes: not where Asterisk decodes them.
+    realtime
+        Whether to ask for SCHED_FIFO.
+    """
+
+    legs: int
+    heard_leg: NDArray[np.int32]
+    codec: Codec
+    received_codec: Codec
+    packet_time_ms: int
+    frames: NDArray[np.uint8]
+    probes: bool = True
+    realtime: bool = True
+
+    @property
+    def packet_time_ns(self) -> int:
+        """Time between two packets of a stream."""
+        return self.packet_time_ms * 1_000_000
+
+
+@dataclass(frozen=True)
+class LegSeat:
+    """A leg's number, the socket and slot it sends by, and the address that Asterisk shall send to."""
+
+    leg: int
+    socket: int
+    slot: int
+    local: Address
+
+
+class CallerWorker:
+    """One load's media: the loop's process, the sockets, and the measuring thread.
+
+    Use as an asynchronous context manager. All methods belong to one event loop.
+
+    Parameters
+    ----------
+    plan
+        What to send.
+    ports
+        Where sockets are leased.
+    media_host
+        The address that Asterisk sends to.
+    trackers
+        Prototypes; copied.
+    """
+
+    def __init__(self, plan: MediaPlan, ports: PortManager, media_host: str, trackers: Sequence[Tracker]) -> None:
+        self._plan = plan
+        self._ports = ports
+        self._media_host = media_host
+        self._nonce = secrets.randbits(32)
+        self._memory = MediaMemory(_layout(plan))
+        self._slots = SlotAssigner(plan.packet_time_ms)
+        socket_count = -(-plan.legs // LEGS_PER_SOCKET)
+        self._sources = SourceTable(socket_count, plan.legs)
+        self._on_socket = [0] * socket_count
+        self._free_legs = list(range(plan.legs - 1, -1, -1))
+        self._expected: dict[int, Address] = {}
+        self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
+        self._leases: list[PortLease] = []
+        self._commands_sent = 0
+
+    async def __aenter__(self) -> CallerWorker:
+        plan = self._plan
+        self._memory.touch()
+        self._memory.frames[:] = plan.frames.reshape(-1)
+        self._leases = [self._ports.lease() for _ in self._on_socket]
+        self._start_process()
+        for number, lease in enumerate(self._leases):
+            prepare_socket(lease.rtp_socket)
+            self._command(OpenSocket(number), lease.rtp_socket)
+        context = TrackerContext(
+            legs=plan.legs,
+            heard_leg=plan.heard_leg,
+            codec=plan.codec,
+            received_codec=plan.received_codec,
+            packet_time_ns=plan.packet_time_ns,
+            send_log=MediaSendLog(self._memory, plan.packet_time_ns),
+            probe_window=self._memory.layout.probe_window,
+            loss_limit_ns=LOSS_LIMIT_NS,
+        )
+        for tracker in self._trackers:
+            tracker.begin(context)
+        reader = RingReader(self._memory, self._sources, self._nonce)
+        sockets = [lease.rtp_socket for lease in self._leases]
+        self._measurer = Measurer(self._memory, reader, self._trackers, sockets)
+        self._measurer.start()
+        await self._obeyed()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._channel.close()
+        try:
+            await asyncio.to_thread(self._process.wait, STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        await asyncio.to_thread(self._measurer.stop)
+        for lease in self._leases:
+            lease.release()
+        self._memory.close()
+
+    def _start_process(self) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        inherited = (self._memory.descriptor, theirs.fileno())
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pytest_ari_sla.load.media_loop",
+                msgspec.json.encode(self._memory.layout).decode(),
+                *map(str, inherited),
+                "realtime" if self._plan.realtime else "normal",
+            ],
+            pass_fds=inherited,
+        )
+        theirs.close()
+
+    def take_leg(self) -> LegSeat:
+        """Reserve a leg.
+
+        Raises
+        ------
+        MediaLoopFailed
+            When all legs of the plan are in use.
+        """
+        if not self._free_legs:
+            raise MediaLoopFailed(f"all {self._plan.legs} legs are in use")
+        leg = self._free_legs.pop()
+        slot = self._slots.assign(leg)
+        number = self._socket_for(slot)
+        self._on_socket[number] += 1
+        return LegSeat(leg, number, slot, (self._media_host, self._leases[number].port))
+
+    def _socket_for(self, slot: int) -> int:
+        """Choose a socket so that the legs of one slot share as few as possible: one system call for them all."""
+        count = len(self._on_socket)
+        turns = range(slot % count, slot % count + count)
+        return next(turn % count for turn in turns if self._on_socket[turn % count] < LEGS_PER_SOCKET)
+
+    def start_leg(self, seat: LegSeat, remote: Address, packets: int) -> None:
+        """Send so many packets to ``remote`` from now on, and take what comes from there as this leg's."""
+        self._sources.expect(seat.leg, seat.socket, remote)
+        self._expected[seat.leg] = remote
+        plan = self._plan
+        self._command(
+            StartLeg(
+                leg=seat.leg,
+                socket=seat.socket,
+                slot=seat.slot,
+                cycle=plan.packet_time_ms,
+                host=remote[0],
+                port=remote[1],
+                ssrc=secrets.randbits(32),
+                first_sequence=secrets.randbits(16),
+                first_timestamp=secrets.randbits(32),
+                payload_type=plan.codec.payload_type,
+                ticks=plan.codec.clock_rate_hz * plan.packet_time_ms // 1000,
+                frame_offset=0,
+                frame_count=plan.frames.shape[0],
+                frame_bytes=plan.frames.shape[1],
+                packets=packets,
+                nonce=self._nonce if plan.probes else None,
+            )
+        )
+
+    async def stop_leg(self, seat: LegSeat) -> None:
+        """Send nothing more for a leg; return when the loop has confirmed it."""
+        self._command(StopLeg(seat.leg))
+        await self._obeyed()
+
+    def has_ended(self, seat: LegSeat, packets: int) -> bool:
+        """Whether all of a leg's packets have had their turn."""
+        return bool(self._memory.due[seat.leg] >= packets)
+
+    def outstanding(self, seat: LegSeat) -> int:
+        """Return how many packets this leg has sent and not got back yet."""
+        return int(self._memory.sent[seat.leg]) - self._measurer.received(seat.leg)
+
+    async def retire_leg(self, seat: LegSeat) -> LegReport:
+        """Give a stopped leg back, and return what was measured of it."""
+        loop = asyncio.get_running_loop()
+        report: asyncio.Future[LegReport] = loop.create_future()
+
+        def done(result: LegReport) -> None:
+            loop.call_soon_threadsafe(report.set_result, result)
+
+        self._measurer.retire(seat.leg, done)
+        result = await report
+        remote = self._expected.pop(seat.leg, None)
+        if remote is not None:
+            self._sources.forget(seat.socket, remote)
+        self._slots.release(seat.leg)
+        self._on_socket[seat.socket] -= 1
+        self._free_legs.append(seat.leg)
+        return result
+
+    def snapshot(self) -> Snapshot:
+        """Return the cumulative numbers; at most a second old while the worker runs, final afterwards."""
+        if self._measurer.error is not None:
+            raise MediaLoopFailed("measuring failed") from self._measurer.error
+        return self._measurer.latest()
+
+    def stall(self, duration_ns: int) -> None:
+        """Make the loop do nothing for a while: a fault on purpose, to see that the run notices."""
+        self._command(Stall(duration_ns))
+
+    @property
+    def has_realtime_priority(self) -> bool:
+        """Whether the loop runs under SCHED_FIFO."""
+        return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
+
+    def _command(self, command: Command, attached: socket.socket | None = None) -> None:
+        descriptors = [] if attached is None else [attached.fileno()]
+        try:
+            socket.send_fds(self._channel, [encode(command)], descriptors)
+        except OSError as error:
+            raise MediaLoopFailed(f"the media loop is gone (exit code {self._process.poll()})") from error
+        self._commands_sent += 1
+
+    async def _obeyed(self) -> None:
+        """Wait until the loop has carried out every command so far."""
+        wanted = self._commands_sent
+        while self._memory.gauges[Gauge.COMMANDS_DONE] < wanted:
+            if self._process.poll() is not None:
+                raise MediaLoopFailed(f"the media loop ended with exit code {self._process.returncode}")
+            await asyncio.sleep(0.002)
+
+
+def _layout(plan: MediaPlan) -> MediaLayout:
+    window_ns = LOSS_LIMIT_NS + 2_000_000_000
+    frame_bytes = plan.frames.shape[1]
+    packets_per_second = plan.legs * 1000 / plan.packet_time_ms
+    return MediaLayout(
+        legs=plan.legs,
+        probe_window=1 << (window_ns // plan.packet_time_ns).bit_length(),
+        ring_rows=max(4096, int(packets_per_second * RING_SECONDS)),
+        # Mixed or transcoded audio may come in larger packets than ours.
+        packet_width=-(-(HEADER_BYTES + max(frame_bytes, 320) + 1) // 64) * 64,
+        frame_bytes=plan.frames.size,
+    )

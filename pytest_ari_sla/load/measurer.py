@@ -1,0 +1,203 @@
+"""The measuring thread: takes packets out of the ring and gives them to the trackers, many at a time.
+
+Nothing here is urgent. The kernel has stamped the packets, and the ring holds more than a second of them, so this
+thread may wait for the interpreter while test code runs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_ari_sla.load.media_memory import Gauge
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.transport.datagrams import receive_drops
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.load.media_memory import MediaMemory
+    from pytest_ari_sla.load.ring_reader import RingReader
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["LegReport", "Measurer"]
+
+POLL_S = 0.05
+"""Time between two looks into the ring: long enough for batches that are worth their overhead."""
+
+ADVANCE_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class LegReport:
+    """What is known of one leg when it ends.
+
+    Attributes
+    ----------
+    first_arrival_ns
+        When its first packet came, ns since the Unix epoch; 0 if none did.
+    sent, received
+        Packets.
+    values
+        What the trackers say of this leg alone, by metric name; NaN is left out.
+    """
+
+    first_arrival_ns: int
+    sent: int
+    received: int
+    values: Mapping[str, float]
+
+
+class Measurer:
+    """Runs the trackers over everything that the media loop receives.
+
+    Parameters
+    ----------
+    memory, reader
+        Where packets come from.
+    trackers
+        Begun already; used by this thread alone from :meth:`start` on.
+    sockets
+        To ask for receive drops.
+    """
+
+    def __init__(
+        self, memory: MediaMemory, reader: RingReader, trackers: Sequence[Tracker], sockets: Sequence[socket.socket]
+    ) -> None:
+        self._memory = memory
+        self._reader = reader
+        self._trackers = list(trackers)
+        self._sockets = sockets
+        self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
+        self._received = np.zeros(memory.layout.legs, np.int64)
+        self._pacing = Histogram()
+        self._cpu = Histogram()
+        self._not_sent = 0
+        self._slots_read = 0
+        self._cpu_seen = (time.monotonic_ns(), 0)
+        self._retirements: deque[tuple[int, Callable[[LegReport], None]]] = deque()
+        self._latest = Snapshot({})
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ari-sla-measurer", daemon=True)
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Measure what has arrived by now, and end; the final numbers are in :meth:`latest` then."""
+        self._stop.set()
+        self._thread.join()
+
+    def latest(self) -> Snapshot:
+        """Return the cumulative numbers of the last full second, or the final ones after :meth:`stop`."""
+        return self._latest
+
+    def retire(self, leg: int, done: Callable[[LegReport], None]) -> None:
+        """End a leg: settle it, reset its state, and call ``done`` with its report, from the measuring thread."""
+        self._retirements.append((leg, done))
+
+    def received(self, leg: int) -> int:
+        """Return how many packets have come for a leg."""
+        return int(self._received[leg])
+
+    def _run(self) -> None:
+        try:
+            next_advance_ns = time.time_ns() + ADVANCE_NS
+            while not self._stop.wait(POLL_S):
+                self._read()
+                if time.time_ns() >= next_advance_ns:
+                    next_advance_ns += ADVANCE_NS
+                    self._advance()
+            self._read()
+            self._advance()
+        except BaseException as error:  # handed to the load, which raises it where the test can see it
+            self.error = error
+
+    def _read(self) -> None:
+        leaving = [self._retirements.popleft() for _ in range(len(self._retirements))]
+        for batch in self._reader.batches():
+            self._observe(batch)
+        if leaving:
+            self._retire(leaving)
+
+    def _observe(self, batch: PacketBatch) -> None:
+        groups = batch.by_leg
+        self._received[groups.legs] += groups.counts
+        first_ns = batch.arrival_ns[groups.order[groups.starts]]
+        known = self._first_arrival_ns[groups.legs]
+        self._first_arrival_ns[groups.legs] = np.where(known == 0, first_ns, known)
+        for tracker in self._trackers:
+            tracker.observe(batch)
+
+    def _advance(self) -> None:
+        now_ns = time.time_ns()
+        for tracker in self._trackers:
+            tracker.advance(now_ns)
+        self._read_slots()
+        self._read_cpu()
+        self._latest = self._snapshot()
+
+    def _retire(self, leaving: list[tuple[int, Callable[[LegReport], None]]]) -> None:
+        now_ns = time.time_ns()
+        legs = np.array([leg for leg, _ in leaving], np.int32)
+        values: dict[str, NDArray[np.float64]] = {}
+        for tracker in self._trackers:
+            tracker.advance(now_ns)
+            values.update(tracker.per_leg())
+        for leg, done in leaving:
+            done(self._report(leg, values))
+        for tracker in self._trackers:
+            tracker.release(legs)
+        self._first_arrival_ns[legs] = 0
+        self._received[legs] = 0
+
+    def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
+        own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}
+        return LegReport(int(self._first_arrival_ns[leg]), int(self._memory.sent[leg]), int(self._received[leg]), own)
+
+    def _snapshot(self) -> Snapshot:
+        values: dict[str, Any] = {
+            "harness.pacing_error": self._pacing,
+            "harness.cpu": self._cpu,
+            "harness.not_sent": self._not_sent,
+            "harness.receive_drops": sum(receive_drops(udp) for udp in self._sockets),
+            "harness.clock_steps": int(self._memory.gauges[Gauge.CLOCK_STEPS]),
+            "harness.foreign_packets": self._reader.foreign,
+            "harness.malformed_packets": self._reader.malformed,
+        }
+        for tracker in self._trackers:
+            values.update(tracker.snapshot())
+        return Snapshot(values)
+
+    def _read_slots(self) -> None:
+        """Turn the loop's slot log into the pacing error of every packet: evenly spread over a batch's time."""
+        head = int(self._memory.gauges[Gauge.SLOT_HEAD])
+        size = len(self._memory.slots)
+        records = self._memory.slots[np.arange(max(self._slots_read, head - size), head) % size]
+        self._slots_read = head
+        self._not_sent += int(records["skipped"].sum())
+        records = records[records["packets"] > 0]
+        packets = records["packets"]
+        place = np.arange(packets.sum()) - np.repeat(np.cumsum(packets) - packets, packets)
+        share = place / np.repeat(np.maximum(packets - 1, 1), packets)
+        spread_ns = np.repeat(records["last_late_ns"] - records["first_late_ns"], packets)
+        self._pacing.record(np.repeat(records["first_late_ns"], packets) + (share * spread_ns).astype(np.int64))
+
+    def _read_cpu(self) -> None:
+        now_ns, used_ns = time.monotonic_ns(), int(self._memory.gauges[Gauge.CPU_NS])
+        then_ns, used_then_ns = self._cpu_seen
+        if used_ns > used_then_ns:
+            self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
+        self._cpu_seen = (now_ns, used_ns)

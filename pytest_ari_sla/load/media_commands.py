@@ -1,0 +1,82 @@
+"""What the media loop can be told: messages of one datagram each, some with a socket attached."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Command", "OpenSocket", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
+
+
+class OpenSocket(msgspec.Struct, frozen=True, tag=True):
+    """Take a bound UDP socket (attached to the message) and call it ``socket``."""
+
+    socket: int
+
+
+class StartLeg(msgspec.Struct, frozen=True, tag=True):
+    """Send a stream: one packet per cycle, in the leg's slot.
+
+    Attributes
+    ----------
+    leg
+        Number of the leg.
+    socket
+        Number of the socket to send by.
+    slot, cycle
+        The slot of 1 ms within a cycle of so many slots, which is the packet time.
+    host, port
+        Where Asterisk receives.
+    ssrc, first_sequence, first_timestamp, payload_type, ticks
+        RTP header fields; ``ticks`` is what each packet adds to the time stamp.
+    frame_offset, frame_count, frame_bytes
+        The audio in :attr:`MediaMemory.frames`: so many frames of so many bytes, sent in turn.
+    packets
+        The stream ends by itself after so many packets.
+    nonce
+        The run's number in probes; None to send frames whole, without a probe.
+    """
+
+    leg: int
+    socket: int
+    slot: int
+    cycle: int
+    host: str
+    port: int
+    ssrc: int
+    first_sequence: int
+    first_timestamp: int
+    payload_type: int
+    ticks: int
+    frame_offset: int
+    frame_count: int
+    frame_bytes: int
+    packets: int
+    nonce: int | None
+
+
+class StopLeg(msgspec.Struct, frozen=True, tag=True):
+    """Send nothing more for a leg; one whose stream has ended may be named as well."""
+
+    leg: int
+
+
+class Stall(msgspec.Struct, frozen=True, tag=True):
+    """Do nothing for so long: a fault on purpose, to prove that a late generator is noticed."""
+
+    duration_ns: int
+
+
+Command = OpenSocket | StartLeg | StopLeg | Stall
+
+_decoder = msgspec.msgpack.Decoder(Command)
+
+
+def encode(command: Command) -> bytes:
+    """Return the message of a command."""
+    return msgspec.msgpack.encode(command)
+
+
+def decode(message: bytes) -> Command:
+    """Return the command of a message."""
+    command: Command = _decoder.decode(message)
+    return command
