@@ -91,6 +91,11 @@ class Metric:
         """How many steps of the histogram make one ``unit``."""
         return round(1 / self.resolution)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in a snapshot that its value is taken from."""
+        return (self.numerator, self.denominator) if self.kind == "ratio" else (self.name,)
+
     def in_unit(self, steps: float) -> float:
         """Convert histogram steps to ``unit``.
 

@@ -155,8 +155,7 @@ class TimeSeries:
 
     def values(self, metric: Metric, stat: str | None = None) -> list[tuple[int, float | None]]:
         """Return one figure over time: (start of the interval in ns, value or None) for each interval."""
-        names = {metric.name, metric.numerator, metric.denominator}
-        return [(interval.start_ns, interval.values.value(metric, stat)) for interval in self.intervals(names)]
+        return [(part.start_ns, part.values.value(metric, stat)) for part in self.intervals(metric.names)]
 
     def __add__(self, other: TimeSeries) -> TimeSeries:
         """Merge two series aligned by time, at the coarser interval of both.

@@ -44,7 +44,9 @@ _DURATION_NS = {
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|min|ms|m|s|us|µs|ns)")
 _TIME_SCALE = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 _BYTE_SCALE = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
-_SIGNIFICANT_DIGITS = 3
+_DIGITS = 3
+# Shares close to 100 % get more digits than asked for, up to this number, rather than to be called 100 %.
+_MOST_DIGITS = 9
 
 
 def parse_duration_ns(text: str) -> int:
@@ -86,34 +88,52 @@ def format_duration_ns(duration_ns: int) -> str:
     return "".join(parts) or "0s"
 
 
-def format_quantity(value: float, unit: Unit) -> str:
-    """Write a value for a person, with three significant digits: ``83 ms``, ``0.12 %``, ``12,400``, ``4.31``."""
+def format_quantity(value: float, unit: Unit, digits: int = _DIGITS) -> str:
+    """Write a value for a person: ``83 ms``, ``0.12 %``, ``12,400``, ``4.31``.
+
+    Parameters
+    ----------
+    value
+        In ``unit``.
+    unit
+        A metric's unit.
+    digits
+        Significant digits to round to; digits before the decimal point are always kept.
+    """
     if unit == "s":
-        return _scaled(value, _TIME_SCALE) if value else "0 s"
+        return _scaled(value, _TIME_SCALE, digits) if value else "0 s"
     if unit == "B":
-        return _scaled(value, _BYTE_SCALE)
+        return _scaled(value, _BYTE_SCALE, digits)
     if unit == "ratio":
-        return f"{_rounded(value * 100)} %"
+        return f"{_share(value, digits)} %"
     if unit == "mos":
-        return f"{value:.2f}"
+        return f"{value:.{digits - 1}f}"
     if unit == "ppm":
-        return f"{_rounded(value)} ppm"
-    return f"{value:,.0f}" if value == int(value) else _rounded(value)
+        return f"{_rounded(value, digits)} ppm"
+    return _rounded(value, digits)
 
 
-def _scaled(value: float, scale: tuple[tuple[str, float], ...]) -> str:
+def _share(value: float, digits: int) -> str:
+    """Write a share in per cent; only a whole is called 100."""
+    text = _rounded(value * 100, digits)
+    while text == "100" and value != 1 and digits < _MOST_DIGITS:
+        digits += 1
+        text = _rounded(value * 100, digits)
+    return text
+
+
+def _scaled(value: float, scale: tuple[tuple[str, float], ...], digits: int) -> str:
     """Write a value in the largest unit that leaves at least 1, or else in the smallest one."""
     # The rounded value decides, so that 999.96 ms is written as 1 s.
-    fitting = (pair for pair in scale if abs(float(_rounded(value / pair[1]).replace(",", ""))) >= 1)
+    fitting = (pair for pair in scale if abs(float(_rounded(value / pair[1], digits).replace(",", ""))) >= 1)
     name, factor = next(fitting, scale[-1])
-    return f"{_rounded(value / factor)} {name}"
+    return f"{_rounded(value / factor, digits)} {name}"
 
 
-def _rounded(value: float) -> str:
-    """Write a number with three significant digits, whole thousands kept, without an exponent."""
+def _rounded(value: float, digits: int) -> str:
+    """Write a number with that many significant digits, but whole ones always, and without an exponent."""
     if value == 0:
         return "0"
-    magnitude = Decimal(value).adjusted()
-    places = max(_SIGNIFICANT_DIGITS - 1 - magnitude, 0)
+    places = max(digits - 1 - Decimal(value).adjusted(), 0)
     text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

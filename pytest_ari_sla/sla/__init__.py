@@ -1,0 +1,1 @@
+"""What a measurement means: thresholds, verdicts, and comparison with an earlier run."""

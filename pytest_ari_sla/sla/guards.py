@@ -1,0 +1,115 @@
+"""Guards: when the load generator itself stands in the way of a verdict on Asterisk.
+
+========================  =================================  ================================================
+guard                     makes a pass inconclusive          makes a failure inconclusive
+========================  =================================  ================================================
+pacing error p99 beyond   of every metric: the load was not  of distributions, and of metrics that judge loss
+``pacing_error_s``        the one that was asked for
+receive drops, packets    of metrics that judge loss         of metrics that judge loss
+not sent
+clock steps               of distributions in seconds        of distributions in seconds
+========================  =================================  ================================================
+
+The generator's own metrics (``harness.…``) are judged as they are. Failures that the generator cannot cause, such as
+``calls.failed``, stay failures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.metrics.units import format_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+
+__all__ = ["Guard", "tripped_guards"]
+
+_NS_PER_S = 1e9
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A fault of the generator that was found.
+
+    Attributes
+    ----------
+    name
+        ``pacing``, ``receive_drops``, ``not_sent`` or ``clock``.
+    reason
+        What happened, as a part of a sentence.
+    """
+
+    name: str
+    reason: str
+
+    def spoils_pass(self, metric: Metric) -> bool:
+        """Tell whether a pass of this metric cannot be believed."""
+        return _is_ours_to_judge(metric) and _SPOILS_PASS[self.name](metric)
+
+    def spoils_failure(self, metric: Metric) -> bool:
+        """Tell whether the generator may have caused a failure of this metric."""
+        return _is_ours_to_judge(metric) and _SPOILS_FAILURE[self.name](metric)
+
+
+def _is_ours_to_judge(metric: Metric) -> bool:
+    return not metric.name.startswith("harness.")
+
+
+def _any_metric(metric: Metric) -> bool:
+    return True
+
+
+def _judges_loss(metric: Metric) -> bool:
+    return metric.judges_loss
+
+
+def _distribution_or_loss(metric: Metric) -> bool:
+    return metric.kind == "distribution" or metric.judges_loss
+
+
+def _distribution_of_time(metric: Metric) -> bool:
+    return metric.kind == "distribution" and metric.unit == "s"
+
+
+_SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
+    "pacing": _any_metric,
+    "receive_drops": _judges_loss,
+    "not_sent": _judges_loss,
+    "clock": _distribution_of_time,
+}
+_SPOILS_FAILURE = _SPOILS_PASS | {"pacing": _distribution_or_loss}
+
+
+def tripped_guards(measured: Snapshot, pacing_error_s: float) -> tuple[Guard, ...]:
+    """Return the faults of the generator that a snapshot tells of.
+
+    Parameters
+    ----------
+    measured
+        The span of time that is judged.
+    pacing_error_s
+        The largest 99th percentile of ``harness.pacing_error`` that is put up with.
+    """
+    return tuple(_tripped(measured, pacing_error_s))
+
+
+def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
+    pacing = measured.histogram("harness.pacing_error")
+    if pacing.count and (late_s := pacing.percentile(99) / _NS_PER_S) > pacing_error_s:
+        late, limit = format_quantity(late_s, "s"), format_quantity(pacing_error_s, "s")
+        yield Guard("pacing", f"the load generator sent late: pacing error p99 {late}, limit {limit}")
+    if drops := measured.count("harness.receive_drops"):
+        yield Guard("receive_drops", f"{_number(drops, 'packet')} dropped in our own receive buffers")
+    if not_sent := measured.count("harness.not_sent"):
+        yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")
+    if steps := measured.count("harness.clock_steps"):
+        yield Guard("clock", f"the system clock jumped {_number(steps, 'time')} during the load")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")

@@ -1,0 +1,238 @@
+"""Verdicts: whether a measurement meets its thresholds, in one sentence each.
+
+The rules, in this order:
+
+1. Nothing was measured: ``fail``. (A sliding window without samples is passed over, as long as another one has some.)
+2. A percentile that the number of samples cannot carry is ``inconclusive``: fewer than ``tail_samples`` samples are
+   to be expected beyond it, so that it is the extreme value under another name. With 0.5, p99 takes 50 samples and
+   p99.9 takes 500. Where even the interval's known end breaks the limit, it is a ``fail`` nevertheless.
+3. The value decides between ``pass`` and ``fail``.
+4. A fault of the load generator turns that into ``inconclusive`` by the table in :mod:`pytest_ari_sla.sla.guards`.
+
+A value whose confidence interval (both ends known) holds the limit is marked as marginal; this changes no verdict.
+Of several verdicts the worst one counts: ``fail`` before ``inconclusive`` before ``pass``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.sla.figures import Figure, Scope, figures_of, first_break_s
+from pytest_ari_sla.sla.guards import Guard, tripped_guards
+from pytest_ari_sla.sla.sentences import describe, is_marginal, nothing_measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.metrics.time_series import TimeSeries
+    from pytest_ari_sla.metrics.units import Unit
+    from pytest_ari_sla.sla.confidence import Ends
+    from pytest_ari_sla.sla.threshold import Threshold
+
+__all__ = ["USUAL_RULES", "Judgement", "Rules", "ThresholdOutcome", "Verdict", "evaluate", "judge", "worst_of"]
+
+
+class Verdict(Enum):
+    """What comes out of a run."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+_SEVERITY = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+
+
+def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict on the whole; ``pass`` when there is none."""
+    return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.PASS)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How strictly to judge.
+
+    Attributes
+    ----------
+    pacing_error_s
+        Largest 99th percentile of the generator's own pacing error.
+    tail_samples
+        How many samples have to be expected beyond a percentile for it to be judged.
+    confidence
+        Level of the confidence intervals.
+    """
+
+    pacing_error_s: float = 0.005
+    tail_samples: float = 0.5
+    confidence: float = 0.95
+
+
+USUAL_RULES = Rules()
+
+
+@dataclass(frozen=True)
+class ThresholdOutcome:
+    """What became of one threshold.
+
+    Attributes
+    ----------
+    expression
+        The threshold in canonical form.
+    verdict
+        ``pass``, ``fail`` or ``inconclusive``.
+    sentence
+        All that a reader needs, for a person who was just woken up.
+    value, limit
+        What was measured, and the limit, in ``unit``; the value is None where nothing was measured.
+    unit
+        Unit of value, limit, margin and interval.
+    margin
+        Distance to the limit: positive when the value is on the right side of it.
+    confidence_interval
+        (low, high) of the value; None for an end that the samples do not bound. None where a value has no interval.
+    marginal
+        True when that interval holds the limit.
+    samples
+        Number of samples behind the value; None for a count.
+    since_s
+        For a failure, where it can be told: beginning of the first interval or window that breaks the limit, in
+        seconds since the load's beginning. For a count, when the count broke it.
+    window_s
+        (start, end) of the worst sliding window, in seconds since the load's beginning.
+    stage
+        The stage that was judged.
+    guards
+        Why the load generator makes this inconclusive.
+    """
+
+    expression: str
+    verdict: Verdict
+    sentence: str
+    value: float | None
+    limit: float
+    unit: Unit
+    margin: float | None = None
+    confidence_interval: Ends | None = None
+    marginal: bool = False
+    samples: int | None = None
+    since_s: float | None = None
+    window_s: tuple[float, float] | None = None
+    stage: str | None = None
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a scenario: its verdict, the sentence that explains it, and all thresholds.
+
+    Attributes
+    ----------
+    reason
+        One sentence: that of the worst threshold, or the generator's fault, or that all thresholds hold.
+    """
+
+    verdict: Verdict
+    reason: str
+    outcomes: tuple[ThresholdOutcome, ...]
+
+
+def judge(
+    thresholds: Sequence[Threshold], total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES
+) -> Judgement:
+    """Judge a scenario by its thresholds.
+
+    Parameters
+    ----------
+    thresholds
+        All that apply; without any, only a fault of the generator keeps a scenario from passing.
+    total, series
+        Everything measured, and the same over time.
+    rules
+        How strictly to judge.
+    """
+    outcomes = tuple(evaluate(threshold, total, series, rules) for threshold in thresholds)
+    verdict = worst_of(outcome.verdict for outcome in outcomes)
+    late = [guard for guard in tripped_guards(total, rules.pacing_error_s) if guard.name == "pacing"]
+    if verdict is Verdict.PASS and late:
+        return Judgement(Verdict.INCONCLUSIVE, _capitalised(late[0].reason), outcomes)
+    if verdict is Verdict.PASS:
+        count = len(outcomes)
+        reason = f"{count} threshold{'s' * (count != 1)} held" if count else "No thresholds were set"
+        return Judgement(verdict, reason, outcomes)
+    decisive = [outcome.sentence for outcome in outcomes if outcome.verdict is verdict]
+    more = f" (and {len(decisive) - 1} more)" if len(decisive) > 1 else ""
+    return Judgement(verdict, decisive[0] + more, outcomes)
+
+
+def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES) -> ThresholdOutcome:
+    """Judge one threshold by the rules of this module; parameters as in :func:`judge`."""
+    stages = {stage.name: stage for stage in series.stages}
+    if threshold.stage is not None and threshold.stage not in stages:
+        return _nothing_measured(threshold, f"there was no stage {threshold.stage!r}")
+    stage = stages[threshold.stage] if threshold.stage is not None else None
+    scope = Scope(total, series) if stage is None else Scope.of_stage(series, stage)
+    figures = figures_of(threshold, scope, rules.tail_samples, rules.confidence)
+    if not figures:
+        return _nothing_measured(threshold, "there is not a single sample of it")
+    # Where some windows have enough samples, the others have no say.
+    figure = max(figures, key=lambda figure: (figure.carried, -threshold.margin(figure.value)))
+    verdict = _verdict_on(threshold, figure)
+    outcome = ThresholdOutcome(
+        expression=str(threshold),
+        verdict=verdict,
+        sentence=describe(threshold, figure, rules.tail_samples, rules.confidence),
+        value=figure.value,
+        limit=threshold.limit,
+        unit=threshold.unit,
+        margin=threshold.margin(figure.value),
+        confidence_interval=figure.interval,
+        marginal=is_marginal(threshold, figure),
+        samples=figure.samples,
+        since_s=first_break_s(threshold, scope, figures) if verdict is Verdict.FAIL else None,
+        window_s=figure.window_s,
+        stage=threshold.stage,
+    )
+    return _guarded(threshold, outcome, tripped_guards(scope.total, rules.pacing_error_s))
+
+
+def _verdict_on(threshold: Threshold, figure: Figure) -> Verdict:
+    """Apply the rules 2 and 3."""
+    if not figure.carried and not _breaks_for_certain(threshold, figure):
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS if threshold.holds(figure.value) else Verdict.FAIL
+
+
+def _breaks_for_certain(threshold: Threshold, figure: Figure) -> bool:
+    """Tell whether even the interval's end that is nearest to the limit is on its wrong side."""
+    low, high = figure.interval or (None, None)
+    end = low if threshold.wants_low else high if threshold.wants_high else None
+    return end is not None and not threshold.holds(end)
+
+
+def _nothing_measured(threshold: Threshold, why: str) -> ThresholdOutcome:
+    return ThresholdOutcome(
+        expression=str(threshold),
+        verdict=Verdict.FAIL,
+        sentence=nothing_measured(threshold, why),
+        value=None,
+        limit=threshold.limit,
+        unit=threshold.unit,
+        stage=threshold.stage,
+    )
+
+
+def _guarded(threshold: Threshold, outcome: ThresholdOutcome, guards: Sequence[Guard]) -> ThresholdOutcome:
+    """Apply rule 4; what is inconclusive already tells the generator's faults as well."""
+    passed, metric = outcome.verdict is Verdict.PASS, threshold.metric
+    reasons = tuple(guard.reason for guard in guards if (guard.spoils_pass if passed else guard.spoils_failure)(metric))
+    if not reasons:
+        return outcome
+    sentence = f"{outcome.sentence}; inconclusive, since {' and '.join(reasons)}"
+    return replace(outcome, verdict=Verdict.INCONCLUSIVE, sentence=sentence, guards=reasons)
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
