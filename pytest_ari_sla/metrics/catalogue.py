@@ -118,6 +118,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("calls.established", "Calls whose media path was completed", "higher"),
     _count("calls.failed", "Calls that never became established"),
     _count("calls.dropped", "Established calls that ended before they were told to"),
+    _count("calls.not_started", "Calls that this generator could not start in time: its own fault"),
     _count("calls.leaked", "Calls that Asterisk still held after they were told to end"),
     Metric(
         "calls.success_ratio",
@@ -136,6 +137,8 @@ CORE_METRICS: tuple[Metric, ...] = (
     _time("harness.pacing_error", "How late a packet was sent, against its schedule"),
     _count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
+    _count("harness.foreign_packets", "Packets from addresses that no call expects; ignored"),
+    _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
     _count("harness.clock_steps", "Jumps of the system clock against the monotonic one, during the load"),
     Metric(

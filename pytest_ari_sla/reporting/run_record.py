@@ -130,19 +130,22 @@ class CallCounts(Struct, kw_only=True):
     established
         Calls whose media path was completed.
     failed
-        Calls that were tried and not established, or lost before their time.
+        Calls that were tried and not established.
     dropped
+        Established calls that ended before they were told to.
+    not_started
         Calls that the generator could not start in time: its own fault, not the target's.
     leaked
         Channels or bridges that were still there after the clean-up.
     success_ratio
-        ``established`` of those that were tried; None without any.
+        ``established`` of those that were requested; None without any.
     """
 
     requested: int = 0
     established: int = 0
     failed: int = 0
     dropped: int = 0
+    not_started: int = 0
     leaked: int = 0
     success_ratio: float | None = None
 
