@@ -17,7 +17,6 @@ from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
 from pytest_ari_sla.load.measurer import Measurer
 from pytest_ari_sla.load.media_commands import OpenSocket, Stall, StartLeg, StopLeg, encode
-from pytest_ari_sla.load.media_loop import GROUP_CAPACITY
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
@@ -43,7 +42,9 @@ __all__ = ["CallerWorker", "LegSeat", "MediaPlan"]
 LOSS_LIMIT_NS = 3_000_000_000
 """A probe that is not back after this time is lost."""
 
-LEGS_PER_SOCKET = GROUP_CAPACITY
+LEGS_PER_SOCKET = 128
+"""What a receive buffer of 4 MB holds for many drain cycles. Slots do not divide evenly: a socket takes up to twice that."""
+
 RING_SECONDS = 1.5
 STOP_S = 0.1
 
@@ -204,7 +205,7 @@ class CallerWorker:
         """Choose a socket so that the legs of one slot share as few as possible: one system call for them all."""
         count = len(self._on_socket)
         turns = range(slot % count, slot % count + count)
-        return next(turn % count for turn in turns if self._on_socket[turn % count] < LEGS_PER_SOCKET)
+        return next(turn % count for turn in turns if self._on_socket[turn % count] < 2 * LEGS_PER_SOCKET)
 
     def start_leg(self, seat: LegSeat, remote: Address, packets: int) -> None:
         """Send so many packets to ``remote`` from now on, and take what comes from there as this leg's."""

@@ -78,8 +78,9 @@ def _check(result: int) -> int:
     return result
 
 
-def _pointer(array: NDArray[Any], row: int = 0) -> Any:
-    return _ffi.cast("void *", array.ctypes.data + row * array.itemsize)
+def _pointer(array: NDArray[Any]) -> Any:
+    """Return the address of an array's memory; adding k to it moves on by k bytes."""
+    return _ffi.cast("char *", array.ctypes.data)
 
 
 class TimerFd:
@@ -122,7 +123,7 @@ class MmsgReceiver:
         self._headers["iov"] = self._iovecs.ctypes.data + np.arange(rows) * IOVEC.itemsize
         self._headers["iov_length"] = 1
         self._headers["control"] = memory.control.ctypes.data + np.arange(rows) * CONTROL.itemsize
-        self._pointers = [_pointer(self._headers, row) for row in range(rows)]
+        self._first = _pointer(self._headers)
         self._name_length = self._headers["name_length"]
         self._control_length = self._headers["control_length"]
         self._length = self._headers["length"]
@@ -132,7 +133,9 @@ class MmsgReceiver:
         end = first + count
         self._name_length[first:end] = SOCKADDR_IN.itemsize
         self._control_length[first:end] = CONTROL.itemsize
-        received: int = _libc.recvmmsg(receiving.fileno(), self._pointers[first], count, socket.MSG_DONTWAIT, _ffi.NULL)
+        received: int = _libc.recvmmsg(
+            receiving.fileno(), self._first + first * MMSGHDR.itemsize, count, socket.MSG_DONTWAIT, _ffi.NULL
+        )
         if received <= 0:
             if received < 0 and _ffi.errno not in (11, 111):  # EAGAIN: empty; ECONNREFUSED: an old ICMP error
                 _check(received)
@@ -164,9 +167,9 @@ class MmsgSender:
         self._headers["name_length"] = SOCKADDR_IN.itemsize
         self._headers["iov"] = self._iovecs.ctypes.data + np.arange(rows) * IOVEC.itemsize * self._parts
         self._headers["iov_length"] = self._parts
-        self._pointers = [_pointer(self._headers, row) for row in range(rows)]
+        self._first = _pointer(self._headers)
         self._chosen = np.zeros(rows, MMSGHDR)
-        self._chosen_pointers = [_pointer(self._chosen, row) for row in range(rows)]
+        self._first_chosen = _pointer(self._chosen)
         self._head_length = self._iovecs["length"][:, 0]
         if tails:
             self._tail_base = self._iovecs["base"][:, 1]
@@ -182,13 +185,13 @@ class MmsgSender:
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
         """Send the rows from ``first`` to ``count``; return how many the kernel took before it refused one."""
         self._head_length[first:count] = self._memory.length[first:count]
-        return self._send(sending, self._pointers[first], count - first)
+        return self._send(sending, self._first + first * MMSGHDR.itemsize, count - first)
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
         """Send chosen rows in their order; return how many the kernel took before it refused one."""
         self._head_length[rows] = self._memory.length[rows]
         self._chosen[: len(rows)] = self._headers[rows]
-        return self._send(sending, self._chosen_pointers[0], len(rows)) if len(rows) else 0
+        return self._send(sending, self._first_chosen, len(rows)) if len(rows) else 0
 
     @staticmethod
     def _send(sending: socket.socket, pointer: Any, count: int) -> int:
