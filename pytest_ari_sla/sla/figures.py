@@ -144,7 +144,8 @@ def first_break_s(threshold: Threshold, scope: Scope, figures: Sequence[Figure])
         value = interval.values.value(threshold.metric, threshold.stat)
         if threshold.adds_up:
             grown += value or 0
-            value = grown if threshold.wants_low else None
+            # Too small a sum cannot be dated: it never grew large enough.
+            value = grown if grown > threshold.limit and not threshold.wants_high else None
         if value is not None and not threshold.holds(value):
             return interval.start_ns / _NS_PER_S
     return None

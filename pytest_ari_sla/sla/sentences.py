@@ -71,10 +71,9 @@ def _distance(threshold: Threshold, value: float, digits: int) -> str:
     gap = abs(value - threshold.limit)
     if not gap:
         return "at the limit"
-    # The difference needs no more digits than the two have that it is taken from.
     share = f", {format_quantity(gap / abs(threshold.limit), 'ratio', 2)}" if threshold.limit else ""
     side = "to spare" if threshold.holds(value) else "over" if value > threshold.limit else "under"
-    return f"{format_quantity(gap, threshold.unit, min(digits, _DIGITS))}{share} {side}"
+    return f"{format_quantity(gap, threshold.unit, digits)}{share} {side}"
 
 
 def _range(threshold: Threshold, interval: tuple[float | None, float | None], digits: int) -> str:

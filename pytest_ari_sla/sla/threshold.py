@@ -43,7 +43,6 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 
-_BLANKS = re.compile(r"\s*")
 _NAME = re.compile(r"[^\s\[\]@<>=!]+")
 _OPERATOR = re.compile(r"[<>=!]+")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -182,6 +181,9 @@ class _Parser:
         stage = self._stage()
         comparison = self._operator()
         limit, limit_text = self._limit(metric, stat)
+        self._skip_blanks()
+        if self._at < len(self._text):
+            self._fail(self._at, "the expression should end here")
         return Threshold(metric, stat, comparison, limit, limit_text, window_ns, stage)
 
     def _figure(self) -> tuple[Metric, str | None]:
@@ -254,7 +256,12 @@ class _Parser:
         start, suffix = self._take(_UNIT, "")
         known = UNIT_SUFFIXES[unit]
         if suffix not in known:
-            self._fail(start, _unit_problem(metric.name, suffix, [name for name in known if name]))
+            self._fail(
+                start,
+                _unit_problem(
+                    f"{metric.name}.{stat}" if stat else metric.name, suffix, [name for name in known if name]
+                ),
+            )
         return float(value * known[suffix]), f"{_plain_number(value)}{suffix}"
 
     def _take(self, pattern: re.Pattern[str], missing: str) -> tuple[int, str]:
@@ -274,8 +281,7 @@ class _Parser:
         return found
 
     def _skip_blanks(self) -> None:
-        match = _BLANKS.match(self._text, self._at)
-        self._at = match.end() if match else self._at
+        self._at = len(self._text) - len(self._text[self._at :].lstrip())
 
     def _fail(self, position: int, problem: str) -> NoReturn:
         raise ThresholdSyntaxError(self._text, position, problem)
@@ -293,13 +299,13 @@ def _plain_number(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _unit_problem(metric: str, suffix: str, known: list[str]) -> str:
+def _unit_problem(figure: str, suffix: str, known: list[str]) -> str:
     """Say what is wrong with a unit, and which are right."""
     if not known:
-        return f"{suffix!r} is too much: {metric} has no unit"
+        return f"{suffix!r} is too much: {figure} has no unit"
     units = ", ".join(known)
     if not suffix:
-        return f"{metric} needs a unit: {units}"
+        return f"{figure} needs a unit: {units}"
     nearest = get_close_matches(suffix, known, n=1, cutoff=0.3)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"unknown unit {suffix!r} for {metric}{hint} (known: {units})"
+    return f"unknown unit {suffix!r} for {figure}{hint} (known: {units})"
