@@ -216,8 +216,8 @@ class Topology(Protocol):
         """For each leg at the load generator: which leg of the same call it hears; -1 for a mix or a transcoder."""
 
     @property
-    def channels(self) -> int:
-        """Channels that one call has at Asterisk."""
+    def relay_legs(self) -> int:
+        """Legs of one call whose media goes to the relay; 0 where there is no relay."""
 
     async def establish(self, call: Call) -> None:
         """Build one call; return when its media path is complete."""

@@ -1,0 +1,181 @@
+"""What comes out of a load: mergeable over shards, and plain where it crosses to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["CallOutcome", "GeneratorHealth", "LoadOutcome", "TimelineEvent"]
+
+
+class TimelineEvent(msgspec.Struct, frozen=True):
+    """One thing that happened to a call.
+
+    Attributes
+    ----------
+    at_ns
+        When, ns since the load's beginning.
+    source
+        ``ari`` (an event), ``request`` (ours, answered) or ``media``.
+    what
+        Its name: ``StasisStart``, ``POST /channels/externalMedia``.
+    detail
+        Anything more, in a few words.
+    """
+
+    at_ns: int
+    source: str
+    what: str
+    detail: str = ""
+
+
+class CallOutcome(msgspec.Struct, frozen=True):
+    """What is known of one call; times are ns since the load's beginning, None where something did not happen.
+
+    Attributes
+    ----------
+    id
+        Id of the call; the ids of its channels begin with it.
+    state
+        ``ended`` as planned, ``failed`` (never established), ``dropped`` (ended too early) or ``cancelled``.
+    started_ns, established_ns, closed_ns
+        When it was asked for, when its media path was complete, when it was over.
+    first_packet_ns
+        From its start until its first packet came back.
+    reason
+        Why it failed or was dropped.
+    shard
+        Who made it, from 1.
+    values
+        What was measured of this call alone, by metric or ``metric.stat``, in the metric's unit.
+    timeline
+        What happened to it, in order; kept for calls that are worth a look.
+    """
+
+    id: str
+    state: str
+    started_ns: int
+    established_ns: int | None
+    closed_ns: int | None
+    first_packet_ns: int | None
+    reason: str
+    shard: int
+    values: dict[str, float]
+    timeline: list[TimelineEvent] = []
+
+
+class GeneratorHealth(msgspec.Struct, frozen=True):
+    """How the load generator of one shard did.
+
+    Attributes
+    ----------
+    shard
+        From 1.
+    host
+        Its machine.
+    values
+        Its own ``harness.*`` numbers, as a plain snapshot.
+    realtime
+        Whether packets were moved under SCHED_FIFO.
+    backend
+        ``mmsg`` or ``python``.
+    receive_buffer_bytes
+        What the kernel granted to each socket.
+    """
+
+    shard: int
+    host: str
+    values: dict[str, Any]
+    realtime: bool
+    backend: str
+    receive_buffer_bytes: int
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """Everything measured by one load, of one shard or of many.
+
+    Attributes
+    ----------
+    topology, codec
+        Names.
+    started_ns
+        When the load began, ns since the Unix epoch.
+    duration_ns
+        Until its last call was gone.
+    total, series
+        All numbers, and the same over time.
+    calls
+        Calls one by one (bounded).
+    generators
+        One entry a shard.
+    notes
+        What else a reader must know.
+    """
+
+    topology: str
+    codec: str
+    started_ns: int
+    duration_ns: int
+    total: Snapshot
+    series: TimeSeries
+    calls: tuple[CallOutcome, ...] = ()
+    generators: tuple[GeneratorHealth, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def merged(cls, parts: Sequence[LoadOutcome]) -> LoadOutcome:
+        """Return one outcome for all shards of a load; at least one."""
+        first = parts[0]
+        return cls(
+            topology=first.topology,
+            codec=first.codec,
+            started_ns=min(part.started_ns for part in parts),
+            duration_ns=max(part.duration_ns for part in parts),
+            total=Snapshot.sum_of(part.total for part in parts),
+            series=TimeSeries.sum_of(part.series for part in parts),
+            calls=tuple(sorted((call for part in parts for call in part.calls), key=lambda call: call.started_ns)),
+            generators=tuple(generator for part in parts for generator in part.generators),
+            notes=tuple(_unique(note for part in parts for note in part.notes)),
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return all of it as plain built-ins."""
+        return {
+            "topology": self.topology,
+            "codec": self.codec,
+            "started_ns": self.started_ns,
+            "duration_ns": self.duration_ns,
+            "total": self.total.to_plain(),
+            "series": self.series.to_plain(),
+            "calls": msgspec.to_builtins(self.calls),
+            "generators": msgspec.to_builtins(self.generators),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> LoadOutcome:
+        """Rebuild an outcome from :meth:`to_plain`."""
+        return cls(
+            topology=plain["topology"],
+            codec=plain["codec"],
+            started_ns=plain["started_ns"],
+            duration_ns=plain["duration_ns"],
+            total=Snapshot.from_plain(plain["total"]),
+            series=TimeSeries.from_plain(plain["series"]),
+            calls=msgspec.convert(plain["calls"], tuple[CallOutcome, ...]),
+            generators=msgspec.convert(plain["generators"], tuple[GeneratorHealth, ...]),
+            notes=tuple(plain["notes"]),
+        )
+
+
+def _unique(notes: Iterable[str]) -> Iterable[str]:
+    return dict.fromkeys(notes)
