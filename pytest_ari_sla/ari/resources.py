@@ -208,7 +208,7 @@ class ExternalMedia(Record, frozen=True):
     channel
         The channel as it was when Asterisk answered; it need not have entered the application yet.
     local_address
-        Host and port at Asterisk that take our RTP, and that its RTP comes from.
+        Host and port at Asterisk that take our RTP, and that its RTP comes from; empty and 0 where it is not RTP.
     """
 
     channel: Channel

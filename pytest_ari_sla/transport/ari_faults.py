@@ -1,0 +1,147 @@
+"""What goes wrong between us and ARI, in sentences that name the guilty side and what to do about it.
+
+aiohttp's exceptions hold the URL only, never the Authorization header; the URL that is used holds no credentials. So
+nothing here can show a password.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+
+from pytest_ari_sla.errors import (
+    AriAuthenticationFailed,
+    AriRequestFailed,
+    AriTimeout,
+    AriUnreachable,
+    NotAnAsterisk,
+    TlsFailed,
+)
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.errors import SlaError
+
+__all__ = ["error_of_answer", "error_of_failure", "not_ari"]
+
+_HOW_TO_ENABLE = (
+    "enable ARI (enabled=yes in ari.conf and http.conf, module res_ari) and check the URL's path (prefix in http.conf)"
+)
+
+
+def where(endpoint: AriEndpoint) -> str:
+    """Return host and port for sentences."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{host}:{endpoint.port}"
+
+
+def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, timeout_s: float) -> SlaError:
+    """Return our error for a request that got no (whole) answer.
+
+    Parameters
+    ----------
+    failure
+        What aiohttp or asyncio raised.
+    request
+        Method and path, for the sentence.
+    timeout_s
+        The time-out that was in force.
+    """
+    at = where(endpoint)
+    match failure:
+        case aiohttp.ClientConnectorDNSError():
+            return AriUnreachable(
+                f"the host name {endpoint.host!r} of the ARI URL cannot be resolved; check its spelling"
+            )
+        case aiohttp.ClientConnectorCertificateError():
+            return _certificate_refused(failure.certificate_error, at)
+        case aiohttp.ClientSSLError():
+            return _handshake_failed(failure.os_error, at)
+        case aiohttp.ConnectionTimeoutError():
+            return AriUnreachable(
+                f"nothing answered at {at} when connecting; a firewall in between, or a wrong address"
+            )
+        case aiohttp.ClientConnectorError():
+            return _not_connected(failure.os_error, at)
+        case TimeoutError():
+            return AriTimeout(
+                f"{request} got no answer from ARI at {at} within {timeout_s:g} s; Asterisk is overloaded or hangs"
+            )
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+            return not_ari(endpoint, f"what answered {request} is no valid HTTP")
+        case _:
+            return AriUnreachable(
+                f"{at} closed the connection without answering {request}; Asterisk stopped or crashed, "
+                "or its HTTP sessions are used up (sessionlimit in http.conf, default 100)"
+            )
+
+
+def _certificate_refused(reason: Exception, at: str) -> TlsFailed:
+    words = getattr(reason, "verify_message", "") or str(reason)
+    return TlsFailed(f"the TLS certificate of {at} is not trusted: {words}; name its CA with --ari-ca-file")
+
+
+def _handshake_failed(reason: OSError, at: str) -> TlsFailed:
+    if isinstance(reason, ssl.SSLError) and reason.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return TlsFailed(
+            f"{at} does not speak TLS; use http:// in the ARI URL, or the port of tlsbindaddr in http.conf"
+        )
+    return TlsFailed(f"the TLS handshake with {at} failed: {reason.strerror or reason}")
+
+
+def _not_connected(reason: OSError, at: str) -> AriUnreachable:
+    words = (
+        "refused the connection"
+        if isinstance(reason, ConnectionRefusedError)
+        else f"cannot be reached ({reason.strerror})"
+    )
+    return AriUnreachable(
+        f"{at} {words}; "
+        "is Asterisk running, and does http.conf have enabled=yes and this bindaddr and bindport (default 8088)?"
+    )
+
+
+def not_ari(endpoint: AriEndpoint, problem: str) -> NotAnAsterisk:
+    """Return the error for an answer that ARI would not give."""
+    return NotAnAsterisk(f"something answers at {endpoint.base_url}, but not ARI: {problem}; {_HOW_TO_ENABLE}")
+
+
+def error_of_answer(endpoint: AriEndpoint, method: str, path: str, status: int, body: bytes) -> SlaError:
+    """Return our error for an answer with an error status."""
+    said = _message(body)
+    if status in (401, 403):
+        return AriAuthenticationFailed(
+            f"ARI at {where(endpoint)} refused {method} {path} for user {endpoint.user!r} ({status}); "
+            "check --ari-user and --ari-password-file against ari.conf (a user with read_only=yes can change nothing)"
+        )
+    if status == 404 and said is None:
+        return not_ari(endpoint, f"{method} {path} answered 404 without ARI's own message")
+    if status == 503:
+        said = f"{said or 'Service Unavailable'}; Asterisk is still starting, shutting down or overloaded"
+    return AriRequestFailed(method, path, status, said if said is not None else _beginning(body))
+
+
+def _message(body: bytes) -> str | None:
+    """Return ARI's own words; None where the body is not ARI's."""
+    try:
+        return msgspec.json.decode(body, type=_ErrorBody).text
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+class _ErrorBody(msgspec.Struct):
+    """ARI's answer to what it refuses: ``message``, in some places ``error``."""
+
+    message: str = ""
+    error: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.message or self.error
+
+
+def _beginning(body: bytes) -> str:
+    return " ".join(body.decode("utf-8", "replace").split())[:200] or "no reason given"
