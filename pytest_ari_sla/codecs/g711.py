@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from pytest_ari_sla.codecs.packetizing import split_samples
+from pytest_ari_sla.metrics.voice_quality import G711_PLC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,13 +115,7 @@ class G711Codec:
     clock_rate_hz: ClassVar[int] = 8000
     sample_rate_hz: ClassVar[int] = 8000
     packet_times_ms: ClassVar[Sequence[int]] = (20, 10, 30, 40, 60)
-
-    @property
-    def impairment(self) -> CodecImpairment:
-        """Values of G.113 Appendix I for G.711 with the loss concealment of its own Appendix I."""
-        from pytest_ari_sla.metrics.voice_quality import CodecImpairment
-
-        return CodecImpairment(ie=0.0, bpl=25.1)
+    impairment: ClassVar[CodecImpairment | None] = G711_PLC
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
         """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""

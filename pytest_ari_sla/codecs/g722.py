@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ari_sla.codecs.ffmpeg import FfmpegCoder
 from pytest_ari_sla.codecs.packetizing import split_samples
+from pytest_ari_sla.metrics.voice_quality import G722_64K
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +26,7 @@ CODER = FfmpegCoder("G722", "g722", sample_rate_hz=16000)
 class G722Codec:
     """G.722 as a :class:`~pytest_ari_sla.hookspecs.Codec`: one octet per two samples at 16 kHz.
 
-    The RTP clock runs at 8000 Hz all the same: RFC 3551, 4.5.2 keeps RFC 1890's mistake. ``impairment`` is None: the
-    narrowband E-model has no value for it, and the wideband one (G.107.1) uses another scale.
+    The RTP clock runs at 8000 Hz all the same: RFC 3551, 4.5.2 keeps RFC 1890's mistake.
     """
 
     name: ClassVar[str] = "G722"
@@ -35,7 +35,7 @@ class G722Codec:
     clock_rate_hz: ClassVar[int] = 8000
     sample_rate_hz: ClassVar[int] = CODER.sample_rate_hz
     packet_times_ms: ClassVar[Sequence[int]] = (20, 10, 30, 40, 60)
-    impairment: ClassVar[CodecImpairment | None] = None
+    impairment: ClassVar[CodecImpairment | None] = G722_64K
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
         """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_ari_sla.codecs.optional_library import load_library
 from pytest_ari_sla.codecs.packetizing import split_samples
+from pytest_ari_sla.metrics.voice_quality import GSM_FR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +35,7 @@ class GsmCodec:
     clock_rate_hz: ClassVar[int] = 8000
     sample_rate_hz: ClassVar[int] = 8000
     packet_times_ms: ClassVar[Sequence[int]] = (20, 40, 60)
-
-    @property
-    def impairment(self) -> CodecImpairment:
-        """Value of G.113 Appendix I, which gives no robustness against loss for full-rate GSM."""
-        from pytest_ari_sla.metrics.voice_quality import CodecImpairment
-
-        return CodecImpairment(ie=20.0, bpl=None)
+    impairment: ClassVar[CodecImpairment | None] = GSM_FR
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
         """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""

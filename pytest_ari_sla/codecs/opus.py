@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ari_sla.codecs.ffmpeg import FfmpegCoder
 from pytest_ari_sla.codecs.packetizing import split_samples
+from pytest_ari_sla.metrics.voice_quality import OPUS_ESTIMATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,8 @@ class OpusCodec:
     """Opus as a :class:`~pytest_ari_sla.hookspecs.Codec`: mono, 32 kbit/s, so 80 octets in 20 ms.
 
     A constant bit rate, because equal packets let the media loop send from one table. Packets of 30 ms do not exist
-    (RFC 6716, 2.1.4). ``impairment`` is None: no ITU value is published, and the ones in use contradict each other.
+    (RFC 6716, 2.1.4). ``impairment`` is an estimate: no ITU value is published.
+
     ExternalMedia has no SDP, so Asterisk sends Opus on it (type 107) but drops what arrives with a dynamic type.
     """
 
@@ -36,7 +38,7 @@ class OpusCodec:
     clock_rate_hz: ClassVar[int] = 48000  # RFC 7587, 4.1: whatever rate is really coded
     sample_rate_hz: ClassVar[int] = CODER.sample_rate_hz
     packet_times_ms: ClassVar[Sequence[int]] = (20, 10, 40, 60)
-    impairment: ClassVar[CodecImpairment | None] = None
+    impairment: ClassVar[CodecImpairment | None] = OPUS_ESTIMATE
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
         """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
