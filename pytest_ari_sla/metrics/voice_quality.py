@@ -204,7 +204,7 @@ def delay_impairment(one_way_delay_ms: ArrayLike) -> NDArray[np.float64]:
 
 
 def delay_impairment_g107(one_way_delay_ms: ArrayLike) -> NDArray[np.float64]:
-    """Return Idd of (n,) mouth-to-ear delays: what G.107 7.4 puts down to absolute delay alone, with perfect echo loss."""
+    """Return Idd of (n,) mouth-to-ear delays: the part of absolute delay alone (G.107 7.4), without any echo."""
     doublings = np.log2(np.maximum(np.asarray(one_way_delay_ms, np.float64), 100.0) / 100.0)
     return np.asarray(25 * ((1 + doublings**6) ** (1 / 6) - 3 * (1 + (doublings / 3) ** 6) ** (1 / 6) + 2))
 
