@@ -13,6 +13,7 @@
     * AriAuthenticationFailed - ARI refused the user or the password
     * NotAnAsterisk - something answers at the URL, but not ARI
     * AriTimeout - ARI did not answer in time
+    * TargetIncomplete - Asterisk lacks something that the load needs
     * TargetTooSmall - Asterisk's limits do not admit the calls asked for
     * AsteriskStartFailed - a private Asterisk did not come up
     * AsteriskCrashed - a private Asterisk died, or answers no more
@@ -60,6 +61,7 @@ __all__ = [
     "ShardLost",
     "SlaError",
     "TargetError",
+    "TargetIncomplete",
     "TargetTooSmall",
     "ThresholdSyntaxError",
     "TlsFailed",
@@ -163,6 +165,10 @@ class NotAnAsterisk(TargetError):
 
 class AriTimeout(TargetError):
     """ARI took a request and did not answer in time."""
+
+
+class TargetIncomplete(TargetError):
+    """Asterisk lacks something that the load needs: a module, or ExternalMedia altogether."""
 
 
 class TargetTooSmall(TargetError):
