@@ -5,26 +5,19 @@ Pure functions over a scenario of the record: the terminal, the Markdown and the
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
+from pytest_ari_sla.sla.threshold import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_ari_sla.reporting.run_record import Scenario, Stage, Threshold
 
-__all__ = ["broken_since", "excess", "findings", "series_of", "stage_at", "when"]
+__all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 
-_KEEPS: Final[dict[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-}
 _CALLS_NOW: Final = "calls.active"
 _LATE_SHARE: Final = 2.0  # a latency this many times another one is worth naming
 
@@ -45,7 +38,7 @@ def broken_since(scenario: Scenario, threshold: Threshold) -> float | None:
     if threshold.verdict != "fail" or threshold.broken_since_s is not None:
         return threshold.broken_since_s
     found = series_of(scenario, threshold)
-    keeps = _KEEPS.get(threshold.op)
+    keeps = OPERATORS.get(threshold.op)
     if found is None or keeps is None:
         return None
     moments = zip(scenario.time_series["t"], found[1], strict=False)
@@ -62,6 +55,15 @@ def excess(threshold: Threshold) -> float | None:
 def stage_at(scenario: Scenario, t_s: float) -> Stage | None:
     """Return the stage of the load in which a moment lies."""
     return next((stage for stage in scenario.stages if stage.from_s <= t_s < stage.to_s), None)
+
+
+def since_when(scenario: Scenario, threshold: Threshold) -> str:
+    """Return since when a threshold is broken, and in which stage, for a table; empty where that is not known."""
+    since = broken_since(scenario, threshold)
+    if since is None:
+        return ""
+    stage = stage_at(scenario, since)
+    return show_clock(since) + (f", {stage.name}" if stage else "")
 
 
 def when(scenario: Scenario, t_s: float) -> str:

@@ -12,16 +12,17 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pytest_ari_sla.reporting.findings import broken_since, excess, findings, stage_at
+from pytest_ari_sla.reporting.figures import number
+from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.reporting.values import NO_VALUE, show, show_change, show_clock
+from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import RenderableType
 
-    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario, Threshold
+    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario, Threshold
 
 __all__ = ["summary_text", "terminal_summary"]
 
@@ -157,21 +158,16 @@ def _threshold_table(scenario: Scenario, *, wide: bool) -> Table:
 
 def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]:
     """Return the cells of ``_THRESHOLD_COLUMNS``."""
-    beyond, since = excess(threshold), broken_since(scenario, threshold)
+    beyond = excess(threshold)
     source = f" [{threshold.source}]" if threshold.source not in ("", "marker") else ""
     return (
         _verdict(threshold.verdict),
         Text(clean(threshold.expression + source)),
         Text(show(threshold.value, threshold.unit) + (" ~" if threshold.marginal else "")),
         Text(show_change(beyond) if beyond is not None else ""),
-        Text(_since(scenario, since) if since is not None else ""),
+        Text(clean(since_when(scenario, threshold))),
         Text(clean(threshold.sentence)),
     )
-
-
-def _since(scenario: Scenario, since_s: float) -> str:
-    stage = stage_at(scenario, since_s)
-    return show_clock(since_s) + (f", {clean(stage.name)}" if stage else "")
 
 
 def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
@@ -185,13 +181,8 @@ def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
     for stat in ("samples", *stats):
         table.add_column("p99.9" if stat == "p999" else stat, justify="right", no_wrap=True)
     for name, values in rows:
-        table.add_row(name, _number(values, "count", "count"), *(_number(values, stat) for stat in stats))
+        table.add_row(name, number(values, "count", "count"), *(number(values, stat) for stat in stats))
     return table
-
-
-def _number(values: MetricValues, name: str, unit: str = "") -> str:
-    value = values.get(name)
-    return show(value, unit or str(values.get("unit", ""))) if isinstance(value, int | float) else NO_VALUE
 
 
 def _count_lines(scenario: Scenario) -> Iterator[str]:
@@ -199,16 +190,16 @@ def _count_lines(scenario: Scenario) -> Iterator[str]:
     loss = scenario.metrics.get("loss", {})
     if loss.get("sent"):
         parts = [
-            f"{_number(loss, 'lost', 'count')} of {_number(loss, 'sent', 'count')} packets lost "
-            f"({_number(loss, 'ratio', 'ratio')})"
+            f"{number(loss, 'lost', 'count')} of {number(loss, 'sent', 'count')} packets lost "
+            f"({number(loss, 'ratio', 'ratio')})"
         ]
         parts += [
-            f"{_number(scenario.metrics[name], 'value', 'count')} {name}"
+            f"{number(scenario.metrics[name], 'value', 'count')} {name}"
             for name in ("duplicates", "reordered", "late")
             if scenario.metrics.get(name, {}).get("value")
         ]
         yield ", ".join(parts)
     mos = scenario.metrics.get("mos", {})
     if mos.get("count"):
-        calls = _number(mos, "count", "count")
-        yield f"MOS of {calls} calls: median {_number(mos, 'p50')}, lowest {_number(mos, 'min')}"
+        calls = number(mos, "count", "count")
+        yield f"MOS of {calls} calls: median {number(mos, 'p50')}, lowest {number(mos, 'min')}"

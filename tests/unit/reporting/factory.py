@@ -194,12 +194,13 @@ def make_thresholds(kind: Kind, metrics: dict[str, MetricValues]) -> list[Thresh
     wanted = [
         ("setup.p99 < 500ms", "setup", "p99", "<", 0.5, "s"),
         ("rtt.p99 < 20ms", "rtt", "p99", "<", 0.02, "s"),
-        ("loss.ratio < 0.1%", "loss", "", "<", 0.001, "ratio"),
+        ("loss.ratio < 0.1%", "loss.ratio", "", "<", 0.001, "ratio"),
         ("mos.p1 >= 4.0", "mos", "min", ">=", 4.0, "mos"),
     ]
     thresholds = []
     for expression, metric, stat, op, limit, unit in wanted:
-        value = float(metrics[metric][stat or "ratio"] or 0)
+        values = metrics[metric.removesuffix(".ratio")]
+        value = float(values[stat or "ratio"] or 0)
         holds = value < limit if op == "<" else value >= limit
         verdict: Verdict = kind if kind == "inconclusive" else "pass" if holds else "fail"
         thresholds.append(
@@ -215,9 +216,9 @@ def make_thresholds(kind: Kind, metrics: dict[str, MetricValues]) -> list[Thresh
                 unit=unit,
                 confidence=Confidence(low=value * 0.96, high=value * 1.05, method="order statistics"),
                 marginal=abs(value - limit) < 0.05 * limit,
-                samples=int(metrics[metric].get("count") or 0),
-                source="--sla" if metric == "loss" else "marker",
-                overrides=["loss.ratio < 1% (sla.toml)"] if metric == "loss" else [],
+                samples=int(values.get("count") or 0),
+                source="--sla" if metric == "loss.ratio" else "marker",
+                overrides=["loss.ratio < 1% (sla.toml)"] if metric == "loss.ratio" else [],
             )
         )
     return thresholds

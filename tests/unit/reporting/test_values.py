@@ -24,9 +24,11 @@ from pytest_ari_sla.reporting.values import share, show, show_change, show_clock
         (1, "ratio", "100 %"),
         (75_000, "count", "75,000"),
         (2.345, "count", "2.35"),
+        (3.5, "dB", "3.5 dB"),
+        (7, "", "7"),
         (4.2, "mos", "4.20"),
         (0, "B", "0 B"),
-        (10_000_000, "B", "9.54 MiB"),
+        (10_000_000, "B", "10 MB"),
         (28.123, "ppm", "28.1 ppm"),
     ],
 )

@@ -1,0 +1,91 @@
+"""The percentile curve: what share of all samples stays below which value, with the tail drawn out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.reporting.charts.chart import (
+    BASE,
+    LINE_COLOURS,
+    TITLES,
+    Chart,
+    Limit,
+    drawable,
+    formatter,
+    limit_lines,
+    rounded,
+    y_axis,
+)
+from pytest_ari_sla.reporting.values import show
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.reporting.run_record import EncodedHistogram, Scenario
+
+__all__ = ["percentile_charts"]
+
+_POINTS_PER_NINE: Final = 20
+_MOST_NINES: Final = 6
+_METRICS: Final = ("rtt", "setup", "relay_rtt", "one_way", "first_packet", "ari.request")
+
+
+def percentile_charts(scenario: Scenario, prefix: str) -> list[Chart]:
+    """Return a percentile curve for each delay that was kept as a histogram."""
+    return [
+        _percentile_chart(scenario, prefix, metric, scenario.histograms[metric])
+        for metric in _METRICS
+        if metric in scenario.histograms
+    ]
+
+
+def _percentile_chart(scenario: Scenario, prefix: str, metric: str, encoded: EncodedHistogram) -> Chart:
+    points = _curve(encoded)
+    highest = max((value for _, value in points), default=0.0)
+    limits = drawable(_limits(scenario, metric), highest)
+    option = BASE | {
+        "xAxis": {
+            "type": "log",
+            "min": 1,
+            "axisLabel": {"formatter": formatter("nines"), "color": "--ink-2", "fontSize": 11, "hideOverlap": True},
+            "axisLine": {"lineStyle": {"color": "--line-2"}},
+            "splitLine": {"lineStyle": {"color": "--line"}},
+        },
+        "yAxis": y_axis(encoded.unit, highest, limits),
+        "tooltip": {"trigger": "axis", "$value": encoded.unit, "$title": "nines"},
+        "series": [
+            {
+                "type": "line",
+                "name": metric,
+                "data": points,
+                "showSymbol": len(points) == 1,
+                "lineStyle": {"width": 1.75},
+                "areaStyle": {"opacity": 0.08},
+                "color": LINE_COLOURS[0],
+                "emphasis": {"disabled": True},
+                "markLine": limit_lines(limits),
+            }
+        ],
+    }
+    return Chart(f"{prefix}-percentiles-{metric}", TITLES.get(metric, metric), option, height_px=210)
+
+
+def _curve(encoded: EncodedHistogram) -> list[tuple[float, float]]:
+    """Return points over 1 / (1 - share): each factor of ten on a logarithmic axis is one more nine."""
+    histogram = Histogram.decode(encoded.hdr)
+    points = []
+    for step in range(_MOST_NINES * _POINTS_PER_NINE + 1):
+        rarity = 10.0 ** (step / _POINTS_PER_NINE)
+        if rarity > histogram.count:
+            break
+        rank = max(1, histogram.count - int(histogram.count / rarity))
+        points.append((rounded(rarity), rounded(histogram.value_at_rank(rank) * encoded.step)))
+    return points
+
+
+def _limits(scenario: Scenario, metric: str) -> list[Limit]:
+    """Return the limits of a metric's percentiles."""
+    return [
+        Limit(threshold.limit, f"{threshold.stat} {threshold.op} {show(threshold.limit, threshold.unit)}")
+        for threshold in scenario.thresholds
+        if threshold.metric == metric and threshold.unit != "count"
+    ]

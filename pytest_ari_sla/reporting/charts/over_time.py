@@ -1,0 +1,154 @@
+"""Charts over the time of a load: one for each metric, with the stages and the limits drawn in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.reporting.charts.chart import (
+    BASE,
+    LINE_COLOURS,
+    TITLES,
+    Chart,
+    Limit,
+    Option,
+    drawable,
+    formatter,
+    limit_lines,
+    rounded,
+    y_axis,
+)
+from pytest_ari_sla.reporting.values import show
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.reporting.run_record import Scenario, Stage
+
+__all__ = ["time_charts", "unit_of"]
+
+Series = dict[str, list[float | None]]
+
+_FIRST: Final = ("calls", "rtt", "setup", "loss")
+_STATS: Final = ("count", "min", "mean", "max")
+_SAMPLING_FROM: Final = 2_000
+
+
+def time_charts(scenario: Scenario, prefix: str) -> list[Chart]:
+    """Return a chart for each metric of the time series; the best known come first.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    prefix
+        What the charts' ids begin with.
+    """
+    groups = _by_metric(scenario.time_series)
+    order = sorted(groups, key=lambda metric: (_FIRST.index(metric) if metric in _FIRST else len(_FIRST), metric))
+    return [_time_chart(scenario, prefix, metric, groups[metric]) for metric in order]
+
+
+def unit_of(scenario: Scenario, metric: str, series: str) -> str:
+    """Return the unit of a series, as far as the record tells: its metric's, that of a threshold, or by its name."""
+    if unit := scenario.metrics.get(metric, {}).get("unit"):
+        return str(unit)
+    if unit := next((item.unit for item in scenario.thresholds if item.metric in (metric, series)), ""):
+        return unit
+    return "ratio" if series.endswith("ratio") else "count"
+
+
+def _by_metric(time_series: Series) -> dict[str, Series]:
+    """Group series that are drawn in one chart: the stats of one metric, or counts of one family."""
+    groups: dict[str, Series] = {}
+    for name, values in time_series.items():
+        if name != "t" and any(value is not None for value in values):
+            metric, _, stat = name.rpartition(".")
+            if not _is_stat(stat) and metric != "calls":
+                metric = name if stat != "ratio" else metric
+            groups.setdefault(metric or name, {})[name] = values
+    return groups
+
+
+def _is_stat(word: str) -> bool:
+    return word in _STATS or (word[:1] == "p" and word[1:].replace(".", "").isdigit())
+
+
+def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) -> Chart:
+    unit = unit_of(scenario, metric, next(iter(series)))
+    highest = max(value for values in series.values() for value in values if value is not None)
+    limits = _limits(scenario, metric, series)
+    drawn = drawable(limits, highest)
+    lines = [
+        _line(name.removeprefix(f"{metric}."), scenario.time_series["t"], values, colour)
+        for (name, values), colour in zip(series.items(), LINE_COLOURS * len(series), strict=False)
+    ]
+    lines[0]["markArea"] = _stage_areas(scenario.stages, named=metric == "calls")
+    lines[0]["markLine"] = limit_lines(drawn)
+    option = BASE | {
+        "xAxis": _time_axis(scenario),
+        "yAxis": y_axis(unit, highest, drawn),
+        "tooltip": {"trigger": "axis", "$value": unit, "$title": "clock"},
+        "series": lines,
+    }
+    if len(lines) > 1:
+        option["legend"] = {"top": 0, "right": 8, "icon": "roundRect", "itemWidth": 12, "itemHeight": 3}
+        option["grid"] = BASE["grid"] | {"top": 26}
+    hidden = [limit for limit in limits if limit not in drawn]
+    caption = " ".join(f"The limit ({limit.label}) lies above this scale." for limit in hidden)
+    return Chart(f"{prefix}-{metric}", TITLES.get(metric, metric), option, caption, group=prefix)
+
+
+def _line(name: str, t: list[float | None], values: list[float | None], colour: str) -> Option:
+    line: Option = {
+        "type": "line",
+        "name": name,
+        "data": [[rounded(moment), rounded(value)] for moment, value in zip(t, values, strict=False)],
+        "showSymbol": len(t) == 1,
+        "lineStyle": {"width": 1.75},
+        "color": colour,
+        "emphasis": {"disabled": True},
+    }
+    if len(t) > _SAMPLING_FROM:
+        line["sampling"] = "minmax"  # a peak must not vanish
+    return line
+
+
+def _time_axis(scenario: Scenario) -> Option:
+    return {
+        "type": "value",
+        "min": 0,
+        "max": max(scenario.duration_s, *(t for t in scenario.time_series["t"] if t is not None), 1.0),
+        "axisLabel": {"formatter": formatter("clock"), "color": "--ink-2", "fontSize": 11, "hideOverlap": True},
+        "axisLine": {"lineStyle": {"color": "--line-2"}},
+        "axisPointer": {"lineStyle": {"color": "--ink-2", "type": "solid"}},
+        "splitLine": {"show": False},
+    }
+
+
+def _limits(scenario: Scenario, metric: str, series: Series) -> list[Limit]:
+    """Return the limits of thresholds that judge what a chart shows; those of counts hold for the whole load only."""
+    return [
+        Limit(threshold.limit, f"{threshold.op} {show(threshold.limit, threshold.unit)}")
+        for threshold in scenario.thresholds
+        if threshold.unit != "count"
+        and (
+            f"{threshold.metric}.{threshold.stat}" in series or threshold.metric in series or threshold.metric == metric
+        )
+    ]
+
+
+def _stage_areas(stages: list[Stage], *, named: bool) -> Option:
+    """Return every second stage as a shaded area; names are written in one chart only."""
+    return {
+        "silent": True,
+        "label": {"show": named, "position": "insideTopLeft", "color": "--ink-2", "fontSize": 11},
+        "data": [
+            [
+                {
+                    "name": stage.name,
+                    "xAxis": stage.from_s,
+                    "itemStyle": {"color": "--stage" if odd % 2 else "transparent"},
+                },
+                {"xAxis": stage.to_s},
+            ]
+            for odd, stage in enumerate(stages)
+        ],
+    }

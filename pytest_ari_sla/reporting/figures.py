@@ -1,0 +1,112 @@
+"""The few figures that sum a scenario up, as every report shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.reporting.values import show
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario
+
+__all__ = ["Tile", "counts_of", "distributions_of", "headline", "number", "tiles"]
+
+_BADNESS: Final = ("fail", "inconclusive", "pass")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure with its name.
+
+    Attributes
+    ----------
+    label, figure, more
+        Its name, the value, and a word on it.
+    verdict
+        The worst verdict of the thresholds on this metric; empty without any.
+    """
+
+    label: str
+    figure: str
+    more: str = ""
+    verdict: str = ""
+
+
+def headline(record: RunRecord) -> str:
+    """Return the run's outcome in one sentence."""
+    bad = [scenario for scenario in record.scenarios if scenario.verdict != "pass"]
+    total = len(record.scenarios)
+    if not record.scenarios:
+        return "No scenario put a load on the target."
+    if not bad:
+        return "The scenario keeps its SLA." if total == 1 else f"All {total} scenarios keep their SLA."
+    if total == 1:
+        return bad[0].reason
+    counts = ", ".join(
+        f"{count} {'fail' if verdict == 'fail' else 'inconclusive'}"
+        for verdict in _BADNESS[:2]
+        if (count := sum(scenario.verdict == verdict for scenario in bad))
+    )
+    return f"Of {total} scenarios: {counts}."
+
+
+def tiles(scenario: Scenario) -> list[Tile]:
+    """Return the key figures, those of metrics that were measured."""
+    found = [_calls_tile(scenario)]
+    for name, label in (("setup", "Set-up"), ("rtt", "Round trip"), ("relay_rtt", "Relay's leg"), ("jitter", "Jitter")):
+        if (values := scenario.metrics.get(name, {})).get("count"):
+            more = f"p50 {number(values, 'p50')}, max {number(values, 'max')}"
+            found.append(Tile(f"{label} p99", number(values, "p99"), more, _verdict_on(scenario, name)))
+    if (loss := scenario.metrics.get("loss", {})).get("sent"):
+        more = f"{number(loss, 'lost', 'count')} of {number(loss, 'sent', 'count')}"
+        found.append(Tile("Packet loss", number(loss, "ratio", "ratio"), more, _verdict_on(scenario, "loss")))
+    if (mos := scenario.metrics.get("mos", {})).get("count"):
+        verdict = _verdict_on(scenario, "mos")
+        found.append(Tile("Worst voice (MOS)", number(mos, "min"), f"median {number(mos, 'p50')}", verdict))
+    return found
+
+
+def _calls_tile(scenario: Scenario) -> Tile:
+    calls = scenario.calls
+    trouble = [
+        f"{count:,} {name}"
+        for count, name in ((calls.failed, "failed"), (calls.dropped, "lost"), (calls.leaked, "left behind"))
+        if count
+    ]
+    more = f"{scenario.topology}, {scenario.codec}; {', '.join(trouble) or 'all up'}"
+    return Tile("Calls", f"{calls.established:,} of {calls.requested:,}", more, _verdict_on(scenario, "calls"))
+
+
+def distributions_of(scenario: Scenario) -> list[tuple[str, MetricValues]]:
+    """Return the metrics that are distributions and have samples."""
+    return [item for item in sorted(scenario.metrics.items()) if item[1].get("count") and "p50" in item[1]]
+
+
+def counts_of(scenario: Scenario) -> list[tuple[str, str]]:
+    """Return counts and ratios as text, one line for each family."""
+    return [
+        (name, _family(values))
+        for name, values in sorted(scenario.metrics.items())
+        if not {"p50", "count"} & values.keys()
+    ]
+
+
+def number(values: MetricValues, name: str, unit: str = "") -> str:
+    """Return one figure of a metric for people; ``unit`` where the metric does not tell its own."""
+    value = values.get(name)
+    return show(value if isinstance(value, int | float) else None, unit or str(values.get("unit", "")))
+
+
+def _family(values: MetricValues) -> str:
+    if "value" in values:
+        return number(values, "value")
+    return ", ".join(
+        f"{name} {number(values, name, 'ratio' if name.endswith(('ratio', 'density', 'cpu')) else 'count')}"
+        for name in values
+    )
+
+
+def _verdict_on(scenario: Scenario, metric: str) -> str:
+    verdicts = {item.verdict for item in scenario.thresholds if f"{item.metric}.".startswith(f"{metric}.")}
+    return next((verdict for verdict in _BADNESS if verdict in verdicts), "")
