@@ -43,7 +43,7 @@ LOSS_LIMIT_NS = 3_000_000_000
 """A probe that is not back after this time is lost."""
 
 LEGS_PER_SOCKET = 128
-"""What a receive buffer of 4 MB holds for many drain cycles. Slots do not divide evenly: a socket takes up to twice that."""
+"""A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
 
 RING_SECONDS = 1.5
 STOP_S = 0.1
@@ -111,6 +111,13 @@ class CallerWorker:
         The address that Asterisk sends to.
     trackers
         Prototypes; copied.
+
+    Attributes
+    ----------
+    receive_buffer_bytes
+        What the kernel granted to each socket.
+    packets_received
+        Datagrams that came, from anywhere; known when the worker has been left.
     """
 
     def __init__(self, plan: MediaPlan, ports: PortManager, media_host: str, trackers: Sequence[Tracker]) -> None:
@@ -128,6 +135,8 @@ class CallerWorker:
         self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
         self._leases: list[PortLease] = []
         self._commands_sent = 0
+        self.receive_buffer_bytes = 0
+        self.packets_received = 0
 
     async def __aenter__(self) -> CallerWorker:
         plan = self._plan
@@ -136,7 +145,7 @@ class CallerWorker:
         self._leases = [self._ports.lease() for _ in self._on_socket]
         self._start_process()
         for number, lease in enumerate(self._leases):
-            prepare_socket(lease.rtp_socket)
+            self.receive_buffer_bytes = prepare_socket(lease.rtp_socket).buffer_bytes
             self._command(OpenSocket(number), lease.rtp_socket)
         context = TrackerContext(
             legs=plan.legs,
@@ -165,6 +174,7 @@ class CallerWorker:
             self._process.kill()
             self._process.wait()
         await asyncio.to_thread(self._measurer.stop)
+        self.packets_received = int(self._memory.gauges[Gauge.RING_TAIL])
         for lease in self._leases:
             lease.release()
         self._memory.close()
@@ -184,6 +194,16 @@ class CallerWorker:
             pass_fds=inherited,
         )
         theirs.close()
+
+    @property
+    def packets_sent(self) -> int:
+        """Packets sent so far."""
+        return self._measurer.packets_sent
+
+    @property
+    def free_legs(self) -> int:
+        """Legs that can still be taken."""
+        return len(self._free_legs)
 
     def take_leg(self) -> LegSeat:
         """Reserve a leg.
@@ -242,9 +262,10 @@ class CallerWorker:
         """Whether all of a leg's packets have had their turn."""
         return bool(self._memory.due[seat.leg] >= packets)
 
-    def outstanding(self, seat: LegSeat) -> int:
-        """Return how many packets this leg has sent and not got back yet."""
-        return int(self._memory.sent[seat.leg]) - self._measurer.received(seat.leg)
+    def outstanding(self, seats: Sequence[LegSeat]) -> int:
+        """Return how many packets these legs have sent and not got back yet, all together."""
+        legs = [seat.leg for seat in seats]
+        return int(self._memory.sent[legs].sum()) - self._measurer.received(legs)
 
     async def retire_leg(self, seat: LegSeat) -> LegReport:
         """Give a stopped leg back, and return what was measured of it."""

@@ -69,6 +69,13 @@ class Measurer:
         Begun already; used by this thread alone from :meth:`start` on.
     sockets
         To ask for receive drops.
+
+    Attributes
+    ----------
+    packets_sent
+        Packets that left, by the slot log.
+    error
+        What ended the thread before its time; None while all is well.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Measurer:
         self._cpu = Histogram()
         self._not_sent = 0
         self._slots_read = 0
+        self.packets_sent = 0
         self._cpu_seen = (time.monotonic_ns(), 0)
         self._retirements: deque[tuple[int, Callable[[LegReport], None]]] = deque()
         self._latest = Snapshot({})
@@ -108,9 +116,9 @@ class Measurer:
         """End a leg: settle it, reset its state, and call ``done`` with its report, from the measuring thread."""
         self._retirements.append((leg, done))
 
-    def received(self, leg: int) -> int:
-        """Return how many packets have come for a leg."""
-        return int(self._received[leg])
+    def received(self, legs: Sequence[int]) -> int:
+        """Return how many packets have come for these legs."""
+        return int(self._received[legs].sum())
 
     def _run(self) -> None:
         try:
@@ -188,6 +196,7 @@ class Measurer:
         records = self._memory.slots[np.arange(max(self._slots_read, head - size), head) % size]
         self._slots_read = head
         self._not_sent += int(records["skipped"].sum())
+        self.packets_sent += int(records["packets"].sum())
         records = records[records["packets"] > 0]
         packets = records["packets"]
         place = np.arange(packets.sum()) - np.repeat(np.cumsum(packets) - packets, packets)

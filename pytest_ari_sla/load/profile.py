@@ -106,6 +106,11 @@ class LoadProfile:
         """Length of all stages."""
         return sum(stage.duration_ns for stage in self.stages)
 
+    @property
+    def replaces_calls(self) -> bool:
+        """Whether calls begin while others end: those that are just ending need room as well."""
+        return self.holding_ns is not None or any(isinstance(stage, Rate) for stage in self.stages)
+
     def boundaries(self) -> list[tuple[str, int, int]]:
         """Return name, begin and end of every stage."""
         result = []

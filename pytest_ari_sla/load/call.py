@@ -1,0 +1,206 @@
+"""One call: what a topology may do to build it, and how it is taken down again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_ari_sla.ari.messages import ChannelEnteredBridge, StasisEnd
+from pytest_ari_sla.errors import AriTimeout, ChannelLost, UsageError
+from pytest_ari_sla.load.outcome import TimelineEvent
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.messages import Event
+    from pytest_ari_sla.hookspecs import Leg
+    from pytest_ari_sla.load.caller_worker import CallerWorker, LegSeat
+    from pytest_ari_sla.load.control_meter import ControlMeter
+    from pytest_ari_sla.transport.ari_http import AriSession
+    from pytest_ari_sla.transport.ari_watch import ChannelWatch
+    from pytest_ari_sla.transport.datagrams import Address
+
+__all__ = ["CallLeg", "CallTools", "LiveCall", "RelayControl"]
+
+STEP_TIMEOUT_S = 10.0
+TIMELINE_EVENTS = 100
+
+
+class RelayControl(Protocol):
+    """How calls use the relay, wherever it runs."""
+
+    async def reserve(self, call: str) -> Address:
+        """Take a call in; return the address that Asterisk shall send its media to."""
+
+    async def connect(self, call: str, asterisk: Address) -> None:
+        """Tell where Asterisk's media of this call comes from and goes to."""
+
+    async def release(self, call: str) -> None:
+        """Forget a call."""
+
+
+@dataclass(frozen=True)
+class CallTools:
+    """What calls are made with.
+
+    Attributes
+    ----------
+    ari
+        The session.
+    caller
+        Where their media ends.
+    meter
+        Where set-up times go.
+    relay
+        The relay; None where no topology needs one.
+    asterisk_format
+        The format of ExternalMedia channels.
+    echo_extension
+        Context and extension of the dialplan that runs ``Echo()``.
+    began_ns
+        The load's beginning, on the monotonic clock.
+    """
+
+    ari: AriSession
+    caller: CallerWorker
+    meter: ControlMeter
+    relay: RelayControl | None
+    asterisk_format: str
+    echo_extension: tuple[str, str]
+    began_ns: int
+
+
+@dataclass(frozen=True)
+class CallLeg:
+    """A leg of a call: its channel, where Asterisk takes its RTP, and its seat at the caller (None: at the relay)."""
+
+    channel_id: str
+    remote: Address
+    seat: LegSeat | None
+
+
+@dataclass
+class LiveCall:
+    """A call while it lasts; the :class:`~pytest_ari_sla.hookspecs.Call` that topologies get."""
+
+    id: str
+    tools: CallTools
+    legs: list[CallLeg] = field(default_factory=list)
+    bridges: list[str] = field(default_factory=list)
+    timeline: list[TimelineEvent] = field(default_factory=list)
+    seats: list[LegSeat] = field(default_factory=list)
+    _free: list[LegSeat] = field(default_factory=list)
+
+    @property
+    def ari(self) -> AriSession:
+        """The ARI session."""
+        return self.tools.ari
+
+    @property
+    def caller_legs(self) -> list[tuple[LegSeat, Address]]:
+        """The legs whose media ends at the caller, in the order of their seats."""
+        legs = {leg.seat: leg.remote for leg in self.legs if leg.seat is not None}
+        return [(seat, legs[seat]) for seat in self.seats if seat in legs]
+
+    def seat_legs(self, seats: list[LegSeat]) -> None:
+        """Give the call its seats at the caller; its legs take them in order."""
+        self.seats = list(seats)
+        self._free = list(seats)
+
+    async def external_media(self, *, asterisk_format: str | None = None) -> CallLeg:
+        """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
+        if not self._free:
+            raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.seats)})")
+        seat = self._free.pop(0)
+        return await self._create(seat.local, seat, asterisk_format)
+
+    async def relay_media(self) -> CallLeg:
+        """Create a leg whose media goes to the relay instead of the load generator."""
+        relay = self.tools.relay
+        if relay is None:
+            raise UsageError("this topology uses the relay, but its relay_legs is 0")
+        leg = await self._create(await relay.reserve(self.id), None, None)
+        await relay.connect(self.id, leg.remote)
+        return leg
+
+    async def _create(self, local: Address, seat: LegSeat | None, asterisk_format: str | None) -> CallLeg:
+        ari = self.tools.ari
+        channel_id = ari.new_id("channel", self.id)
+        watch = ari.watch(channel_id)
+        self.tools.meter.follow(channel_id, self)
+        media = await ari.external_media(
+            channel_id, f"{local[0]}:{local[1]}", asterisk_format or self.tools.asterisk_format
+        )
+        self.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {media.local_address[1]}")
+        await watch.in_stasis(STEP_TIMEOUT_S)
+        if watch.requested_ns is not None and watch.in_stasis_ns is not None:
+            self.tools.meter.setup.record_one(watch.in_stasis_ns - watch.requested_ns)
+        leg = CallLeg(channel_id, media.local_address, seat)
+        self.legs.append(leg)
+        return leg
+
+    async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
+        """Join legs in a new bridge and return its id; all of them are in it when this returns."""
+        ari = self.tools.ari
+        bridge_id = ari.new_id("bridge", self.id)
+        self.bridges.append(bridge_id)
+        await ari.create_bridge(bridge_id, bridge_type)
+        channels = [leg.channel_id for leg in legs]
+        await ari.add_to_bridge(bridge_id, *channels)
+        await asyncio.gather(*(_told(ari.watch(channel), ChannelEnteredBridge) for channel in channels))
+        self.note("request", "POST /bridges/addChannel", f"{len(channels)} channels")
+        return bridge_id
+
+    async def continue_to_echo(self, leg: Leg) -> None:
+        """Send a leg's channel to the dialplan's ``Echo()`` extension."""
+        context, extension = self.tools.echo_extension
+        await self.tools.ari.continue_in_dialplan(leg.channel_id, context, extension)
+        # Until it has left Stasis, the channel's thread throws away what it reads; from then on the kernel keeps it.
+        await _told(self.tools.ari.watch(leg.channel_id), StasisEnd)
+        self.note("request", "POST /channels/continue", f"to {extension}@{context}")
+
+    def note(self, source: str, what: str, detail: str = "") -> None:
+        """Add to the call's story; only its beginning is kept."""
+        if len(self.timeline) < TIMELINE_EVENTS:
+            self.timeline.append(TimelineEvent(time.monotonic_ns() - self.tools.began_ns, source, what, detail))
+
+    def lost_channel(self) -> ChannelWatch | None:
+        """Return the watch over a channel of this call that has ended without being told to."""
+        watches = (self.tools.ari.watch(leg.channel_id) for leg in self.legs)
+        return next((watch for watch in watches if watch.is_lost), None)
+
+    async def hang_up(self) -> None:
+        """Remove the call's bridges and channels, and wait until they are gone.
+
+        Raises
+        ------
+        AriTimeout
+            A channel still exists.
+        """
+        ari = self.tools.ari
+        await asyncio.gather(*(ari.hangup(leg.channel_id) for leg in self.legs))
+        await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in self.bridges))
+        if self.tools.relay is not None and any(leg.seat is None for leg in self.legs):
+            await self.tools.relay.release(self.id)
+        await asyncio.gather(*(ari.watch(leg.channel_id).destroyed(STEP_TIMEOUT_S) for leg in self.legs))
+
+
+async def _told(watch: ChannelWatch, kind: type[Event]) -> None:
+    """Wait for the next event of a kind on a channel.
+
+    Raises
+    ------
+    ChannelLost
+        The channel ended first.
+    AriTimeout
+        It did not come in time.
+    """
+    try:
+        async with asyncio.timeout(STEP_TIMEOUT_S), aclosing(aiter(watch)) as events:
+            async for event in events:
+                if isinstance(event, kind):
+                    return
+    except TimeoutError:
+        raise AriTimeout(f"no {kind.__name__} of channel {watch.channel_id} within {STEP_TIMEOUT_S:g} s") from None
+    raise ChannelLost(f"channel {watch.channel_id} ended before {kind.__name__}: {watch.cause_text or 'no cause told'}")

@@ -1,0 +1,64 @@
+"""Measures the control plane: what ARI's requests and events took. One writer: the event loop that runs the load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.metrics.histogram import Histogram
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.messages import Event
+    from pytest_ari_sla.load.call import LiveCall
+
+__all__ = ["ControlMeter"]
+
+
+class ControlMeter:
+    """The :class:`~pytest_ari_sla.transport.ari_client.AriObserver` of a load.
+
+    Attributes
+    ----------
+    setup, first_packet
+        Histograms that calls record into, in ns.
+    """
+
+    def __init__(self) -> None:
+        self.setup = Histogram()
+        self.first_packet = Histogram()
+        self._requests = Histogram()
+        self._event_lag = Histogram()
+        self._errors = 0
+        self._calls: dict[str, LiveCall] = {}
+
+    def follow(self, channel_id: str, call: LiveCall) -> None:
+        """Let a channel's events enter this call's story."""
+        self._calls[channel_id] = call
+
+    def forget(self, channel_id: str) -> None:
+        """Follow a channel no more."""
+        self._calls.pop(channel_id, None)
+
+    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+        """Take note of a request; a failed one has no time, it has failed."""
+        if 200 <= status < 300 or status == 404:
+            self._requests.record_one(duration_ns)
+        else:
+            self._errors += 1
+
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+        """Take note of an event."""
+        if lag_ns is not None:
+            self._event_lag.record_one(max(0, lag_ns))
+        for channel_id in event.channel_ids:
+            if channel_id in self._calls:
+                self._calls[channel_id].note("ari", event.type)
+
+    def values(self) -> dict[str, Histogram | int]:
+        """Return all values since the beginning, by metric name."""
+        return {
+            "setup": self.setup,
+            "first_packet": self.first_packet,
+            "ari.request": self._requests,
+            "ari.event_lag": self._event_lag,
+            "ari.errors": self._errors,
+        }

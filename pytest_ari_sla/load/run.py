@@ -1,0 +1,290 @@
+"""One load from beginning to end, as one shard makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.errors import MediaUnreachable
+from pytest_ari_sla.load.call import CallTools
+from pytest_ari_sla.load.call_driver import CallDriver
+from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
+from pytest_ari_sla.metrics.channel_metrics import CallLedger
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.transport.ari_http import AriSession
+from pytest_ari_sla.transport.batched_udp import backend
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
+    from pytest_ari_sla.load.call import RelayControl
+    from pytest_ari_sla.load.profile import LoadProfile
+    from pytest_ari_sla.transport.port_leases import PortManager
+
+__all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
+
+TICK_S = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class LoadPlan:
+    """What load to make.
+
+    Attributes
+    ----------
+    profile
+        How many calls when, over all shards.
+    topology
+        How a call's channels are joined.
+    codec
+        What is sent and received.
+    packet_time_ms
+        One of the codec's packet times.
+    frames
+        (frames, bytes) uint8. Encoded audio, sent in turn.
+    shard, shards
+        Which part of the profile is ours, from 1.
+    realtime
+        Whether packets may be moved under SCHED_FIFO.
+    """
+
+    profile: LoadProfile
+    topology: Topology
+    codec: Codec
+    packet_time_ms: int
+    frames: NDArray[np.uint8]
+    shard: int = 1
+    shards: int = 1
+    realtime: bool = True
+
+    def media_plan(self) -> MediaPlan:
+        """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
+        heard = np.asarray(self.topology.heard_leg, np.int32)
+        share = -(-self.profile.peak_calls() // self.shards)
+        calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
+        first_leg = np.arange(calls, dtype=np.int32)[:, None] * len(heard)
+        heard_leg = np.where(heard >= 0, first_leg + heard, -1).astype(np.int32).reshape(-1)
+        return MediaPlan(
+            legs=len(heard_leg),
+            heard_leg=heard_leg,
+            codec=self.codec,
+            received_codec=self.codec,
+            packet_time_ms=self.packet_time_ms,
+            frames=self.frames,
+            probes=bool((heard >= 0).any()),
+            realtime=self.realtime,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LoadTools:
+    """What loads are made with, by every load of a session.
+
+    Attributes
+    ----------
+    endpoint
+        Where ARI is.
+    media_host
+        The address that Asterisk sends RTP to.
+    ports
+        Where sockets are leased.
+    trackers
+        Prototypes.
+    relay
+        The relay; None where no topology needs one.
+    echo_extension
+        Context and extension of the dialplan that runs ``Echo()``.
+    id_prefix
+        Begins every id at Asterisk; different for every run and shard.
+    ca_file, verify
+        How the certificate of an ``https`` target is checked.
+    """
+
+    endpoint: AriEndpoint
+    media_host: str
+    ports: PortManager
+    trackers: Sequence[Tracker]
+    relay: RelayControl | None
+    echo_extension: tuple[str, str]
+    id_prefix: str
+    ca_file: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """Where a load is, once a second.
+
+    Attributes
+    ----------
+    at_ns
+        ns since the load's beginning.
+    recent
+        What happened since the last progress.
+    total
+        Everything so far.
+    calls_up
+        Calls that are established now.
+    """
+
+    at_ns: int
+    recent: Snapshot
+    total: Snapshot
+    calls_up: int
+
+
+class LoadRun:
+    """Makes one load.
+
+    Parameters
+    ----------
+    plan, tools
+        What, and with what.
+    on_progress
+        Called once a second on the event loop; returning True ends the load early.
+    """
+
+    def __init__(self, plan: LoadPlan, tools: LoadTools, on_progress: Callable[[LoadProgress], bool]) -> None:
+        self._plan = plan
+        self._tools = tools
+        self._on_progress = on_progress
+        self._meter = ControlMeter()
+        self._ledger = CallLedger()
+        self._series = TimeSeries()
+        self._seen = Snapshot()
+
+    async def run(self, begin: Callable[[], Awaitable[None]]) -> LoadOutcome:
+        """Make the load.
+
+        Parameters
+        ----------
+        begin
+            Awaited when everything is ready: the barrier that lets all shards begin at once.
+
+        Raises
+        ------
+        SlaError
+            The load could not be made at all.
+        MediaUnreachable
+            Calls were established and streamed, but not one packet came back.
+        """
+        plan, tools = self._plan, self._tools
+        async with AsyncExitStack() as stack:
+            ari = await stack.enter_async_context(
+                AriSession(
+                    tools.endpoint.base_url,
+                    tools.endpoint.user,
+                    tools.endpoint.password,
+                    app=tools.id_prefix,
+                    id_prefix=tools.id_prefix,
+                    ca_file=tools.ca_file,
+                    verify=tools.verify,
+                    observer=self._meter,
+                )
+            )
+            caller = CallerWorker(plan.media_plan(), tools.ports, tools.media_host, tools.trackers)
+            await stack.enter_async_context(caller)
+            await begin()
+            self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
+            for name, start_ns, end_ns in plan.profile.boundaries():
+                self._series.mark_stage(name, start_ns, end_ns)
+            driver = self._driver(ari, caller)
+            ticking = asyncio.create_task(self._tick(caller, driver))
+            try:
+                await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
+            finally:
+                ticking.cancel()
+            duration_ns = self._now_ns()
+        cleanup = await ari.aclose()
+        total = self._total(caller, driver, len(cleanup.leaked))
+        self._series.add(max(0, duration_ns - 1), total - self._seen)
+        return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
+
+    def _driver(self, ari: AriSession, caller: CallerWorker) -> CallDriver:
+        plan, tools = self._plan, self._tools
+        call_tools = CallTools(
+            ari=ari,
+            caller=caller,
+            meter=self._meter,
+            relay=tools.relay,
+            asterisk_format=plan.codec.asterisk_format,
+            echo_extension=tools.echo_extension,
+            began_ns=self._began_ns,
+        )
+        return CallDriver(call_tools, plan.topology, self._ledger, plan.packet_time_ms * 1_000_000, plan.shard)
+
+    def _now_ns(self) -> int:
+        return time.monotonic_ns() - self._began_ns
+
+    async def _tick(self, caller: CallerWorker, driver: CallDriver) -> None:
+        """Once a second: enter what happened into the series, and tell."""
+        while True:
+            await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
+            at_ns = self._now_ns()
+            total = self._total(caller, driver)
+            recent = total - self._seen
+            self._seen = total
+            self._series.add(at_ns - 1, recent)
+            if self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active)):
+                driver.end_early()
+
+    def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
+        counts = {"calls.not_started": driver.not_started}
+        total = caller.snapshot() + Snapshot(self._meter.values()) + self._ledger.snapshot() + Snapshot(counts)
+        return total + Snapshot({"calls.leaked": leaked})
+
+    def _outcome(
+        self,
+        started_ns: int,
+        duration_ns: int,
+        total: Snapshot,
+        caller: CallerWorker,
+        driver: CallDriver,
+        ari: AriSession,
+    ) -> LoadOutcome:
+        plan = self._plan
+        health = GeneratorHealth(
+            shard=plan.shard,
+            host=socket.gethostname(),
+            values=total.only(name for name in total if name.startswith("harness.")).to_plain(),
+            realtime=caller.has_realtime_priority,
+            backend=backend(),
+            receive_buffer_bytes=caller.receive_buffer_bytes,
+        )
+        outcome = LoadOutcome(
+            topology=plan.topology.name,
+            codec=plan.codec.name,
+            started_ns=started_ns,
+            duration_ns=duration_ns,
+            total=total,
+            series=self._series,
+            calls=tuple(driver.calls),
+            generators=(health,),
+            notes=tuple(f"{note.kind}: {note.reason}" for note in ari.notes),
+        )
+        if caller.packets_sent and not total.count("loss.received") and total.count("calls.established"):
+            raise MediaUnreachable(self._unreachable(total))
+        return outcome
+
+    def _unreachable(self, total: Snapshot) -> str:
+        foreign = total.count("harness.foreign_packets")
+        strangers = f"; {foreign} packets came from other addresses than Asterisk announced" if foreign else ""
+        return (
+            f"Asterisk accepted {total.count('calls.established')} calls, but not one RTP packet came back from it: "
+            f"it was told to send to {self._tools.media_host}; is that address, and the UDP port range "
+            f"{self._tools.ports.low}-{self._tools.ports.high}, reachable from Asterisk "
+            f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
+        )
