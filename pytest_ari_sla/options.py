@@ -1,0 +1,230 @@
+"""The command line and ini values, one table for both, and how they become settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OPTIONS", "Option", "add_options", "settings_from"]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _duration_ns(text: str) -> int:
+    from pytest_ari_sla.metrics.units import parse_duration_ns
+
+    if parse_duration_ns(text) <= 0:
+        raise UsageError(f"{text!r} is no time at all")
+    return parse_duration_ns(text)
+
+
+def _seconds(text: str) -> float:
+    return _duration_ns(text) / 1e9
+
+
+def _ports(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    if not dash or not low.isdecimal() or not high.isdecimal() or not 1024 <= int(low) < int(high) <= 65535:
+        raise UsageError(f"{text!r} is no range of ports; write LOW-HIGH within 1024-65535, such as 20480-32767")
+    return int(low), int(high)
+
+
+def _share(text: str) -> float:
+    number = text.removesuffix("%").strip()
+    try:
+        share = float(number)
+    except ValueError:
+        raise UsageError(f"{text!r} is no share; write it like 10%") from None
+    return share / 100 if text.endswith("%") else share
+
+
+def _extension(text: str) -> tuple[str, str]:
+    extension, at, context = text.partition("@")
+    if not at or not extension or not context:
+        raise UsageError(f"{text!r} is no extension; write EXTENSION@CONTEXT, such as echo@default")
+    return context, extension
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise UsageError(f"{text!r} is none of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise UsageError(f"there is no file {text!r}")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise UsageError(f"there is no folder {text!r}")
+    return text
+
+
+def _path(text: str) -> str:
+    if not Path(text).expanduser().exists():
+        raise UsageError(f"there is no {text!r}; give an asterisk binary, or the root folder of a system that has one")
+    return str(Path(text).expanduser())
+
+
+def _host_port(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal():
+        raise UsageError(f"{text!r} is no address; write HOST:PORT")
+    return text
+
+
+def _secret_file(text: str) -> str:
+    return Path(_file(text)).read_text(encoding="utf-8").strip()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UsageError(f"{text!r} is no port")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes
+    ----------
+    flag
+        On the command line; the ini key is the same with underscores.
+    setting
+        The field of :class:`~pytest_ari_sla.settings.Settings` that it sets.
+    help
+        One line.
+    parse
+        From text to the field's value; raises UsageError.
+    metavar
+        How the value is called in help.
+    variable
+        The environment variable that serves between the command line and ini.
+    many
+        Whether it may be given several times.
+    """
+
+    flag: str
+    setting: str
+    help: str
+    parse: Callable[[str], Any] = str
+    metavar: str = "TEXT"
+    variable: str | None = None
+    many: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name in ini files and of the parsed command line."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS = (
+    Option("--ari-url", "ari_url", "ARI of the target: http(s)://[user[:password]@]host:port[/ari]", str, "URL",
+           "ARI_URL"),
+    Option("--ari-user", "ari_user", "user of ARI", str, "NAME", "ARI_USER"),
+    Option("--ari-password-file", "ari_password", "file that holds ARI's password; or ARI_PASSWORD", _secret_file,
+           "FILE"),
+    Option("--ari-ca-file", "ari_ca_file", "CA that signed the certificate of an https target", _file, "FILE"),
+    Option("--ari-tls-verify", "ari_insecure", "check the certificate of an https target: yes or no",
+           lambda text: _choice("yes", "no")(text) == "no", "yes|no"),
+    Option("--asterisk", "asterisk", "start a private Asterisk: a binary, or a root folder that holds one", _path,
+           "PATH"),
+    Option("--ari-calls", "calls", "number of calls of every load, over the whole fleet", _count, "N"),
+    Option("--ari-duration", "duration_ns", "duration of every load: 30s, 10m, 8h", _duration_ns, "TIME"),
+    Option("--ari-media-host", "media_host", "address that Asterisk sends RTP to", str, "HOST"),
+    Option("--ari-rtp-ports", "rtp_ports", "ports that RTP sockets are leased from", _ports, "LOW-HIGH"),
+    Option("--ari-echo-extension", "echo_extension", "extension that runs Echo()", _extension, "EXTEN@CONTEXT"),
+    Option("--ari-relay", "relay", "control address of a running `ari-sla relay`", _host_port, "HOST:PORT"),
+    Option("--ari-echo", "echo", "address of a running `ari-sla echo`", _host_port, "HOST:PORT"),
+    Option("--ari-realtime", "realtime", "move packets under SCHED_FIFO where allowed: auto or off",
+           lambda text: _choice("auto", "off")(text) == "auto", "auto|off"),
+    Option("--sla", "sla", "one more threshold for every scenario; repeatable", str, "EXPR", many=True),
+    Option("--sla-inconclusive", "inconclusive", "what an inconclusive verdict is to pytest", _choice("fail", "pass"),
+           "fail|pass"),
+    Option("--sla-pacing-limit", "pacing_limit_s", "largest p99 of our own pacing error (5ms)", _seconds, "TIME"),
+    Option("--sla-report", "report_folder", "where to write reports; default: reports/<start>-<run id>", str, "DIR"),
+    Option("--sla-baseline", "baseline", "report.json to compare with", _file, "FILE"),
+    Option("--sla-max-regression", "max_regression", "relative change for the worse that is accepted (10%%)", _share,
+           "SHARE"),
+    Option("--sla-live", "live", "live console", _choice("auto", "on", "off"), "auto|on|off"),
+    Option("--sla-templates", "templates", "folder of templates that override blocks of the report", _folder, "DIR"),
+    Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off", str, "POLICY"),
+    Option("--sla-prometheus", "prometheus_port", "serve metrics on this port during the run", _port, "PORT"),
+)  # fmt: skip
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add all options to pytest's command line and ini."""
+    group = parser.getgroup("ari-sla", "load and SLA tests of Asterisk and ARI applications")
+    for option in OPTIONS:
+        group.addoption(
+            option.flag,
+            dest=option.key,
+            action="append" if option.many else "store",
+            default=None,
+            metavar=option.metavar,
+            help=option.help,
+        )
+        kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
+        parser.addini(option.key, option.help.replace("%%", "%"), type=kind, default=None)
+
+
+def settings_from(config: pytest.Config) -> Settings:
+    """Return the settings of a session.
+
+    The command line wins over the environment, and that over ini. Thresholds add up.
+
+    Raises
+    ------
+    pytest.UsageError
+        A value cannot be used.
+    """
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        source, text = _text_of(option, config)
+        if not text:
+            continue
+        try:
+            values[option.setting] = tuple(map(option.parse, text)) if option.many else option.parse(str(text))
+        except (UsageError, OSError) as error:
+            raise pytest.UsageError(f"{source}: {error}") from error
+    values.setdefault("ari_password", os.environ.get("ARI_PASSWORD"))
+    if values.get("asterisk") and config.getoption("ari_url") is None:
+        values["ari_url"] = None  # an ARI_URL left in the environment does not outweigh --asterisk
+    elif values.get("asterisk") and values.get("ari_url"):
+        raise pytest.UsageError("--asterisk and --ari-url name two targets: give one of them")
+    return Settings(**values)
+
+
+def _text_of(option: Option, config: pytest.Config) -> tuple[str, Any]:
+    """Return where a value comes from, and the value; None where there is none."""
+    given = config.getoption(option.key)
+    ini = config.getini(option.key)
+    if option.many:
+        return option.flag, [*(ini or []), *(given or [])]
+    if given is not None:
+        return option.flag, given
+    if option.variable and os.environ.get(option.variable):
+        return option.variable, os.environ[option.variable]
+    return f"{option.key} in {config.inipath}", ini

@@ -1,0 +1,79 @@
+"""What the user asked for on the command line, in the environment and in ini files; values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All options, read and checked.
+
+    Attributes
+    ----------
+    ari_url, ari_user, ari_password
+        The target's address and credentials; no URL: a target that this tool starts.
+    ari_ca_file, ari_insecure
+        The CA of an ``https`` target's certificate; whether not to check it at all.
+    asterisk
+        A binary, or the root folder of a file system that holds one: a private Asterisk is the target.
+    calls
+        Overrides the number of calls of every load (total over the fleet).
+    duration_ns
+        Overrides every load's duration.
+    media_host
+        The address that Asterisk sends RTP to; None: the local address that routes to the target.
+    rtp_ports
+        First and last port that sockets are leased from; None: the port manager's own range.
+    echo_extension
+        Context and extension of the dialplan that runs ``Echo()``.
+    relay, echo
+        ``host:port`` of a relay and an echo server that run already; None: they are started here.
+    sla
+        Thresholds for every scenario.
+    inconclusive
+        ``fail`` or ``pass``: what an inconclusive verdict is to pytest.
+    pacing_limit_s
+        Largest 99th percentile of our own pacing error.
+    report_folder
+        None: ``reports/<UTC start>-<run id>``.
+    baseline, max_regression
+        A ``report.json`` to compare with, and the relative change for the worse that is accepted.
+    live
+        ``auto``, ``on`` or ``off``.
+    templates
+        Folder whose templates override blocks of the HTML report.
+    capture
+        Which calls' packets are kept: ``worst:5``, ``failed``, ``all`` or ``off``.
+    prometheus_port
+        Where metrics are served during the run; None: nowhere.
+    realtime
+        Whether packets may be moved under SCHED_FIFO.
+    """
+
+    ari_url: str | None = None
+    ari_user: str | None = None
+    ari_password: str | None = field(default=None, repr=False)
+    ari_ca_file: str | None = None
+    ari_insecure: bool = False
+    asterisk: str | None = None
+    calls: int | None = None
+    duration_ns: int | None = None
+    media_host: str | None = None
+    rtp_ports: tuple[int, int] | None = None
+    echo_extension: tuple[str, str] = ("default", "echo")
+    relay: str | None = None
+    echo: str | None = None
+    sla: tuple[str, ...] = ()
+    inconclusive: str = "fail"
+    pacing_limit_s: float = 0.005
+    report_folder: str | None = None
+    baseline: str | None = None
+    max_regression: float = 0.10
+    live: str = "auto"
+    templates: str | None = None
+    capture: str = "off"
+    prometheus_port: int | None = None
+    realtime: bool = True
