@@ -59,8 +59,8 @@ class PrivateAsterisk:
     command_prefix
         What to put before the command, for example ``["ip", "netns", "exec", "pbx"]``. It must become Asterisk by exec,
         as that one does, so that the process watched is Asterisk itself.
-    extra_modules
-        Names of modules to load besides ours.
+    extra_modules, without_modules
+        Names of modules to load besides ours, and of those not to load.
     files
         More configuration files, by name; they replace ours of the same name.
     start_timeout_s
@@ -82,6 +82,7 @@ class PrivateAsterisk:
         workdir: Path | None = None,
         command_prefix: Sequence[str] = (),
         extra_modules: Iterable[str] = (),
+        without_modules: Iterable[str] = (),
         files: Mapping[str, str] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
@@ -96,7 +97,8 @@ class PrivateAsterisk:
         self._port = ari_port or 0
         self._workdir = workdir
         self._prefix = tuple(command_prefix)
-        self._modules = tuple(dict.fromkeys([*MODULES, *extra_modules]))
+        refused = set(without_modules)
+        self._modules = [name for name in dict.fromkeys([*MODULES, *extra_modules]) if name not in refused]
         self._files = dict(files or {})
         self._start_timeout_s = start_timeout_s
         self._installation = find_installation(Path(path))
