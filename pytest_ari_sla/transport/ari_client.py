@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -14,15 +13,16 @@ import msgspec
 
 from pytest_ari_sla.errors import AriRequestFailed, TlsFailed, UsageError
 from pytest_ari_sla.transport.ari_faults import error_of_answer, error_of_failure, not_ari, where
+from pytest_ari_sla.transport.ari_observer import SilentObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import SimpleNamespace
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.ari.messages import Event
+    from pytest_ari_sla.transport.ari_observer import AriObserver, Clock
 
-__all__ = ["AriClient", "AriNote", "AriObserver", "Clock", "SilentObserver", "tls_context"]
+__all__ = ["AriClient", "QueryValue", "tls_context"]
 
 T = TypeVar("T")
 QueryValue = str | int | float | bool | None
@@ -36,79 +36,6 @@ MAX_CONNECTING = 8
 
 #: Pauses before the second and third attempt of a request that may be repeated.
 RETRY_PAUSES_S = (0.05, 0.25)
-
-
-class Clock(Protocol):
-    """What is asked for the time; the module ``time`` is one."""
-
-    def monotonic_ns(self) -> int:
-        """Return ns since some fixed point; never steps back."""
-
-    def time_ns(self) -> int:
-        """Return ns since the Unix epoch."""
-
-
-class AriObserver(Protocol):
-    """Who is told what every request and event took; called on the session's event loop, so it must be quick."""
-
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
-        """Take note of a request.
-
-        Parameters
-        ----------
-        method, route
-            ``POST``, ``/channels/{channelId}/answer``: a template, so that figures add up over channels.
-        duration_ns
-            From the moment that a place among the requests in flight was free until the last byte of the answer,
-            without the time spent on connecting.
-        status
-            The HTTP status; 0 where no answer came.
-        queued_ns
-            Time spent waiting for that place: our own limit, not Asterisk's doing.
-        """
-
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
-        """Take note of an event.
-
-        Parameters
-        ----------
-        event
-            The event.
-        received_ns
-            When it was received, by the session's monotonic clock.
-        lag_ns
-            From Asterisk's time stamp (a whole millisecond) to our wall clock at receipt: holds the offset of the two
-            hosts' clocks; None where the event has no time stamp.
-        """
-
-
-class SilentObserver:
-    """An observer that takes no notes."""
-
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
-        """Ignore a request."""
-
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
-        """Ignore an event."""
-
-
-@dataclass(frozen=True)
-class AriNote:
-    """Something about the session that a report should mention.
-
-    Attributes
-    ----------
-    at_ns
-        When: ns since the Unix epoch.
-    kind
-        ``disconnected``, ``reconnected``, ``missed-event``, ``lost-channel``, ``retried`` or ``clean-up``.
-    reason
-        What happened, in words.
-    """
-
-    at_ns: int
-    kind: str
-    reason: str
 
 
 def tls_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
@@ -237,6 +164,7 @@ class AriClient:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, QueryValue] | None = None,
         body: Mapping[str, Any] | None = None,
+        on_sent: Callable[[int], None] | None = None,
     ) -> bytes:
         """Send a request and return the body of its answer.
 
@@ -253,6 +181,8 @@ class AriClient:
             Query parameters; those that are None are left out.
         body
             JSON body.
+        on_sent
+            Is told the monotonic time at which the request had its place among those in flight and was sent.
 
         Raises
         ------
@@ -265,7 +195,7 @@ class AriClient:
         repeated = False
         while True:
             try:
-                status, answer = await self._attempt(method, route, filled, parameters, body)
+                status, answer = await self._attempt(method, route, filled, parameters, body, on_sent)
                 break
             except (aiohttp.ClientError, TimeoutError) as failure:
                 error = await self._explain(failure, f"{method} {filled}")
@@ -310,6 +240,7 @@ class AriClient:
         filled: str,
         parameters: dict[str, str],
         body: Mapping[str, Any] | None,
+        on_sent: Callable[[int], None] | None,
     ) -> tuple[int, bytes]:
         """Send a request once; return status and body."""
         if self._http is None:
@@ -317,6 +248,8 @@ class AriClient:
         asked_ns = self._clock.monotonic_ns()
         async with self._slots:
             started_ns = self._clock.monotonic_ns()
+            if on_sent is not None:
+                on_sent(started_ns)
             connecting = _Connecting(self._door, self._clock)
             status = 0
             try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import ssl
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.transport.ari_client import Clock
+    from pytest_ari_sla.transport.ari_observer import Clock
 
 __all__ = ["EventStream", "StreamOwner", "back_off_s"]
 

@@ -12,10 +12,12 @@ from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, UnknownEvent
 from pytest_ari_sla.ari.resources import timestamp_ns
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
-from pytest_ari_sla.transport.ari_client import AriClient, AriNote, AriObserver, Clock, SilentObserver, tls_context
+from pytest_ari_sla.transport.ari_cleanup import CleanupReport, clean_up
+from pytest_ari_sla.transport.ari_client import AriClient, tls_context
 from pytest_ari_sla.transport.ari_commands import AriCommands
 from pytest_ari_sla.transport.ari_events import EventStream
-from pytest_ari_sla.transport.ari_ownership import CleanupReport, IdSource, Kind, Ledger, clean_up
+from pytest_ari_sla.transport.ari_observer import AriNote, AriObserver, Clock, SilentObserver
+from pytest_ari_sla.transport.ari_ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.transport.ari_watch import ChannelWatch
 
 if TYPE_CHECKING:

@@ -40,8 +40,8 @@ class ChannelWatch:
     life
         Its place in the table of states, and how often it broke the order.
     requested_ns, in_stasis_ns, destroyed_ns
-        When it was asked for, entered the application and ended, by the session's monotonic clock; None where that has
-        not happened (or was found out by asking only).
+        When the request for it was sent (not when it queued up at our end), when it entered the application and when it
+        ended, by the session's monotonic clock; None where that has not happened, or was found out by asking only.
     hangup_requested
         Whether its end is our own doing.
     cause, cause_text
@@ -95,6 +95,10 @@ class ChannelWatch:
         self._events.append(event)
         self._wake()
         return expected
+
+    def requested(self, sent_ns: int) -> None:
+        """Take note that the request for the channel was sent."""
+        self.requested_ns = sent_ns
 
     def answered(self) -> None:
         """Take note that Asterisk answered the request for the channel."""

@@ -1,0 +1,84 @@
+"""What a session with ARI tells the outside: times of requests and events, and notes for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.messages import Event
+
+__all__ = ["AriNote", "AriObserver", "Clock", "SilentObserver"]
+
+
+class Clock(Protocol):
+    """What is asked for the time; the module ``time`` is one."""
+
+    def monotonic_ns(self) -> int:
+        """Return ns since some fixed point; never steps back."""
+
+    def time_ns(self) -> int:
+        """Return ns since the Unix epoch."""
+
+
+class AriObserver(Protocol):
+    """Who is told what every request and event took; called on the session's event loop, so it must be quick."""
+
+    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+        """Take note of a request.
+
+        Parameters
+        ----------
+        method, route
+            ``POST``, ``/channels/{channelId}/answer``: a template, so that figures add up over channels.
+        duration_ns
+            From the moment that a place among the requests in flight was free until the last byte of the answer,
+            without the time spent on connecting.
+        status
+            The HTTP status; 0 where no answer came.
+        queued_ns
+            Time spent waiting for that place: our own limit, not Asterisk's doing.
+        """
+
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+        """Take note of an event.
+
+        Parameters
+        ----------
+        event
+            The event.
+        received_ns
+            When it was received, by the session's monotonic clock.
+        lag_ns
+            From Asterisk's time stamp (a whole millisecond) to our wall clock at receipt: holds the offset of the two
+            hosts' clocks; None where the event has no time stamp.
+        """
+
+
+class SilentObserver:
+    """An observer that takes no notes."""
+
+    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+        """Ignore a request."""
+
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+        """Ignore an event."""
+
+
+@dataclass(frozen=True)
+class AriNote:
+    """Something about the session that a report should mention.
+
+    Attributes
+    ----------
+    at_ns
+        When: ns since the Unix epoch.
+    kind
+        ``disconnected``, ``reconnected``, ``missed-event``, ``lost-channel``, ``retried`` or ``clean-up``.
+    reason
+        What happened, in words.
+    """
+
+    at_ns: int
+    kind: str
+    reason: str
