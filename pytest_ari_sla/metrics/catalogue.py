@@ -117,6 +117,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("calls.requested", "Calls that the load profile asked for and that were started", "higher"),
     _count("calls.established", "Calls whose media path was completed", "higher"),
     _count("calls.failed", "Calls that never became established"),
+    _count("calls.ended", "Established calls that ended as they were told to", "higher"),
     _count("calls.dropped", "Established calls that ended before they were told to"),
     _count("calls.not_started", "Calls that this generator could not start in time: its own fault"),
     _count("calls.leaked", "Calls that Asterisk still held after they were told to end"),

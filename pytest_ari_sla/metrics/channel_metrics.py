@@ -233,6 +233,7 @@ class CallLedger:
                 "calls.requested": self.requested,
                 "calls.established": self.established,
                 "calls.failed": self.failed,
+                "calls.ended": self.ended,
                 "calls.dropped": self.dropped,
                 "calls.leaked": self.leaked,
             }

@@ -1,0 +1,1 @@
+"""Who measures, who merges, who reports: one class for each role, chosen once."""
