@@ -6,7 +6,7 @@ it: a media process never outlives the one that started it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import socket
 
 __all__ = [
+    "PROTOCOL",
     "AnyRequest",
     "Connect",
     "ControlLink",
@@ -25,6 +26,9 @@ __all__ = [
     "decode_reply",
     "encode",
 ]
+
+PROTOCOL = 1
+"""Version of this language; a relay greets with it, since it may be of another age than its client."""
 
 MOST_LINE_BYTES = 1 << 16
 """Longest request; a longer one comes from somebody who does not speak this language."""
@@ -53,7 +57,7 @@ class Connect(Request, frozen=True, tag="connect"):
 
     call: str
     host: str
-    port: int
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
 class Release(Request, frozen=True, tag="release"):

@@ -23,7 +23,7 @@ from pytest_ari_sla.load.impairment import DEFAULT_PACKET_NS, Impairment
 from pytest_ari_sla.load.impairment_log import LOG_RECORD, Action, ImpairmentLog
 from pytest_ari_sla.load.media_process import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.load.ready_loop import ControlSession, ReadyLoop
-from pytest_ari_sla.load.reflector import BATCH, PACKET_WIDTH, PacketMover, TurnaroundMeter, send_stamped
+from pytest_ari_sla.load.reflector import BATCH, MOST_BATCHES, PACKET_WIDTH, PacketMover, TurnaroundMeter, send_stamped
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import format_duration_ns, parse_duration_ns
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.load.control import AnyRequest
+    from pytest_ari_sla.load.reflector import Departures
     from pytest_ari_sla.transport.datagrams import DatagramMemory
 
 __all__ = ["ECHO_METRICS", "EchoServer", "main"]
@@ -117,31 +118,28 @@ class EchoServer:
 
     def snapshot(self) -> Snapshot:
         """Return all figures so far."""
-        counts = self._counts | {
-            "echo.invalid": self._mover.invalid,
-            "echo.receive_drops": receive_drops(self._udp),
-        }
+        counts = self._counts | {"echo.receive_drops": receive_drops(self._udp)}
         return Snapshot({**counts, "harness.echo_turnaround": self._turnaround.histogram()})
 
     def _drain(self) -> None:
-        """Take one batch and deal with it; what is left keeps the socket ready."""
-        rows = self._mover.receive(self._udp)
-        self._counts["echo.received"] += len(rows)
-        if not len(rows):
-            return
-        if self._is_plain:
-            sent_ns = self._mover.send(self._udp, rows)
-            self._note_sent(sent_ns, self._mover.arrival_ns(rows))
-        else:
-            self._impair(rows)
+        """Deal with what has come; what is left over keeps the socket ready."""
+        for rows, invalid in self._mover.batches(self._udp):
+            self._counts["echo.invalid"] += invalid
+            self._counts["echo.received"] += len(rows)
+            if not len(rows):
+                continue
+            if self._is_plain:
+                self._note_sent(self._mover.send(self._udp, rows), self._mover.arrival_ns(rows))
+            else:
+                self._impair(rows)
 
-    def _note_sent(self, sent_ns: NDArray[np.int64], wanted_ns: NDArray[np.int64]) -> None:
-        """Count packets that were sent at ``sent_ns`` (0: refused) and should have been at ``wanted_ns``."""
-        is_sent = sent_ns != 0
+    def _note_sent(self, departures: Departures, wanted_ns: NDArray[np.int64]) -> None:
+        """Count packets that were sent, or refused, and should have been sent at ``wanted_ns``."""
+        is_sent = departures.is_sent
         sent = int(np.count_nonzero(is_sent))
         self._counts["echo.sent"] += sent
-        self._counts["echo.refused"] += len(sent_ns) - sent
-        self._turnaround.record((sent_ns - wanted_ns)[is_sent])
+        self._counts["echo.refused"] += len(is_sent) - sent
+        self._turnaround.record((departures.ended_ns - wanted_ns)[is_sent])
 
     def _impair(self, rows: NDArray[np.intp]) -> None:
         records = self._keys.records(rows)
@@ -175,17 +173,18 @@ class EchoServer:
         self._note(crowded_out)
 
     def release(self) -> None:
-        """Send back one batch of what is due."""
-        rows = self._waiting.due(time.monotonic_ns(), BATCH)
-        sent_ns = send_stamped(self._waiting_sender, self._udp, rows)
-        self._finish(sent_ns, self._waiting.records[rows])
-        self._waiting.free(rows)
+        """Send back what is due."""
+        for _ in range(MOST_BATCHES):
+            rows = self._waiting.due(time.monotonic_ns(), BATCH)
+            self._finish(send_stamped(self._waiting_sender, self._udp, rows), self._waiting.records[rows])
+            self._waiting.free(rows)
+            if len(rows) < BATCH:
+                return
 
-    def _finish(self, sent_ns: NDArray[np.int64], records: NDArray[np.void]) -> None:
-        self._note_sent(sent_ns, records["arrival_ns"] + records["delay_ns"])
-        records["done_ns"] = sent_ns - records["arrival_ns"]
-        refused = sent_ns == 0
-        records["done_ns"][refused] = 0
+    def _finish(self, departures: Departures, records: NDArray[np.void]) -> None:
+        self._note_sent(departures, records["arrival_ns"] + records["delay_ns"])
+        refused = ~departures.is_sent
+        records["done_ns"] = np.where(refused, 0, departures.ended_ns - records["arrival_ns"])
         records["action"][refused] = Action.REFUSED
         self._note(records)
 

@@ -131,8 +131,8 @@ class MediaProcess:
         ended = "closed its control connection" if code is None else f"ended with exit code {code}"
         return MediaLoopFailed(f"{self._module} {ended}; its own words are on stderr")
 
-    def take_control(self) -> socket.socket:
-        """Hand the control connection over to a client; :meth:`stop` then only waits, and kills.
+    def share_control(self) -> socket.socket:
+        """Return a duplicate of the control connection for a client, which from then on is the only one to read it.
 
         Raises
         ------
@@ -140,10 +140,9 @@ class MediaProcess:
             When there is none.
         """
         if self._control is None:
-            message = f"{self._module} has no control connection to hand over"
+            message = f"{self._module} is not running"
             raise MediaLoopFailed(message)
-        control, self._control = self._control, None
-        return control
+        return self._control.dup()
 
     def stop(self) -> int:
         """End the process, within 100 ms unless it was given more; return its exit code.
@@ -151,6 +150,9 @@ class MediaProcess:
         A code of 0 says that it ended by itself, in order (or did not run), a negative one that it had to be killed.
         """
         if self._control:
+            # Duplicates keep a socket open; shutting it down ends the connection for all of them.
+            with suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
             self._control.close()
             self._control = None
         if self._process is None:

@@ -1,8 +1,9 @@
 """Waits for sockets and deadlines: the event loop of the echo server and of the relay.
 
-Both work by readiness, since what they hold up becomes part of somebody's round trip. At thousands of packets a second
-that would mean a wake-up per packet; so a wake-up follows the one before it after :data:`GATHER_NS` at the earliest,
-and finds what has come meanwhile as one batch.
+Both work by readiness, since what they hold up becomes part of somebody's round trip. At thousands of packets a
+second that would mean a wake-up per packet. So the loop rests between two wake-ups: until :data:`GATHER_NS` after the
+last one, and as long as its work took (up to :data:`MOST_REST_NS`). The more there is to do, the larger the batches,
+and the less each packet costs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.errors import PortsExhausted, SlaError
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.load.control import AnyRequest
 
-__all__ = ["GATHER_NS", "ControlSession", "ReadyLoop"]
+__all__ = ["GATHER_NS", "MOST_REST_NS", "ControlSession", "ReadyLoop"]
 
 GATHER_NS = 250_000
 """Least time between two wake-ups."""
+
+MOST_REST_NS = 750_000
+"""Longest rest: what a packet may have to wait for under load."""
 
 _MILLISECOND_NS = 1_000_000
 
@@ -86,7 +91,9 @@ class ReadyLoop:
             os.write(self._wake_writer, b"\0")
 
     def _wait(self, due_ns: int | None) -> list[Callable[[], None]]:
-        _sleep_until(self._woken_ns + self._gather_ns)
+        now_ns = time.monotonic_ns()
+        rest_ns = min(now_ns - self._woken_ns, MOST_REST_NS)
+        _sleep_until(max(self._woken_ns + self._gather_ns, now_ns + rest_ns))
         timeout_s = None
         if due_ns is not None:
             left_ns = due_ns - time.monotonic_ns()
@@ -138,7 +145,8 @@ class ControlSession:
 
     def greet(self, result: Any) -> None:
         """Tell the other side that all is ready."""
-        self._link.write(Reply(0, result))
+        with suppress(ConnectionError):  # it has gone already, which the next reading finds and deals with
+            self._link.write(Reply(0, result))
 
     def _ready(self) -> None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,19 @@ from pytest_ari_sla.transport.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from pytest_ari_sla.transport.datagrams import Sender
 
-__all__ = ["BATCH", "PACKET_WIDTH", "PacketMover", "TurnaroundMeter", "send_stamped"]
+__all__ = ["BATCH", "MOST_BATCHES", "PACKET_WIDTH", "Departures", "PacketMover", "TurnaroundMeter", "send_stamped"]
 
 BATCH = 256
 """Datagrams per receive call; at the top rate about what comes in a few milliseconds."""
+
+MOST_BATCHES = 4
+"""Batches that one wake-up deals with at most, so that no socket, and no order to stop, has to wait for long."""
 
 PACKET_WIDTH = 1601
 """Bytes per row: one more than the longest packet that is passed on."""
@@ -42,25 +46,33 @@ class PacketMover:
     ----------
     memory
         The rows of the last batch; half of them stay free, so that each received one can be sent twice in one call.
-    invalid
-        Datagrams received that were no RTP packets, or longer than a row.
     """
 
     def __init__(self) -> None:
         self.memory = DatagramMemory.allocate(2 * BATCH, PACKET_WIDTH)
-        self.invalid = 0
         self._receiver = make_receiver(self.memory)
         self._sender = make_sender(self.memory)
 
-    def receive(self, udp: socket.socket) -> NDArray[np.intp]:
-        """Receive a batch; return the rows that hold RTP packets."""
+    def batches(self, udp: socket.socket) -> Iterator[tuple[NDArray[np.intp], int]]:
+        """Receive batch after batch until nothing is left, or it is the others' turn.
+
+        Yields
+        ------
+        The rows that hold RTP packets, and how many others there were that hold none (or one that is too long).
+        """
+        for _ in range(MOST_BATCHES):
+            rows, invalid = self._receive(udp)
+            yield rows, invalid
+            if len(rows) + invalid < BATCH:
+                return
+
+    def _receive(self, udp: socket.socket) -> tuple[NDArray[np.intp], int]:
         count = self._receiver.receive(udp, 0, BATCH)
         lengths = self.memory.length[:count]
         is_rtp = self.memory.data[:count, 0] >> 6 == _RTP_VERSION
         is_rtp &= (lengths >= _RTP_HEADER_BYTES) & (lengths < PACKET_WIDTH)
         rows = np.flatnonzero(is_rtp)
-        self.invalid += count - len(rows)
-        return rows
+        return rows, count - len(rows)
 
     def arrival_ns(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """When the kernel received these rows: (n,) int64 ns since the Unix epoch."""
@@ -68,30 +80,49 @@ class PacketMover:
         arrival: NDArray[np.int64] = control["seconds"] * 1_000_000_000 + control["nanoseconds"]
         return arrival
 
-    def send(self, udp: socket.socket, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Send rows in their order; return when each left ((n,) ns since the Unix epoch), 0 where it was refused."""
+    def send(self, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
+        """Send rows in their order."""
         return send_stamped(self._sender, udp, rows)
 
 
-def send_stamped(sender: Sender, udp: socket.socket, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+class Departures(NamedTuple):
+    """When packets left: ns since the Unix epoch, one system call's time spread evenly over its packets.
+
+    A packet can be answered before the call that sends it returns; so a round trip is measured from its beginning,
+    while the time that a packet was held lasts until its end.
+
+    Attributes
+    ----------
+    began_ns, ended_ns
+        (n,) int64. When its sending began and ended; 0 where the kernel refused it.
+    """
+
+    began_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+
+    @property
+    def is_sent(self) -> NDArray[np.bool_]:
+        """(n,) bool. Whether it left at all."""
+        is_sent: NDArray[np.bool_] = self.ended_ns != 0
+        return is_sent
+
+
+def send_stamped(sender: Sender, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
     """Send rows of a sender's memory in their order, getting past those that the kernel refuses.
 
     A refusal may mean that the send buffer is full: it is given a millisecond to drain. A packet that is refused even
     then (no route, a port of 0) is skipped.
-
-    Returns
-    -------
-    (n,) int64: when each row left, ns since the Unix epoch, spread evenly over the system call; 0 where it was refused.
     """
-    sent_ns = np.zeros(len(rows), np.int64)
+    departures = Departures(np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64))
     done = 0
     waited = False
     while done < len(rows):
         before_ns = time.time_ns()
         left = sender.send_rows(udp, rows[done:])
         if left:
-            steps = np.arange(1, left + 1)
-            sent_ns[done : done + left] = before_ns + (time.time_ns() - before_ns) * steps // left
+            bounds_ns = before_ns + (time.time_ns() - before_ns) * np.arange(left + 1) // left
+            departures.began_ns[done : done + left] = bounds_ns[:-1]
+            departures.ended_ns[done : done + left] = bounds_ns[1:]
             done += left
             waited = False
         elif waited:
@@ -100,7 +131,7 @@ def send_stamped(sender: Sender, udp: socket.socket, rows: NDArray[np.intp]) -> 
         else:
             _wait_until_writable(udp)
             waited = True
-    return sent_ns
+    return departures
 
 
 def _wait_until_writable(udp: socket.socket) -> None:
