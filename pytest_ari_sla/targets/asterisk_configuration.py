@@ -143,7 +143,9 @@ def _asterisk_conf(configuration: AsteriskConfiguration) -> str:
         "astcachedir": work / "var",
     }
     lines = [f"{name} = {folder}" for name, folder in folders.items()]
-    return "\n".join(["[directories]", *lines, "", "[options]", f"maxfiles = {configuration.open_files}", ""])
+    return "\n".join(
+        ["[directories]", *lines, "", "[options]", "nocolor = yes", f"maxfiles = {configuration.open_files}", ""]
+    )
 
 
 def _modules_conf(modules: Iterable[str]) -> str:
