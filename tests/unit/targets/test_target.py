@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from pytest_ari_sla.errors import AriUnreachable
+from pytest_ari_sla.targets.target import Target, local_address_towards
+
+
+def test_a_target_crosses_processes_as_plain_values() -> None:
+    """What asdict gives holds built-ins only, and makes the same target again."""
+    target = Target(
+        kind="private",
+        url="http://127.0.0.1:8088/ari",
+        user="u",
+        password="secret",
+        media_host="127.0.0.1",
+        version="22.10.1",
+        session_limit=100,
+        rtp_ports=(10_000, 20_000),
+    )
+    values = asdict(target)
+    assert {type(value) for value in values.values()} <= {str, int, tuple}
+    assert Target(**values) == target
+
+
+def test_the_password_is_not_in_the_representation() -> None:
+    """A failing test prints its fixtures."""
+    target = Target(kind="external", url="http://pbx/ari", user="u", password="secret", media_host="10.0.0.1")
+    assert "secret" not in repr(target)
+    assert target.endpoint.user == "u"
+    assert target.endpoint.base_url == "http://pbx/ari"
+
+
+def test_the_loopback_address_routes_to_itself() -> None:
+    """A target on this machine sends its media to this machine's loopback address."""
+    assert local_address_towards("127.0.0.1") == "127.0.0.1"
+    assert local_address_towards("localhost") in ("127.0.0.1", "::1")
+
+
+def test_a_name_that_does_not_resolve_is_named() -> None:
+    """RFC 2606 keeps .invalid free of names."""
+    with pytest.raises(AriUnreachable, match=r"no route from this machine to 'pbx\.invalid'"):
+        local_address_towards("pbx.invalid")
