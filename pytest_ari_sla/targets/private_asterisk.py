@@ -16,7 +16,7 @@ from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageErr
 from pytest_ari_sla.targets.asterisk_configuration import MODULES, AsteriskConfiguration, render_configuration
 from pytest_ari_sla.targets.asterisk_installation import find_installation
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
-from pytest_ari_sla.targets.target import Target
+from pytest_ari_sla.targets.target import Target, local_address_towards
 
 if TYPE_CHECKING:
     import os
@@ -65,11 +65,6 @@ class PrivateAsterisk:
         More configuration files, by name; they replace ours of the same name.
     start_timeout_s
         How long it may take until ARI answers.
-
-    Attributes
-    ----------
-    media_host
-        The address that reaches this process from Asterisk, where both are on one machine.
     """
 
     def __init__(
@@ -88,7 +83,6 @@ class PrivateAsterisk:
     ) -> None:
         self.rtp_ports = rtp_ports
         self.address = address
-        self.media_host = address
         self.session_limit = _SESSION_LIMIT
         self.user = _USER
         self.password = secrets.token_urlsafe(18)
@@ -117,6 +111,11 @@ class PrivateAsterisk:
         """Where ARI is; complete once it is started."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{host}:{self._port}/ari"
+
+    @property
+    def media_host(self) -> str:
+        """The local address that Asterisk sends RTP to: its own, unless it is in a network namespace."""
+        return local_address_towards(self.address)
 
     @property
     def endpoint(self) -> AriEndpoint:
