@@ -1,0 +1,38 @@
+"""Registers the built-in trackers, by the same hook as any other plug-in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.hookspecs import Tracker
+
+__all__ = ["BuiltinTrackers"]
+
+
+class BuiltinTrackers:
+    """The plug-in that the trackers of this package are."""
+
+    @pytest.hookimpl
+    def pytest_ari_sla_register_trackers(self) -> Sequence[Tracker]:
+        """Return one prototype of each."""
+        # Imported on call: NumPy is not needed to show a command line's help.
+        from pytest_ari_sla.trackers.jitter import JitterTracker
+        from pytest_ari_sla.trackers.latency import LatencyTracker
+        from pytest_ari_sla.trackers.loss import LossTracker
+        from pytest_ari_sla.trackers.pdv import DelayVariationTracker
+        from pytest_ari_sla.trackers.sequence import SequenceTracker
+        from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
+
+        return [
+            SequenceTracker(),
+            LatencyTracker(),
+            LossTracker(),
+            JitterTracker(),
+            DelayVariationTracker(),
+            VoiceQualityTracker(),
+        ]

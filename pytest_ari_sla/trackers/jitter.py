@@ -1,0 +1,72 @@
+"""Jitter as RFC 3550 defines it, sampled once a second for every leg that receives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp.jitter import JitterEstimator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["SAMPLE_NS", "JitterTracker"]
+
+SAMPLE_NS = 1_000_000_000
+"""Time between two samples: advancing more often weighs no leg more than another."""
+
+
+class JitterTracker:
+    """A distribution over legs and time; a leg's last state counts too, when it is released."""
+
+    name = "jitter"
+    metrics = (
+        Metric("jitter", "distribution", "s", "Interarrival jitter, each leg once a second (RFC 3550, 6.4.1 and A.8)"),
+    )
+    BYTES_PER_LEG = JitterEstimator.BYTES_PER_LEG + 1
+
+    def begin(self, context: TrackerContext) -> None:
+        """Start without any stream."""
+        self._estimator = JitterEstimator(context.legs, context.received_codec.clock_rate_hz)
+        self._is_active = np.zeros(context.legs, np.bool_)
+        self._histogram = Histogram()
+        self._next_sample_ns = 0
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Bring the jitter of the batch's legs up to date."""
+        self._estimator.update(batch)
+        self._is_active[batch.leg] = True
+
+    def advance(self, now_ns: int) -> None:
+        """Take a sample, if it is time."""
+        if now_ns >= self._next_sample_ns:
+            self._next_sample_ns = now_ns + SAMPLE_NS * 9 // 10
+            self._sample(self._is_active)
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Take a last sample of these legs, and forget them."""
+        is_leaving = np.zeros(len(self._is_active), np.bool_)
+        is_leaving[legs] = True
+        self._sample(self._is_active & is_leaving)
+        self._estimator.reset(legs)
+
+    def _sample(self, chosen: NDArray[np.bool_]) -> None:
+        jitter_ns = self._estimator.jitter_ns()[chosen]
+        self._histogram.record(np.rint(jitter_ns[~np.isnan(jitter_ns)]).astype(np.int64))
+        self._is_active &= ~chosen
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return the samples since :meth:`begin`."""
+        return {"jitter": self._histogram.copy()}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return each leg's jitter now, in s."""
+        return {"jitter": self._estimator.jitter_ns() / 1e9}

@@ -1,0 +1,145 @@
+"""Loss: what was really sent and did not come back in time, and how losses cluster.
+
+Legs that hear probes are judged by them: a probe is lost when it was sent and no copy is back within the loss limit,
+so that what this generator failed to send is nobody's loss, and sequence numbers, which Asterisk writes anew, play no
+part. The other legs are judged by the sequence numbers they receive (:mod:`pytest_ari_sla.trackers.unprobed_loss`).
+
+A duplicate is the same probe twice: Asterisk passes a doubled packet on under two sequence numbers. Only where there
+are no probes, it is the same sequence number twice. (``sequence.duplicates`` counts the latter on all legs.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.rtp.loss_patterns import GMIN, LossPatterns
+from pytest_ari_sla.trackers.probe_ring import ProbeRing
+from pytest_ari_sla.trackers.unprobed_loss import UnprobedLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.trackers.probe_ring import Settlement
+
+__all__ = ["NOTICEABLE_DISTANCE", "LossTracker"]
+
+NOTICEABLE_DISTANCE = GMIN
+"""RFC 3357's delta: a loss at most so many packets after the previous one is noticed as a disturbance."""
+
+
+def _count(name: str, description: str) -> Metric:
+    return Metric(name, "count", "count", description, judges_loss=True)
+
+
+def _ratio(name: str, numerator: str, denominator: str, description: str) -> Metric:
+    return Metric(name, "ratio", "ratio", description, numerator=numerator, denominator=denominator, judges_loss=True)
+
+
+class LossTracker:
+    """Counts sent, received and lost packets, duplicates, and the patterns of loss."""
+
+    name = "loss"
+    metrics = (
+        Metric("loss.sent", "count", "count", "Packets really sent whose fate is known", better="higher"),
+        Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
+        _count("loss.lost", "Those that did not come back within the loss limit"),
+        _ratio("loss.ratio", "loss.lost", "loss.sent", "Lost packets of those really sent"),
+        _count("loss.bursts", f"Bursts of loss (RFC 3611, 4.7.2, Gmin {GMIN})"),
+        _count("loss.burst_lost", "Packets lost within bursts (RFC 3611, 4.7.2)"),
+        _count("loss.burst_packets", "Length of all bursts in packets, received ones included (RFC 3611, 4.7.2)"),
+        _ratio("loss.burst_density", "loss.burst_lost", "loss.burst_packets", "Share of lost packets within bursts"),
+        _count("loss.periods", "Runs of consecutive lost packets (RFC 3357, 4.2)"),
+        _count("loss.noticeable", f"Losses at most {NOTICEABLE_DISTANCE} packets after the previous one (RFC 3357)"),
+        _ratio("loss.noticeable_ratio", "loss.noticeable", "loss.lost", "Share of noticeable losses (RFC 3357, 5.1)"),
+        Metric("duplicates", "count", "count", "Packets that came back more than once"),
+        Metric("misrouted", "count", "count", "Packets that reached a leg which should hear another one"),
+    )
+
+    def begin(self, context: TrackerContext) -> None:
+        """Allocate a mark per probe of the window, for each leg."""
+        self._ring = ProbeRing(context)
+        self._patterns = LossPatterns(context.legs)
+        self._unprobed = UnprobedLoss(context) if (context.heard_leg < 0).any() else None
+        self._counts: Counter[str] = Counter()
+        self._sent = np.zeros(context.legs, np.int64)
+        self._lost = np.zeros(context.legs, np.int64)
+
+    @staticmethod
+    def bytes_per_leg(probe_window: int) -> int:
+        """Return the memory that a leg takes here."""
+        unprobed = UnprobedLoss.BYTES_PER_LEG
+        return ProbeRing.bytes_per_leg(probe_window) + LossPatterns.BYTES_PER_LEG + unprobed + 2 * 8
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Mark the probes that are back."""
+        if not len(batch):
+            return
+        if self._ring.lacks_room(batch):
+            self.advance(int(batch.arrival_ns.min()))
+        arrivals = self._ring.arrive(batch)
+        self._counts["duplicates"] += arrivals.duplicates
+        self._counts["misrouted"] += arrivals.misrouted
+        if self._unprobed is not None:
+            self._unprobed.observe(batch)
+
+    def advance(self, now_ns: int) -> None:
+        """Decide on the probes that were due a loss limit ago."""
+        self._take(self._ring.settle(now_ns))
+        if self._unprobed is not None:
+            self._unprobed.advance()
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Decide on all that is open for these legs, and forget them."""
+        self._take(self._ring.release(legs))
+        self._patterns.reset(legs)
+        self._sent[legs] = 0
+        self._lost[legs] = 0
+        if self._unprobed is not None:
+            self._unprobed.release(legs)
+
+    def _take(self, settlement: Settlement) -> None:
+        lost = settlement.lost()
+        self._sent += settlement.sent
+        self._lost += lost
+        spread = self._patterns.update(settlement.lost_legs, settlement.lost_positions)
+        self._counts["loss.sent"] += int(settlement.sent.sum())
+        self._counts["loss.lost"] += int(lost.sum())
+        self._counts["loss.bursts"] += int(spread.opens_burst.sum())
+        self._counts["loss.burst_lost"] += int(spread.burst_lost.sum())
+        self._counts["loss.burst_packets"] += int(spread.burst_packets.sum())
+        self._counts["loss.periods"] += int(spread.opens_period.sum())
+        is_noticeable = (spread.distance > 0) & (spread.distance <= NOTICEABLE_DISTANCE)
+        self._counts["loss.noticeable"] += int(is_noticeable.sum())
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return all counts since :meth:`begin`."""
+        counts = self._counts.copy()
+        if self._unprobed is not None:
+            counts["loss.sent"] += self._unprobed.received + self._unprobed.lost
+            counts["loss.lost"] += self._unprobed.lost
+            counts["duplicates"] += self._unprobed.duplicates
+        counts["loss.received"] = counts["loss.sent"] - counts["loss.lost"]
+        return {metric.name: counts[metric.name] for metric in self.metrics if metric.kind == "count"}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return packets sent and lost, and the share lost, of each leg; NaN where nothing is known yet."""
+        sent, lost = self._sent, self._lost
+        if self._unprobed is not None:
+            lost = lost + self._unprobed.lost_per_leg()
+            sent = sent + self._unprobed.received_per_leg() + self._unprobed.lost_per_leg()
+        is_known = sent > 0
+        ratio = np.divide(lost, sent, out=np.full(len(sent), np.nan), where=is_known)
+        return {
+            "loss.sent": np.where(is_known, sent, np.nan),
+            "loss.lost": np.where(is_known, lost, np.nan),
+            "loss.ratio": ratio,
+        }

@@ -1,0 +1,86 @@
+"""Packet delay variation (RFC 5481): how much longer a packet took than the leg's fastest one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.histogram import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["DelayVariationTracker"]
+
+_UNKNOWN = np.iinfo(np.int64).max
+
+
+class DelayVariationTracker:
+    """Records ``PDV(i) = D(i) - D(min)`` in two passes over each interval between two calls of :meth:`advance`.
+
+    RFC 5481, 4.2 wants the minimum of the whole measurement, which is known at its end only. Keeping all delays until
+    then would take memory without bound; so the delays of one interval are kept, and D(min) is the leg's lowest delay
+    up to that interval's end. Only packets of intervals before the lowest one are told too good. Both ends have the
+    same clock, so that nothing drifts.
+
+    Legs without probes have no delay, and no part in it.
+    """
+
+    name = "pdv"
+    metrics = (
+        Metric(
+            "pdv", "distribution", "s", "Packet delay variation: delay above the leg's lowest so far (RFC 5481, 4.2)"
+        ),
+    )
+
+    def begin(self, context: TrackerContext) -> None:
+        """Start without any delay."""
+        self._heard = context.heard_leg
+        self._limit_ns = context.loss_limit_ns
+        self._lowest = np.full(context.legs, _UNKNOWN, np.int64)
+        self._legs: list[NDArray[np.int32]] = []
+        self._delays: list[NDArray[np.int64]] = []
+        self._histogram = Histogram()
+
+    @staticmethod
+    def bytes_per_leg(packets_per_s: int) -> int:
+        """Return the memory that a leg takes here, when time advances every second."""
+        return 8 + 12 * packets_per_s
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Keep the batch's delays until the interval ends."""
+        is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
+        is_timed &= batch.arrival_ns - batch.intended_ns < self._limit_ns
+        # Fancy indexing copies: the batch's own memory is used again.
+        self._legs.append(batch.leg[is_timed])
+        self._delays.append((batch.arrival_ns - batch.sent_ns)[is_timed])
+
+    def advance(self, now_ns: int) -> None:
+        """End the interval: find the minima, then record."""
+        if not self._legs:
+            return
+        legs, delays = np.concatenate(self._legs), np.concatenate(self._delays)
+        self._legs.clear()
+        self._delays.clear()
+        np.minimum.at(self._lowest, legs, delays)
+        self._histogram.record(delays - self._lowest[legs])
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """End the interval, and forget the minima of these legs."""
+        self.advance(0)
+        self._lowest[legs] = _UNKNOWN
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return the variation of all intervals that have ended."""
+        return {"pdv": self._histogram.copy()}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return nothing: what a leg's worst packets took is in the latency tracker's values."""
+        return {}

@@ -1,0 +1,141 @@
+"""Voice quality of every leg by the E-model, as a listener behind a simple jitter buffer would have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.voice_quality import burst_ratio, rate
+from pytest_ari_sla.rtp.loss_patterns import LossPatterns
+from pytest_ari_sla.trackers.probe_ring import ProbeRing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.trackers.probe_ring import Settlement
+
+__all__ = ["JITTER_BUFFER_NS", "VoiceQualityTracker"]
+
+JITTER_BUFFER_NS = 60_000_000
+"""Depth of the simulated jitter buffer."""
+
+_RESOLUTION = 1e-3
+_UNKNOWN = -1
+
+
+class VoiceQualityTracker:
+    """Rates each leg once, when it is released: conversational MOS from delay, loss and how loss clusters.
+
+    A fixed jitter buffer is simulated. The leg's first packet fixes when packets are played: its own delay plus the
+    buffer's depth after they were sent. A packet that comes later is discarded, which sounds like loss, and counts so.
+    The delay from mouth to ear follows from the same figure: the first packet's way (half of it for an echo, which
+    travels both ways), the buffer, and the packet time. Time that this generator lost before sending does not count.
+
+    Legs that hear no probes, and codecs without impairment values, are not rated: a guess would look like a result.
+
+    Parameters
+    ----------
+    jitter_buffer_ns
+        Depth of the jitter buffer.
+    """
+
+    name = "voice_quality"
+    metrics = (
+        Metric(
+            "mos",
+            "distribution",
+            "mos",
+            "Mean opinion score, one per leg (ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
+            f" {JITTER_BUFFER_NS // 1_000_000} ms)",
+            better="higher",
+            resolution=_RESOLUTION,
+            judges_loss=True,
+        ),
+    )
+
+    def __init__(self, jitter_buffer_ns: int = JITTER_BUFFER_NS) -> None:
+        self._buffer_ns = jitter_buffer_ns
+
+    def begin(self, context: TrackerContext) -> None:
+        """Allocate a mark per probe of the window, for each leg."""
+        self._impairment = context.codec.impairment
+        self._heard = context.heard_leg
+        self._echoes = context.heard_leg == np.arange(context.legs)
+        self._packet_time_ns = context.packet_time_ns
+        self._ring = ProbeRing(context)
+        self._patterns = LossPatterns(context.legs)
+        self._first_delay_ns = np.full(context.legs, _UNKNOWN, np.int64)
+        # Packets sent, packets not played, and runs of the latter.
+        self._sent, self._unplayed, self._runs = np.zeros((3, context.legs), np.int64)
+        self._histogram = Histogram()
+
+    @staticmethod
+    def bytes_per_leg(probe_window: int) -> int:
+        """Return the memory that a leg takes here."""
+        return ProbeRing.bytes_per_leg(probe_window) + LossPatterns.BYTES_PER_LEG + 4 * 8 + 1
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Mark the probes that are played."""
+        if not len(batch) or self._impairment is None:
+            return
+        if self._ring.lacks_room(batch):
+            self.advance(int(batch.arrival_ns.min()))
+        delay_ns = batch.arrival_ns - batch.sent_ns
+        is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
+        self._fix_play_out(batch.leg, delay_ns, is_timed)
+        self._ring.arrive(batch, is_timed & (delay_ns <= self._first_delay_ns[batch.leg] + self._buffer_ns))
+
+    def _fix_play_out(self, legs: NDArray[np.int32], delay_ns: NDArray[np.int64], is_timed: NDArray[np.bool_]) -> None:
+        rows = np.flatnonzero(is_timed & (self._first_delay_ns[legs] == _UNKNOWN))[::-1]
+        # Of several rows of a leg, the last assignment stands: in reverse order, the first packet's.
+        self._first_delay_ns[legs[rows]] = np.maximum(delay_ns[rows], 0)
+
+    def advance(self, now_ns: int) -> None:
+        """Decide on the probes that were due a loss limit ago."""
+        if self._impairment is not None:
+            self._take(self._ring.settle(now_ns))
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Rate these legs, and forget them."""
+        if self._impairment is None:
+            return
+        self._take(self._ring.release(legs))
+        mos = self._mos()[legs]
+        self._histogram.record(np.rint(mos[~np.isnan(mos)] / _RESOLUTION).astype(np.int64))
+        self._patterns.reset(legs)
+        self._first_delay_ns[legs] = _UNKNOWN
+        for count in (self._sent, self._unplayed, self._runs):
+            count[legs] = 0
+
+    def _take(self, settlement: Settlement) -> None:
+        spread = self._patterns.update(settlement.lost_legs, settlement.lost_positions)
+        self._sent += settlement.sent
+        self._unplayed += settlement.lost()
+        self._runs += np.bincount(settlement.lost_legs[spread.opens_period], minlength=len(self._runs))
+
+    def _mos(self) -> NDArray[np.float64]:
+        """Return each leg's score so far: (legs,), NaN where there is nothing to rate."""
+        unknown = np.full(len(self._sent), np.nan)
+        if self._impairment is None:
+            return unknown
+        is_rated = (self._sent > 0) & (self._first_delay_ns != _UNKNOWN)
+        way_ns = np.where(self._echoes, self._first_delay_ns / 2, self._first_delay_ns)
+        delay_ms = (way_ns + self._buffer_ns + self._packet_time_ns) / 1e6
+        loss_percent = 100 * self._unplayed / np.maximum(self._sent, 1)
+        burst = burst_ratio(self._sent, self._unplayed, self._runs)
+        return np.where(is_rated, rate(self._impairment, loss_percent, burst, delay_ms).mos, unknown)
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return the scores of all legs released since :meth:`begin`."""
+        return {"mos": self._histogram.copy()}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return each leg's score so far."""
+        return {"mos": self._mos()}

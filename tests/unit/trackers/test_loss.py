@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ari_sla.trackers.loss import LossTracker
+from tests.unit.batches import MILLISECOND, Packet, batch_of, batch_sizes
+from tests.unit.rtp.test_loss_patterns import bursts_by_definition
+from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, intended_ns, loads
+
+
+def by_definition(load: Load) -> Counter[str]:
+    """Count by definition: look every probe up among all packets that came."""
+    counts: Counter[str] = Counter()
+    for leg, source in enumerate(load.heard_leg):
+        if source < 0:
+            continue
+        marks = ""
+        for probe in range(load.log.packets[source]):
+            copies = [p for p in load.packets if (p.leg, p.source_leg, p.probe) == (leg, source, probe)]
+            in_time = [p for p in copies if p.arrival_ns - p.intended_ns < LOSS_LIMIT_NS]
+            counts["duplicates"] += max(len(in_time) - 1, 0)
+            if (source, probe) not in load.log.unsent:
+                marks += "1" if in_time else "0"
+        bursts = bursts_by_definition(marks, 16)
+        counts["loss.sent"] += len(marks)
+        counts["loss.lost"] += marks.count("0")
+        counts["loss.bursts"] += bursts["bursts"]
+        counts["loss.burst_lost"] += bursts["lost"]
+        counts["loss.burst_packets"] += bursts["packets"]
+        counts["loss.periods"] += len([run for run in marks.split("1") if run])
+        counts["misrouted"] += sum(p.leg == leg and p.source_leg not in (source, -1) for p in load.packets)
+    return +counts
+
+
+def counted(load: Load, sizes: list[int], *, advance: bool = True) -> Counter[str]:
+    """Return what the tracker counts."""
+    tracker = LossTracker()
+    load.run(tracker, sizes, advance=advance)
+    return +Counter({name: value for name, value in tracker.snapshot().items() if isinstance(value, int)})
+
+
+@given(loads(), batch_sizes())
+def test_probes_in_any_batches_are_counted_as_by_definition(load: Load, sizes: list[int]) -> None:
+    """Unsent, lost, late, doubled and stray probes, in echo and pair: every count is what looking each up gives."""
+    load.packets = [packet for packet in load.packets if load.heard_leg[packet.leg] >= 0]
+    if -1 in load.heard_leg:
+        load.log.packets[2] = 0
+    found = counted(load, sizes)
+    expected = by_definition(load)
+    expected["loss.received"] = expected["loss.sent"] - expected["loss.lost"]
+    del found["loss.noticeable"]
+    assert found == +expected
+
+
+@given(loads(), batch_sizes())
+def test_batches_of_any_split_count_like_single_packets(load: Load, sizes: list[int]) -> None:
+    """Also on legs without probes."""
+    assert counted(load, sizes) == counted(load, [1])
+
+
+def echoes(*probes: int) -> Load:
+    """Return a load of one leg to which, of probes 0 to 30, these came back at once."""
+    return Load(FixedLog([30]), [0], [echo(probe) for probe in probes])
+
+
+def test_what_we_did_not_send_is_not_lost() -> None:
+    """Packets that a stall of our own swallowed are neither sent nor lost, and do not split a burst."""
+    load = echoes(*range(10), *range(20, 30))
+    load.log.unsent = {(0, probe) for probe in range(11, 19)}
+    counts = counted(load, [100])
+    assert (counts["loss.sent"], counts["loss.lost"], counts["loss.bursts"]) == (22, 2, 1)
+    assert (counts["loss.burst_packets"], counts["loss.periods"]) == (2, 1)
+
+
+def test_a_probe_is_lost_only_after_the_limit() -> None:
+    """One nanosecond before its limit it may still come; from then on it is lost."""
+    tracker = LossTracker()
+    tracker.begin(context_of(FixedLog([1]), [0]))
+    tracker.advance(intended_ns(0) + LOSS_LIMIT_NS - 1)
+    assert tracker.snapshot()["loss.sent"] == 0
+    tracker.advance(intended_ns(0) + LOSS_LIMIT_NS)
+    assert (tracker.snapshot()["loss.sent"], tracker.snapshot()["loss.lost"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("delay_ms", "lost"), [(99.999, 29), (100.0, 30)])
+def test_a_probe_that_is_back_too_late_is_lost(delay_ms: float, lost: int) -> None:
+    """A probe that takes as long as the limit has missed it."""
+    load = Load(FixedLog([30]), [0], [echo(5, delay_ms)])
+    assert counted(load, [1])["loss.lost"] == lost
+
+
+def test_a_probe_whose_times_are_forgotten_is_late() -> None:
+    """The send log keeps a window only: what is older has no times any more."""
+    load = Load(FixedLog([1]), [0], [echo(0)._replace(sent_ns=0, intended_ns=0)])
+    assert counted(load, [1]) == {"loss.sent": 1, "loss.lost": 1, "loss.periods": 1}
+
+
+def test_a_measuring_thread_that_lags_behind_changes_nothing() -> None:
+    """Without any call of advance, the ring is settled by the packets' own times."""
+    load = Load(FixedLog([200]), [0], [echo(probe) for probe in range(200) if probe % 10])
+    assert counted(load, [3], advance=False) == counted(load, [3])
+    assert counted(load, [3])["loss.lost"] == 20
+
+
+def test_a_probe_that_was_never_due_is_no_probe_of_ours() -> None:
+    """A damaged number far ahead is counted as astray, and harms nothing else."""
+    load = Load(FixedLog([5]), [0], [*(echo(probe) for probe in range(5)), echo(4, 2.0)._replace(probe=4_000_000)])
+    assert counted(load, [10]) == {"loss.sent": 5, "loss.received": 5, "misrouted": 1}
+
+
+def test_release_settles_a_leg_and_makes_room_for_the_next_call() -> None:
+    """Open probes are lost with the call; the next call's probe 0 is a new one; other legs go on."""
+    tracker = LossTracker()
+    log = FixedLog([3, 3])
+    tracker.begin(context_of(log, [0, 1]))
+    tracker.observe(batch_of([echo(0), echo(1), echo(0, leg=1), echo(1, leg=1), echo(2, leg=1)]))
+    tracker.release(np.array([0], np.int32))
+    assert (tracker.snapshot()["loss.sent"], tracker.snapshot()["loss.lost"]) == (3, 1)
+    assert np.isnan(tracker.per_leg()["loss.ratio"][0])
+    tracker.observe(batch_of([echo(0), echo(1), echo(2)]))
+    tracker.release(np.array([0, 1], np.int32))
+    assert (tracker.snapshot()["loss.sent"], tracker.snapshot()["loss.lost"]) == (9, 1)
+    assert tracker.snapshot()["duplicates"] == 0
+
+
+def test_values_of_single_legs() -> None:
+    """Each leg's own packets and losses, in the metrics' units."""
+    load = Load(FixedLog([4, 0, 8]), [0, 1, 2], [echo(0), echo(1), *(echo(probe, leg=2) for probe in range(8))])
+    tracker = LossTracker()
+    load.run(tracker, [100], release=False)
+    values = {name: column.tolist() for name, column in tracker.per_leg().items()}
+    assert values["loss.sent"] == pytest.approx([4, np.nan, 8], nan_ok=True)
+    assert values["loss.lost"] == pytest.approx([2, np.nan, 0], nan_ok=True)
+    assert values["loss.ratio"] == pytest.approx([0.5, np.nan, 0], nan_ok=True)
+
+
+class TestLegsWithoutProbes:
+    """Audio that Asterisk mixes or transcodes is judged by its sequence numbers."""
+
+    @staticmethod
+    def mixed(*sequence: int, sent: int = 30) -> Load:
+        """Return a load of one leg that hears a mix with these sequence numbers."""
+        packets = [Packet(sequence=number, arrival_ns=intended_ns(turn)) for turn, number in enumerate(sequence)]
+        return Load(FixedLog([sent]), [-1], packets)
+
+    def test_missing_numbers_are_lost(self) -> None:
+        """Two of thirty missing, across the wrap-around."""
+        numbers = [number % 65536 for number in range(65520, 65550) if number not in (65535, 65540)]
+        counts = counted(self.mixed(*numbers), [7])
+        assert counts == {"loss.sent": 30, "loss.received": 28, "loss.lost": 2}
+
+    def test_late_and_doubled_numbers_are_not_lost(self) -> None:
+        """A number that turns up late is received; a second copy is a duplicate, and no packet more."""
+        counts = counted(self.mixed(1, 2, 4, 3, 3, 5, sent=6), [2])
+        assert counts == {"loss.sent": 5, "loss.received": 5, "duplicates": 1}
+
+    def test_a_leg_that_hears_nothing_at_all_loses_what_it_sends(self) -> None:
+        """Less what may still be answered within the loss limit."""
+        in_flight = LOSS_LIMIT_NS // (20 * MILLISECOND)
+        assert counted(self.mixed(), [1]) == {"loss.sent": 30 - in_flight, "loss.lost": 30 - in_flight}
+
+    def test_what_we_did_not_send_is_not_expected(self) -> None:
+        """A leg that sent nothing has lost nothing."""
+        load = self.mixed()
+        load.log.unsent = {(0, probe) for probe in range(30)}
+        assert counted(load, [1]) == {}
+
+    def test_probes_heard_by_chance_change_nothing(self) -> None:
+        """Where no probe is expected, one that is heard is a packet like others."""
+        load = Load(FixedLog([2, 0]), [-1, 1], [echo(0), echo(1)])
+        assert counted(load, [1]) == {"loss.sent": 2, "loss.received": 2}
+
+    @given(st.integers(1, 20))
+    def test_a_release_keeps_the_counts(self, received: int) -> None:
+        """What a leg received and lost stays when the leg is forgotten."""
+        tracker = LossTracker()
+        load = self.mixed(*range(0, 2 * received, 2), sent=2 * received)
+        load.run(tracker, [5], release=False)
+        before = tracker.snapshot()
+        assert tracker.per_leg()["loss.lost"].tolist() == [before["loss.lost"]]
+        tracker.release(load.legs)
+        assert tracker.snapshot() == before
+        assert np.isnan(tracker.per_leg()["loss.lost"]).all()
