@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 
 _CALLS_NOW: Final = "calls.active"
+_LOST: Final = {"failed": "failed", "dropped": "ended too early"}
 _LATE_SHARE: Final = 2.0  # a latency this many times another one is worth naming
 
 
@@ -104,15 +105,17 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
                 "figures are not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
             )
         yield from (f"Shard {shard.shard}: {remark}" for remark in shard.remarks)
-    if scenario.calls.dropped:
-        yield f"{scenario.calls.dropped:,} calls were never started: the generator could not keep the rate."
+    if scenario.calls.not_started:
+        yield f"{scenario.calls.not_started:,} calls were never started: the generator could not keep the rate."
 
 
 def _failure_findings(scenario: Scenario) -> Iterator[str]:
-    """Group failed calls by their reason."""
-    reasons = Counter(call.reason for call in scenario.call_table if call.outcome == "failed" and call.reason)
-    for reason, count in reasons.most_common(3):
-        yield f"{count:,} {'call' if count == 1 else 'calls'} failed: {reason}"
+    """Group calls that failed or were dropped by their reason."""
+    reasons = Counter(
+        (call.outcome, call.reason) for call in scenario.call_table if call.outcome in _LOST and call.reason
+    )
+    for (outcome, reason), count in reasons.most_common(3):
+        yield f"{count:,} {'call' if count == 1 else 'calls'} {_LOST[outcome]}: {reason}"
 
 
 def _broken_findings(scenario: Scenario) -> Iterator[str]:
@@ -147,7 +150,7 @@ def _call_findings(scenario: Scenario) -> Iterator[str]:
         packets = f"; its packets: {call.capture}" if call.capture else ""
         yield f"Worst call: {call.id}: {call.why.rstrip('.')}{packets}."
     if scenario.calls.leaked:
-        yield f"{scenario.calls.leaked:,} channels or bridges were left behind on the target."
+        yield f"{scenario.calls.leaked:,} calls were left behind on the target."
 
 
 def _p99(scenario: Scenario, metric: str) -> float | None:

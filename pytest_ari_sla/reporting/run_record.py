@@ -278,7 +278,7 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     id
         Id of the call; the ids of its channels begin with it.
     outcome
-        ``established``, ``failed`` or ``dropped``.
+        ``ended`` as planned, ``failed`` (never established), ``dropped`` (ended too early) or ``cancelled``.
     started_s
         When the load asked for it.
     setup_s
@@ -331,7 +331,7 @@ class WorstCall(Struct, kw_only=True):
 
 
 class CallGrid(Struct, kw_only=True):
-    """One metric of every call over time: the heat map.
+    """One metric of every call over time: the heat map; larger values are the worse ones.
 
     Attributes
     ----------

@@ -133,7 +133,8 @@ def _load_line(scenario: Scenario) -> str:
         f"{calls.established:,} established",
         f"{calls.failed:,} failed",
     ]
-    parts += [f"{calls.dropped:,} never started"] if calls.dropped else []
+    parts += [f"{calls.dropped:,} dropped"] if calls.dropped else []
+    parts += [f"{calls.not_started:,} never started"] if calls.not_started else []
     parts += [f"{calls.leaked:,} left behind"] if calls.leaked else []
     return clean(": ".join([parts[0], ", ".join(parts[1:])]))
 

@@ -79,6 +79,8 @@ def _curve(encoded: EncodedHistogram) -> list[tuple[float, float]]:
             break
         rank = max(1, histogram.count - int(histogram.count / rarity))
         points.append((rounded(rarity), rounded(histogram.value_at_rank(rank) * encoded.step)))
+    if histogram.count > 1:
+        points.append((float(histogram.count), rounded(histogram.max * encoded.step)))
     return points
 
 

@@ -272,7 +272,7 @@ def make_call_table(story: Story, failed: int) -> list[CallRow]:
         rows.append(
             CallRow(
                 id=call_id(number),
-                outcome="established",
+                outcome="ended",
                 started_s=started,
                 setup_s=setup,
                 first_packet_s=setup * 1.2 + 0.01,

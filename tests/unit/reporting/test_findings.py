@@ -96,7 +96,7 @@ def test_a_slow_relay_and_slow_requests_are_told_apart() -> None:
 def test_the_generators_own_faults_come_first() -> None:
     """Nothing else can be believed before they are known."""
     shard = ShardHealth(shard=2, receive_drops=1_234, remarks=["the clock was set back"])
-    lines = findings(failing(harness=[shard], calls=CallCounts(dropped=3)))
+    lines = findings(failing(harness=[shard], calls=CallCounts(not_started=3)))
     assert lines[0].startswith("This generator (shard 2) dropped 1,234 packets itself")
     assert lines[1] == "Shard 2: the clock was set back"
     assert lines[2].startswith("3 calls were never started")
@@ -105,9 +105,9 @@ def test_the_generators_own_faults_come_first() -> None:
 def test_failed_calls_are_grouped_by_reason() -> None:
     """A thousand equal failures are one line."""
     rows = [CallRow(id=f"c{n}", outcome="failed", started_s=0, reason="answered 500") for n in range(1_000)]
-    rows.append(CallRow(id="d", outcome="failed", started_s=0, reason="timed out"))
+    rows.append(CallRow(id="d", outcome="dropped", started_s=0, reason="timed out"))
     lines = findings(failing(call_table=rows, thresholds=[]))
-    assert lines == ["1,000 calls failed: answered 500", "1 call failed: timed out"]
+    assert lines == ["1,000 calls failed: answered 500", "1 call ended too early: timed out"]
 
 
 def test_the_worst_call_and_what_was_left_behind_are_named() -> None:
@@ -116,5 +116,5 @@ def test_the_worst_call_and_what_was_left_behind_are_named() -> None:
     lines = findings(failing(worst_calls=[worst], thresholds=[], calls=CallCounts(leaked=2)))
     assert lines == [
         "Worst call: r-00007: its RTT reached 1 s; its packets: captures/r-00007.pcapng.",
-        "2 channels or bridges were left behind on the target.",
+        "2 calls were left behind on the target.",
     ]

@@ -1,0 +1,67 @@
+"""All calls of a run as a table for spreadsheets and data frames: ``calls.csv``."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.reporting.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_ari_sla.reporting.run_record import CallRow
+
+__all__ = ["calls_csv"]
+
+_COLUMNS: Final = (
+    "scenario",
+    "call",
+    "shard",
+    "outcome",
+    "started_s",
+    "setup_s",
+    "first_packet_s",
+    "ended_s",
+    "reason",
+)
+_FORMULA_STARTS: Final = ("=", "+", "-", "@")
+
+
+def calls_csv(calls: Iterable[tuple[str, CallRow]]) -> str:
+    """Return calls as CSV (RFC 4180), one a line; what was measured of them follows in columns by metric.
+
+    Parameters
+    ----------
+    calls
+        Each call with the name of its scenario.
+    """
+    rows = list(calls)
+    metrics = sorted({name for _, row in rows for name in row.values})
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*_COLUMNS, *(_cell(name) for name in metrics)])
+    writer.writerows(_row(scenario, row, metrics) for scenario, row in rows)
+    return text.getvalue()
+
+
+def _row(scenario: str, row: CallRow, metrics: Sequence[str]) -> list[object]:
+    return [
+        _cell(scenario),
+        _cell(row.id),
+        row.shard,
+        row.outcome,
+        row.started_s,
+        row.setup_s,
+        row.first_packet_s,
+        row.ended_s,
+        _cell(row.reason),
+        *(row.values.get(name) for name in metrics),
+    ]
+
+
+def _cell(text: str) -> str:
+    """Return a text that a spreadsheet takes as text, not as a formula."""
+    cleaned = clean(text)
+    return f"'{cleaned}" if cleaned.startswith(_FORMULA_STARTS) else cleaned

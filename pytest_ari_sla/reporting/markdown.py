@@ -1,0 +1,119 @@
+"""A summary in Markdown, for a CI job's summary page or a comment on a change."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_ari_sla.reporting.figures import headline, tiles
+from pytest_ari_sla.reporting.findings import excess, findings, since_when
+from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.values import show, show_change, show_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_ari_sla.reporting.run_record import BaselineComparison, RunRecord, Scenario, Threshold
+
+__all__ = ["MAX_BYTES", "render_markdown"]
+
+MAX_BYTES: Final = 900_000
+"""GitHub refuses a step summary above 1 MiB; a report of very many scenarios is cut before that."""
+
+_MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
+_COMPARED: Final = {"better": "✅", "same": "✅", "worse": "❌", "cannot tell": "⚠️"}
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+|!~@&-])")
+
+
+def render_markdown(record: RunRecord) -> str:
+    """Return the run in GitHub's Markdown: the verdict, then each scenario, those that did not pass unfolded."""
+    lines = [*_head(record)]
+    for position, scenario in enumerate(record.scenarios):
+        section = ["", *_scenario(scenario)]
+        if len("\n".join([*lines, *section]).encode()) > MAX_BYTES:
+            lines += ["", f"{len(record.scenarios) - position:,} more scenarios are in the report."]
+            break
+        lines += section
+    return "\n".join(lines) + "\n"
+
+
+def _head(record: RunRecord) -> Iterator[str]:
+    target = record.run.target
+    yield f"## {_MARKS[record.verdict]} SLA: {record.verdict}"
+    yield ""
+    yield _text(headline(record))
+    yield ""
+    yield (
+        f"Target: {_text(target.kind)} {_text(target.version)} at {_code(target.url)} · "
+        f"{_text(record.run.started)} · {show_clock(record.run.duration_s)}"
+    )
+    if record.simulated:
+        yield ""
+        yield "> The target was the simulator: these figures say nothing about an Asterisk."
+
+
+def _scenario(scenario: Scenario) -> Iterator[str]:
+    title = f"{_MARKS[scenario.verdict]} <b>{_text(scenario.nodeid)}</b>"
+    yield f"<details{'' if scenario.verdict == 'pass' else ' open'}><summary>{title}</summary>"
+    yield ""
+    for text in (scenario.doc, scenario.reason):
+        if text:
+            yield from (_text(text), "")
+    yield from _table([tile.label for tile in tiles(scenario)], [[tile.figure for tile in tiles(scenario)]])
+    if scenario.thresholds:
+        yield ""
+        yield from _table(
+            ["", "Threshold", "Measured", "Off by", "Since"],
+            [_threshold(scenario, item) for item in scenario.thresholds],
+        )
+    if scenario.baseline:
+        yield ""
+        yield from _baseline(scenario.baseline)
+    if hints := findings(scenario):
+        yield from ("", "**Where to look next**", "")
+        yield from (f"- {_text(hint)}" for hint in hints)
+    yield from ("", "</details>")
+
+
+def _threshold(scenario: Scenario, item: Threshold) -> list[str]:
+    beyond = excess(item)
+    return [
+        _MARKS[item.verdict],
+        _code(item.expression),
+        show(item.value, item.unit) + (" (marginal)" if item.marginal else ""),
+        show_change(beyond) if beyond is not None else "",
+        _text(since_when(scenario, item)),
+    ]
+
+
+def _baseline(baseline: BaselineComparison) -> Iterator[str]:
+    yield from _table(
+        ["", f"Against run {_text(baseline.run_id)}", "Before", "Now", "Change", "95 % interval"],
+        [
+            [
+                f"{_COMPARED[item.verdict]} {item.verdict}",
+                _code(item.metric),
+                show(item.before, item.unit),
+                show(item.after, item.unit),
+                show_change(item.change),
+                f"{show_change(item.low)} to {show_change(item.high)}",
+            ]
+            for item in baseline.comparisons
+        ],
+    )
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _text(text: str) -> str:
+    """Return a text that Markdown and HTML take as it is: no link, no mention, no markup."""
+    return _SPECIAL.sub(r"\\\1", clean(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def _code(text: str) -> str:
+    """Return a text as code; backticks and bars cannot end it."""
+    return f"`{clean(text).replace('`', chr(0x2BB)).replace('|', chr(0x2223))}`"
