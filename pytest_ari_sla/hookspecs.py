@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
@@ -118,6 +119,14 @@ class TrackerContext:
         How many probes per leg the send log remembers: a power of two, more than ``loss_limit_ns`` worth.
     loss_limit_ns
         A probe that is not back after this time is lost, and its entry is freed.
+    frames
+        (frames, bytes) uint8. The encoded audio that every leg sends in turn: packet n of a leg carries frame
+        ``n % frames``, of which a probe, where there is one, covers the first 16 bytes. None where it is not known.
+    ari
+        The target's ARI, with credentials: for trackers that ask Asterisk about itself. None where there is no target.
+    shard
+        Which worker of the fleet this is, from 1. What is measured on the target rather than on legs should be
+        measured by shard 1 only, or it counts several times.
     """
 
     legs: int
@@ -128,6 +137,9 @@ class TrackerContext:
     send_log: SendLog
     probe_window: int
     loss_limit_ns: int
+    frames: NDArray[np.uint8] | None = None
+    ari: AriEndpoint | None = None
+    shard: int = 1
 
 
 class Tracker(Protocol):

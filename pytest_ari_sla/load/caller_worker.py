@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Codec, Tracker
     from pytest_ari_sla.load.measurer import LegReport
     from pytest_ari_sla.load.media_commands import Command
@@ -69,6 +70,8 @@ class MediaPlan:
         Whether packets carry probes: not where Asterisk decodes them.
     realtime
         Whether to ask for SCHED_FIFO.
+    ari, shard
+        See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
     """
 
     legs: int
@@ -79,6 +82,8 @@ class MediaPlan:
     frames: NDArray[np.uint8]
     probes: bool = True
     realtime: bool = True
+    ari: AriEndpoint | None = None
+    shard: int = 1
 
     @property
     def packet_time_ns(self) -> int:
@@ -156,6 +161,9 @@ class CallerWorker:
             send_log=MediaSendLog(self._memory, plan.packet_time_ns),
             probe_window=self._memory.layout.probe_window,
             loss_limit_ns=LOSS_LIMIT_NS,
+            frames=plan.frames,
+            ari=plan.ari,
+            shard=plan.shard,
         )
         for tracker in self._trackers:
             tracker.begin(context)

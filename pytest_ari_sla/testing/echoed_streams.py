@@ -98,6 +98,8 @@ class EchoedStreams:
 
     Attributes
     ----------
+    frames
+        (frames, bytes) uint8. The speech that each leg sends in turn.
     clock
         The present of the replay.
     received
@@ -121,6 +123,7 @@ class EchoedStreams:
     ) -> None:
         self.codec = codec or pcmu()
         self.packet_time_ms = packet_time_ms
+        self.frames = frames(self.codec, packet_time_ms, seconds=3.0)
         self.clock = ManualClock(start_ns)
         self._start_ns, self._packets_per_leg = start_ns, packets
         leg, number = (grid.reshape(-1) for grid in np.meshgrid(np.arange(legs), np.arange(packets), indexing="ij"))
@@ -146,6 +149,7 @@ class EchoedStreams:
             send_log=self.send_log,
             probe_window=PROBE_WINDOW,
             loss_limit_ns=LOSS_LIMIT_NS,
+            frames=self.frames,
         )
 
     def replay(self, tracker: Tracker, rows: int = 1000) -> None:
@@ -208,8 +212,7 @@ class EchoedStreams:
         """Fill in a batch; all arguments are (n,)."""
         first_sequence, first_timestamp = stream_start
         ticks = self.codec.clock_rate_hz * self.packet_time_ms // 1000
-        speech = frames(self.codec, self.packet_time_ms, seconds=3.0)
-        payload = speech[number % len(speech)]
+        payload = self.frames[number % len(self.frames)]
         probe.write(payload, NONCE, leg, number)
         return PacketBatch(
             leg=leg.astype(np.int32),
