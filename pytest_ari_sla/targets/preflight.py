@@ -142,6 +142,7 @@ async def _configured_limits(session: AriSession) -> tuple[int | None, tuple[int
         high = await _setting(session, channel_id, "rtp.conf", "rtpend")
     finally:
         await session.hangup(channel_id)
+        await session.watch(channel_id).destroyed()
     ports = (_number(low, _DEFAULT_RTP_PORTS[0]), _number(high, _DEFAULT_RTP_PORTS[1]))
     return _number(limit, _DEFAULT_SESSION_LIMIT), ports
 
