@@ -128,9 +128,9 @@ async def test_impossible_unsubscriptions(raw_ari: RawAri, app: str, source: str
 
 async def test_subscribing_to_all_channels(raw_ari: RawAri, new_id: NewId) -> None:
     """The event source "channel:" means every channel, from its creation on."""
-    watcher, own, channel = await raw_ari.listen("watcher"), await raw_ari.listen(), new_id("chan")
-    reply = await raw_ari.post("/applications/watcher/subscription", eventSource="channel:")
-    assert reply.body == application("watcher", channel_ids=["__AST_CHANNEL_ALL_TOPIC"])
+    watcher, own, channel = await raw_ari.listen("all_channels"), await raw_ari.listen(), new_id("chan")
+    reply = await raw_ari.post("/applications/all_channels/subscription", eventSource="channel:")
+    assert reply.body == application("all_channels", channel_ids=["__AST_CHANNEL_ALL_TOPIC"])
     await raw_ari.external_media(channel)
     await own.wait_for("StasisStart", channel)
     await watcher.wait_for("ChannelVarset", channel, count=3)

@@ -73,7 +73,7 @@ async def test_only_the_shared_application_is_replaced(raw_ari: RawAri) -> None:
 
 async def test_subscribe_all_shows_everything(raw_ari: RawAri, new_id: Callable[[str], str]) -> None:
     """With subscribeAll an application sees channels from their creation, bridges and device states of others."""
-    watcher = await raw_ari.listen("watcher", subscribeAll="true")
+    watcher = await raw_ari.listen("everything", subscribeAll="true")
     await raw_ari.listen()
     topics = {
         "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"],
@@ -83,7 +83,7 @@ async def test_subscribe_all_shows_everything(raw_ari: RawAri, new_id: Callable[
     }
 
     async def subscribed() -> bool:
-        told = (await raw_ari.get("/applications/watcher")).body
+        told = (await raw_ari.get("/applications/everything")).body
         return all(told[kind] == topic for kind, topic in topics.items())
 
     await raw_ari.until(subscribed)

@@ -152,7 +152,7 @@ async def test_impossible_requests(
 
 async def test_an_application_that_nobody_registered_ends_the_channel(raw_ari: RawAri, new_id: NewId) -> None:
     """The request is accepted; the channel dies when it finds no application."""
-    watcher, channel = await raw_ari.listen("watcher", subscribeAll="true"), new_id("chan")
+    watcher, channel = await raw_ari.listen("witness", subscribeAll="true"), new_id("chan")
     await raw_ari.external_media(channel, app="nosuch")
     await watcher.wait_for("ChannelDestroyed", channel)
     story = await watcher.story(channel)
