@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting import run_record as record
+from pytest_ari_sla.roles.worst_calls import worst_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_ari_sla.load.outcome import CallOutcome, GeneratorHealth, LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
@@ -21,7 +22,6 @@ __all__ = ["scenario_record"]
 
 _STATS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.9"}
 _SERIES_STATS = ("p50", "p99")
-_WORST_CALLS = 10
 _TABLE_CALLS = 1000
 _BLOCKS = 120
 
@@ -33,8 +33,25 @@ def scenario_record(
     judgement: Judgement,
     thresholds: Iterable[SourcedThreshold],
     catalogue: Catalogue,
+    captures: Mapping[str, str] | None = None,
 ) -> record.Scenario:
-    """Return the record of one load of one test."""
+    """Return the record of one load of one test.
+
+    Parameters
+    ----------
+    nodeid, doc
+        The test's name and docstring.
+    outcome
+        What was measured.
+    judgement
+        What came of it.
+    thresholds
+        The conditions that were judged, in the order of the judgement's outcomes.
+    catalogue
+        All metrics of the session.
+    captures
+        Paths of captured packets by call id, relative to the report's folder.
+    """
     total = outcome.total
     sources = {str(sourced.threshold): sourced for sourced in thresholds}
     return record.Scenario(
@@ -49,7 +66,7 @@ def scenario_record(
         calls=_call_counts(total, catalogue),
         metrics=_metrics(total, catalogue),
         thresholds=[_threshold(result, sources[result.expression]) for result in judgement.outcomes],
-        time_series=_time_series(outcome.series, catalogue),
+        time_series=_time_series(outcome.series, catalogue, sources.values()),
         stages=[
             record.Stage(name=stage.name, from_s=stage.start_ns / 1e9, to_s=stage.end_ns / 1e9)
             for stage in outcome.series.stages
@@ -61,8 +78,8 @@ def scenario_record(
             for metric in _measured_distributions(total, catalogue)
         },
         blocks=_blocks(outcome.series, [metric.name for metric in _measured_distributions(total, catalogue)]),
-        worst_calls=[_worst_call(call) for call in _worst_first(outcome.calls)[:_WORST_CALLS]],
-        call_table=[_call_row(call) for call in _worst_first(outcome.calls)[:_TABLE_CALLS]],
+        worst_calls=worst_calls(outcome.calls, captures or {}),
+        call_table=_call_table(outcome.calls),
         harness=[_health(generator, catalogue) for generator in outcome.generators],
         notes=list(outcome.notes),
     )
@@ -131,7 +148,10 @@ def _threshold(result: ThresholdOutcome, sourced: SourcedThreshold) -> record.Th
     )
 
 
-def _time_series(series: TimeSeries, catalogue: Catalogue) -> dict[str, list[float | None]]:
+def _time_series(
+    series: TimeSeries, catalogue: Catalogue, thresholds: Iterable[SourcedThreshold]
+) -> dict[str, list[float | None]]:
+    """Return one value an interval of all counts and ratios, the usual percentiles, and every stat that is judged."""
     intervals = list(series.intervals())
     columns: dict[str, list[float | None]] = {"t": [interval.start_ns / 1e9 for interval in intervals]}
     up = 0
@@ -141,13 +161,17 @@ def _time_series(series: TimeSeries, catalogue: Catalogue) -> dict[str, list[flo
         up += counts.count("calls.established") - counts.count("calls.ended") - counts.count("calls.dropped")
         active.append(float(up))
     columns["calls.active"] = active
-    for metric in catalogue:
-        stats = _SERIES_STATS if metric.kind == "distribution" else (None,)
-        for stat in stats:
-            values = [interval.values.value(metric, stat) for interval in intervals]
-            if any(values):
-                columns[f"{metric.name}.{stat}" if stat else metric.name] = values
+    wanted = [(metric, stat) for metric in catalogue for stat in _series_stats(metric)]
+    wanted += [(sourced.threshold.metric, sourced.threshold.stat) for sourced in thresholds]
+    for metric, stat in wanted:
+        values = [interval.values.value(metric, stat) for interval in intervals]
+        if any(values):
+            columns[f"{metric.name}.{stat}" if stat else metric.name] = values
     return columns
+
+
+def _series_stats(metric: Metric) -> tuple[str | None, ...]:
+    return _SERIES_STATS if metric.kind == "distribution" else (None,)
 
 
 def _blocks(series: TimeSeries, names: list[str]) -> record.BlockHistograms | None:
@@ -166,20 +190,20 @@ def _blocks(series: TimeSeries, names: list[str]) -> record.BlockHistograms | No
     )
 
 
-def _worst_first(calls: Iterable[CallOutcome]) -> list[CallOutcome]:
-    """Return calls by how much they deserve a look: those that did not end as planned, then loss, then latency."""
+def _call_table(calls: Sequence[CallOutcome]) -> list[record.CallRow]:
+    """Return calls in starting order; where they are too many, those that failed and the slowest to be set up."""
 
-    def badness(call: CallOutcome) -> tuple[bool, float, float]:
-        latency = call.values.get("rtt.p99", call.values.get("rtt.max", 0.0))
-        return call.state == "ended", -call.values.get("loss.lost", 0.0), -latency
+    def dullness(call: CallOutcome) -> tuple[bool, int]:
+        return call.state == "ended", call.started_ns - (call.established_ns or call.started_ns)
 
-    return sorted(calls, key=badness)
+    kept = sorted(calls, key=dullness)[:_TABLE_CALLS]
+    return [_call_row(call) for call in sorted(kept, key=lambda call: call.started_ns)]
 
 
 def _call_row(call: CallOutcome) -> record.CallRow:
     return record.CallRow(
         id=call.id,
-        outcome="established" if call.state == "ended" else call.state,
+        outcome=call.state,
         started_s=call.started_ns / 1e9,
         setup_s=None if call.established_ns is None else (call.established_ns - call.started_ns) / 1e9,
         first_packet_s=None if call.first_packet_ns is None else call.first_packet_ns / 1e9,
@@ -188,25 +212,6 @@ def _call_row(call: CallOutcome) -> record.CallRow:
         reason=call.reason,
         values=dict(call.values),
     )
-
-
-def _worst_call(call: CallOutcome) -> record.WorstCall:
-    return record.WorstCall(
-        id=call.id,
-        why=call.reason or _describe(call.values),
-        values=dict(call.values),
-        events=[
-            record.CallEvent(t_s=event.at_ns / 1e9, source=event.source, what=event.what, detail=event.detail)
-            for event in call.timeline
-        ],
-    )
-
-
-def _describe(values: Mapping[str, float]) -> str:
-    lost, rtt = values.get("loss.lost", 0.0), values.get("rtt.max", values.get("rtt.p99"))
-    parts = [f"{lost:,.0f} packets lost"] if lost else []
-    parts += [f"round trip up to {rtt * 1e3:.3g} ms"] if rtt is not None else []
-    return ", ".join(parts) or "nothing remarkable"
 
 
 def _health(generator: GeneratorHealth, catalogue: Catalogue) -> record.ShardHealth:
@@ -236,3 +241,5 @@ def _remarks(generator: GeneratorHealth, values: Snapshot) -> Iterator[str]:
         yield f"{foreign:,} packets from unknown addresses were ignored"
     if not_sent := values.count("harness.not_sent"):
         yield f"{not_sent:,} packets were not sent, being more than a packet time late"
+    if steps := values.count("harness.clock_steps"):
+        yield f"the system clock was set {steps:,} times during the load"

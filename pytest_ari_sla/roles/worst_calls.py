@@ -11,12 +11,12 @@ from pytest_ari_sla.reporting.values import show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ari_sla.reporting.measured import MeasuredCall
+    from pytest_ari_sla.load.outcome import CallOutcome
 
 __all__ = ["worst_calls"]
 
 _NS_PER_S: Final = 10**9
-_USUAL_COUNT: Final = 5
+_USUAL_COUNT: Final = 10
 _OUTSTANDING: Final = 2.0
 """A value this many times the median of all calls makes a call worth a look."""
 _JUDGED_BY: Final = (("loss.lost", "count"), ("rtt.max", "s"), ("rtt.p99", "s"), ("rtt", "s"), ("jitter", "s"))
@@ -24,7 +24,7 @@ _LOST: Final = {"failed": "It was not established", "dropped": "It ended before 
 
 
 def worst_calls(
-    calls: Sequence[MeasuredCall], captures: Mapping[str, str], count: int = _USUAL_COUNT
+    calls: Sequence[CallOutcome], captures: Mapping[str, str], count: int = _USUAL_COUNT
 ) -> list[WorstCall]:
     """Return up to ``count`` calls that failed or stand out, the worst first.
 
@@ -44,14 +44,14 @@ def worst_calls(
     return [_described(call, why, captures.get(call.id, "")) for call, why in ranked[:count]]
 
 
-def _outstanding(calls: Sequence[MeasuredCall]) -> list[tuple[MeasuredCall, str]]:
+def _outstanding(calls: Sequence[CallOutcome]) -> list[tuple[CallOutcome, str]]:
     """Return calls by how far their worst value is above the usual one, with that said in a sentence."""
     usual = {
         name: median(values)
         for name, _ in _JUDGED_BY
         if (values := [call.values[name] for call in calls if name in call.values])
     }
-    found: list[tuple[float, MeasuredCall, str]] = []
+    found: list[tuple[float, CallOutcome, str]] = []
     for call in calls:
         ratios = [
             (call.values[name] / max(usual[name], _tiny(unit)), name, unit)
@@ -71,7 +71,7 @@ def _tiny(unit: str) -> float:
     return 1.0 if unit == "count" else 0.001
 
 
-def _described(call: MeasuredCall, why: str, capture: str) -> WorstCall:
+def _described(call: CallOutcome, why: str, capture: str) -> WorstCall:
     return WorstCall(
         id=call.id,
         why=f"{why.rstrip('.')}.",

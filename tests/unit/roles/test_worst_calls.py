@@ -1,6 +1,6 @@
 from pytest_ari_sla.load.outcome import CallOutcome, TimelineEvent
 from pytest_ari_sla.reporting.run_record import CallEvent
-from pytest_ari_sla.reporting.worst_calls import worst_calls
+from pytest_ari_sla.roles.worst_calls import worst_calls
 
 
 def call(number: int, state: str = "ended", reason: str = "", **values: float) -> CallOutcome:
