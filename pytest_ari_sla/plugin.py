@@ -1,1 +1,139 @@
-"""The pytest hooks of the plugin, and nothing else."""
+"""The pytest hooks of the plugin, and nothing else; everything heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ari_sla import fixtures, hookspecs, options
+from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.fixtures import LOADS, ROLE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_ari_sla.settings import Settings
+
+_SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+_ON_REPORT = "ari_sla_scenarios"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that teams can implement."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings: a wrong value stops pytest before anything runs."""
+    config.addinivalue_line(
+        "markers",
+        "sla(*thresholds, abort_after=None): conditions such as 'rtt.p99 < 60ms' that every load of the test must keep",
+    )
+    config.stash[_SETTINGS] = options.settings_from(config)
+    config.pluginmanager.register(fixtures, "ari-sla-fixtures")
+    config.pluginmanager.register(_Reporter(config), "ari-sla-reporter")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Read all thresholds, so that a mistake in one stops pytest before the first call is made."""
+    try:
+        for item in filter(_uses_target, items):
+            _role(config).thresholds_of(item)
+    except SlaError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Find or start the target, so that a wrong address stops pytest before the first test."""
+    if session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
+        return
+    try:
+        _role(session.config).target()
+    except SlaError as error:
+        raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
+
+
+def _uses_target(item: pytest.Item) -> bool:
+    return not {"load", "ari", "target"}.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def _role(config: pytest.Config) -> Any:
+    """Return the session's role; made when the first test that needs a target is found."""
+    if ROLE not in config.stash:
+        from pytest_ari_sla.roles import choose_role
+
+        config.stash[ROLE] = choose_role(config, config.stash[_SETTINGS])
+    return config.stash[ROLE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Judge the loads that a test made, whether the test itself passed or not."""
+    try:
+        result = yield
+    except BaseException as failure:
+        _judge(item, failure)
+        raise
+    _judge(item, None)
+    return result
+
+
+def _judge(item: pytest.Item, failure: BaseException | None) -> None:
+    outcomes = item.stash.get(LOADS, [])
+    if not outcomes:
+        return
+    from pytest_ari_sla.roles.judging import judge_loads, raise_verdict
+
+    item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
+    if failure is None:
+        raise_verdict(item.stash[_JUDGED], item.config.stash[_SETTINGS].inconclusive)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Attach the records to the test's report: that is how they reach the process that writes the reports."""
+    report = yield
+    if call.when == "call":
+        setattr(report, _ON_REPORT, item.stash.get(_JUDGED, []))
+    return report
+
+
+class _Reporter:
+    """Collects what was judged, and writes it down at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._scenarios: list[dict[str, Any]] = []
+        self._summary = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the records of a finished test."""
+        self._scenarios += getattr(report, _ON_REPORT, [])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the reports, and stop what was started."""
+        if ROLE not in session.config.stash:
+            return
+        role = session.config.stash[ROLE]
+        try:
+            if self._scenarios:
+                from pytest_ari_sla.roles.session_report import report_session
+
+                self._summary = report_session(self._config, role, self._scenarios)
+        finally:
+            role.close()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say how it went."""
+        if self._summary:
+            terminalreporter.section("SLA")
+            terminalreporter.write(self._summary)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Leg
     from pytest_ari_sla.load.caller_worker import CallerWorker, LegSeat
     from pytest_ari_sla.load.control_meter import ControlMeter
+    from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.transport.ari_http import AriSession
     from pytest_ari_sla.transport.ari_watch import ChannelWatch
     from pytest_ari_sla.transport.datagrams import Address
@@ -38,6 +38,9 @@ class RelayControl(Protocol):
 
     async def release(self, call: str) -> None:
         """Forget a call."""
+
+    async def snapshot(self) -> Snapshot:
+        """Return what the relay has measured on its own leg."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,8 @@ async def _told(watch: ChannelWatch, kind: type[Event]) -> None:
         It did not come in time.
     """
     try:
-        async with asyncio.timeout(STEP_TIMEOUT_S), aclosing(aiter(watch)) as events:
-            async for event in events:
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            async for event in watch:
                 if isinstance(event, kind):
                     return
     except TimeoutError:

@@ -16,7 +16,7 @@ import msgspec
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
 from pytest_ari_sla.load.measurer import Measurer
-from pytest_ari_sla.load.media_commands import OpenSocket, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, encode
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
@@ -131,6 +131,7 @@ class CallerWorker:
         self._media_host = media_host
         self._nonce = secrets.randbits(32)
         self._memory = MediaMemory(_layout(plan))
+        self._send_log = MediaSendLog(self._memory, plan.packet_time_ns)
         self._slots = SlotAssigner(plan.packet_time_ms)
         socket_count = -(-plan.legs // LEGS_PER_SOCKET)
         self._sources = SourceTable(socket_count, plan.legs)
@@ -158,7 +159,7 @@ class CallerWorker:
             codec=plan.codec,
             received_codec=plan.received_codec,
             packet_time_ns=plan.packet_time_ns,
-            send_log=MediaSendLog(self._memory, plan.packet_time_ns),
+            send_log=self._send_log,
             probe_window=self._memory.layout.probe_window,
             loss_limit_ns=LOSS_LIMIT_NS,
             frames=plan.frames,
@@ -169,7 +170,7 @@ class CallerWorker:
             tracker.begin(context)
         reader = RingReader(self._memory, self._sources, self._nonce)
         sockets = [lease.rtp_socket for lease in self._leases]
-        self._measurer = Measurer(self._memory, reader, self._trackers, sockets)
+        self._measurer = Measurer(self._memory, self._send_log, reader, self._trackers, sockets)
         self._measurer.start()
         await self._obeyed()
         return self
@@ -285,6 +286,9 @@ class CallerWorker:
 
         self._measurer.retire(seat.leg, done)
         result = await report
+        self._command(ForgetLeg(seat.leg))
+        await self._obeyed()
+        self._send_log.show(seat.leg)
         remote = self._expected.pop(seat.leg, None)
         if remote is not None:
             self._sources.forget(seat.socket, remote)

@@ -31,6 +31,7 @@ from pytest_ari_sla.rtp.header import HEADER_BYTES, PLAIN_FLAGS, header_view
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES, stamp_view
 from pytest_ari_sla.transport.batched_udp import make_sender, open_udp_socket
 from pytest_ari_sla.transport.datagrams import receive_drops
+from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
     import socket
@@ -285,11 +286,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     log = ImpairmentLog() if options.log else None
-    loop = ReadyLoop()
-    with udp:
+    with udp, ReadyLoop() as loop:
         server = EchoServer(loop, udp, impairment, log)
         _attend(loop, server, udp.getsockname(), options.control_fd)
         gc.freeze()
+        ask_for_realtime()  # so that what this machine does otherwise is not added to somebody's round trip
         loop.run(server.next_due_ns, server.release)
         if options.control_fd is None:
             _say(server.snapshot())

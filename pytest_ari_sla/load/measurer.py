@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.load.media_memory import MediaMemory
     from pytest_ari_sla.load.ring_reader import RingReader
+    from pytest_ari_sla.load.send_log import MediaSendLog
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["LegReport", "Measurer"]
@@ -63,8 +64,8 @@ class Measurer:
 
     Parameters
     ----------
-    memory, reader
-        Where packets come from.
+    memory, send_log, reader
+        Where packets come from, and what is known of those sent.
     trackers
         Begun already; used by this thread alone from :meth:`start` on.
     sockets
@@ -79,9 +80,15 @@ class Measurer:
     """
 
     def __init__(
-        self, memory: MediaMemory, reader: RingReader, trackers: Sequence[Tracker], sockets: Sequence[socket.socket]
+        self,
+        memory: MediaMemory,
+        send_log: MediaSendLog,
+        reader: RingReader,
+        trackers: Sequence[Tracker],
+        sockets: Sequence[socket.socket],
     ) -> None:
         self._memory = memory
+        self._send_log = send_log
         self._reader = reader
         self._trackers = list(trackers)
         self._sockets = sockets
@@ -164,12 +171,14 @@ class Measurer:
         for tracker in self._trackers:
             tracker.advance(now_ns)
             values.update(tracker.per_leg())
-        for leg, done in leaving:
-            done(self._report(leg, values))
+        reports = [self._report(leg, values) for leg in legs.tolist()]
         for tracker in self._trackers:
             tracker.release(legs)
+        self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
+        for (_, done), report in zip(leaving, reports, strict=True):
+            done(report)
 
     def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
         own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}

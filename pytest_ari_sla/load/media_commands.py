@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Command", "OpenSocket", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
+__all__ = ["Command", "ForgetLeg", "OpenSocket", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
 
 
 class OpenSocket(msgspec.Struct, frozen=True, tag=True):
@@ -60,13 +60,19 @@ class StopLeg(msgspec.Struct, frozen=True, tag=True):
     leg: int
 
 
+class ForgetLeg(msgspec.Struct, frozen=True, tag=True):
+    """Set a stopped leg's part of the send log to zero: its number is going to be another leg's."""
+
+    leg: int
+
+
 class Stall(msgspec.Struct, frozen=True, tag=True):
     """Do nothing for so long: a fault on purpose, to prove that a late generator is noticed."""
 
     duration_ns: int
 
 
-Command = OpenSocket | StartLeg | StopLeg | Stall
+Command = OpenSocket | StartLeg | StopLeg | ForgetLeg | Stall
 
 _decoder = msgspec.msgpack.Decoder(Command)
 

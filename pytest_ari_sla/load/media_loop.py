@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_ari_sla.load.media_commands import OpenSocket, Stall, StartLeg, StopLeg, decode
+from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.send_group import SendGroup
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, plan_catch_up
@@ -179,14 +179,14 @@ class MediaLoop:
             case StopLeg(leg):
                 if leg in self._homes:
                     self._homes.pop(leg).remove(leg)
+            case ForgetLeg(leg):
+                for array in (self._memory.due, self._memory.sent, self._memory.started_ns, self._memory.sent_ns):
+                    array[leg] = 0
             case Stall(duration_ns):
                 time.sleep(duration_ns / 1e9)
 
     def _start(self, start: StartLeg) -> None:
         turns = self._turns.setdefault(start.cycle, [[] for _ in range(start.cycle)])
-        for array in (self._memory.due, self._memory.sent, self._memory.started_ns):
-            array[start.leg] = 0
-        self._memory.sent_ns[start.leg] = 0
         group = self._group(turns[start.slot], self._sockets[start.socket])
         group.add(start)
         self._homes[start.leg] = group

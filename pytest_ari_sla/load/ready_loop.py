@@ -12,7 +12,7 @@ import os
 import selectors
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.errors import PortsExhausted, SlaError
 from pytest_ari_sla.load.control import ControlLink, Reply
@@ -20,6 +20,8 @@ from pytest_ari_sla.load.control import ControlLink, Reply
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+
+    from _typeshed import FileDescriptorLike
 
     from pytest_ari_sla.load.control import AnyRequest
 
@@ -35,7 +37,7 @@ _MILLISECOND_NS = 1_000_000
 
 
 class ReadyLoop:
-    """Waits for sockets and deadlines, and calls those who wait for them.
+    """Waits for sockets and deadlines, and calls those who wait for them; a context manager that closes it.
 
     Stopping takes at most one batch and one millisecond, whatever the load.
     """
@@ -46,19 +48,22 @@ class ReadyLoop:
         self._woken_ns = 0
         self._running = True
         self._wake_reader, self._wake_writer = os.pipe()
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, lambda: None)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        self._ready: dict[FileDescriptorLike, Callable[[], None]] = {}
 
     def watch(self, watched: socket.socket, ready: Callable[[], None], *, also_writing: bool = False) -> None:
         """Call ``ready`` whenever ``watched`` can be read, or also written; replaces an earlier call for it."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if also_writing else 0)
-        if watched.fileno() in self._selector.get_map():
-            self._selector.modify(watched, events, ready)
+        if watched in self._ready:
+            self._selector.modify(watched, events)
         else:
-            self._selector.register(watched, events, ready)
+            self._selector.register(watched, events)
+        self._ready[watched] = ready
 
     def forget(self, watched: socket.socket) -> None:
         """Watch a socket no longer; to be called before it is closed."""
         self._selector.unregister(watched)
+        del self._ready[watched]
 
     def run(self, deadline: Callable[[], int | None], act: Callable[[], None]) -> None:
         """Run until :meth:`stop`.
@@ -71,18 +76,27 @@ class ReadyLoop:
         act
             What to do at the deadline.
         """
-        try:
-            while self._running:
-                due_ns = deadline()
-                for ready in self._wait(due_ns):
-                    ready()
-                if due_ns is not None and time.monotonic_ns() >= due_ns:
-                    act()
-        finally:
-            self._running = False
-            self._selector.close()
-            os.close(self._wake_reader)
-            os.close(self._wake_writer)
+        while self._running:
+            due_ns = deadline()
+            for watched in self._wait(due_ns):
+                # Whoever was called before may have ended the watching, and have closed the socket.
+                if watched in self._ready:
+                    self._ready[watched]()
+            if due_ns is not None and time.monotonic_ns() >= due_ns:
+                act()
+
+    def close(self) -> None:
+        """Free what the loop itself holds; the watched sockets stay open."""
+        self._running = False
+        self._selector.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def stop(self) -> None:
         """Let :meth:`run` return; may be called from a signal handler."""
@@ -90,7 +104,7 @@ class ReadyLoop:
             self._running = False
             os.write(self._wake_writer, b"\0")
 
-    def _wait(self, due_ns: int | None) -> list[Callable[[], None]]:
+    def _wait(self, due_ns: int | None) -> list[FileDescriptorLike]:
         now_ns = time.monotonic_ns()
         rest_ns = min(now_ns - self._woken_ns, MOST_REST_NS)
         _sleep_until(max(self._woken_ns + self._gather_ns, now_ns + rest_ns))
@@ -103,7 +117,7 @@ class ReadyLoop:
                 timeout_s = 0.0
             else:
                 timeout_s = left_ns // _MILLISECOND_NS / 1000
-        ready: list[Callable[[], None]] = [key.data for key, _ in self._selector.select(timeout_s)]
+        ready = [key.fileobj for key, _ in self._selector.select(timeout_s)]
         self._woken_ns = time.monotonic_ns()
         return ready
 

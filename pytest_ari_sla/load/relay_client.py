@@ -60,11 +60,10 @@ class RelayWorker:
         try:
             async with asyncio.timeout(_REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(*address, limit=_MOST_REPLY_BYTES)
-                greeting = decode_reply(await reader.readline())
+                await _hear_greeting(reader, writer)
         except (OSError, ValueError) as error:
-            message = f"no relay at {address[0]}:{address[1]}: {error}"
+            message = f"no relay at {address[0]}:{address[1]}: {str(error) or type(error).__name__}"
             raise MediaLoopFailed(message) from error
-        _check_greeting(greeting.result)
         return cls(reader, writer)
 
     @classmethod
@@ -147,6 +146,15 @@ class RelayWorker:
 
 
 _GONE = "the relay is gone: its control connection has ended"
+
+
+async def _hear_greeting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read a relay's greeting; close the connection when there is none that we understand."""
+    try:
+        _check_greeting(decode_reply(await reader.readline()).result)
+    except BaseException:
+        writer.close()
+        raise
 
 
 def _check_greeting(greeting: Any) -> None:

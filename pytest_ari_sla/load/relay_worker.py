@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
@@ -21,6 +21,7 @@ from pytest_ari_sla.load.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.load.reflector import PacketMover
 from pytest_ari_sla.load.relay_group import RELAY_METRICS, RelayFigures, RelayGroup
 from pytest_ari_sla.transport.datagrams import host_number
+from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
 from pytest_ari_sla.transport.port_leases import DEFAULT_RTP_PORTS, PortManager
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ class Relay:
         for session in self._sessions:
             session.expire()
 
-    def close(self) -> None:
-        """Close all sockets."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for session in self._sessions:
             session.close()
-        self._sessions.clear()
 
 
 class _RelaySession:
@@ -203,25 +205,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     host = options.host or (options.listen[0] if options.listen else "127.0.0.1")
-    loop = ReadyLoop()
+    low, high = options.rtp_ports
     try:
-        low, high = options.rtp_ports
         ports = PortManager(low, high, host=host)
         listener = socket.create_server(options.listen) if options.listen else None
     except (OSError, UsageError) as error:
         parser.error(str(error))
-    relay = Relay(loop, ports, options.echo)
-    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-    if listener:
-        _listen(relay, listener)
-    else:
-        relay.serve(inherited_control(options.control_fd), only=True)
-    gc.freeze()
-    try:
+    with ports, ReadyLoop() as loop, Relay(loop, ports, options.echo) as relay:
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        if listener:
+            _listen(relay, listener)
+        else:
+            relay.serve(inherited_control(options.control_fd), only=True)
+        gc.freeze()
+        ask_for_realtime()  # so that what this machine does otherwise is not added to somebody's round trip
         loop.run(relay.next_sweep_ns, relay.sweep)
-    finally:
-        relay.close()
-        ports.close()
     return 0
 
 

@@ -25,6 +25,7 @@ from pytest_ari_sla.transport.batched_udp import backend
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from numpy.typing import NDArray
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
 
 TICK_S = 1.0
+REQUESTS_IN_FLIGHT = 16
+"""Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ class LoadPlan:
     shards: int = 1
     realtime: bool = True
 
-    def media_plan(self) -> MediaPlan:
+    def media_plan(self, ari: AriEndpoint | None = None) -> MediaPlan:
         """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
         heard = np.asarray(self.topology.heard_leg, np.int32)
         share = -(-self.profile.peak_calls() // self.shards)
@@ -86,6 +89,8 @@ class LoadPlan:
             frames=self.frames,
             probes=bool((heard >= 0).any()),
             realtime=self.realtime,
+            ari=ari,
+            shard=self.shard,
         )
 
 
@@ -103,8 +108,10 @@ class LoadTools:
         Where sockets are leased.
     trackers
         Prototypes.
-    relay
-        The relay; None where no topology needs one.
+    open_relay
+        Connects to the relay, for topologies that use one.
+    preflight
+        Checks, before the first call, that target and machine can carry a load; returns notes.
     echo_extension
         Context and extension of the dialplan that runs ``Echo()``.
     id_prefix
@@ -117,7 +124,8 @@ class LoadTools:
     media_host: str
     ports: PortManager
     trackers: Sequence[Tracker]
-    relay: RelayControl | None
+    open_relay: Callable[[], AbstractAsyncContextManager[RelayControl]]
+    preflight: Callable[[AriSession, LoadPlan], Awaitable[list[str]]]
     echo_extension: tuple[str, str]
     id_prefix: str
     ca_file: str | None = None
@@ -165,6 +173,8 @@ class LoadRun:
         self._ledger = CallLedger()
         self._series = TimeSeries()
         self._seen = Snapshot()
+        self._relayed = Snapshot()
+        self._notes: list[str] = []
 
     async def run(self, begin: Callable[[], Awaitable[None]]) -> LoadOutcome:
         """Make the load.
@@ -192,34 +202,39 @@ class LoadRun:
                     id_prefix=tools.id_prefix,
                     ca_file=tools.ca_file,
                     verify=tools.verify,
+                    max_in_flight=REQUESTS_IN_FLIGHT,
                     observer=self._meter,
                 )
             )
-            caller = CallerWorker(plan.media_plan(), tools.ports, tools.media_host, tools.trackers)
+            self._notes += await tools.preflight(ari, plan)
+            relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
+            caller = CallerWorker(plan.media_plan(tools.endpoint), tools.ports, tools.media_host, tools.trackers)
             await stack.enter_async_context(caller)
             await begin()
             self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
             for name, start_ns, end_ns in plan.profile.boundaries():
                 self._series.mark_stage(name, start_ns, end_ns)
-            driver = self._driver(ari, caller)
+            driver = self._driver(ari, caller, relay)
             ticking = asyncio.create_task(self._tick(caller, driver))
             try:
                 await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
             finally:
                 ticking.cancel()
+            if relay is not None:
+                self._relayed = await relay.snapshot()
             duration_ns = self._now_ns()
         cleanup = await ari.aclose()
         total = self._total(caller, driver, len(cleanup.leaked))
         self._series.add(max(0, duration_ns - 1), total - self._seen)
         return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
 
-    def _driver(self, ari: AriSession, caller: CallerWorker) -> CallDriver:
+    def _driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
         plan, tools = self._plan, self._tools
         call_tools = CallTools(
             ari=ari,
             caller=caller,
             meter=self._meter,
-            relay=tools.relay,
+            relay=relay,
             asterisk_format=plan.codec.asterisk_format,
             echo_extension=tools.echo_extension,
             began_ns=self._began_ns,
@@ -244,7 +259,7 @@ class LoadRun:
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
         counts = {"calls.not_started": driver.not_started}
         total = caller.snapshot() + Snapshot(self._meter.values()) + self._ledger.snapshot() + Snapshot(counts)
-        return total + Snapshot({"calls.leaked": leaked})
+        return total + self._relayed + Snapshot({"calls.leaked": leaked})
 
     def _outcome(
         self,
@@ -273,7 +288,7 @@ class LoadRun:
             series=self._series,
             calls=tuple(driver.calls),
             generators=(health,),
-            notes=tuple(f"{note.kind}: {note.reason}" for note in ari.notes),
+            notes=(*self._notes, *(f"{note.kind}: {note.reason}" for note in ari.notes)),
         )
         if caller.packets_sent and not total.count("loss.received") and total.count("calls.established"):
             raise MediaUnreachable(self._unreachable(total))

@@ -203,7 +203,7 @@ class SendGroup:
         """Take out the streams that have sent all their packets, and return their legs; usually none."""
         if self._turns_left > 0:
             return []
-        ended = self._leg[self._number >= self._streams["packets"][: self.count]].tolist()
+        ended: list[int] = self._leg[self._number >= self._streams["packets"][: self.count]].tolist()
         for leg in ended:
             self.remove(leg)
         return ended

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pluggy
+
+from pytest_ari_sla import hookspecs
+from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
+from pytest_ari_sla.load.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import core_catalogue
+from pytest_ari_sla.topologies import builtin as topologies
+from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pytest
-
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "builtin_registry", "register_builtins"]
 
 
 class Registry:
@@ -42,11 +47,12 @@ class Registry:
         self.trackers = trackers
         self.owners = owners
         self.catalogue = core_catalogue()
+        self.catalogue.register(RELAY_METRICS, "the relay")
         for name, tracker in trackers.items():
             self.catalogue.register(tracker.metrics, f"tracker {name!r} of {owners[name]}")
 
     @classmethod
-    def from_plugins(cls, manager: pytest.PytestPluginManager) -> Registry:
+    def from_plugins(cls, manager: pluggy.PluginManager) -> Registry:
         """Ask all plug-ins what they add.
 
         Raises
@@ -55,12 +61,12 @@ class Registry:
             A plug-in returned something else than it should, or a name is taken; both owners are named.
         """
         hooks = manager.hook
-        codecs, _ = _collect(hooks.pytest_ari_sla_register_codecs, "codec", ("encode", "decode", "payload_type"))
-        topologies, _ = _collect(hooks.pytest_ari_sla_register_topologies, "topology", ("establish", "heard_leg"))
+        found_codecs, _ = _collect(hooks.pytest_ari_sla_register_codecs, "codec", ("encode", "decode", "payload_type"))
+        found_topologies, _ = _collect(hooks.pytest_ari_sla_register_topologies, "topology", ("establish", "heard_leg"))
         trackers, owners = _collect(
             hooks.pytest_ari_sla_register_trackers, "tracker", ("observe", "advance", "snapshot", "metrics")
         )
-        return cls(codecs, topologies, trackers, owners)
+        return cls(found_codecs, found_topologies, trackers, owners)
 
     def codec(self, name: str) -> Codec:
         """Return the codec of that name, in any case, or of Asterisk's name for it.
@@ -86,6 +92,21 @@ class Registry:
         if name not in self.topologies:
             raise UnknownName("topology", name, self.topologies)
         return self.topologies[name]
+
+
+def register_builtins(manager: pluggy.PluginManager) -> None:
+    """Register what comes with the tool, by the hooks that anybody uses."""
+    manager.register(codecs, "ari-sla-codecs")
+    manager.register(topologies, "ari-sla-topologies")
+    manager.register(BuiltinTrackers(), "ari-sla-trackers")
+
+
+def builtin_registry() -> Registry:
+    """Return a registry without other plug-ins, for use outside pytest."""
+    manager = pluggy.PluginManager("pytest")
+    manager.add_hookspecs(hookspecs)
+    register_builtins(manager)
+    return Registry.from_plugins(manager)
 
 
 def _collect(hook: Any, kind: str, needed: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,0 +1,60 @@
+# make demo    set up, run the scenarios, say where the report is
+# make test    set up, provision a real Asterisk, run all checks and tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pytest-ari-sla
+ASTERISK_22 := $(CACHE)/asterisk-22
+ASTERISK_16 := $(CACHE)/asterisk-16
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers unit sessions contract asterisk-tests asterisk bench clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: $(VENV)/.ready asterisk-22 ## run the scenarios against a private Asterisk, and say where the report is
+	$(BIN)/pytest --asterisk $(ASTERISK_22) scenarios/test_smoke.py
+	@echo "The report is in $$(readlink -f reports/latest)"
+
+test: lint types layers unit sessions contract asterisk-tests ## all checks and all tests, on a real Asterisk
+
+lint: $(VENV)/.ready ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready ## mypy, strict
+	$(BIN)/mypy pytest_ari_sla tests
+
+layers: $(VENV)/.ready ## import-linter
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.ready ## tests without Asterisk
+	$(BIN)/pytest tests/unit
+
+sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
+	$(BIN)/pytest tests/sessions
+
+contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
+	$(BIN)/pytest tests/contract
+
+asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
+	$(BIN)/pytest tests/asterisk
+
+asterisk: asterisk-22 asterisk-16 ## provision the Asterisks that tests run on
+
+asterisk-22 asterisk-16: asterisk-%:
+	tests/asterisk/provision $*
+
+bench: $(VENV)/.ready ## benchmarks; see README
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove what make made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

@@ -1,0 +1,180 @@
+"""What a test can ask for. Each fixture builds one object and closes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_ari_sla.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from pytest_ari_sla.load.caller_worker import CallerWorker
+    from pytest_ari_sla.load.echo_process import EchoServerProcess
+    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.relay_client import RelayWorker
+    from pytest_ari_sla.load.result import LoadResult
+    from pytest_ari_sla.load.stages import StageRequest
+    from pytest_ari_sla.roles.standalone import Standalone
+    from pytest_ari_sla.targets.target import Target
+    from pytest_ari_sla.transport.ari_http import AriSession
+    from pytest_ari_sla.transport.port_leases import PortManager
+
+__all__ = ["LOADS", "ROLE", "Load"]
+
+ROLE: pytest.StashKey[Standalone] = pytest.StashKey()
+LOADS: pytest.StashKey[list[LoadOutcome]] = pytest.StashKey()
+
+
+class Load:
+    """Puts calls on the target; what the ``load`` fixture gives."""
+
+    def __init__(self, item: pytest.Item, role: Standalone) -> None:
+        self._item = item
+        self._role = role
+
+    async def __call__(
+        self,
+        *,
+        calls: int | None = None,
+        duration: str | None = None,
+        ramp: str | None = None,
+        stages: Sequence[StageRequest] | None = None,
+        holding: str | None = None,
+        topology: str = "echo",
+        codec: str = "PCMU",
+        packet_time: str | None = None,
+    ) -> LoadResult:
+        """Make a load and return what was measured, over the whole fleet.
+
+        Parameters
+        ----------
+        calls, duration
+            So many calls, each for so long: ``load(calls=50, duration="10s")``.
+        ramp
+            Start them evenly over this time first.
+        stages
+            Instead of those: ``[ramp(50, over="30s"), hold("5m"), rate(5, duration="1m", holding="20s")]``, with the
+            functions of that name in ``pytest_ari_sla``.
+        holding
+            End each call after this time and begin the next in its place, for as long as its stages last.
+        topology
+            How the channels of a call are joined: ``echo``, ``pair``, ``relay`` …
+        codec
+            ``PCMU``, ``PCMA``, ``G722`` … or Asterisk's name for it.
+        packet_time
+            ``10ms`` to ``60ms``; by default the codec's usual one.
+
+        Raises
+        ------
+        SlaError
+            The load could not be made; its ``culprit`` says whose fault that is.
+        """
+        from pytest_ari_sla.codecs.test_signal import frames
+        from pytest_ari_sla.load.result import LoadResult
+        from pytest_ari_sla.load.run import LoadPlan
+        from pytest_ari_sla.load.stages import profile_of
+
+        role, settings = self._role, self._role.settings
+        profile = profile_of(
+            calls=calls,
+            duration=duration,
+            ramp_up=ramp,
+            stages=stages,
+            holding=holding,
+            calls_override=settings.calls,
+            duration_override_ns=settings.duration_ns,
+        )
+        chosen = role.registry.codec(codec)
+        packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
+        plan = LoadPlan(
+            profile=profile,
+            topology=role.registry.topology(topology),
+            codec=chosen,
+            packet_time_ms=packet_time_ms,
+            frames=frames(chosen, packet_time_ms),
+            shard=role.shard,
+            shards=role.shards,
+            realtime=settings.realtime,
+        )
+        outcome = await role.make(plan, role.thresholds_of(self._item))
+        self._item.stash.setdefault(LOADS, []).append(outcome)
+        return LoadResult(outcome, role.registry.catalogue)
+
+
+def _milliseconds(text: str) -> int:
+    from pytest_ari_sla.metrics.units import parse_duration_ns
+
+    milliseconds, rest = divmod(parse_duration_ns(text), 1_000_000)
+    if rest:
+        raise UsageError(f"packet_time={text!r} is no whole number of milliseconds")
+    return milliseconds
+
+
+@pytest.fixture
+def load(request: pytest.FixtureRequest) -> Load:
+    """Put calls on the target: ``await load(calls=50, duration="10s", topology="echo")``."""
+    return Load(request.node, request.config.stash[ROLE])
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Target:
+    """What is tested: address and credentials of its ARI, its kind and version."""
+    return request.config.stash[ROLE].target()
+
+
+@pytest.fixture(scope="session")
+def port_manager(request: pytest.FixtureRequest) -> PortManager:
+    """Leases of RTP port pairs on this machine."""
+    return request.config.stash[ROLE].ports()
+
+
+@pytest_asyncio.fixture
+async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
+    """An ARI session with an application of its own; what is made through it is removed after the test."""
+    async with request.config.stash[ROLE].ari_session() as session:
+        yield session
+
+
+@pytest.fixture
+def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
+    """Run an echo server of its own for a test; its ``address`` is where it listens."""
+    from pytest_ari_sla.load.echo_process import EchoServerProcess
+
+    with EchoServerProcess(host=request.config.stash[ROLE].media_host()) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def relay_worker(request: pytest.FixtureRequest, echo_server: EchoServerProcess) -> AsyncIterator[RelayWorker]:
+    """Run a relay of its own for a test; it forwards to ``echo_server``."""
+    from pytest_ari_sla.load.relay_client import RelayProcess
+
+    role = request.config.stash[ROLE]
+    with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:
+        async with await process.connect() as worker:
+            yield worker
+
+
+@pytest_asyncio.fixture
+async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
+    """Make callers: ``caller = await rtp_worker(legs=2, codec="PCMU")`` sends and measures RTP to any address."""
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        role = request.config.stash[ROLE]
+
+        async def make(legs: int, codec: str = "PCMU") -> CallerWorker:
+            return await stack.enter_async_context(role.caller(legs, codec))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shard(request: pytest.FixtureRequest) -> str:
+    """Which part of the fleet this process is: ``1 of 4``."""
+    role = request.config.stash[ROLE]
+    return f"{role.shard} of {role.shards}"

@@ -1,0 +1,128 @@
+"""The words that a test uses to say how many calls when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.load.profile import Calls, LoadProfile, Rate
+from pytest_ari_sla.metrics.units import parse_duration_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.load.profile import Stage
+
+__all__ = ["StageRequest", "hold", "profile_of", "ramp", "rate"]
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """A stage as it was asked for; made by :func:`ramp`, :func:`hold` and :func:`rate`."""
+
+    kind: str
+    name: str
+    duration: str
+    start: float | None = None
+    end: float | None = None
+    holding: str = ""
+
+
+def ramp(to: int, *, over: str, start: int | None = None, name: str = "ramp") -> StageRequest:
+    """Change the number of calls evenly to ``to``, over a time; from where the last stage ended, or from ``start``."""
+    return StageRequest("calls", name, over, start, to)
+
+
+def hold(duration: str, *, calls: int | None = None, name: str = "hold") -> StageRequest:
+    """Hold the number of calls that the last stage ended with, or ``calls``."""
+    return StageRequest("calls", name, duration, calls, calls)
+
+
+def rate(
+    per_second: float, *, duration: str, holding: str, end: float | None = None, name: str = "rate"
+) -> StageRequest:
+    """Begin calls at a rate, whatever becomes of them (open model); each lasts ``holding``.
+
+    With ``end`` the rate goes evenly from ``per_second`` to it.
+    """
+    return StageRequest("rate", name, duration, per_second, per_second if end is None else end, holding)
+
+
+def profile_of(
+    *,
+    calls: int | None = None,
+    duration: str | None = None,
+    ramp_up: str | None = None,
+    stages: Sequence[StageRequest] | None = None,
+    holding: str | None = None,
+    calls_override: int | None = None,
+    duration_override_ns: int | None = None,
+) -> LoadProfile:
+    """Return the profile that a test asks for.
+
+    Parameters
+    ----------
+    calls, duration, ramp_up
+        So many calls for so long; with ``ramp_up`` they are started evenly over that time first.
+    stages
+        Instead of those: stages in sequence.
+    holding
+        End each call of a closed stage after this time and begin the next in its place.
+    calls_override
+        The number of calls at the profile's peak, whatever the test says; everything else in proportion.
+    duration_override_ns
+        The length of the profile, whatever the test says; all stages in proportion.
+
+    Raises
+    ------
+    UsageError
+        The words do not go together.
+    """
+    if stages is None:
+        if calls is None or duration is None:
+            raise UsageError("load() needs calls and duration, or stages")
+        stages = [*([ramp(calls, over=ramp_up, start=0)] if ramp_up else []), hold(duration, calls=calls)]
+    elif calls is not None or duration is not None or ramp_up is not None:
+        raise UsageError("load() takes calls, duration and ramp, or stages, but not both")
+    profile = LoadProfile(_resolved(stages), None if holding is None else parse_duration_ns(holding))
+    return _scaled(profile, calls_override, duration_override_ns)
+
+
+def _resolved(requests: Sequence[StageRequest]) -> tuple[Stage, ...]:
+    """Fill in where each stage begins, and give equal names a number."""
+    stages: list[Stage] = []
+    names: dict[str, int] = {}
+    calls = 0.0
+    for request in requests:
+        if not isinstance(request, StageRequest):
+            raise UsageError(f"{request!r} is no stage; make one by ramp(), hold() or rate() of pytest_ari_sla")
+        number = names[request.name] = names.get(request.name, 0) + 1
+        name = request.name if number == 1 else f"{request.name}{number}"
+        duration_ns = parse_duration_ns(request.duration)
+        start = calls if request.start is None else request.start
+        end = calls if request.end is None else request.end
+        if request.kind == "rate":
+            stages.append(Rate(name, start, end, duration_ns, parse_duration_ns(request.holding)))
+            calls = 0.0
+        else:
+            stages.append(Calls(name, int(start), int(end), duration_ns))
+            calls = end
+    return tuple(stages)
+
+
+def _scaled(profile: LoadProfile, calls: int | None, duration_ns: int | None) -> LoadProfile:
+    if calls is not None:
+        factor = calls / profile.peak_calls()
+        profile = replace(profile, stages=tuple(_times(stage, factor) for stage in profile.stages))
+    if duration_ns is not None:
+        stretch = duration_ns / profile.duration_ns
+        stages = tuple(replace(stage, duration_ns=round(stage.duration_ns * stretch)) for stage in profile.stages)
+        profile = replace(profile, stages=stages)
+    return profile
+
+
+def _times(stage: Stage, factor: float) -> Stage:
+    if isinstance(stage, Calls):
+        return replace(stage, start=round(stage.start * factor), end=round(stage.end * factor))
+    return replace(stage, start=stage.start * factor, end=stage.end * factor)
