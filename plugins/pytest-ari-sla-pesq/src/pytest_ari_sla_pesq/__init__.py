@@ -1,0 +1,1 @@
+"""PESQ for pytest-ari-sla: how the calls of a load sound."""

@@ -1,0 +1,149 @@
+"""Recording what a few legs hear, window by window, out of the packets of all legs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["Recorder", "Recording", "WindowShape"]
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """What one window holds.
+
+    Attributes
+    ----------
+    packets
+        How many packets.
+    width
+        Bytes of each one's payload.
+    packet_time_ns
+        Time between two.
+    ticks
+        RTP clock ticks between two.
+    """
+
+    packets: int
+    width: int
+    packet_time_ns: int
+    ticks: int
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What one leg heard in one window.
+
+    Attributes
+    ----------
+    first_probe
+        Number of the probe that the first packet carries; -1 where packets carry none.
+    payload
+        (packets, width) uint8; zeros where nothing arrived.
+    arrived
+        (packets,) bool.
+    delay_ns
+        (packets,) int64. Arrival of each packet relative to its place in the stream; 0 where nothing arrived.
+    """
+
+    first_probe: int
+    payload: NDArray[np.uint8]
+    arrived: NDArray[np.bool_]
+    delay_ns: NDArray[np.int64]
+
+    def until_last(self) -> Recording:
+        """Return the recording without the empty end that is left when a call is over."""
+        end = int(np.flatnonzero(self.arrived)[-1]) + 1
+        return Recording(self.first_probe, self.payload[:end], self.arrived[:end], self.delay_ns[:end])
+
+
+class Recorder:
+    """Records a few legs at a time, each for one window, taking turns among all legs.
+
+    Parameters
+    ----------
+    legs
+        Number of legs.
+    slots
+        How many of them are recorded at a time.
+    shape
+        What a window holds; packets of another length are no audio of the codec, and ignored.
+    """
+
+    def __init__(self, legs: int, slots: int, shape: WindowShape) -> None:
+        self._shape = shape
+        self._slot_of_leg = np.full(legs, -1, np.int32)
+        self._leg = np.full(slots, -1, np.int32)
+        self._last_leg = -1
+        self._started_ns = np.zeros(slots, np.int64)
+        self._first_probe = np.zeros(slots, np.int64)
+        self._first_timestamp = np.zeros(slots, np.uint32)
+        self._payload = np.zeros((slots, shape.packets, shape.width), np.uint8)
+        self._arrived = np.zeros((slots, shape.packets), bool)
+        self._delay_ns = np.zeros((slots, shape.packets), np.int64)
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Take in a batch: let free slots follow new legs, and store the packets of those that are followed."""
+        for slot in np.flatnonzero(self._leg < 0):
+            self._follow(int(slot), batch)
+        rows = np.flatnonzero((self._slot_of_leg[batch.leg] >= 0) & (batch.payload_length == self._shape.width))
+        if len(rows):
+            self._store(batch.select(rows))
+
+    def _follow(self, slot: int, batch: PacketBatch) -> None:
+        """Let a slot record the next leg in turn that is not recorded yet, from its first packet in this batch on."""
+        groups = batch.by_leg
+        waiting = np.flatnonzero(self._slot_of_leg[groups.legs] < 0)
+        if not len(waiting):
+            return
+        later = waiting[groups.legs[waiting] > self._last_leg]
+        group = int(later[0] if len(later) else waiting[0])
+        row, leg = int(groups.order[groups.starts[group]]), int(groups.legs[group])
+        self._slot_of_leg[leg], self._leg[slot], self._last_leg = slot, leg, leg
+        self._started_ns[slot] = batch.arrival_ns[row]
+        self._first_probe[slot], self._first_timestamp[slot] = batch.probe[row], batch.timestamp[row]
+        self._arrived[slot] = False
+
+    def _store(self, batch: PacketBatch) -> None:
+        """Store packets of followed legs at their places; a place is filled by the first packet that comes for it."""
+        slot = self._slot_of_leg[batch.leg]
+        behind = (batch.timestamp - self._first_timestamp[slot]).astype(np.int32)  # wraps around as time stamps do
+        has_probe = self._first_probe[slot] >= 0
+        place = np.where(has_probe, batch.probe - self._first_probe[slot], behind // self._shape.ticks)
+        fits = (place >= 0) & (place < self._shape.packets) & (has_probe == (batch.probe >= 0))
+        rows = np.flatnonzero(fits)
+        key = slot[rows].astype(np.int64) * self._shape.packets + place[rows]
+        rows = rows[np.unique(key, return_index=True)[1]]
+        rows = rows[~self._arrived[slot[rows], place[rows]]]
+        at = slot[rows], place[rows]
+        self._payload[at] = batch.payload[rows, : self._shape.width]
+        self._arrived[at] = True
+        self._delay_ns[at] = (
+            batch.arrival_ns[rows] - self._started_ns[slot[rows]] - place[rows] * self._shape.packet_time_ns
+        )
+
+    def finished(self, now_ns: int, patience_ns: int) -> list[Recording]:
+        """Return the windows whose last packet was due at least ``patience_ns`` ago, and free their slots."""
+        length_ns = self._shape.packets * self._shape.packet_time_ns
+        over = (self._leg >= 0) & (now_ns >= self._started_ns + length_ns + patience_ns)
+        return [self._take(int(slot)) for slot in np.flatnonzero(over)]
+
+    def release(self, legs: NDArray[np.int32], least_packets: int) -> list[Recording]:
+        """Stop recording these legs; return what was recorded of them, if it is long enough."""
+        slots = self._slot_of_leg[legs]
+        cut = [self._take(int(slot)).until_last() for slot in slots[slots >= 0]]
+        return [recording for recording in cut if len(recording.payload) >= least_packets]
+
+    def _take(self, slot: int) -> Recording:
+        self._slot_of_leg[self._leg[slot]] = -1
+        self._leg[slot] = -1
+        arrived = self._arrived[slot].copy()
+        payload = np.where(arrived[:, None], self._payload[slot], 0).astype(np.uint8)
+        return Recording(int(self._first_probe[slot]), payload, arrived, np.where(arrived, self._delay_ns[slot], 0))
