@@ -92,9 +92,9 @@ def _judge(item: pytest.Item, failure: BaseException | None) -> None:
         return
     from pytest_ari_sla.roles.judging import judge_loads, raise_verdict
 
-    item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
+    records = item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
     if failure is None:
-        raise_verdict(item.stash[_JUDGED], item.config.stash[_SETTINGS].inconclusive)
+        raise_verdict(records, item.config.stash[_SETTINGS].inconclusive)
 
 
 @pytest.hookimpl(wrapper=True)
