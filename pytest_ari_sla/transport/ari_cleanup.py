@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CleanupReport", "clean_up", "sweep"]
 
+#: Pause between two looks at what is still there.
+LISTING_PAUSE_S = 0.05
+
 
 @dataclass(frozen=True)
 class CleanupReport:
@@ -91,7 +94,6 @@ class _CleanUp:
         self._client = client
         self._ledger = ledger
         self._prefix = prefix
-        self._known: set[str] = set()
         self.removed: list[str] = []
         self.late: list[str] = []
 
@@ -99,7 +101,6 @@ class _CleanUp:
         """Delete what is written down; what was gone already is crossed out, the rest awaits a sweep's word."""
         for kind in Kind:
             owned = self._ledger.owned(kind)
-            self._known.update(owned)
             were_there = await self._delete(kind, owned)
             self.removed += were_there
             for gone in set(owned) - set(were_there):
@@ -108,26 +109,25 @@ class _CleanUp:
     async def sweep(self) -> None:
         """Delete what carries our prefix, until nothing does.
 
-        A channel that was told to end is listed for some more milliseconds, under load for half a second; so it is
-        only told again in the next sweep.
+        A channel that was told to end is listed for some more milliseconds, under load for half a second, and a snoop
+        channel until the channel that it listened to has ended. So nothing is told twice in one sweep.
         """
-        told: set[str] = set(self.removed)
+        told: set[str] = set()
         while True:
             left = {kind: await self._listed(kind) for kind in self._ledger.kinds}
             self._settle(left)
             if not any(left.values()):
                 return
             for kind, identities in left.items():
-                await self._delete(kind, [identity for identity in identities if identity not in told])
+                were_there = await self._delete(kind, [identity for identity in identities if identity not in told])
+                self.late += [identity for identity in were_there if identity not in self.removed]
                 told.update(identities)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LISTING_PAUSE_S)
 
     def _settle(self, left: dict[Kind, list[str]]) -> None:
         """Bring the books in line with what Asterisk lists."""
         for kind, identities in left.items():
-            for identity in set(identities) - self._known:
-                self.late.append(identity)
-                self._known.add(identity)
+            for identity in identities:
                 self._ledger.add(kind, identity)
             for gone in set(self._ledger.owned(kind)) - set(identities):
                 self._ledger.forget(kind, gone)
