@@ -16,7 +16,7 @@ from pytest_ari_sla.metrics.units import Unit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["CORE_METRICS", "STATS", "Catalogue", "Kind", "Metric", "Unit", "core_catalogue", "is_stat"]
+__all__ = ["CORE_METRICS", "STATS", "Catalogue", "Kind", "Metric", "Unit", "core_catalogue", "is_stat", "percentile_of"]
 
 Kind = Literal["distribution", "count", "ratio"]
 
@@ -30,6 +30,12 @@ _PERCENTILE = re.compile(r"p(\d+(\.\d+)?)")
 def is_stat(text: str) -> bool:
     """Tell whether ``text`` reads as a stat: ``max``, ``p99.9`` … (a percentile above 100 does as well)."""
     return text in STATS or _PERCENTILE.fullmatch(text) is not None
+
+
+def percentile_of(stat: str | None) -> float | None:
+    """Return the percentile that a stat names, 0 to 100; None for every other stat."""
+    match = _PERCENTILE.fullmatch(stat or "")
+    return float(match[1]) if match else None
 
 
 @dataclass(frozen=True)

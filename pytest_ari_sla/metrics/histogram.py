@@ -304,6 +304,14 @@ class Histogram:
     def to_plain(self) -> dict[str, Any]:
         """Return all of it as plain built-ins: what processes exchange and ``from_plain`` reads."""
         buckets, counts = self.buckets()
+        return self._form(buckets.tolist(), counts.tolist())
+
+    def to_compact(self) -> dict[str, Any]:
+        """Return the same with arrays of the narrowest types instead of lists: what takes little memory to keep."""
+        buckets, counts = self.buckets()
+        return self._form(buckets.astype(np.uint16), counts.astype(np.min_scalar_type(counts.max(initial=0))))
+
+    def _form(self, buckets: object, counts: object) -> dict[str, Any]:
         return {
             "version": _PLAIN_VERSION,
             "total": self.total,
@@ -311,13 +319,13 @@ class Histogram:
             "max": self._max,
             "clipped": self.clipped,
             "saturated": self.saturated,
-            "buckets": buckets.tolist(),
-            "counts": counts.tolist(),
+            "buckets": buckets,
+            "counts": counts,
         }
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
-        """Rebuild a histogram from :meth:`to_plain`; its two lists may be arrays.
+        """Rebuild a histogram from :meth:`to_plain` or :meth:`to_compact`.
 
         Raises
         ------

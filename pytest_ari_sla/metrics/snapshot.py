@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_ari_sla.metrics.catalogue import percentile_of
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -219,9 +220,9 @@ def _stat_of(histogram: Histogram, metric: Metric, stat: str | None) -> float | 
         return histogram.count
     if not histogram.count:
         return None
-    if stat in ("min", "mean", "max"):
-        return metric.in_unit(getattr(histogram, stat))
-    return metric.in_unit(histogram.percentile(float(stat.removeprefix("p"))))
+    percentile = percentile_of(stat)
+    steps: float = getattr(histogram, stat) if percentile is None else histogram.percentile(percentile)
+    return metric.in_unit(steps)
 
 
 def _kinds_differ(name: str) -> ValueError:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from pytest_ari_sla.errors import UnknownName
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -257,14 +255,7 @@ def _begun_before(held: list[Interval], first: int, end_ns: int) -> Iterator[Sna
 
 
 def _pack(values: Snapshot) -> _Packed:
-    return {name: _packed(value) if isinstance(value, Histogram) else value for name, value in values.items()}
-
-
-def _packed(histogram: Histogram) -> dict[str, Any]:
-    """Return the plain form of a histogram, but with its lists as arrays of the narrowest type."""
-    buckets, counts = histogram.buckets()
-    arrays = {"buckets": buckets.astype(np.uint16), "counts": counts.astype(np.min_scalar_type(counts.max(initial=0)))}
-    return histogram.to_plain() | arrays
+    return {name: value.to_compact() if isinstance(value, Histogram) else value for name, value in values.items()}
 
 
 def _unpack(packed: _Packed, names: frozenset[str] | None = None) -> Snapshot:

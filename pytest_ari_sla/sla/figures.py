@@ -144,8 +144,9 @@ def first_break_s(threshold: Threshold, scope: Scope, figures: Sequence[Figure])
         value = interval.values.value(threshold.metric, threshold.stat)
         if threshold.adds_up:
             grown += value or 0
-            # Too small a sum cannot be dated: it never grew large enough.
-            value = grown if grown > threshold.limit and not threshold.wants_high else None
+            # What grew too large can be dated; what never grew large enough cannot.
+            too_large = threshold.wants_low or (not threshold.wants_high and grown > threshold.limit)
+            value = grown if too_large else None
         if value is not None and not threshold.holds(value):
             return interval.start_ns / _NS_PER_S
     return None

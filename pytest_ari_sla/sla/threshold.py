@@ -24,7 +24,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_ari_sla.errors import ThresholdSyntaxError, UnknownName, UsageError
-from pytest_ari_sla.metrics.catalogue import STATS
+from pytest_ari_sla.metrics.catalogue import STATS, percentile_of
 from pytest_ari_sla.metrics.units import UNIT_SUFFIXES, format_duration_ns, parse_duration_ns
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
     from pytest_ari_sla.metrics.units import Unit
 
-__all__ = ["OPERATORS", "Threshold", "check_stages", "parse"]
+__all__ = ["OPERATORS", "Threshold", "check_stages", "parse", "samples_needed"]
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -95,7 +95,7 @@ class Threshold:
     @property
     def percentile(self) -> float | None:
         """The percentile that is judged, 0 to 100; None for another stat."""
-        return float(self.stat[1:]) if self.stat and self.stat not in STATS else None
+        return percentile_of(self.stat)
 
     @property
     def wants_low(self) -> bool:
@@ -129,15 +129,22 @@ class Threshold:
 
     def samples_needed(self, tail_samples: float) -> int:
         """Return how many samples it takes for ``tail_samples`` of them to be expected beyond the percentile."""
-        percentile = self.percentile
-        if percentile is None or percentile in (0, 100):
-            return 0
-        # As decimal numbers: 100 - 99.9 is not quite 0.1 in binary.
-        beyond = min(Decimal(str(percentile)), 100 - Decimal(str(percentile))) / 100
-        return math.ceil(Decimal(str(tail_samples)) / beyond)
+        return samples_needed(self.percentile, tail_samples)
 
     def __str__(self) -> str:
         return f"{self.figure} {self.operator} {self.limit_text}"
+
+
+def samples_needed(percentile: float | None, tail_samples: float) -> int:
+    """Return how many samples it takes for ``tail_samples`` of them to be expected beyond a percentile.
+
+    None are needed for other stats, nor for the extremes p0 and p100.
+    """
+    if percentile is None or percentile in (0, 100):
+        return 0
+    # As decimal numbers: 100 - 99.9 is not quite 0.1 in binary.
+    share = Decimal(str(percentile))
+    return math.ceil(Decimal(str(tail_samples)) / (min(share, 100 - share) / 100))
 
 
 def parse(expression: str, catalogue: Catalogue) -> Threshold:

@@ -33,7 +33,12 @@ snapshots = st.tuples(
     st.dictionaries(st.sampled_from(["loss.sent", "loss.lost"]), st.integers(0, 10**6)),
 ).map(_snapshot)
 
-additions = st.lists(st.tuples(st.integers(0, 60), snapshots), max_size=8)
+# Small ones: what a series does depends on when something happened, not on how much.
+_moments = st.one_of(
+    st.integers(0, 9).map(lambda count: Snapshot({"loss.sent": count})),
+    st.lists(values, max_size=3).map(lambda numbers: Snapshot({"rtt": histogram_of(numbers)})),
+)
+additions = st.lists(st.tuples(st.integers(0, 60), _moments), max_size=8)
 
 
 def series_of(parts: list[tuple[int, Snapshot]], limit: int = 4) -> TimeSeries:

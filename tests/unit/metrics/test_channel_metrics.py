@@ -96,6 +96,7 @@ def test_the_totals_carry_the_names_of_the_catalogue() -> None:
     assert dict(ledger_after("started", "established", "failed").snapshot()) == {
         "calls.requested": 1,
         "calls.established": 1,
+        "calls.ended": 0,
         "calls.failed": 0,
         "calls.dropped": 1,
         "calls.leaked": 0,

@@ -191,6 +191,18 @@ def test_the_plain_form_keeps_everything(histogram: Histogram) -> None:
     assert Histogram.from_plain(plain) == histogram
 
 
+@given(histograms)
+def test_the_compact_form_keeps_everything(histogram: Histogram) -> None:
+    """What is kept in narrow arrays gives back an equal histogram."""
+    assert Histogram.from_plain(histogram.to_compact()) == histogram
+
+
+def test_the_compact_form_is_small() -> None:
+    """Three bytes for a bucket that was filled some hundred times at most."""
+    compact = histogram_of([*range(2000)] * 200).to_compact()
+    assert compact["buckets"].nbytes + compact["counts"].nbytes == 3 * 2000
+
+
 def test_another_version_of_the_plain_form_is_refused() -> None:
     """A form of the future is not guessed at."""
     with pytest.raises(ValueError, match="version 2"):

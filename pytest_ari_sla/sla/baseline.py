@@ -1,0 +1,241 @@
+"""Baseline: whether a run is better or worse than an earlier one, and whether that can be told at all.
+
+Both runs are cut into intervals of one length. What is compared is their *typical interval*: the mean of the
+intervals' own figures after the lowest and the highest fifth are left out, so that a noisy second, which every machine
+has now and then, does not count as a change. (Ratios are taken of all counts, and counts per interval, untrimmed:
+rare losses would be trimmed away.)
+
+How sure the difference is follows from a bootstrap over blocks of time (:mod:`pytest_ari_sla.sla.bootstrap`). With
+``d`` the difference towards the worse and ``m`` the largest regression allowed:
+
+==========  =======================================================================
+change      when
+==========  =======================================================================
+worse       d is more than m, and its confidence interval lies above zero
+better      the same towards the other side
+same        the confidence interval lies within -m and m
+unclear     otherwise; too few intervals or samples; no value at all
+==========  =======================================================================
+
+Two runs cannot show how much runs differ from each other (another host, another neighbour): ``m`` has to cover that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import percentile_of
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.units import format_duration_ns, format_quantity
+from pytest_ari_sla.sla.bootstrap import difference_interval, typical
+from pytest_ari_sla.sla.threshold import samples_needed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.time_series import TimeSeries
+
+__all__ = ["Change", "Comparison", "compare"]
+
+_LEAST_INTERVALS = 10
+_CONFIDENCE = 0.99
+# A percentile of an interval is worth comparing when one of its samples is to be expected beyond it.
+_TAIL_SAMPLES = 1.0
+_SEED = 20_240_229
+
+
+class Change(Enum):
+    """What became of a figure since the baseline."""
+
+    BETTER = "better"
+    SAME = "same"
+    WORSE = "worse"
+    UNCLEAR = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure of a run beside that of an earlier run.
+
+    Attributes
+    ----------
+    figure
+        What is compared: ``rtt.p99``.
+    change
+        What became of it.
+    sentence
+        The same for a person, with the evidence.
+    baseline, current
+        The typical interval's value in both runs, in the metric's unit; None where there is none.
+    effect
+        ``current / baseline - 1``; None where the baseline is zero or unknown.
+    confidence_interval
+        (low, high) of ``current - baseline``, in the metric's unit.
+    interval_ns
+        Length of the intervals that were compared.
+    """
+
+    figure: str
+    change: Change
+    sentence: str
+    baseline: float | None = None
+    current: float | None = None
+    effect: float | None = None
+    confidence_interval: tuple[float, float] | None = None
+    interval_ns: int | None = None
+
+
+def compare(
+    baseline: TimeSeries,
+    current: TimeSeries,
+    figures: Iterable[tuple[Metric, str | None]],
+    max_regression: float = 0.1,
+) -> tuple[Comparison, ...]:
+    """Compare two runs, figure by figure; the same input gives the same result.
+
+    Parameters
+    ----------
+    baseline, current
+        The earlier run and the one that is judged, over time.
+    figures
+        Metrics, each with the stat to compare (None for ratios and counts).
+    max_regression
+        Share of the baseline's value by which a figure may get worse: 0.1 for 10 %.
+    """
+    return tuple(_compared(baseline, current, metric, stat, max_regression) for metric, stat in figures)
+
+
+def _compared(
+    baseline: TimeSeries, current: TimeSeries, metric: Metric, stat: str | None, max_regression: float
+) -> Comparison:
+    figure = f"{metric.name}.{stat}" if stat else metric.name
+    length_ns, cuts = _cut_alike((baseline, current), metric, stat)
+    before, after = (_Run.of(cut, length_ns, metric, stat) for cut in cuts)
+    for run, which in ((before, "the baseline"), (after, "this run")):
+        if problem := run.problem(metric, stat):
+            return Comparison(figure, Change.UNCLEAR, f"{figure} cannot be compared: {which} has {problem}")
+    old, new = typical(before.parts), typical(after.parts)
+    interval = difference_interval(before.parts, after.parts, _CONFIDENCE, _SEED)
+    change = _change(metric, new - old, interval, max_regression * abs(old))
+    sentence = _sentence(figure, metric, change, (old, new), interval, max_regression, after)
+    return Comparison(figure, change, sentence, old, new, new / old - 1 if old else None, interval, length_ns)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One figure of a run, interval by interval.
+
+    Attributes
+    ----------
+    parts
+        (1, n) float64, the figure of each interval; or (2, n), the counts that it is divided from.
+    samples
+        Median number of samples in an interval.
+    length_ns
+        Length of an interval.
+    """
+
+    parts: NDArray[np.float64]
+    samples: float
+    length_ns: int
+
+    @classmethod
+    def of(cls, intervals: Sequence[Snapshot], length_ns: int, metric: Metric, stat: str | None) -> Self:
+        """Take a figure out of consecutive intervals."""
+        if metric.kind == "distribution":
+            values = [interval.value(metric, stat) for interval in intervals]
+            rows = [[value for value in values if value is not None]]
+        elif metric.kind == "ratio":
+            rows = [[interval.count(name) for interval in intervals] for name in metric.names]
+        else:
+            rows = [[interval.count(metric.name) for interval in intervals], [1] * len(intervals)]
+        return cls(np.array(rows, np.float64), _median_samples(intervals, metric), length_ns)
+
+    def problem(self, metric: Metric, stat: str | None) -> str:
+        """Say why this run cannot be compared; an empty string when it can."""
+        count = self.parts.shape[1]
+        if not count or (len(self.parts) == 2 and not self.parts[1].any()):
+            return "no value of it"
+        if count < _LEAST_INTERVALS:
+            length = format_duration_ns(self.length_ns)
+            return f"{count} interval{'s' * (count != 1)} of {length} with it, and {_LEAST_INTERVALS} are needed"
+        needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
+        if metric.kind == "distribution" and self.samples < needed:
+            return f"about {self.samples:.0f} samples in an interval, and {stat} takes {needed}"
+        return ""
+
+
+def _change(metric: Metric, difference: float, interval: tuple[float, float], allowed: float) -> Change:
+    """Apply the table of this module."""
+    low, high = interval
+    if -allowed <= low and high <= allowed:
+        return Change.SAME
+    if difference > allowed and low > 0:
+        return Change.WORSE if metric.better == "lower" else Change.BETTER
+    if difference < -allowed and high < 0:
+        return Change.BETTER if metric.better == "lower" else Change.WORSE
+    return Change.UNCLEAR
+
+
+def _cut_alike(
+    runs: tuple[TimeSeries, TimeSeries], metric: Metric, stat: str | None
+) -> tuple[int, list[list[Snapshot]]]:
+    """Cut both runs into intervals of one length: the shortest that carries the figure and leaves enough intervals."""
+    length_ns = max(run.interval_ns for run in runs)
+    needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
+    while True:
+        cuts = [_cut(run, length_ns, metric) for run in runs]
+        enough = all(_median_samples(cut, metric) >= needed for cut in cuts)
+        if enough or min(len(cut) for cut in cuts) < 2 * _LEAST_INTERVALS:
+            return length_ns, cuts
+        length_ns *= 2
+
+
+def _cut(series: TimeSeries, length_ns: int, metric: Metric) -> list[Snapshot]:
+    """Merge a series into intervals of ``length_ns``; those that know nothing of the metric are left out."""
+    groups: dict[int, list[Snapshot]] = {}
+    for interval in series.intervals(metric.names):
+        if interval.values:
+            groups.setdefault(interval.start_ns // length_ns, []).append(interval.values)
+    return [Snapshot.sum_of(groups[number]) for number in sorted(groups)]
+
+
+def _median_samples(intervals: Sequence[Snapshot], metric: Metric) -> float:
+    samples = [interval.samples(metric) or 0 for interval in intervals]
+    return float(np.median(samples)) if samples else 0.0
+
+
+_WORDS = {
+    Change.BETTER: "is better",
+    Change.SAME: "is the same",
+    Change.WORSE: "is worse",
+    Change.UNCLEAR: "may have changed, which these runs cannot tell",
+}
+
+
+def _sentence(
+    figure: str,
+    metric: Metric,
+    change: Change,
+    values: tuple[float, float],
+    interval: tuple[float, float],
+    max_regression: float,
+    run: _Run,
+) -> str:
+    """Say what changed, by how much, and how sure that is."""
+    old, new = values
+    share = f", {new / old - 1:+.1%}".replace("%", " %") if old else ""
+    low, high = (f"{'+' if end > 0 else ''}{format_quantity(end, metric.unit)}" for end in interval)
+    texts = [format_quantity(value, metric.unit) for value in values]
+    return (
+        f"{figure} {_WORDS[change]}: {texts[1]} after {texts[0]}{share} ({_CONFIDENCE * 100:g} % interval {low} to "
+        f"{high}; {max_regression * 100:g} % allowed; {run.parts.shape[1]} intervals of "
+        f"{format_duration_ns(run.length_ns)})"
+    )

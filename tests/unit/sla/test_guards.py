@@ -1,0 +1,69 @@
+import pytest
+
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.sla.guards import Guard, tripped_guards
+from tests.unit.sla.shared import MS, catalogue, histogram
+
+CATALOGUE = catalogue()
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (Snapshot(), []),
+        (Snapshot({"harness.receive_drops": 0, "harness.not_sent": 0, "harness.clock_steps": 0}), []),
+        (Snapshot({"harness.pacing_error": histogram([5 * MS] * 100)}), []),
+        (
+            Snapshot({"harness.pacing_error": histogram([6 * MS] * 100)}),
+            [Guard("pacing", "the load generator sent late: pacing error p99 6 ms, limit 5 ms")],
+        ),
+        (
+            Snapshot({"harness.receive_drops": 1200}),
+            [Guard("receive_drops", "1,200 packets dropped in our own receive buffers")],
+        ),
+        (
+            Snapshot({"harness.not_sent": 1, "harness.clock_steps": 1}),
+            [
+                Guard("not_sent", "the load generator left 1 packet unsent"),
+                Guard("clock", "the system clock jumped 1 time during the load"),
+            ],
+        ),
+    ],
+)
+def test_faults_of_the_generator_are_found(measured: Snapshot, expected: list[Guard]) -> None:
+    """Each fault is named with its number; at its limit, pacing is still good."""
+    assert list(tripped_guards(measured, 0.005)) == expected
+
+
+def test_the_limit_of_pacing_can_be_set() -> None:
+    """A slower machine may be allowed more."""
+    measured = Snapshot({"harness.pacing_error": histogram([6 * MS] * 100)})
+    assert tripped_guards(measured, 0.006) == ()
+    assert len(tripped_guards(measured, 0.0059)) == 1
+
+
+@pytest.mark.parametrize(
+    ("guard", "metric", "spoils_pass", "spoils_failure"),
+    [
+        ("pacing", "rtt", True, True),
+        ("pacing", "mos", True, True),
+        ("pacing", "loss.ratio", True, True),
+        ("pacing", "calls.failed", True, False),
+        ("pacing", "harness.pacing_error", False, False),
+        ("receive_drops", "loss.ratio", True, True),
+        ("receive_drops", "rtt", False, False),
+        ("receive_drops", "harness.receive_drops", False, False),
+        ("not_sent", "loss.lost", True, True),
+        ("not_sent", "calls.failed", False, False),
+        ("clock", "rtt", True, True),
+        ("clock", "mos", False, False),
+        ("clock", "loss.ratio", False, False),
+    ],
+)
+def test_each_fault_spoils_what_it_can_have_caused(
+    guard: str, metric: str, spoils_pass: bool, spoils_failure: bool
+) -> None:
+    """The table of the module, line by line."""
+    fault = Guard(guard, "")
+    assert fault.spoils_pass(CATALOGUE.lookup(metric)) is spoils_pass
+    assert fault.spoils_failure(CATALOGUE.lookup(metric)) is spoils_failure
