@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.packet_batch import LegGrouping, PacketBatch
 
 __all__ = ["TELEPHONE_EVENT", "JitterEstimator"]
 
@@ -31,7 +31,8 @@ _GAIN = 1 / 16
 _DECAY = np.power(1 - _GAIN, np.arange(1024), dtype=np.float64)
 
 _STATE = np.dtype(
-    [("known", "?"), ("measured", "?"), ("ssrc", "u4"), ("timestamp", "u4"), ("arrival_ns", "i8"), ("jitter", "f8")]
+    [("known", "?"), ("measured", "?"), ("ssrc", "u4"), ("timestamp", "u4"), ("arrival_ns", "i8"), ("jitter", "f8")],
+    align=True,
 )
 
 
@@ -79,49 +80,53 @@ class JitterEstimator:
             self._update(batch)
 
     def _update(self, batch: PacketBatch) -> None:
-        groups = batch.by_leg
-        state = self._state[groups.legs]
+        groups, state = batch.by_leg, self._state
+        legs, starts = groups.legs.astype(np.intp), groups.starts
+        last = starts + groups.counts - 1
         ssrc = batch.ssrc[groups.order]
-        continues = state["known"] & (state["ssrc"] == ssrc[groups.starts])
-        # A segment is what a leg received from one source without a break: mostly all that it received.
-        begins = np.zeros(len(batch), bool)
-        np.not_equal(ssrc[1:], ssrc[:-1], out=begins[1:])
-        begins[groups.starts] = ~continues
-        deviation = self._deviations(batch, state)
-        deviation[begins] = 0
-        begins[groups.starts] = True
-        starts = np.flatnonzero(begins)
-        counts = np.diff(starts, append=len(batch))
-        ages = np.repeat(starts + counts - 1, counts) - np.arange(len(batch))
-        sums = np.add.reduceat(deviation * _decay(ages), starts) * _GAIN
-        # Each leg's last segment is the one that goes on.
-        last = np.cumsum(begins)[groups.starts + groups.counts - 1] - 1
-        carried = continues & (starts[last] == groups.starts)
-        length = counts[last]
-        state["jitter"] = np.where(carried, state["jitter"] * _decay(length), 0) + sums[last]
-        state["measured"] = carried | (length > 1)
-        self._keep_last(batch, state)
+        timestamp, arrival_ns = batch.timestamp[groups.order], batch.arrival_ns[groups.order]
+        begins = _last_source_begins(groups, ssrc)
+        is_new = ~state["known"][legs] | (state["ssrc"][legs] != ssrc[starts]) | (begins != starts)
+        deviation = self._deviations(groups, timestamp, arrival_ns)
+        # The first packet of a source has none before it; what came from another source counts no more.
+        deviation[begins[is_new]] = 0
+        ages = np.repeat(last, groups.counts) - np.arange(len(batch))
+        weighted = deviation * _decay(ages)
+        if begins is not starts:
+            weighted[np.arange(len(batch)) < np.repeat(begins, groups.counts)] = 0
+        before = np.where(is_new, 0, state["jitter"][legs])
+        state["jitter"][legs] = before * _decay(groups.counts) + np.add.reduceat(weighted, starts) * _GAIN
+        state["measured"][legs] = ~is_new | (last > begins)
+        state["known"][legs] = True
+        state["ssrc"][legs] = ssrc[last]
+        state["timestamp"][legs] = timestamp[last]
+        state["arrival_ns"][legs] = arrival_ns[last]
 
-    def _deviations(self, batch: PacketBatch, state: NDArray[np.void]) -> NDArray[np.float64]:
+    def _deviations(
+        self, groups: LegGrouping, timestamp: NDArray[np.uint32], arrival_ns: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Return |D| in ticks of each packet against the one before it, (n,) sorted by leg."""
-        groups = batch.by_leg
-        arrival = batch.arrival_ns[groups.order]
-        timestamp = batch.timestamp[groups.order]
-        arrival_before, timestamp_before = np.empty_like(arrival), np.empty_like(timestamp)
-        arrival_before[1:], timestamp_before[1:] = arrival[:-1], timestamp[:-1]
-        arrival_before[groups.starts], timestamp_before[groups.starts] = state["arrival_ns"], state["timestamp"]
+        ticks, elapsed_ns = np.empty_like(timestamp), np.empty_like(arrival_ns)
+        np.subtract(timestamp[1:], timestamp[:-1], out=ticks[1:])
+        np.subtract(arrival_ns[1:], arrival_ns[:-1], out=elapsed_ns[1:])
+        starts = groups.starts
+        ticks[starts] = timestamp[starts] - self._state["timestamp"][groups.legs]
+        elapsed_ns[starts] = arrival_ns[starts] - self._state["arrival_ns"][groups.legs]
         # As a signed number, the difference is right across the wrap-around of 32 bits.
-        ticks = (timestamp - timestamp_before).view(np.int32)
-        deviation: NDArray[np.float64] = np.abs((arrival - arrival_before) * self._ticks_per_ns - ticks)
+        deviation: NDArray[np.float64] = np.abs(elapsed_ns * self._ticks_per_ns - ticks.view(np.int32))
         return deviation
 
-    def _keep_last(self, batch: PacketBatch, state: NDArray[np.void]) -> None:
-        groups = batch.by_leg
-        last = groups.order[groups.starts + groups.counts - 1]
-        state["known"] = True
-        state["ssrc"], state["timestamp"] = batch.ssrc[last], batch.timestamp[last]
-        state["arrival_ns"] = batch.arrival_ns[last]
-        self._state[groups.legs] = state
+
+def _last_source_begins(groups: LegGrouping, ssrc: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Return where, among packets sorted by leg, each leg's last source begins: at the leg's start, but for changes."""
+    if (ssrc == np.repeat(ssrc[groups.starts], groups.counts)).all():
+        return groups.starts
+    changes = np.zeros(len(ssrc), bool)
+    np.not_equal(ssrc[1:], ssrc[:-1], out=changes[1:])
+    changes[groups.starts] = True
+    rows = np.flatnonzero(changes)
+    last: NDArray[np.intp] = rows[np.searchsorted(rows, groups.starts + groups.counts) - 1]
+    return last
 
 
 def _decay(ages: NDArray[np.int64]) -> NDArray[np.float64]:

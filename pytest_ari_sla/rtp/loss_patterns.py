@@ -23,7 +23,7 @@ __all__ = ["GMIN", "LossPatterns", "LossSpread"]
 GMIN = 16
 """Received packets in a row that separate two bursts, as RFC 3611 recommends."""
 
-_STATE = np.dtype([("after_last", "i8"), ("in_burst", "?")])
+_STATE = np.dtype([("after_last", "i8"), ("in_burst", "?")], align=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,14 @@ with a duplicate, a late packet or a restart in the batch is stepped through pac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.packet_batch import LegGrouping, PacketBatch
 
 __all__ = ["MAX_DROPOUT", "WINDOW", "SequenceAccounting", "SequenceChange"]
 
@@ -30,7 +30,8 @@ WINDOW = 64
 _CYCLE = 1 << 16
 _WINDOW_MASK = (1 << WINDOW) - 1
 
-_STATE = np.dtype([("known", "?"), ("ssrc", "u4"), ("first", "i8"), ("highest", "i8"), ("seen", "u8")])
+# Read and written by column: NumPy copies whole records at 50 ns each, single aligned fields at 2 ns.
+_STATE = np.dtype([("known", "?"), ("ssrc", "u4"), ("first", "i8"), ("highest", "i8"), ("seen", "u8")], align=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,6 @@ class SequenceChange:
         one with a higher number (RFC 4737, 3.3).
     restarts
         (g,) int64. Changes of the SSRC, and jumps too wide to be loss or reordering.
-    extended
-        (n,) int64, in the batch's order. Sequence numbers that count on where 16 bits wrap around.
     """
 
     legs: NDArray[np.int32]
@@ -59,13 +58,11 @@ class SequenceChange:
     duplicates: NDArray[np.int64]
     reordered: NDArray[np.int64]
     restarts: NDArray[np.int64]
-    extended: NDArray[np.int64]
 
     @classmethod
-    def of_nothing(cls, legs: NDArray[np.int32], packets: int) -> SequenceChange:
+    def of_nothing(cls, legs: NDArray[np.int32]) -> SequenceChange:
         """Return a change in which nothing has happened yet."""
-        missing, recovered, duplicates, reordered, restarts = np.zeros((5, len(legs)), np.int64)
-        return cls(legs, missing, recovered, duplicates, reordered, restarts, np.zeros(packets, np.int64))
+        return cls(legs, *np.zeros((5, len(legs)), np.int64))
 
 
 class SequenceAccounting:
@@ -84,85 +81,81 @@ class SequenceAccounting:
         """Forget what these legs received."""
         self._state[legs] = 0
 
+    def extended_highest(self) -> NDArray[np.int64]:
+        """Return each leg's highest number, counted on where 16 bits wrap around: (legs,), 0 before a first packet."""
+        return self._state["highest"].copy()
+
     def update(self, batch: PacketBatch) -> SequenceChange:
         """Take in a batch and tell what it has brought."""
         groups = batch.by_leg
-        change = SequenceChange.of_nothing(groups.legs, len(batch))
+        change = SequenceChange.of_nothing(groups.legs)
         if not len(batch):
             return change
         sequence = batch.sequence[groups.order].astype(np.int64)
         ssrc = batch.ssrc[groups.order]
-        extended = np.empty(len(batch), np.int64)
-        for group in np.flatnonzero(~self._take_in_order(batch, sequence, ssrc, change, extended)).tolist():
+        for group in np.flatnonzero(~self._take_in_order(groups, sequence, ssrc, change)).tolist():
             run = slice(groups.starts[group], groups.starts[group] + groups.counts[group])
-            extended[run] = self._step_through(group, sequence[run].tolist(), ssrc[run].tolist(), change)
-        change.extended[groups.order] = extended
+            self._step_through(group, sequence[run].tolist(), ssrc[run].tolist(), change)
         return change
 
     def _take_in_order(
-        self,
-        batch: PacketBatch,
-        sequence: NDArray[np.int64],
-        ssrc: NDArray[np.uint32],
-        change: SequenceChange,
-        extended: NDArray[np.int64],
+        self, groups: LegGrouping, sequence: NDArray[np.int64], ssrc: NDArray[np.uint32], change: SequenceChange
     ) -> NDArray[np.bool_]:
         """Take in all legs whose packets only go forward; return the (g,) mask of these."""
-        groups = batch.by_leg
-        starts, counts, legs = groups.starts, groups.counts, groups.legs
-        state = self._state[legs]
-        continues = state["known"] & (state["ssrc"] == ssrc[starts])
+        starts, counts, legs = groups.starts, groups.counts, groups.legs.astype(np.intp)
+        source, first = ssrc[starts], sequence[starts]
+        known = self._state["known"][legs]
+        continues = known & (self._state["ssrc"][legs] == source)
         # A new stream is in order from its first packet on: as if the number before had been received.
-        base = np.where(continues, state["highest"], sequence[starts] - 1)
+        base = np.where(continues, self._state["highest"][legs], first - 1)
         previous = np.empty_like(sequence)
         previous[1:] = sequence[:-1]
         previous[starts] = base
         step = (sequence - previous) & (_CYCLE - 1)
-        forward = (step > 0) & (step < MAX_DROPOUT) & (ssrc == np.repeat(ssrc[starts], counts))
-        in_order = np.logical_and.reduceat(forward, starts)
+        forward = (step > 0) & (step < MAX_DROPOUT) & (ssrc == np.repeat(source, counts))
+        in_order: NDArray[np.bool_] = np.logical_and.reduceat(forward, starts)
 
         running = np.cumsum(step)
-        np.add(running, np.repeat(base - running[starts] + step[starts], counts), out=extended)
-        highest = extended[starts + counts - 1]
-        advance = highest - base
-        seen = _shift(np.where(continues, state["seen"], np.uint64(0)), advance)
-        seen |= np.bitwise_or.reduceat(_shift(np.uint64(1), np.repeat(highest, counts) - extended), starts)
+        last = running[starts + counts - 1]
+        advance = last - running[starts] + step[starts]
+        seen = _shift(np.where(continues, self._state["seen"][legs], np.uint64(0)), advance)
+        seen |= np.bitwise_or.reduceat(_shift(np.uint64(1), np.repeat(last, counts) - running), starts)
 
-        change.missing[in_order] = (advance - counts)[in_order]
-        change.restarts[in_order] = (state["known"] & ~continues)[in_order]
-        state["first"] = np.where(continues, state["first"], sequence[starts])
-        state["known"], state["ssrc"], state["highest"], state["seen"] = True, ssrc[starts], highest, seen
-        self._state[legs[in_order]] = state[in_order]
+        np.copyto(change.missing, advance - counts, where=in_order)
+        self._keep(legs[in_order], highest=(base + advance)[in_order], seen=seen[in_order])
+        begins = in_order & ~continues
+        if begins.any():
+            change.restarts[begins] = known[begins]
+            self._keep(legs[begins], known=True, ssrc=source[begins], first=first[begins])
         return in_order
 
-    def _step_through(self, group: int, sequence: list[int], ssrc: list[int], change: SequenceChange) -> list[int]:
-        """Take in one leg's packets one after the other; return their extended numbers."""
+    def _keep(self, legs: NDArray[np.intp], **columns: NDArray[Any] | bool) -> None:
+        for name, column in columns.items():
+            self._state[name][legs] = column
+
+    def _step_through(self, group: int, sequence: list[int], ssrc: list[int], change: SequenceChange) -> None:
+        """Take in one leg's packets one after the other."""
         leg = change.legs[group]
         known, source, first, highest, seen = self._state[leg].item()
-        extended = []
         for number, packet_source in zip(sequence, ssrc, strict=True):
             step = (number - highest + _CYCLE // 2) % _CYCLE - _CYCLE // 2
-            here = highest + step
             if not known or packet_source != source or not -WINDOW < step < MAX_DROPOUT:
                 change.restarts[group] += known
-                known, source, here, first, highest, seen = True, packet_source, number, number, number, 1
+                known, source, first, highest, seen = True, packet_source, number, number, 1
             elif step > 0:
                 change.missing[group] += step - 1
-                highest, seen = here, (seen << step | 1) & _WINDOW_MASK
+                highest, seen = highest + step, (seen << step | 1) & _WINDOW_MASK
             elif seen >> -step & 1:
                 change.duplicates[group] += 1
             else:
                 change.reordered[group] += 1
                 seen |= 1 << -step
-                if here < first:
-                    # It was sent before the first one that arrived: what lies between is missing, so far.
-                    change.missing[group] += first - here - 1
-                    first = here
-                else:
-                    change.recovered[group] += 1
-            extended.append(here)
+                # Sent before the first one that arrived: what lies between is missing, so far.
+                gap = first - (highest + step)
+                change.missing[group] += max(gap - 1, 0)
+                change.recovered[group] += gap < 0
+                first -= max(gap, 0)
         self._state[leg] = (known, source, first, highest, seen)
-        return extended
 
 
 def _shift(bits: NDArray[np.uint64] | np.uint64, by: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -46,7 +46,8 @@ _STATE = np.dtype(
         ("received", "i8"),
         ("expected_prior", "i8"),
         ("received_prior", "i8"),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -106,18 +107,19 @@ class SourceValidator:
     ) -> NDArray[np.bool_]:
         """Take in all legs that stay on A.1's branch "in order, with permissible gap"; return the (g,) mask."""
         groups = batch.by_leg
-        state = self._state[groups.legs]
+        legs, state = groups.legs, self._state
         previous = np.empty_like(sequence)
         previous[1:] = sequence[:-1]
-        previous[groups.starts] = state["highest"]
+        previous[groups.starts] = state["highest"][legs]
         forward = (sequence - previous) & (_CYCLE - 1) < MAX_DROPOUT
-        forward &= ssrc == np.repeat(state["ssrc"], groups.counts)
-        settled = state["known"] & (state["probation"] == 0)
+        forward &= ssrc == np.repeat(state["ssrc"][legs], groups.counts)
+        settled = state["known"][legs] & (state["probation"][legs] == 0)
         in_order: NDArray[np.bool_] = np.logical_and.reduceat(forward, groups.starts) & settled
-        state["cycles"] += _CYCLE * np.add.reduceat(sequence < previous, groups.starts, dtype=np.int64)
-        state["highest"] = sequence[groups.starts + groups.counts - 1]
-        state["received"] += groups.counts
-        self._state[groups.legs[in_order]] = state[in_order]
+        chosen = legs[in_order]
+        wraps = np.add.reduceat(sequence < previous, groups.starts, dtype=np.int64)
+        state["cycles"][chosen] += _CYCLE * wraps[in_order]
+        state["highest"][chosen] = sequence[groups.starts + groups.counts - 1][in_order]
+        state["received"][chosen] += groups.counts[in_order]
         return in_order
 
     def totals(self) -> ReceptionTotals:

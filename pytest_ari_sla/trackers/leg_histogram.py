@@ -37,7 +37,8 @@ class LegHistogram:
         """Take in (k,) values, each of one leg."""
         keys = values_ns.astype(np.float64).view(np.int64) >> _SHIFT
         cells = legs.astype(np.int64) * _BUCKETS + np.clip(keys - _FIRST_KEY, 0, _BUCKETS - 1)
-        np.add.at(self._counts.reshape(-1), cells, 1)
+        # A plain 1 would be an int64, for which NumPy has no fast way into these counts.
+        np.add.at(self._counts.reshape(-1), cells, np.int32(1))
         np.maximum.at(self._highest, legs, values_ns)
 
     def reset(self, legs: NDArray[np.int32]) -> None:

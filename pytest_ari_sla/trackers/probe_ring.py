@@ -89,7 +89,8 @@ class ProbeRing:
 
     def lacks_room(self, batch: PacketBatch) -> bool:
         """Tell whether older probes must be settled before this batch can be marked: when nobody did for seconds."""
-        return bool((batch.probe - self._settled[batch.leg] >= self._window).any())
+        age: NDArray[np.int64] = batch.probe - self._settled[batch.leg]
+        return int(age.max(initial=0)) >= self._window
 
     def arrive(self, batch: PacketBatch, usable: NDArray[np.bool_] | None = None) -> Arrivals:
         """Mark the probes of a batch.
@@ -101,21 +102,22 @@ class ProbeRing:
         usable
             (n,) bool. Rows that may be marked; the others are in time, but as good as lost. None for all.
         """
-        heard = self._heard[batch.leg]
-        age = batch.probe - self._settled[batch.leg]
+        legs = batch.leg.astype(np.intp)
+        heard = self._heard[legs]
+        age = batch.probe - self._settled[legs]
         is_probe = (batch.source_leg >= 0) & (heard >= 0)
         expected = is_probe & (batch.source_leg == heard) & (age < self._window)
         # Where the send log has forgotten the probe, its time is 0: it is late then, too.
         in_time = expected & (age >= 0) & (batch.arrival_ns - batch.intended_ns < self._limit_ns)
         counts = [int(np.count_nonzero(mask)) for mask in (is_probe, expected, in_time)]
         rows = np.flatnonzero(in_time if usable is None else in_time & usable)
-        is_first = self._mark(batch.leg[rows], batch.probe[rows])
+        is_first = self._mark(legs[rows], batch.probe[rows])
         first = rows[is_first]
         return Arrivals(first, len(rows) - len(first), counts[1] - counts[2], counts[0] - counts[1])
 
-    def _mark(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _mark(self, legs: NDArray[np.intp], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark (k,) probes; return which of them had no mark yet, counting only the first of equal ones."""
-        cells = (legs.astype(np.int64) << self._shift) | (probes & (self._window - 1))
+        cells = (legs << self._shift) | (probes & (self._window - 1))
         marks = ((probes >> self._shift) + 1).astype(np.int32)
         is_new: NDArray[np.bool_] = self._marks[cells] != marks
         # Copies within the batch: each row writes its own number, the earliest row last, and sees whose stands.

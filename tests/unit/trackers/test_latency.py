@@ -6,7 +6,7 @@ from hypothesis import given
 
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.trackers.latency import LatencyTracker
-from tests.unit.batches import MILLISECOND, batch_of, batch_sizes
+from tests.unit.batches import MILLISECOND, START_NS, batch_of, batch_sizes
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
 
 
@@ -68,6 +68,15 @@ def test_a_measuring_thread_that_lags_behind_changes_nothing() -> None:
     tracker = LatencyTracker()
     load.run(tracker, [3], advance=False)
     assert tracker.snapshot() == by_definition(load)
+
+
+def test_a_probe_that_was_given_up_has_no_delay() -> None:
+    """What counts as lost already cannot have arrived as well, however it got overtaken."""
+    tracker = LatencyTracker()
+    tracker.begin(context_of(FixedLog([1]), [0]))
+    tracker.advance(START_NS + LOSS_LIMIT_NS)
+    tracker.observe(batch_of([echo(0, 99.0)]))
+    assert tracker.snapshot() == {"late": 1} | dict.fromkeys(("rtt", "rtt_intended", "one_way"), Histogram())
 
 
 def test_a_snapshot_is_not_touched_by_what_comes_later() -> None:
