@@ -88,7 +88,7 @@ def _threshold(scenario: Scenario, item: Threshold) -> list[str]:
 
 def _baseline(baseline: BaselineComparison) -> Iterator[str]:
     yield from _table(
-        ["", f"Against run {_text(baseline.run_id)}", "Before", "Now", "Change", "95 % interval"],
+        ["", f"Against run {_text(baseline.run_id)}", "Before", "Now", "Change", "Interval of the change"],
         [
             [
                 f"{_COMPARED[item.verdict]} {item.verdict}",

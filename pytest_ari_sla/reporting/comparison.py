@@ -1,0 +1,134 @@
+"""Comparing stored reports: the same scenarios of two runs, figure by figure, from their records alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.reporting.run_record import BaselineComparison, Comparison
+from pytest_ari_sla.sla import baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+
+__all__ = ["compare_runs", "compare_scenarios", "with_baseline"]
+
+_NS_PER_S: Final = 10**9
+_USUAL: Final = (
+    ("setup", "p50"),
+    ("setup", "p99"),
+    ("rtt", "p50"),
+    ("rtt", "p99"),
+    ("relay_rtt", "p50"),
+    ("relay_rtt", "p99"),
+    ("jitter", "p99"),
+    ("loss.ratio", ""),
+)
+"""What is compared besides the figures that thresholds judge, as far as both runs have it."""
+
+
+def with_baseline(
+    scenario: Scenario, earlier: RunRecord, catalogue: Catalogue, max_regression: float, source: str = ""
+) -> BaselineComparison | None:
+    """Compare a scenario with the one of the same name in an earlier run; None where that run has none.
+
+    Parameters
+    ----------
+    scenario
+        The scenario of this run.
+    earlier
+        The baseline.
+    catalogue
+        All metrics; what is not in it cannot be compared.
+    max_regression
+        Relative change for the worse that is accepted: 0.1 for 10 %.
+    source
+        Where the baseline was read from, for the report.
+    """
+    before = next((other for other in earlier.scenarios if other.nodeid == scenario.nodeid), None)
+    if before is None:
+        return None
+    return BaselineComparison(
+        run_id=earlier.run.id,
+        source=source,
+        max_regression=max_regression,
+        comparisons=compare_scenarios(before, scenario, catalogue, max_regression),
+    )
+
+
+def compare_runs(before: RunRecord, after: RunRecord, catalogue: Catalogue, max_regression: float = 0.1) -> RunRecord:
+    """Return ``after`` with the comparison to ``before`` in each scenario that both have; neither is changed."""
+    return replace(
+        after,
+        scenarios=[
+            replace(scenario, baseline=with_baseline(scenario, before, catalogue, max_regression))
+            for scenario in after.scenarios
+        ],
+    )
+
+
+def compare_scenarios(
+    before: Scenario, after: Scenario, catalogue: Catalogue, max_regression: float
+) -> list[Comparison]:
+    """Compare two loads: what thresholds judge, and the usual figures."""
+    figures = dict.fromkeys([*((item.metric, item.stat) for item in after.thresholds), *_USUAL])
+    compared = []
+    for name, stat in figures:
+        if name in catalogue and stat != "count":
+            metric = catalogue.lookup(name)
+            earlier, later = _series_of(before, metric), _series_of(after, metric)
+            if len(earlier) and len(later):
+                (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression)
+                compared.append(_recorded(result, metric))
+    return compared
+
+
+def _series_of(scenario: Scenario, metric: Metric) -> TimeSeries:
+    """Rebuild what a record holds of a metric over time; empty where it holds nothing."""
+    if metric.kind == "distribution":
+        blocks = scenario.blocks
+        texts = blocks.histograms.get(metric.name, []) if blocks else []
+        snapshots = [Snapshot({metric.name: Histogram.decode(text)}) for text in texts]
+        return _series(round(blocks.block_s * _NS_PER_S) if blocks else _NS_PER_S, snapshots)
+    columns = {name: scenario.time_series[name] for name in metric.names if name in scenario.time_series}
+    starts = [t for t in scenario.time_series["t"] if t is not None]
+    if not columns or len(starts) < 2:
+        return TimeSeries()
+    counts = (
+        Snapshot({name: round(columns[name][row] or 0) if name in columns else 0 for name in metric.names})
+        for row in range(len(starts))
+    )
+    return _series(round((starts[1] - starts[0]) * _NS_PER_S), counts)
+
+
+def _series(interval_ns: int, snapshots: Iterable[Snapshot]) -> TimeSeries:
+    series = TimeSeries(interval_ns)
+    for number, values in enumerate(snapshots):
+        series.add(number * interval_ns, values)
+    return series
+
+
+def _recorded(result: baseline.Comparison, metric: Metric) -> Comparison:
+    low, high = result.confidence_interval or (None, None)
+    return Comparison(
+        metric=result.figure,
+        unit=metric.unit,
+        verdict=result.change.value,
+        before=result.baseline,
+        after=result.current,
+        change=result.effect,
+        low=_relative(low, result.baseline),
+        high=_relative(high, result.baseline),
+        sentence=result.sentence,
+    )
+
+
+def _relative(difference: float | None, before: float | None) -> float | None:
+    return difference / abs(before) if before and difference is not None else None

@@ -1,0 +1,172 @@
+"""The folder of a report: writing all its files, rendering them again, and merging several reports into one."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.reporting.calls_csv import calls_csv
+from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.markdown import render_markdown
+from pytest_ari_sla.reporting.record_file import (
+    decode_record,
+    encode_record,
+    read_record,
+    write_atomically,
+    write_record,
+)
+from pytest_ari_sla.reporting.run_record import RunRecord, Scenario, WorstCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from pytest_ari_sla.reporting.run_record import CallRow, Verdict
+
+__all__ = ["CALLS_NAME", "HTML_NAME", "MARKDOWN_NAME", "merge", "merged_record", "render", "write_reports"]
+
+HTML_NAME: Final = "report.html"
+MARKDOWN_NAME: Final = "summary.md"
+CALLS_NAME: Final = "calls.csv"
+_CAPTURES: Final = "captures"
+
+
+def write_reports(
+    record: RunRecord,
+    folder: Path,
+    *,
+    calls: Iterable[tuple[str, CallRow]] | None = None,
+    templates_folder: Path | None = None,
+) -> list[Path]:
+    """Write ``report.json`` and everything that is made from it; return the paths.
+
+    Parameters
+    ----------
+    record
+        The run.
+    folder
+        Where to; made if need be.
+    calls
+        All calls, each with its scenario's nodeid, where the record holds a part of them only.
+    templates_folder
+        A team's own templates (see :mod:`pytest_ari_sla.reporting.html`).
+    """
+    path = write_record(record, folder)
+    write_atomically(folder / CALLS_NAME, calls_csv(calls or _recorded_calls(record)).encode())
+    return [path, folder / CALLS_NAME, *_render(decode_record(encode_record(record)), folder, templates_folder)]
+
+
+def render(folder: Path, templates_folder: Path | None = None) -> list[Path]:
+    """Make the HTML and Markdown reports anew from a folder's ``report.json`` alone; return the paths.
+
+    ``calls.csv`` is made where it is missing; one that is there may hold more calls than the record, and stays.
+    """
+    record = read_record(folder)
+    paths = _render(record, folder, templates_folder)
+    if not (folder / CALLS_NAME).exists():
+        write_atomically(folder / CALLS_NAME, calls_csv(_recorded_calls(record)).encode())
+        paths.append(folder / CALLS_NAME)
+    return paths
+
+
+def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None = None) -> list[Path]:
+    """Write one report of several runs, such as the jobs of a CI matrix, with their captures; return the paths.
+
+    Raises
+    ------
+    UsageError
+        No folder is given, the output is one of them, or one holds no report.
+    """
+    if output.resolve() in {folder.resolve() for folder in folders}:
+        raise UsageError(f"{output} is one of the reports to merge; choose another folder for the result")
+    records = [read_record(folder) for folder in folders]
+    merged = merged_record(records)
+    for folder, record in zip(folders, records, strict=True):
+        for path in {call.capture for scenario in record.scenarios for call in scenario.worst_calls if call.capture}:
+            _copy_capture(folder, path, output / _CAPTURES / record.run.id)
+    return write_reports(merged, output, templates_folder=templates_folder)
+
+
+def merged_record(records: Sequence[RunRecord]) -> RunRecord:
+    """Return one record that holds the scenarios of all; what they share is taken from the first.
+
+    Scenarios of the same name stay apart, each named with its run: runs that were not started together were not one
+    load, and their percentiles together would describe neither.
+
+    Raises
+    ------
+    UsageError
+        No record is given.
+    """
+    if not records:
+        raise UsageError("there is no report to merge")
+    names = [scenario.nodeid for record in records for scenario in record.scenarios]
+    first = records[0]
+    return RunRecord(
+        run=replace(
+            first.run,
+            id="+".join(record.run.id for record in records),
+            started=min(record.run.started for record in records),
+            duration_s=sum(record.run.duration_s for record in records),
+            command_line="\n".join(dict.fromkeys(record.run.command_line for record in records)),
+        ),
+        verdict=_worst([record.verdict for record in records]),
+        scenarios=[
+            _of_run(scenario, record.run.id, named=names.count(scenario.nodeid) > 1)
+            for record in records
+            for scenario in record.scenarios
+        ],
+        environment=first.environment,
+        simulated=any(record.simulated for record in records),
+        notes=[f"Run {record.run.id}: {_origin(record)}" for record in records]
+        + [f"Run {record.run.id}: {note}" for record in records for note in record.notes],
+        extra={name: value for record in records for name, value in record.extra.items()},
+    )
+
+
+def _render(record: RunRecord, folder: Path, templates_folder: Path | None) -> list[Path]:
+    contents = {HTML_NAME: render_html(record, templates_folder), MARKDOWN_NAME: render_markdown(record)}
+    for name, content in contents.items():
+        write_atomically(folder / name, content.encode())
+    return [folder / name for name in contents]
+
+
+def _recorded_calls(record: RunRecord) -> list[tuple[str, CallRow]]:
+    return [(scenario.nodeid, call) for scenario in record.scenarios for call in scenario.call_table]
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=("pass", "inconclusive", "fail").index)
+
+
+def _of_run(scenario: Scenario, run_id: str, *, named: bool) -> Scenario:
+    """Return a scenario that points to the captures where merging puts them, ``named`` with its run."""
+    return replace(
+        scenario,
+        nodeid=f"{scenario.nodeid} (run {run_id})" if named else scenario.nodeid,
+        worst_calls=[_moved(call, run_id) for call in scenario.worst_calls],
+    )
+
+
+def _moved(call: WorstCall, run_id: str) -> WorstCall:
+    return replace(call, capture=f"{_CAPTURES}/{run_id}/{_file_name(call.capture)}") if call.capture else call
+
+
+def _origin(record: RunRecord) -> str:
+    run = record.run
+    return f"{run.started}, {run.target.kind} {run.target.version} at {run.target.url}, from {run.host or 'one host'}"
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _copy_capture(folder: Path, path: str, target: Path) -> None:
+    """Copy a capture; a path that leads out of its report's folder is not followed, a file that is gone is left out."""
+    source = (folder / path).resolve()
+    if source.is_relative_to(folder.resolve()) and source.is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / _file_name(path))

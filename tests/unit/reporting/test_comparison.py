@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.reporting.comparison import compare_runs, compare_scenarios, with_baseline
+from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.run_record import BlockHistograms, RunRecord, Scenario
+from tests.unit.reporting.factory import make_record
+
+
+def catalogue() -> Catalogue:
+    """Return the core's metrics with an RTT and a loss."""
+    metrics = core_catalogue()
+    metrics.register(
+        [
+            Metric("rtt", "distribution", "s", "round trip"),
+            Metric("loss.sent", "count", "count", "sent"),
+            Metric("loss.lost", "count", "count", "lost"),
+            Metric("loss.ratio", "ratio", "ratio", "lost", numerator="loss.lost", denominator="loss.sent"),
+        ],
+        "test",
+    )
+    return metrics
+
+
+def scenario(rtt_ms: float, seed: int, *, lost: float = 0.0, seconds: int = 60) -> Scenario:
+    """Return a scenario of a minute as a record holds it."""
+    random = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(seconds):
+        histogram = Histogram()
+        histogram.record((random.gamma(20, rtt_ms / 20, 500) * 1e6).astype(np.int64))
+        blocks.append(histogram.encode())
+    series: dict[str, list[float | None]] = {"t": [float(t) for t in range(seconds)], "loss.sent": [500.0] * seconds}
+    if lost:
+        series["loss.lost"] = [float(value) for value in random.poisson(lost, seconds)]
+    return Scenario(
+        nodeid="t", verdict="pass", time_series=series, blocks=BlockHistograms(block_s=1, histograms={"rtt": blocks})
+    )
+
+
+def verdicts(before: Scenario, after: Scenario) -> dict[str, str]:
+    """Return the verdict on each figure."""
+    return {item.metric: item.verdict for item in compare_scenarios(before, after, catalogue(), 0.1)}
+
+
+def run(*scenarios: Scenario) -> RunRecord:
+    """Return a run of these scenarios."""
+    return make_record(*scenarios)
+
+
+def test_a_fifth_more_latency_is_worse_and_the_same_again_is_the_same() -> None:
+    """Stored reports carry enough to tell."""
+    assert verdicts(scenario(10, 1), scenario(12, 2)) == {"rtt.p50": "worse", "rtt.p99": "worse", "loss.ratio": "same"}
+    assert set(verdicts(scenario(10, 1), scenario(10, 3)).values()) == {"same"}
+    assert verdicts(scenario(12, 1), scenario(10, 2))["rtt.p50"] == "better"
+
+
+def test_loss_that_was_not_there_before_is_worse() -> None:
+    """A column of zeros is not even stored; it is still compared."""
+    assert verdicts(scenario(10, 1), scenario(10, 2, lost=5))["loss.ratio"] == "worse"
+
+
+def test_the_interval_of_the_change_is_relative_like_the_change() -> None:
+    """Both are read side by side."""
+    (item, *_) = compare_scenarios(scenario(10, 1), scenario(12, 2), catalogue(), 0.1)
+    assert item.change == pytest.approx(0.2, abs=0.02)
+    assert item.low == pytest.approx(0.19, abs=0.02)
+    assert item.high == pytest.approx(0.22, abs=0.02)
+
+
+def test_what_one_run_lacks_is_not_compared() -> None:
+    """An empty record has nothing to say."""
+    assert compare_scenarios(Scenario(nodeid="t", verdict="fail"), scenario(10, 1), catalogue(), 0.1) == []
+
+
+def test_a_scenario_that_is_new_has_no_baseline() -> None:
+    """Only equal names are compared."""
+    new = scenario(10, 1)
+    new.nodeid = "new"
+    assert with_baseline(new, run(scenario(10, 1)), catalogue(), 0.1) is None
+
+
+def test_the_compared_run_can_be_rendered_and_the_others_stay_as_they_were() -> None:
+    """``ari-sla report`` shows the comparison like a run with ``--sla-baseline`` does."""
+    before, after = run(scenario(10, 1)), run(scenario(12, 2))
+    compared = compare_runs(before, after, catalogue())
+    assert after.scenarios[0].baseline is None
+    assert compared.scenarios[0].baseline
+    assert "rtt.p50 is worse" in render_html(compared)
