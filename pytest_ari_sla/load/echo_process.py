@@ -32,6 +32,8 @@ class EchoServerProcess:
     log
         Where it writes what it did to each packet, when it is stopped; see
         :func:`~pytest_ari_sla.load.impairment_log.load_log`.
+    realtime
+        Whether it may run under SCHED_FIFO.
     """
 
     def __init__(
@@ -40,8 +42,11 @@ class EchoServerProcess:
         port: int = 0,
         impairment: Impairment | None = None,
         log: Path | None = None,
+        *,
+        realtime: bool = True,
     ) -> None:
         arguments = ["--host", host, "--port", str(port), *_options(impairment or Impairment())]
+        arguments += ["--realtime", "auto" if realtime else "off"]
         if log:
             arguments += ["--log", str(log)]
         self._log = log

@@ -259,6 +259,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log", type=Path, metavar="FILE", help="at the end, write what was done to each packet (.npz)"
     )
+    parser.add_argument(
+        "--realtime",
+        choices=("auto", "off"),
+        default="auto",
+        help="run under SCHED_FIFO where allowed, so that nobody's round trip waits for other programs",
+    )
     parser.add_argument(CONTROL_OPTION, type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -290,7 +296,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         server = EchoServer(loop, udp, impairment, log)
         _attend(loop, server, udp.getsockname(), options.control_fd)
         gc.freeze()
-        ask_for_realtime()  # so that what this machine does otherwise is not added to somebody's round trip
+        if options.realtime == "auto":
+            ask_for_realtime()
         loop.run(server.next_due_ns, server.release)
         if options.control_fd is None:
             _say(server.snapshot())

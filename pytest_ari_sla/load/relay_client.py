@@ -175,11 +175,21 @@ class RelayProcess:
         This host's address for Asterisk to send to.
     rtp_ports
         Range that the ports towards Asterisk are leased from.
+    realtime
+        Whether it may run under SCHED_FIFO.
     """
 
-    def __init__(self, echo: Address, host: str = "127.0.0.1", rtp_ports: tuple[int, int] = DEFAULT_RTP_PORTS) -> None:
+    def __init__(
+        self,
+        echo: Address,
+        host: str = "127.0.0.1",
+        rtp_ports: tuple[int, int] = DEFAULT_RTP_PORTS,
+        *,
+        realtime: bool = True,
+    ) -> None:
         low, high = rtp_ports
         arguments = ["--echo", f"{echo[0]}:{echo[1]}", "--host", host, "--rtp-ports", f"{low}-{high}"]
+        arguments += ["--realtime", "auto" if realtime else "off"]
         self._process = MediaProcess("pytest_ari_sla.load.relay_worker", arguments)
 
     @property

@@ -2,6 +2,9 @@
 
 It runs as a process of its own: under :class:`~pytest_ari_sla.load.relay_client.RelayProcess`, or on another host as
 ``ari-sla relay``. Each control connection has calls, sockets and figures of its own; they end with it.
+
+Orders are taken without a password. The harm that a stranger could do with them is bounded: RTP goes to the one echo
+server, and back only to addresses that have sent RTP themselves.
 """
 
 from __future__ import annotations
@@ -194,8 +197,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LOW-HIGH",
         help="range that ports are leased from",
     )
+    parser.add_argument(
+        "--realtime",
+        choices=("auto", "off"),
+        default="auto",
+        help="run under SCHED_FIFO where allowed, so that nobody's round trip waits for other programs",
+    )
     control = parser.add_mutually_exclusive_group(required=True)
-    control.add_argument("--listen", type=_address, metavar="HOST:PORT", help="TCP address to take orders at")
+    control.add_argument(
+        "--listen", type=_address, metavar="HOST:PORT", help="TCP address to take orders at; trusted networks only"
+    )
     control.add_argument(CONTROL_OPTION, type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -218,7 +229,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             relay.serve(inherited_control(options.control_fd), only=True)
         gc.freeze()
-        ask_for_realtime()  # so that what this machine does otherwise is not added to somebody's round trip
+        if options.realtime == "auto":
+            ask_for_realtime()
         loop.run(relay.next_sweep_ns, relay.sweep)
     return 0
 

@@ -130,7 +130,7 @@ async def test_what_the_echo_server_does_is_seen_on_its_leg() -> None:
     assert snapshot.count("relay.duplicates") == truth.count("echo.duplicated") > 0
     assert snapshot.count("relay.echoed") == truth.count("echo.sent")
     assert snapshot.histogram("relay_rtt").count == 200 - truth.count("echo.dropped")
-    assert 20_000_000 <= snapshot.histogram("relay_rtt").min
+    assert snapshot.histogram("relay_rtt").min > 19_900_000  # send times within a batch are interpolated
 
 
 async def test_a_released_call_is_relayed_no_more(worker: RelayWorker) -> None:
