@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.errors import UnknownName, UsageError
-from pytest_ari_sla.metrics.catalogue import CORE_METRICS, Catalogue, Metric, core_catalogue, is_stat
+from pytest_ari_sla.metrics.catalogue import CORE_METRICS, Catalogue, Metric, core_catalogue, is_stat, percentile_of
 
 RTT = Metric("rtt", "distribution", "s", "Round trip")
 SENT = Metric("loss.sent", "count", "count", "Packets sent")
@@ -120,6 +120,14 @@ def test_a_declaration_that_makes_no_sense_is_refused(changes: dict[str, Any], p
 def test_stats_are_told_from_names(text: str, expected: bool) -> None:
     """A percentile is p and a number."""
     assert is_stat(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("stat", "percentile"), [("p99", 99.0), ("p99.9", 99.9), ("p0", 0.0), ("max", None), ("p9x", None), (None, None)]
+)
+def test_a_percentile_is_read_from_its_stat(stat: str | None, percentile: float | None) -> None:
+    """Other stats, and none at all, have no percentile."""
+    assert percentile_of(stat) == percentile
 
 
 @given(st.integers(0, 10**6), st.sampled_from([("ms", 10**6), ("us", 1000), ("s", 10**9)]))
