@@ -52,12 +52,6 @@ class RelayCalls:
         self._keys = np.zeros(0, np.uint64)
         self._slot_of_key = np.zeros(0, np.intp)
 
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    def __contains__(self, call: str) -> bool:
-        return call in self._slots
-
     def reserve(self, call: str, now_ns: int, random_bits: int) -> bool:
         """Give a slot to a call; return False when none is free.
 
