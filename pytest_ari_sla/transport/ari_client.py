@@ -94,7 +94,7 @@ class AriClient:
     endpoint
         Where, and as whom.
     tls
-        How its certificate is checked.
+        How its certificate is checked; True: as usual on this machine.
     max_in_flight
         How many requests may be under way at once; others wait for their turn.
     request_timeout_s
@@ -112,7 +112,7 @@ class AriClient:
         self,
         endpoint: AriEndpoint,
         *,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | bool,
         max_in_flight: int = 16,
         request_timeout_s: float = 10.0,
         clock: Clock = time,
@@ -127,6 +127,7 @@ class AriClient:
         self._clock = clock
         self._observer = observer or SilentObserver()
         self._note = note
+        self._has_answered = False
         self._slots = asyncio.Semaphore(max_in_flight)
         self._door = asyncio.Semaphore(MAX_CONNECTING)
         self._http: aiohttp.ClientSession | None = None
@@ -262,6 +263,7 @@ class AriClient:
                 ) as response:
                     answer = await response.read()
                     status = response.status
+                    self._has_answered = True
                     return status, answer
             finally:
                 connecting.end()
@@ -272,7 +274,8 @@ class AriClient:
 
     async def _explain(self, failure: Exception, request: str) -> Exception:
         """Return our error; an http URL that leads to a TLS port is found out by trying."""
-        if isinstance(failure, aiohttp.ServerDisconnectedError) and not self.endpoint.is_encrypted:
+        first_and_cut = not self._has_answered and not isinstance(failure, TimeoutError | aiohttp.ClientConnectorError)
+        if first_and_cut and not self.endpoint.is_encrypted:
             if await _speaks_tls(self.endpoint):
                 return TlsFailed(f"{where(self.endpoint)} speaks TLS; use https:// in the ARI URL")
         return error_of_failure(failure, self.endpoint, request, self._timeout_s)

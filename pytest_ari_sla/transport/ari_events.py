@@ -69,7 +69,7 @@ class EventStream:
         application: str,
         owner: StreamOwner,
         *,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | bool,
         clock: Clock,
         connect_timeout_s: float = 10.0,
         restore_timeout_s: float = 30.0,

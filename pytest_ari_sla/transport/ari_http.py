@@ -105,7 +105,7 @@ class AriSession(AriCommands):
         self._watches: dict[str, ChannelWatch] = {}
         self._ended: deque[str] = deque()
         self._closing: asyncio.Task[CleanupReport] | None = None
-        tls = tls_context(ca_file, verify=verify)
+        tls = tls_context(ca_file, verify=verify) if self.endpoint.is_encrypted or ca_file else True
         self.client = AriClient(
             self.endpoint,
             tls=tls,
