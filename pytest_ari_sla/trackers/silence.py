@@ -1,0 +1,104 @@
+"""Audio that flows but is silent: calls in which one side hears nothing, although all packets arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
+from pytest_ari_sla.trackers.audio_sampling import decode_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["ENOUGH_SAMPLES", "SAMPLED_ONE_IN", "SILENCE_DBFS", "SilenceTracker"]
+
+SAMPLED_ONE_IN = 16
+"""Of so many packets one is listened to: about three a second."""
+
+ENOUGH_SAMPLES = 8
+"""A leg is called silent after so many: 2.5 s at 20 ms, longer than any pause in the speech that is sent."""
+
+SILENCE_DBFS = -50.0
+"""Audio softer than this, against a full-scale square wave, is silence: speech is near -20, comfort noise below -50."""
+
+_SILENCE_MEAN_SQUARE = (32768 * 10 ** (SILENCE_DBFS / 20)) ** 2
+
+
+class SilenceTracker:
+    """Listens to a sample of packets, chosen by sequence number: the same ones however they are cut into batches.
+
+    A packet that still carries our probe carries our audio, and is not decoded: only what Asterisk has made itself,
+    or coded anew, is listened to.
+    """
+
+    name = "silence"
+    metrics = (
+        Metric("audio.sampled", "count", "count", "Packets that were listened to", better="higher"),
+        Metric("audio.silent", "count", "count", f"Packets listened to that were silent (below {SILENCE_DBFS:g} dBFS)"),
+        Metric(
+            "audio.silent_ratio",
+            "ratio",
+            "ratio",
+            "Silent packets of those listened to; speech itself pauses in 20-40 % of them",
+            numerator="audio.silent",
+            denominator="audio.sampled",
+        ),
+        Metric(
+            "audio.one_way_legs", "count", "count", "Legs that heard nothing but silence, or no packet, for seconds"
+        ),
+    )
+    BYTES_PER_LEG = 2 * 8
+
+    def begin(self, context: TrackerContext) -> None:
+        """Start without having heard anything."""
+        self._codec = context.received_codec
+        self._log = context.send_log
+        self._sampled, self._silent = np.zeros((2, context.legs), np.int64)
+        self._counts: Counter[str] = Counter()
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Listen to one packet of sixteen."""
+        is_chosen = (batch.sequence % SAMPLED_ONE_IN == 0) & (batch.payload_type != TELEPHONE_EVENT)
+        rows = np.flatnonzero(is_chosen)
+        silent = self._silent_rows(batch, rows[batch.probe[rows] < 0])
+        np.add.at(self._sampled, batch.leg[rows], 1)
+        np.add.at(self._silent, batch.leg[silent], 1)
+        self._counts["audio.sampled"] += len(rows)
+        self._counts["audio.silent"] += len(silent)
+
+    def _silent_rows(self, batch: PacketBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        silent = [rows[:0]]
+        for decoded, samples in decode_rows(self._codec, batch, rows):
+            mean_square = np.square(samples, dtype=np.float64).mean(axis=1)
+            silent.append(decoded[mean_square < _SILENCE_MEAN_SQUARE])
+        return np.concatenate(silent)
+
+    def advance(self, now_ns: int) -> None:
+        """Silence is judged at a leg's end."""
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Judge these legs: whether, in all their time, they heard anything."""
+        heard_silence = (self._sampled >= ENOUGH_SAMPLES) & (self._silent == self._sampled)
+        heard_nothing = (self._sampled == 0) & (self._log.sent() >= ENOUGH_SAMPLES * SAMPLED_ONE_IN)
+        self._counts["audio.one_way_legs"] += int((heard_silence | heard_nothing)[legs].sum())
+        self._sampled[legs] = 0
+        self._silent[legs] = 0
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return all counts since :meth:`begin`."""
+        return {metric.name: self._counts[metric.name] for metric in self.metrics if metric.kind == "count"}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return the share of silent packets that each leg heard; NaN where none was listened to."""
+        unknown = np.full(len(self._sampled), np.nan)
+        return {"audio.silent_ratio": np.divide(self._silent, self._sampled, out=unknown, where=self._sampled > 0)}
