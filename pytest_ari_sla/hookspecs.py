@@ -212,6 +212,9 @@ class Call(Protocol):
     async def continue_to_echo(self, leg: Leg) -> None:
         """Send a leg's channel to the dialplan's ``Echo()`` extension."""
 
+    async def continue_in_dialplan(self, leg: Leg, context: str, extension: str, priority: int = 1) -> None:
+        """Send a leg's channel to any extension; it has left Stasis, and media can flow, when this returns."""
+
 
 class Topology(Protocol):
     """How the channels of one call are joined.

@@ -157,8 +157,11 @@ class LiveCall:
 
     async def continue_to_echo(self, leg: Leg) -> None:
         """Send a leg's channel to the dialplan's ``Echo()`` extension."""
-        context, extension = self.tools.echo_extension
-        await self.tools.ari.continue_in_dialplan(leg.channel_id, context, extension)
+        await self.continue_in_dialplan(leg, *self.tools.echo_extension)
+
+    async def continue_in_dialplan(self, leg: Leg, context: str, extension: str, priority: int = 1) -> None:
+        """Send a leg's channel to any extension; it has left Stasis, and media can flow, when this returns."""
+        await self.tools.ari.continue_in_dialplan(leg.channel_id, context, extension, priority)
         # Until it has left Stasis, the channel's thread throws away what it reads; from then on the kernel keeps it.
         await _told(self.tools.ari.watch(leg.channel_id), StasisEnd)
         self.note("request", "POST /channels/continue", f"to {extension}@{context}")

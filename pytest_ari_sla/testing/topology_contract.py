@@ -38,6 +38,8 @@ class RecordingCall:
         The ids of the channels in each bridge.
     echoed
         The channels that were sent to ``Echo()``.
+    continued
+        Context, extension and priority that channels were sent to.
     """
 
     def __init__(self, call_id: str = "sla-0001-call-000000") -> None:
@@ -49,6 +51,7 @@ class RecordingCall:
         self.relay_legs: list[Leg] = []
         self.bridges: list[tuple[str, ...]] = []
         self.echoed: list[str] = []
+        self.continued: dict[str, tuple[str, str, int]] = {}
 
     async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
         """Note a leg at the load generator."""
@@ -70,6 +73,10 @@ class RecordingCall:
     async def continue_to_echo(self, leg: Leg) -> None:
         """Note an echo."""
         self.echoed.append(leg.channel_id)
+
+    async def continue_in_dialplan(self, leg: Leg, context: str, extension: str, priority: int = 1) -> None:
+        """Note where a channel goes."""
+        self.continued[leg.channel_id] = (context, extension, priority)
 
 
 class TopologyContract:
@@ -112,9 +119,9 @@ class TopologyContract:
 
     @pytest.mark.asyncio
     async def test_no_leg_is_left_alone(self, topology: Topology, call: RecordingCall) -> None:
-        """When it returns, every leg has been echoed or bridged, or handled by a request of its own."""
+        """When it returns, every leg was echoed, bridged, sent elsewhere, or handled by a request of its own."""
         await topology.establish(call)
-        joined = {*call.echoed, *(channel for bridge in call.bridges for channel in bridge)}
+        joined = {*call.echoed, *call.continued, *(channel for bridge in call.bridges for channel in bridge)}
         alone = {leg.channel_id for leg in (*call.legs, *call.relay_legs)} - joined
         own_requests = str(call.ari.mock_calls)
         assert all(channel in own_requests for channel in alone)

@@ -61,7 +61,7 @@ class AsteriskProcess:
         if not _is_local(host):
             return None
         for connection in psutil.net_connections("tcp"):
-            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
             if is_listener and connection.pid is not None:
                 return cls(psutil.Process(connection.pid))
         return None

@@ -1,0 +1,1 @@
+"""Dialplan for pytest-ari-sla: load on the extensions that a team has written."""

@@ -1,0 +1,76 @@
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a program and return what it prints; its whole output is in the failure where it fails."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment with this tool and all of its plugins, installed as a user would."""
+    environment = tmp_path_factory.mktemp("fresh") / "venv"
+    venv.create(environment, with_pip=True)
+    interpreter = environment / "bin" / "python"
+    wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
+    run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, cwd=environment)
+    return interpreter
+
+
+def test_three_plugins_are_shipped() -> None:
+    """The ones that the documentation promises."""
+    assert [plugin.name for plugin in PLUGINS] == [
+        "pytest-ari-sla-dialplan",
+        "pytest-ari-sla-pesq",
+        "pytest-ari-sla-vitals",
+    ]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_an_installed_plugin_passes_its_own_tests(plugin: Path, python: Path) -> None:
+    """Installed from its folder, without this repository on the path, a plugin works."""
+    run(python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=plugin)
+
+
+def test_installed_plugins_are_asked_for_what_they_add(python: Path, tmp_path: Path) -> None:
+    """A session finds their trackers and topologies by their entry points alone."""
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_sessionfinish(session):\n"
+        "    hook = session.config.hook\n"
+        "    for added in (hook.pytest_ari_sla_register_trackers(), hook.pytest_ari_sla_register_topologies()):\n"
+        "        print('\\nadded', *sorted(thing.name for things in added for thing in things))\n"
+    )
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    printed = run(python, "-P", "-m", "pytest", "-s", "-p", "no:cacheprovider", cwd=tmp_path)
+    trackers, topologies = (line.split()[1:] for line in printed.splitlines() if line.startswith("added"))
+    assert {"pesq", "vitals"} <= set(trackers)
+    assert "dialplan" in topologies
+
+
+def test_help_stays_light_with_all_plugins(python: Path, tmp_path: Path) -> None:
+    """``pytest --help`` imports none of what the plugins work with."""
+    program = (
+        "import sys, pytest\n"
+        "pytest.main(['--help'])\n"
+        "assert not {'numpy', 'pesq', 'psutil', 'aiohttp'} & sys.modules.keys(), 'heavy imports'\n"
+    )
+    assert "--dialplan-extension" in run(python, "-P", "-c", program, cwd=tmp_path)
