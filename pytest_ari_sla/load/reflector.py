@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from pytest_ari_sla.transport.datagrams import Sender
 
 __all__ = ["BATCH", "MOST_BATCHES", "PACKET_WIDTH", "Departures", "PacketMover", "TurnaroundMeter", "send_stamped"]
 
@@ -85,6 +83,13 @@ class PacketMover:
         return send_stamped(self._sender, udp, rows)
 
 
+class RowSender(Protocol):
+    """The part of a :class:`~pytest_ari_sla.transport.datagrams.Sender` that is needed here."""
+
+    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
+        """Send chosen rows in their order; return how many the kernel took before it refused one."""
+
+
 class Departures(NamedTuple):
     """When packets left: ns since the Unix epoch, one system call's time spread evenly over its packets.
 
@@ -107,7 +112,7 @@ class Departures(NamedTuple):
         return is_sent
 
 
-def send_stamped(sender: Sender, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
+def send_stamped(sender: RowSender, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
     """Send rows of a sender's memory in their order, getting past those that the kernel refuses.
 
     A refusal may mean that the send buffer is full: it is given a millisecond to drain. A packet that is refused even

@@ -61,7 +61,7 @@ class RtpPeer:
         self._outgoing.length[:count] = PACKET_BYTES
         for row in range(count):
             self._outgoing.set_address(row, to)
-        assert self._sender.send(self.socket, count) == count
+        assert self._sender.send_rows(self.socket, np.arange(count)) == count
 
     def receive(self) -> int:
         """Take in what has come; return how many packets that were."""

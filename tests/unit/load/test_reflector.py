@@ -26,14 +26,6 @@ class MoodySender:
             self.sent.append(row)
         return len(rows)
 
-    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Not used here."""
-        raise NotImplementedError
-
-    def point_tails(self, count: int, store: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> None:
-        """Not used here."""
-        raise NotImplementedError
-
 
 def test_a_refused_packet_does_not_hold_up_the_others() -> None:
     """All other rows are sent, once and in order; the refused ones have no time of sending."""
