@@ -8,9 +8,10 @@ from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 
-# All orders of magnitude are as likely as each other, and both ends are exceeded.
-magnitudes = st.integers(0, HIGHEST.bit_length()).flatmap(lambda bits: st.integers(0, 1 << bits))
-values = magnitudes | st.integers(-5, 5) | st.just(HIGHEST)
+# What a histogram holds without clipping; all orders of magnitude are as likely as each other.
+magnitudes = st.integers(0, HIGHEST.bit_length()).flatmap(lambda bits: st.integers(0, min(1 << bits, HIGHEST)))
+# What is recorded may exceed both ends.
+values = magnitudes | st.integers(-5, 5) | st.integers(HIGHEST - 5, 2 * HIGHEST)
 value_lists = st.lists(values, max_size=40)
 
 
