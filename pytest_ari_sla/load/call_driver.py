@@ -137,7 +137,8 @@ class CallDriver:
             caller.start_leg(seat, remote, packets)
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._now_ns() + packets * self._packet_time_ns
-        while not all(caller.has_ended(seat, packets) for seat, _ in call.caller_legs):
+        seats = [seat for seat, _ in call.caller_legs]
+        while not caller.have_ended(seats, packets):
             left_s = (end_ns - self._now_ns()) / 1e9
             lost = call.lost_channel()
             if lost is not None:

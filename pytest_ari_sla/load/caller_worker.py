@@ -131,7 +131,7 @@ class CallerWorker:
         self._media_host = media_host
         self._nonce = secrets.randbits(32)
         self._memory = MediaMemory(_layout(plan))
-        self._send_log = MediaSendLog(self._memory, plan.packet_time_ns)
+        self._send_log = MediaSendLog(self._memory)
         self._slots = SlotAssigner(plan.packet_time_ms)
         socket_count = -(-plan.legs // LEGS_PER_SOCKET)
         self._sources = SourceTable(socket_count, plan.legs)
@@ -140,7 +140,6 @@ class CallerWorker:
         self._expected: dict[int, Address] = {}
         self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
         self._leases: list[PortLease] = []
-        self._commands_sent = 0
         self.receive_buffer_bytes = 0
         self.packets_received = 0
 
@@ -168,7 +167,7 @@ class CallerWorker:
         )
         for tracker in self._trackers:
             tracker.begin(context)
-        reader = RingReader(self._memory, self._sources, self._nonce)
+        reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
         sockets = [lease.rtp_socket for lease in self._leases]
         self._measurer = Measurer(self._memory, self._send_log, reader, self._trackers, sockets)
         self._measurer.start()
@@ -203,6 +202,10 @@ class CallerWorker:
             pass_fds=inherited,
         )
         theirs.close()
+
+    def media_cpu_ns(self) -> int:
+        """Return the processor time that the media loop has used: to the second while it runs, then exactly."""
+        return int(self._memory.gauges[Gauge.CPU_NS])
 
     @property
     def packets_sent(self) -> int:
@@ -246,12 +249,9 @@ class CallerWorker:
                 leg=seat.leg,
                 socket=seat.socket,
                 slot=seat.slot,
-                cycle=plan.packet_time_ms,
                 host=remote[0],
                 port=remote[1],
                 ssrc=secrets.randbits(32),
-                first_sequence=secrets.randbits(16),
-                first_timestamp=secrets.randbits(32),
                 payload_type=plan.codec.payload_type,
                 ticks=plan.codec.clock_rate_hz * plan.packet_time_ms // 1000,
                 frame_offset=0,
@@ -267,14 +267,14 @@ class CallerWorker:
         self._command(StopLeg(seat.leg))
         await self._obeyed()
 
-    def has_ended(self, seat: LegSeat, packets: int) -> bool:
-        """Whether all of a leg's packets have had their turn."""
-        return bool(self._memory.due[seat.leg] >= packets)
+    def have_ended(self, seats: Sequence[LegSeat], packets: int) -> bool:
+        """Whether all of these legs' packets have had their turn."""
+        return bool((self._send_log.due_by([seat.leg for seat in seats]) >= packets).all())
 
     def outstanding(self, seats: Sequence[LegSeat]) -> int:
         """Return how many packets these legs have sent and not got back yet, all together."""
         legs = [seat.leg for seat in seats]
-        return int(self._memory.sent[legs].sum()) - self._measurer.received(legs)
+        return int(self._send_log.sent_by(legs).sum()) - self._measurer.received(legs)
 
     async def retire_leg(self, seat: LegSeat) -> LegReport:
         """Give a stopped leg back, and return what was measured of it."""
@@ -318,11 +318,11 @@ class CallerWorker:
             socket.send_fds(self._channel, [encode(command)], descriptors)
         except OSError as error:
             raise MediaLoopFailed(f"the media loop is gone (exit code {self._process.poll()})") from error
-        self._commands_sent += 1
+        self._memory.gauges[Gauge.COMMANDS_SENT] += 1
 
     async def _obeyed(self) -> None:
         """Wait until the loop has carried out every command so far."""
-        wanted = self._commands_sent
+        wanted = int(self._memory.gauges[Gauge.COMMANDS_SENT])
         while self._memory.gauges[Gauge.COMMANDS_DONE] < wanted:
             if self._process.poll() is not None:
                 raise MediaLoopFailed(f"the media loop ended with exit code {self._process.returncode}")
@@ -335,6 +335,7 @@ def _layout(plan: MediaPlan) -> MediaLayout:
     packets_per_second = plan.legs * 1000 / plan.packet_time_ms
     return MediaLayout(
         legs=plan.legs,
+        cycle=plan.packet_time_ms,
         probe_window=1 << (window_ns // plan.packet_time_ns).bit_length(),
         ring_rows=max(4096, int(packets_per_second * RING_SECONDS)),
         # Mixed or transcoded audio may come in larger packets than ours.

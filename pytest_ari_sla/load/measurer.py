@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LegReport", "Measurer"]
 
-POLL_S = 0.05
+POLL_S = 0.2
 """Time between two looks into the ring: long enough for batches that are worth their overhead."""
 
 ADVANCE_NS = 1_000_000_000
@@ -74,7 +74,7 @@ class Measurer:
     Attributes
     ----------
     packets_sent
-        Packets that left, by the slot log.
+        Packets that left.
     error
         What ended the thread before its time; None while all is well.
     """
@@ -97,12 +97,12 @@ class Measurer:
         self._pacing = Histogram()
         self._cpu = Histogram()
         self._not_sent = 0
-        self._slots_read = 0
         self.packets_sent = 0
         self._cpu_seen = (time.monotonic_ns(), 0)
         self._retirements: deque[tuple[int, Callable[[LegReport], None]]] = deque()
         self._latest = Snapshot({})
-        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ari-sla-measurer", daemon=True)
         self.error: BaseException | None = None
 
@@ -112,7 +112,8 @@ class Measurer:
 
     def stop(self) -> None:
         """Measure what has arrived by now, and end; the final numbers are in :meth:`latest` then."""
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
         self._thread.join()
 
     def latest(self) -> Snapshot:
@@ -122,6 +123,7 @@ class Measurer:
     def retire(self, leg: int, done: Callable[[LegReport], None]) -> None:
         """End a leg: settle it, reset its state, and call ``done`` with its report, from the measuring thread."""
         self._retirements.append((leg, done))
+        self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
         """Return how many packets have come for these legs."""
@@ -130,7 +132,9 @@ class Measurer:
     def _run(self) -> None:
         try:
             next_advance_ns = time.time_ns() + ADVANCE_NS
-            while not self._stop.wait(POLL_S):
+            while not self._stopping:
+                self._wake.wait(POLL_S)
+                self._wake.clear()
                 self._read()
                 if time.time_ns() >= next_advance_ns:
                     next_advance_ns += ADVANCE_NS
@@ -160,12 +164,13 @@ class Measurer:
         now_ns = time.time_ns()
         for tracker in self._trackers:
             tracker.advance(now_ns)
-        self._read_slots()
+        self._read_departures()
         self._read_cpu()
         self._latest = self._snapshot()
 
     def _retire(self, leaving: list[tuple[int, Callable[[LegReport], None]]]) -> None:
         now_ns = time.time_ns()
+        self._read_departures()
         legs = np.array([leg for leg, _ in leaving], np.int32)
         values: dict[str, NDArray[np.float64]] = {}
         for tracker in self._trackers:
@@ -182,7 +187,9 @@ class Measurer:
 
     def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
         own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}
-        return LegReport(int(self._first_arrival_ns[leg]), int(self._memory.sent[leg]), int(self._received[leg]), own)
+        return LegReport(
+            int(self._first_arrival_ns[leg]), int(self._send_log.sent_by([leg])[0]), int(self._received[leg]), own
+        )
 
     def _snapshot(self) -> Snapshot:
         values: dict[str, Any] = {
@@ -198,24 +205,16 @@ class Measurer:
             values.update(tracker.snapshot())
         return Snapshot(values)
 
-    def _read_slots(self) -> None:
-        """Turn the loop's slot log into the pacing error of every packet: evenly spread over a batch's time."""
-        head = int(self._memory.gauges[Gauge.SLOT_HEAD])
-        size = len(self._memory.slots)
-        records = self._memory.slots[np.arange(max(self._slots_read, head - size), head) % size]
-        self._slots_read = head
-        self._not_sent += int(records["skipped"].sum())
-        self.packets_sent += int(records["packets"].sum())
-        records = records[records["packets"] > 0]
-        packets = records["packets"]
-        place = np.arange(packets.sum()) - np.repeat(np.cumsum(packets) - packets, packets)
-        share = place / np.repeat(np.maximum(packets - 1, 1), packets)
-        spread_ns = np.repeat(records["last_late_ns"] - records["first_late_ns"], packets)
-        self._pacing.record(np.repeat(records["first_late_ns"], packets) + (share * spread_ns).astype(np.int64))
+    def _read_departures(self) -> None:
+        """Take the pacing error of every packet whose turn has come."""
+        departures = self._send_log.departures()
+        self._pacing.record(departures.late_ns)
+        self._not_sent += departures.not_sent
+        self.packets_sent += len(departures.late_ns)
 
     def _read_cpu(self) -> None:
         now_ns, used_ns = time.monotonic_ns(), int(self._memory.gauges[Gauge.CPU_NS])
         then_ns, used_then_ns = self._cpu_seen
         if used_ns > used_then_ns:
             self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
-        self._cpu_seen = (now_ns, used_ns)
+            self._cpu_seen = (now_ns, used_ns)

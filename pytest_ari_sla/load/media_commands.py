@@ -22,14 +22,14 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
         Number of the leg.
     socket
         Number of the socket to send by.
-    slot, cycle
-        The slot of 1 ms within a cycle of so many slots, which is the packet time.
+    slot
+        The slot of 1 ms within the cycle, which is the packet time.
     host, port
         Where Asterisk receives.
-    ssrc, first_sequence, first_timestamp, payload_type, ticks
+    ssrc, payload_type, ticks
         RTP header fields; ``ticks`` is what each packet adds to the time stamp.
     frame_offset, frame_count, frame_bytes
-        The audio in :attr:`MediaMemory.frames`: so many frames of so many bytes, sent in turn.
+        The audio in :attr:`MediaMemory.frames`: so many frames of so many bytes, one a turn.
     packets
         The stream ends by itself after so many packets.
     nonce
@@ -39,12 +39,9 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
     leg: int
     socket: int
     slot: int
-    cycle: int
     host: str
     port: int
     ssrc: int
-    first_sequence: int
-    first_timestamp: int
     payload_type: int
     ticks: int
     frame_offset: int

@@ -19,7 +19,7 @@ import msgspec
 from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.send_group import SendGroup
-from pytest_ari_sla.rtp.send_schedule import SLOT_NS, plan_catch_up
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
 from pytest_ari_sla.transport.batched_udp import make_receiver, make_timer
 from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
 
@@ -32,6 +32,9 @@ DRAIN_CYCLE_SLOTS = 20
 """Each socket is drained once in so many slots; the kernel stamps arrivals, so it does not matter when we look."""
 
 COMMAND_BYTES = 512
+# Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
+_RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
+_COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
 _HOUSEKEEPING_SLOTS = 1000
 _CLOCK_STEP_NS = 1_000_000
 _DRAIN_BATCH = 256
@@ -52,95 +55,109 @@ class MediaLoop:
 
     def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
         self._memory = memory
-        self._gauges = memory.gauges
+        # A memoryview reads and writes single numbers several times faster than an array.
+        self._gauges = memory.gauges.data
+        self._turns = memory.turns.data
+        self._cycle = memory.layout.cycle
+        self._mask = memory.layout.probe_window - 1
         self._commands = commands
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
-        self._turns: dict[int, list[list[SendGroup]]] = {}
-        self._homes: dict[int, SendGroup] = {}
+        self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
+        self._group_of: dict[int, SendGroup] = {}
         self._drains: list[list[int]] = [[] for _ in range(DRAIN_CYCLE_SLOTS)]
         self._running = True
+        self._next_slot = 0
         self._origin_ns = 0
-        self._realtime_offset_ns = time.time_ns() - time.monotonic_ns()
 
     def run(self) -> None:
         """Run until told to stop: idle without sockets, slot by slot with them."""
         gc.freeze()
         gc.disable()
+        self._used_before_ns = time.process_time_ns()
         try:
-            while self._running:
+            while self._running and not self._sockets:
                 select.select([self._commands], [], [])
                 self._obey()
-                if self._sockets and self._running:
-                    self._run_slots()
+            self._run_slots()
         finally:
+            self._tell_cpu()
             for udp in self._sockets.values():
                 udp.close()
 
+    def _tell_cpu(self) -> None:
+        self._gauges[Gauge.CPU_NS] = time.process_time_ns() - self._used_before_ns
+
     def _run_slots(self) -> None:
-        self._origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
-        timer = make_timer(self._origin_ns, SLOT_NS)
-        slot = 0
-        housekeeping = 0
+        origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
+        self._set_origin(origin_ns)
+        timer = make_timer(origin_ns, SLOT_NS)
+        next_housekeeping = _HOUSEKEEPING_SLOTS
         try:
             while self._running:
                 timer.wait()
-                self._gauges[Gauge.WAKES] += 1
-                now_slot = (time.monotonic_ns() - self._origin_ns) // SLOT_NS
-                slot = self._catch_up(slot, now_slot)
-                if select.select([self._commands], [], [], 0)[0]:
+                self._catch_up((time.monotonic_ns() - origin_ns) // SLOT_NS)
+                if self._gauges[_COMMANDS_SENT] != self._gauges[_COMMANDS_DONE]:
                     self._obey()
-                if slot >= housekeeping:
-                    housekeeping = slot + _HOUSEKEEPING_SLOTS
-                    self._keep_house()
+                if self._next_slot >= next_housekeeping:
+                    next_housekeeping = self._next_slot + _HOUSEKEEPING_SLOTS
+                    self._set_origin(origin_ns)
+                    self._tell_cpu()
+                    self._look_for_end()
         finally:
             timer.close()
 
-    def _catch_up(self, slot: int, now_slot: int) -> int:
-        """Run all slots up to now; return the next one."""
-        for cycle in list(self._turns):
-            first, _ = plan_catch_up(slot, now_slot, cycle)
-            for late_slot in range(slot, first):
-                self._skip(cycle, late_slot)
-            for due_slot in range(first, now_slot + 1):
-                self._send(cycle, due_slot)
-        for due_slot in range(max(slot, now_slot + 1 - DRAIN_CYCLE_SLOTS), now_slot + 1):
-            for number in self._drains[due_slot % DRAIN_CYCLE_SLOTS]:
+    def _set_origin(self, origin_ns: int) -> None:
+        """Convert the beginning to the clock that stamps packets; again every second, since that clock is adjusted."""
+        realtime_ns = origin_ns + time.time_ns() - time.monotonic_ns()
+        if self._origin_ns and abs(realtime_ns - self._origin_ns) > _CLOCK_STEP_NS:
+            self._gauges[Gauge.CLOCK_STEPS] += 1
+        self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = realtime_ns
+
+    def _catch_up(self, now_slot: int) -> None:
+        """Run all slots up to now, usually one."""
+        first = self._next_slot
+        if now_slot - first >= self._cycle:
+            to_send, _ = plan_catch_up(first, now_slot, self._cycle)
+            for slot in range(first, to_send):
+                self._skip(slot)
+            first = to_send
+        for slot in range(first, now_slot + 1):
+            self._send(slot)
+            for number in self._drains[slot % DRAIN_CYCLE_SLOTS]:
                 self._drain(number)
-        return max(slot, now_slot + 1)
+        self._next_slot = max(self._next_slot, now_slot + 1)
 
-    def _due_ns(self, slot: int) -> int:
-        return self._origin_ns + slot * SLOT_NS + self._realtime_offset_ns
+    def _send(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        groups = self._groups[phase]
+        if groups:
+            self._memory.due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
+            for group in groups:
+                if group.count:
+                    group.send(turn)
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
 
-    def _send(self, cycle: int, slot: int) -> None:
-        for group in self._turns[cycle][slot % cycle]:
+    def _skip(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        self._memory.due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
+        for group in self._groups[phase]:
             if group.count:
-                wanted = group.count
-                packets, first_late_ns, last_late_ns = group.send(self._due_ns(slot))
-                self._log_slot(first_late_ns, last_late_ns, packets, wanted - packets)
-                self._forget(group.take_ended())
-
-    def _skip(self, cycle: int, slot: int) -> None:
-        for group in self._turns[cycle][slot % cycle]:
-            if group.count:
-                self._log_slot(0, 0, 0, group.skip(self._due_ns(slot)))
-                self._forget(group.take_ended())
+                group.skip(turn)
+                self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
 
     def _forget(self, ended: list[int]) -> None:
         for leg in ended:
-            del self._homes[leg]
-
-    def _log_slot(self, first_late_ns: int, last_late_ns: int, packets: int, skipped: int) -> None:
-        head = int(self._gauges[Gauge.SLOT_HEAD])
-        self._memory.slots[head % len(self._memory.slots)] = (first_late_ns, last_late_ns, packets, skipped)
-        self._gauges[Gauge.SLOT_HEAD] = head + 1
+            del self._group_of[leg]
 
     def _drain(self, number: int) -> None:
         """Take everything out of a socket, as far as the ring has room."""
         rows = self._memory.layout.ring_rows
         while True:
-            head = int(self._gauges[Gauge.RING_HEAD])
-            room = rows - (head - int(self._gauges[Gauge.RING_TAIL]))
+            head = self._gauges[_RING_HEAD]
+            room = rows - (head - self._gauges[_RING_TAIL])
             first = head % rows
             wanted = min(_DRAIN_BATCH, room, rows - first)
             if wanted == 0:
@@ -148,17 +165,14 @@ class MediaLoop:
                 return
             received = self._receiver.receive(self._sockets[number], first, wanted)
             self._memory.ring_socket[first : first + received] = number
-            self._gauges[Gauge.RING_HEAD] = head + received
+            self._gauges[_RING_HEAD] = head + received
             if received < wanted:
                 return
 
-    def _keep_house(self) -> None:
-        """Once a second: tell the processor time, and look whether somebody set the clock."""
-        self._gauges[Gauge.CPU_NS] = time.process_time_ns()
-        offset_ns = time.time_ns() - time.monotonic_ns()
-        if abs(offset_ns - self._realtime_offset_ns) > _CLOCK_STEP_NS:
-            self._gauges[Gauge.CLOCK_STEPS] += 1
-        self._realtime_offset_ns = offset_ns
+    def _look_for_end(self) -> None:
+        """End when nobody commands any more, also if they died without a word."""
+        if select.select([self._commands], [], [], 0)[0] and not self._commands.recv(1, socket.MSG_PEEK):
+            self._running = False
 
     def _obey(self) -> None:
         """Carry out the next command; the end of the command socket is the order to stop."""
@@ -167,7 +181,7 @@ class MediaLoop:
             self._running = False
             return
         self._carry_out(decode(message), descriptors)
-        self._gauges[Gauge.COMMANDS_DONE] += 1
+        self._gauges[_COMMANDS_DONE] += 1
 
     def _carry_out(self, command: Command, descriptors: list[int]) -> None:
         match command:
@@ -175,28 +189,26 @@ class MediaLoop:
                 self._sockets[number] = socket.socket(fileno=descriptors[0])
                 self._drains[(number * 7 + 10) % DRAIN_CYCLE_SLOTS].append(number)
             case StartLeg():
-                self._start(command)
+                group = self._group_for(command)
+                group.add(command, first_slot(self._next_slot, command.slot, self._cycle) // self._cycle)
+                self._group_of[command.leg] = group
             case StopLeg(leg):
-                if leg in self._homes:
-                    self._homes.pop(leg).remove(leg)
+                if leg in self._group_of:
+                    self._group_of.pop(leg).remove(leg)
+                    record = self._memory.legs[leg]
+                    record["end_turn"] = max(self._turns[record["slot"]], record["first_turn"])
             case ForgetLeg(leg):
-                for array in (self._memory.due, self._memory.sent, self._memory.started_ns, self._memory.sent_ns):
-                    array[leg] = 0
+                self._memory.legs[leg] = (0, 0, 0, 0)
             case Stall(duration_ns):
                 time.sleep(duration_ns / 1e9)
 
-    def _start(self, start: StartLeg) -> None:
-        turns = self._turns.setdefault(start.cycle, [[] for _ in range(start.cycle)])
-        group = self._group(turns[start.slot], self._sockets[start.socket])
-        group.add(start)
-        self._homes[start.leg] = group
-
-    def _group(self, turn: list[SendGroup], sending: socket.socket) -> SendGroup:
-        for group in turn:
-            if group.sends_by(sending) and group.count < GROUP_CAPACITY:
+    def _group_for(self, start: StartLeg) -> SendGroup:
+        sending, groups = self._sockets[start.socket], self._groups[start.slot]
+        for group in groups:
+            if group.sends_like(sending, start):
                 return group
-        turn.append(SendGroup(sending, GROUP_CAPACITY, self._memory))
-        return turn[-1]
+        groups.append(SendGroup(sending, GROUP_CAPACITY, self._memory))
+        return groups[-1]
 
 
 def main(arguments: list[str]) -> None:

@@ -2,11 +2,15 @@
 
 One process moves packets, another measures them, and neither ever waits for the other. Every field has one writer:
 
-* the loop writes the send log, the receive ring up to its head, the slot log and its own health;
+* the loop writes the send log, the receive ring up to its head, and its own health;
 * the measuring side writes the ring's tail and the audio frames.
 
 Heads and tails are counted, never wrapped, and are written after what they announce. Python puts thousands of
 instructions and a system call between the two, which is more ordering than any processor needs.
+
+Time is counted in *turns*: in every cycle of slots each slot has one turn, in which all legs of that slot send one
+packet. A packet carries the number of its turn, so a send costs the loop no work per leg but its time stamp; which
+packet of its leg that was follows from the turn that the leg began in.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from pytest_ari_sla.transport.datagrams import DatagramMemory
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["SLOT_RECORD", "Gauge", "MediaLayout", "MediaMemory"]
+__all__ = ["LEG", "Gauge", "MediaLayout", "MediaMemory"]
 
-SLOT_RECORD = np.dtype([("first_late_ns", "i8"), ("last_late_ns", "i8"), ("packets", "i8"), ("skipped", "i8")])
-"""One batch of sends: how late its first and its last packet left, and how many left, or were skipped as too late."""
+LEG = np.dtype([("slot", "i8"), ("first_turn", "i8"), ("end_turn", "i8"), ("unsent", "i8")])
+"""A leg's part of the schedule: its slot in the cycle, the turns from the first to before the end, and how many of them
+passed without its packet; all zero where there is no leg."""
 
 _ALIGNMENT = 64
 
@@ -39,15 +44,15 @@ class Gauge(IntEnum):
     RING_HEAD = 0
     """Rows ever written to the receive ring."""
     RING_TAIL = auto()
-    """Rows ever taken out of it; the only gauge that the measuring side writes."""
-    SLOT_HEAD = auto()
-    """Records ever written to the slot log."""
+    """Rows ever taken out of it; the only gauge that the measuring side writes, apart from COMMANDS_SENT."""
+    COMMANDS_SENT = auto()
+    """Commands waiting in the socket, or carried out."""
     COMMANDS_DONE = auto()
     """Commands carried out."""
+    ORIGIN_NS = auto()
+    """When slot 0 began, ns since the Unix epoch by the clock of now."""
     CPU_NS = auto()
-    """Processor time that the loop has used."""
-    WAKES = auto()
-    """Times the loop woke up."""
+    """Processor time that the loop has used since its beginning, every second and at its end."""
     CLOCK_STEPS = auto()
     """Times CLOCK_REALTIME jumped against CLOCK_MONOTONIC."""
     REALTIME_PRIORITY = auto()
@@ -63,28 +68,28 @@ class MediaLayout(msgspec.Struct, frozen=True):
     ----------
     legs
         Most legs at one time.
+    cycle
+        Slots per cycle: the packet time in ms.
     probe_window
-        Probes per leg that the send log remembers; a power of two.
+        Turns that the send log remembers; a power of two.
     ring_rows
         Rows of the receive ring.
     packet_width
         Bytes of a ring row: one more than the longest packet.
     frame_bytes
         Bytes of encoded audio to send.
-    slot_records
-        Records of the slot log.
     """
 
     legs: int
+    cycle: int
     probe_window: int
     ring_rows: int
     packet_width: int
     frame_bytes: int
-    slot_records: int = 1 << 14
 
     def bytes_per_leg(self) -> int:
         """Return the memory that each leg takes here."""
-        return self.probe_window * 16 + 3 * 8
+        return self.probe_window * 8 + LEG.itemsize
 
 
 class MediaMemory:
@@ -94,17 +99,17 @@ class MediaMemory:
     ----------
     gauges
         int64, indexed by :class:`Gauge`.
-    sent_ns, intended_ns
-        int64, (legs, probe_window). When each probe was sent (0: it was not) and when it should have been: ns since
-        the Unix epoch. Probe k is in column ``k % probe_window``.
-    due, sent
-        int64, (legs,). Packets that the schedule has called for, and those that left.
-    started_ns
-        int64, (legs,). When a leg's first packet was due; 0 before.
+    legs
+        LEG, (legs,).
+    sent_ns
+        int64, (probe_window, legs). When each leg's packet of a turn left, ns since the Unix epoch; 0: it did not.
+        Turn k is in row ``k % probe_window``.
+    due_ns
+        int64, (cycle, probe_window). When each slot's turn was due, ns since the Unix epoch.
+    turns
+        int64, (cycle,). Turns that each slot has had.
     ring, ring_socket
         The receive ring, and int16 (ring_rows,): the number of the socket each row came by.
-    slots
-        SLOT_RECORD, (slot_records,). The slot log.
     frames
         uint8, (frame_bytes,). Encoded audio.
     """
@@ -124,12 +129,10 @@ class MediaMemory:
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
         layout = self.layout
         self.gauges: NDArray[np.int64] = self._take((len(Gauge),), np.int64)
-        self.sent_ns: NDArray[np.int64] = self._take((layout.legs, layout.probe_window), np.int64)
-        self.intended_ns: NDArray[np.int64] = self._take((layout.legs, layout.probe_window), np.int64)
-        self.due: NDArray[np.int64] = self._take((layout.legs,), np.int64)
-        self.sent: NDArray[np.int64] = self._take((layout.legs,), np.int64)
-        self.started_ns: NDArray[np.int64] = self._take((layout.legs,), np.int64)
-        self.slots: NDArray[np.void] = self._take((layout.slot_records,), SLOT_RECORD)
+        self.legs: NDArray[np.void] = self._take((layout.legs,), LEG)
+        self.sent_ns: NDArray[np.int64] = self._take((layout.probe_window, layout.legs), np.int64)
+        self.due_ns: NDArray[np.int64] = self._take((layout.cycle, layout.probe_window), np.int64)
+        self.turns: NDArray[np.int64] = self._take((layout.cycle,), np.int64)
         self.ring_socket: NDArray[np.int16] = self._take((layout.ring_rows,), np.int16)
         self.ring = DatagramMemory.allocate(layout.ring_rows, layout.packet_width, self._take)
         self.frames: NDArray[np.uint8] = self._take((layout.frame_bytes,), np.uint8)
@@ -144,9 +147,9 @@ class MediaMemory:
         return np.ndarray(shape, kind, self._buffer, offset)
 
     def touch(self) -> None:
-        """Fault all pages in, so that none is missing while packets wait."""
-        for array in (self.sent_ns, self.intended_ns, self.slots, self.ring_socket):
-            array.fill(0)
+        """Fault all pages in, so that none is missing while packets wait; changes nothing."""
+        for array in (self.sent_ns, self.due_ns, self.ring_socket):
+            array |= 0
 
     def close(self) -> None:
         """Give up the descriptor; the mapping goes with the last array that refers to it."""

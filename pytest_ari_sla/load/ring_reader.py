@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.load.media_memory import MediaMemory
+    from pytest_ari_sla.load.send_log import MediaSendLog
     from pytest_ari_sla.rtp.header import ParsedHeaders
     from pytest_ari_sla.transport.datagrams import Address
 
@@ -71,8 +72,9 @@ class RingReader:
         Datagrams from a leg's address that are no RTP packets.
     """
 
-    def __init__(self, memory: MediaMemory, sources: SourceTable, nonce: int) -> None:
+    def __init__(self, memory: MediaMemory, send_log: MediaSendLog, sources: SourceTable, nonce: int) -> None:
         self._memory = memory
+        self._send_log = send_log
         self._sources = sources
         self._nonce = nonce
         self.foreign = 0
@@ -113,11 +115,8 @@ class RingReader:
     ) -> PacketBatch:
         payload = _payloads(data, parsed)
         layout = self._memory.layout
-        source_leg, number = probe.read(payload, parsed.payload_length, self._nonce, layout.legs)
-        # A probe's entry is good for one turn of the window; leg -1 reads the last row, and its value is thrown away.
-        age = self._memory.due[source_leg] - number
-        known = (source_leg >= 0) & (age <= layout.probe_window) & (age >= 0)
-        column = number & (layout.probe_window - 1)
+        source_leg, turn = probe.read(payload, parsed.payload_length, self._nonce, layout.legs)
+        number, sent_ns, intended_ns = self._send_log.times_of(source_leg, turn)
         return PacketBatch(
             leg=legs,
             sequence=parsed.sequence,
@@ -126,10 +125,10 @@ class RingReader:
             payload_type=parsed.payload_type,
             marker=parsed.marker,
             arrival_ns=arrival_ns,
-            source_leg=source_leg,
+            source_leg=np.where(number >= 0, source_leg, np.int32(-1)),
             probe=number,
-            sent_ns=np.where(known, self._memory.sent_ns[source_leg, column], 0),
-            intended_ns=np.where(known, self._memory.intended_ns[source_leg, column], 0),
+            sent_ns=sent_ns,
+            intended_ns=intended_ns,
             payload=payload,
             payload_length=parsed.payload_length,
         )

@@ -15,37 +15,21 @@ from pytest_ari_sla.transport.datagrams import DatagramMemory, host_number
 if TYPE_CHECKING:
     import socket
 
-    from numpy.typing import NDArray
-
     from pytest_ari_sla.load.media_commands import StartLeg
     from pytest_ari_sla.load.media_memory import MediaMemory
 
 __all__ = ["SendGroup"]
 
 _PACKET_HEAD = np.dtype([("header", RTP_HEADER), ("probe", PROBE)])
-_STREAM = np.dtype(
-    [
-        ("leg", "i8"),
-        ("number", "i8"),
-        ("packets", "i8"),
-        ("sequence", "u2"),
-        ("timestamp", "u4"),
-        ("ticks", "u4"),
-        ("frame", "i8"),
-        ("first_frame", "i8"),
-        ("end_frame", "i8"),
-        ("frame_bytes", "i8"),
-        ("tail_bytes", "i8"),
-    ]
-)
-"""What changes from packet to packet of a stream, and what it changes by; ``frame`` is an offset into the audio."""
-
 _MARKER = 0x80
 _NEVER = 1 << 62
 
 
 class SendGroup:
-    """Prebuilt packets of many streams; each send rewrites only what differs from the last packet.
+    """Prebuilt packets of many streams, all with the same sequence number, time stamp and audio.
+
+    A send rewrites three numbers in all packets and points their tails to the next audio frame: a handful of NumPy
+    calls, however many streams there are.
 
     Parameters
     ----------
@@ -63,107 +47,88 @@ class SendGroup:
         self._mask = memory.layout.probe_window - 1
         self._packets = DatagramMemory.allocate(capacity, _PACKET_HEAD.itemsize)
         self._heads = self._packets.data.view(_PACKET_HEAD)[:, 0]
-        self._streams = np.zeros(capacity, _STREAM)
         self._sender = make_sender(self._packets, tails=True)
-        self._fraction = np.zeros(0)
+        self._places = np.arange(1, capacity + 1)
+        self._legs_at = np.zeros(capacity, np.intp)
+        self._end_turns = np.full(capacity, _NEVER)
         self._fresh = False
-        self._turns_left = _NEVER
         self.count = 0
-        self._slice()
 
-    def _slice(self) -> None:
-        """Take views of the rows in use; once per change of membership, not per send."""
-        rows = slice(self.count)
-        streams, heads = self._streams[rows], self._heads[rows]
-        self._leg, self._number = streams["leg"], streams["number"]
-        self._sequence, self._timestamp, self._ticks = streams["sequence"], streams["timestamp"], streams["ticks"]
-        self._frame, self._frame_bytes = streams["frame"], streams["frame_bytes"]
-        self._first_frame, self._end_frame = streams["first_frame"], streams["end_frame"]
-        self._tail_offset = streams["frame_bytes"] - streams["tail_bytes"]
-        self._tail_bytes = streams["tail_bytes"].copy()
-        self._header_sequence = heads["header"]["sequence"]
-        self._header_timestamp = heads["header"]["timestamp"]
-        self._probe_number = heads["probe"]["number"]
-        # The kernel takes the packets of a batch one after the other: each is stamped with its share of the call.
-        self._fraction = (np.arange(self.count) + 1.0) / max(1, self.count)
-        self._turns_left = int((streams["packets"] - self._number).min(initial=_NEVER))
+    def sends_like(self, sending: socket.socket, start: StartLeg) -> bool:
+        """Whether a stream goes by the group's socket and carries the same audio, and there is room for it."""
+        return self._socket is sending and self.count < len(self._packets) and self._is_like(start)
 
-    def sends_by(self, sending: socket.socket) -> bool:
-        """Whether this is the socket that the group sends by."""
-        return self._socket is sending
+    def _is_like(self, start: StartLeg) -> bool:
+        return self.count == 0 or (self._ticks, self._frame_bytes) == (start.ticks, start.frame_bytes)
 
-    def add(self, start: StartLeg) -> None:
-        """Add a stream; it sends from the next turn of the group on."""
+    def add(self, start: StartLeg, first_turn: int) -> None:
+        """Add a stream that sends from this turn on."""
         row = self.count
         probe_bytes = 0 if start.nonce is None else PROBE.itemsize
+        self._ticks, self._frame_bytes = start.ticks, start.frame_bytes
+        self._frames, self._tail_offset = start.frame_count, start.frame_offset + probe_bytes
         header, probe = self._heads["header"], self._heads["probe"]
         header["flags"][row], header["marker_and_type"][row] = PLAIN_FLAGS, _MARKER | start.payload_type
         header["ssrc"][row] = start.ssrc
         probe["magic"][row], probe["nonce"][row], probe["leg"][row] = MAGIC, start.nonce or 0, start.leg
         self._packets.length[row] = RTP_HEADER.itemsize + probe_bytes
         self._packets.address["host"][row], self._packets.address["port"][row] = host_number(start.host), start.port
-        end = start.frame_offset + start.frame_count * start.frame_bytes
-        # Legs that start together must not all play the same frame at once: they begin at different places.
-        frame = start.frame_offset + start.leg * 7 % start.frame_count * start.frame_bytes
-        self._streams[row] = (
-            start.leg,
-            0,
-            start.packets,
-            start.first_sequence,
-            start.first_timestamp,
-            start.ticks,
-            frame,
-            start.frame_offset,
-            end,
-            start.frame_bytes,
-            start.frame_bytes - probe_bytes,
-        )
+        self._sender.lay_out(row, start.frame_bytes - probe_bytes)
+        self._legs_at[row] = start.leg
+        self._end_turns[row] = first_turn + start.packets
+        self._memory.legs[start.leg] = (start.slot, first_turn, first_turn + start.packets, 0)
         self.count += 1
         self._fresh = True
         self._slice()
 
     def remove(self, leg: int) -> None:
         """Take a stream out; the last one moves to its place."""
-        row = int(np.flatnonzero(self._leg == leg)[0])
+        row = int(np.flatnonzero(self._legs == leg)[0])
         last = self.count - 1
-        self._streams[row] = self._streams[last]
-        self._heads[row] = self._heads[last]
-        self._packets.length[row] = self._packets.length[last]
-        self._packets.address[row] = self._packets.address[last]
+        for array in (self._heads, self._packets.length, self._packets.address, self._legs_at, self._end_turns):
+            array[row] = array[last]
+        self._sender.lay_out_like(row, last)
         self.count = last
         self._slice()
 
-    def send(self, due_ns: int) -> tuple[int, int, int]:
-        """Send a packet of every stream.
+    def _slice(self) -> None:
+        """Take views of the rows in use; once per change of membership, not per send."""
+        heads = self._heads[: self.count]
+        self._legs = self._legs_at[: self.count]
+        self._first_end = int(self._end_turns[: self.count].min(initial=_NEVER))
+        self._sequences = heads["header"]["sequence"]
+        self._timestamps = heads["header"]["timestamp"]
+        self._numbers = heads["probe"]["number"]
+        self._place = self._places[: self.count]
+        self._stamps_ns = np.zeros(self.count, np.int64)
 
-        Parameters
-        ----------
-        due_ns
-            When the schedule wanted them to leave, ns since the Unix epoch.
-
-        Returns
-        -------
-        Packets that left, and how many ns after ``due_ns`` the first and the last of them did.
-        """
-        self._header_sequence[...] = self._sequence
-        self._header_timestamp[...] = self._timestamp
-        self._probe_number[...] = self._number
-        self._sender.point_tails(self.count, self._memory.frames, self._frame + self._tail_offset, self._tail_bytes)
+    def send(self, turn: int) -> int:
+        """Send a packet of every stream; return how many left."""
+        count = self.count
+        self._sequences[...] = turn & 0xFFFF
+        self._timestamps[...] = turn * self._ticks & 0xFFFFFFFF
+        self._numbers[...] = turn
+        self._sender.point_tails(count, self._memory.frames, self._tail_of(turn))
         began_ns = time.time_ns()
-        refused = self._send_all()
-        elapsed_ns = time.time_ns() - began_ns
-        stamps = (self._fraction * elapsed_ns).astype(np.int64)
-        stamps += began_ns
-        first_late_ns, last_late_ns = int(stamps[0]) - due_ns, began_ns + elapsed_ns - due_ns
-        self._log(due_ns, stamps, refused)
+        sent = self._sender.send(self._socket, count)
+        refused = self._send_rest(sent) if sent < count else []
+        # The kernel takes the packets of a batch one after the other: each is stamped with its share of the call.
+        stamps_ns = np.multiply(self._place, (time.time_ns() - began_ns) // count, out=self._stamps_ns)
+        stamps_ns += began_ns
+        if refused:
+            stamps_ns[refused] = 0
+            self._memory.legs["unsent"][self._legs[refused]] += 1
+        self._memory.sent_ns[turn & self._mask][self._legs] = stamps_ns
         if self._fresh:
-            self._settle_fresh(due_ns)
-        return self.count - len(refused), first_late_ns, last_late_ns
+            self._take_markers_off()
+        return count - len(refused)
 
-    def _send_all(self) -> list[int]:
-        """Send every row; return those that the kernel refused, having gone on behind each."""
+    def _tail_of(self, turn: int) -> int:
+        return self._tail_offset + turn % self._frames * self._frame_bytes
+
+    def _send_rest(self, row: int) -> list[int]:
+        """Go on behind each row that the kernel refuses; return those rows."""
         refused = []
-        row = self._sender.send(self._socket, self.count)
         while row < self.count:
             refused.append(row)
             row += 1
@@ -171,45 +136,21 @@ class SendGroup:
                 row += self._sender.send(self._socket, self.count, row)
         return refused
 
-    def _log(self, due_ns: int, stamps_ns: NDArray[np.int64], refused: list[int]) -> None:
-        memory = self._memory
-        stamps_ns[refused] = 0
-        column = self._number & self._mask
-        memory.sent_ns[self._leg, column] = stamps_ns
-        memory.intended_ns[self._leg, column] = due_ns
-        memory.sent[self._leg] += stamps_ns != 0
-        self._step()
+    def skip(self, turn: int) -> None:
+        """Let a turn pass unsent, because it is too late for it."""
+        self._memory.sent_ns[turn & self._mask][self._legs] = 0
+        self._memory.legs["unsent"][self._legs] += 1
 
-    def skip(self, due_ns: int) -> int:
-        """Let a turn pass unsent, because it is too late for it; return how many packets that are."""
-        column = self._number & self._mask
-        self._memory.sent_ns[self._leg, column] = 0
-        self._memory.intended_ns[self._leg, column] = due_ns
-        self._step()
-        if self._fresh:
-            self._settle_fresh(due_ns)
-        return self.count
-
-    def _step(self) -> None:
-        self._number += 1
-        self._sequence += 1
-        self._timestamp += self._ticks
-        self._frame += self._frame_bytes
-        np.copyto(self._frame, self._first_frame, where=self._frame >= self._end_frame)
-        self._memory.due[self._leg] = self._number
-        self._turns_left -= 1
-
-    def take_ended(self) -> list[int]:
-        """Take out the streams that have sent all their packets, and return their legs; usually none."""
-        if self._turns_left > 0:
+    def take_ended(self, turn: int) -> list[int]:
+        """Take out the streams that have no turn after this one, and return their legs; usually none."""
+        if turn + 1 < self._first_end:
             return []
-        ended: list[int] = self._leg[self._number >= self._streams["packets"][: self.count]].tolist()
+        ended: list[int] = self._legs[self._end_turns[: self.count] <= turn + 1].tolist()
         for leg in ended:
             self.remove(leg)
         return ended
 
-    def _settle_fresh(self, due_ns: int) -> None:
-        """Note when streams began, and take the marker off behind their first packet (RFC 3551, 4.1)."""
-        self._memory.started_ns[self._leg[self._number == 1]] = due_ns
+    def _take_markers_off(self) -> None:
+        """Only the first packet of a stream carries the marker (RFC 3551, 4.1)."""
         self._heads["header"]["marker_and_type"][: self.count] &= 0x7F
         self._fresh = False

@@ -115,16 +115,20 @@ class Receiver(Protocol):
 class Sender(Protocol):
     """Sends datagrams from a memory: :class:`~.mmsg.MmsgSender` or its portable twin."""
 
-    def point_tails(
-        self, count: int, store: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> None:
-        """Let the first ``count`` rows end with ``lengths`` bytes at ``offsets`` of ``store``."""
+    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
+        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
+
+    def lay_out_like(self, row: int, other: int) -> None:
+        """Give a row the lengths of another one."""
+
+    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
+        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
 
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the rows from ``first`` to ``count``; return how many the kernel took before it refused one."""
+        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows in their order; return how many the kernel took before it refused one."""
+        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
 
 
 @dataclass(frozen=True)

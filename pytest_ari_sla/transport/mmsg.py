@@ -152,8 +152,8 @@ class MmsgSender:
     memory
         What to send: ``length`` bytes of each row's ``data``.
     tails
-        Whether every row has a second part, taken from memory that :meth:`point_tails` names, so that audio is never
-        copied into a packet.
+        Whether every row has a second part, in memory that :meth:`point_tails` names, so that audio is never copied
+        into a packet.
     """
 
     def __init__(self, memory: DatagramMemory, *, tails: bool = False) -> None:
@@ -170,26 +170,34 @@ class MmsgSender:
         self._first = _pointer(self._headers)
         self._chosen = np.zeros(rows, MMSGHDR)
         self._first_chosen = _pointer(self._chosen)
-        self._head_length = self._iovecs["length"][:, 0]
+        self._store: NDArray[np.uint8] | None = None
+        self._store_address = 0
         if tails:
             self._tail_base = self._iovecs["base"][:, 1]
-            self._tail_length = self._iovecs["length"][:, 1]
 
-    def point_tails(
-        self, count: int, store: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> None:
-        """Let the first ``count`` rows end with ``lengths`` bytes at ``offsets`` of ``store``."""
-        np.add(offsets, store.ctypes.data, out=self._tail_base[:count], casting="unsafe")
-        self._tail_length[:count] = lengths
+    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
+        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
+        self._iovecs["length"][row, 0] = self._memory.length[row]
+        if tail_bytes:
+            self._iovecs["length"][row, 1] = tail_bytes
+
+    def lay_out_like(self, row: int, other: int) -> None:
+        """Give a row the lengths of another one."""
+        self._iovecs["length"][row] = self._iovecs["length"][other]
+
+    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
+        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
+        if self._store is not store:
+            self._store, self._store_address = store, store.ctypes.data
+        self._tail_base[:count] = self._store_address + offset
 
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the rows from ``first`` to ``count``; return how many the kernel took before it refused one."""
-        self._head_length[first:count] = self._memory.length[first:count]
+        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
         return self._send(sending, self._first + first * MMSGHDR.itemsize, count - first)
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows in their order; return how many the kernel took before it refused one."""
-        self._head_length[rows] = self._memory.length[rows]
+        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
+        self._iovecs["length"][rows, 0] = self._memory.length[rows]
         self._chosen[: len(rows)] = self._headers[rows]
         return self._send(sending, self._first_chosen, len(rows)) if len(rows) else 0
 

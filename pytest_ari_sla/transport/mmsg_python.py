@@ -77,26 +77,31 @@ class PythonSender:
     def __init__(self, memory: DatagramMemory, *, tails: bool = False) -> None:
         self._memory = memory
         self._rows = [row.data for row in memory.data]
-        self._tails: list[memoryview] = [memoryview(b"")] * len(memory)
+        self._tail = memoryview(b"")
+        self._tail_bytes = [0] * len(memory)
         self._addresses: dict[tuple[int, int], Address] = {}
 
-    def point_tails(
-        self, count: int, store: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> None:
-        """Let the first ``count`` rows end with ``lengths`` bytes at ``offsets`` of ``store``."""
-        view = store.data
-        for row, (offset, length) in enumerate(zip(offsets.tolist(), lengths.tolist(), strict=True)):
-            self._tails[row] = view[offset : offset + length]
+    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
+        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
+        self._tail_bytes[row] = tail_bytes
+
+    def lay_out_like(self, row: int, other: int) -> None:
+        """Give a row the lengths of another one."""
+        self._tail_bytes[row] = self._tail_bytes[other]
+
+    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
+        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
+        self._tail = store.data[offset:]
 
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the rows from ``first`` to ``count``; return how many the kernel took before it refused one."""
+        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
         return self.send_rows(sending, np.arange(first, count))
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows in their order; return how many the kernel took before it refused one."""
+        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
         lengths = self._memory.length
         for sent, row in enumerate(rows.tolist()):
-            parts = [self._rows[row][: int(lengths[row])], self._tails[row]]
+            parts = [self._rows[row][: int(lengths[row])], self._tail[: self._tail_bytes[row]]]
             try:
                 sending.sendmsg(parts, [], 0, self._address(row))
             except OSError:

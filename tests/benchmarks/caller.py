@@ -1,0 +1,120 @@
+"""Our caller with all built-in trackers against a reflector: prints what it cost and how well it kept its schedule.
+
+Usage: ``python -m tests.benchmarks.caller CALLS SECONDS PORT PORTS``. One line of JSON comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.transport.port_leases import PortManager
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+PACKETS_PER_SECOND = 50
+LATE_NS = 5_000_000
+RECORD_OFFSET = 16
+"""Where the reflector writes its record into a payload: behind the probe."""
+
+
+class ReflectorError:
+    """A tracker that compares each measured round trip with the reflector's own record of it."""
+
+    name = "reflector_error"
+    metrics = (
+        Metric("reflector_error", "distribution", "s", "Round trip less the time the reflector held the packet"),
+    )
+
+    def begin(self, context: TrackerContext) -> None:
+        """Start empty."""
+        self._error = Histogram()
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Record what is left of each round trip when the reflector's share is taken off."""
+        record = batch.payload[:, RECORD_OFFSET : RECORD_OFFSET + 16].copy().view(np.int64)
+        known = batch.sent_ns > 0
+        held_ns = record[:, 1] - record[:, 0]
+        self._error.record((batch.arrival_ns - batch.sent_ns - held_ns)[known])
+
+    def advance(self, now_ns: int) -> None:
+        """Nothing depends on time."""
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Nothing is kept per leg."""
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return the errors so far."""
+        return {"reflector_error": self._error}
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Nothing is kept per leg."""
+        return {}
+
+
+async def run(calls: int, seconds: float, port: int, ports: int) -> dict[str, object]:
+    """Stream, and return the figures."""
+    registry = builtin_registry()
+    codec = registry.codec("PCMU")
+    plan = MediaPlan(calls, np.arange(calls, dtype=np.int32), codec, codec, 20, frames(codec, 20))
+    trackers = [*registry.trackers.values(), ReflectorError()]
+    packets = int(seconds * PACKETS_PER_SECOND)
+    with PortManager(host="127.0.0.1") as manager:
+        worker = CallerWorker(plan, manager, "127.0.0.1", trackers)
+        async with worker:
+            used_before_s = time.process_time()
+            seats = [worker.take_leg() for _ in range(calls)]
+            taken: Counter[int] = Counter()
+            for seat in seats:
+                # As with Asterisk, every call on a socket has a port of its own at the other end.
+                worker.start_leg(seat, ("127.0.0.1", port + 2 * (taken[seat.socket] % ports)), packets)
+                taken[seat.socket] += 1
+            await asyncio.sleep(seconds + 0.5)
+        used_s = time.process_time() - used_before_s + worker.media_cpu_ns() / 1e9
+    return _figures(worker, used_s / calls / seconds)
+
+
+def _figures(worker: CallerWorker, cpu_s: float) -> dict[str, object]:
+    total = worker.snapshot()
+    pacing, rtt = total.histogram("harness.pacing_error"), total.histogram("rtt")
+    error = total.histogram("reflector_error")
+    late = pacing.count - pacing.quantile_rank(LATE_NS) + total.count("harness.not_sent")
+    return {
+        "sent": pacing.count,
+        "received": rtt.count,
+        "late": late,
+        "receive_drops": total.count("harness.receive_drops"),
+        "pacing_p99_us": pacing.percentile(99) / 1e3,
+        "pacing_max_us": pacing.max / 1e3,
+        "rtt_p50_us": rtt.percentile(50) / 1e3,
+        "rtt_p99_us": rtt.percentile(99) / 1e3,
+        "error_p50_us": error.percentile(50) / 1e3,
+        "error_p99_us": error.percentile(99) / 1e3,
+        "media_cpu_us_per_call_second": worker.media_cpu_ns() / 1e3 / pacing.count * PACKETS_PER_SECOND,
+        "cpu_us_per_call_second": cpu_s * 1e6,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    arguments = [float(argument) for argument in sys.argv[1:5]]
+    result = asyncio.run(run(int(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3])))
+    sys.stdout.write(json.dumps(result) + "\n")
