@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     asterisk.add_argument("path", help="a binary, or the root folder of a file system that holds one")
     asterisk.add_argument("--port", type=int, help="port of ARI; default: a free one")
     asterisk.set_defaults(run=_run_asterisk)
+    doctor = commands.add_parser("doctor", help="measure what this machine can tell and can carry")
+    doctor.set_defaults(run=_examine)
     metrics = commands.add_parser("metrics", help="list all metrics")
     metrics.set_defaults(run=_list_metrics)
     return parser
@@ -69,6 +71,31 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
         while asterisk.alive and not ended.wait(0.5):
             pass
         asterisk.ensure_alive()
+    return 0
+
+
+def _examine(_: argparse.Namespace) -> int:
+    from pytest_ari_sla.load.calibration import calibrate
+    from pytest_ari_sla.targets.preflight import read_machine
+    from pytest_ari_sla.transport.pacing_timer import may_use_realtime
+
+    machine = read_machine()
+    result = calibrate()
+    options = result.options
+    rows = (
+        ("clock floor", f"{result.clock_floor.percentile(50)} ns between two readings (p50)"),
+        ("loopback floor", f"{result.loopback.percentile(50) / 1e3:.1f} µs for one packet, one way (p50)"),
+        ("packets", f"{result.packets_per_second:,.0f} per second sent and received by one core"),
+        ("calls", f"at most {result.sustainable_calls:,} two-way calls at 20 ms per core; plan for 70 % of it"),
+        ("back end", result.backend),
+        ("kernel time stamps", "yes" if options.kernel_time else "NO: delays include our own reading"),
+        ("receive buffer", f"{options.buffer_bytes:,} bytes granted"),
+        ("real-time priority", "allowed" if may_use_realtime() else "not allowed (root or CAP_SYS_NICE)"),
+        ("open files", f"{machine.open_files:,} at most"),
+        ("ports of the kernel", f"{machine.kernel_ports[0]}-{machine.kernel_ports[1]}"),
+    )
+    for name, value in rows:
+        print(f"{name:<20} {value}")
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.errors import MediaUnreachable
+from pytest_ari_sla.load.calibration import clock_floor
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
 from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
@@ -174,6 +175,7 @@ class LoadRun:
         self._series = TimeSeries()
         self._seen = Snapshot()
         self._relayed = Snapshot()
+        self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
 
     async def run(self, begin: Callable[[], Awaitable[None]]) -> LoadOutcome:
@@ -259,7 +261,7 @@ class LoadRun:
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
         counts = {"calls.not_started": driver.not_started}
         total = caller.snapshot() + Snapshot(self._meter.values()) + self._ledger.snapshot() + Snapshot(counts)
-        return total + self._relayed + Snapshot({"calls.leaked": leaked})
+        return total + self._floor + self._relayed + Snapshot({"calls.leaked": leaked})
 
     def _outcome(
         self,

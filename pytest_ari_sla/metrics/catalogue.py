@@ -155,7 +155,6 @@ CORE_METRICS: tuple[Metric, ...] = (
         "Share of one core that the media loop used, second by second",
         resolution=1e-4,
     ),
-    _time("harness.turnaround", "Time that our own relay or echo server held a packet"),
 )
 """What is measured whatever trackers there are."""
 

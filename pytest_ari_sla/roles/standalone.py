@@ -94,7 +94,9 @@ class Standalone:
         if self.settings.echo is not None:
             return _address(self.settings.echo)
         if self._echo is None:
-            self._echo = self._stack.enter_context(EchoServerProcess(host=self.media_host()))
+            self._echo = self._stack.enter_context(
+                EchoServerProcess(host=self.media_host(), realtime=self.settings.realtime)
+            )
         return self._echo.address
 
     def thresholds_of(self, item: pytest.Item) -> list[SourcedThreshold]:
@@ -162,7 +164,7 @@ class Standalone:
                 yield worker
             return
         ports = (self.ports().low, self.ports().high)
-        with RelayProcess(self.echo_address(), self.media_host(), ports) as process:
+        with RelayProcess(self.echo_address(), self.media_host(), ports, realtime=self.settings.realtime) as process:
             async with await process.connect() as worker:
                 yield worker
 

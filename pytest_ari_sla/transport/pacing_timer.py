@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-__all__ = ["ask_for_realtime"]
+__all__ = ["ask_for_realtime", "may_use_realtime"]
 
 REALTIME_PRIORITY = 10
 
@@ -20,3 +20,14 @@ def ask_for_realtime() -> bool:
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
     return os.sched_getscheduler(0) == os.SCHED_FIFO
+
+
+def may_use_realtime() -> bool:
+    """Tell whether this process may use SCHED_FIFO; its own scheduling is as before afterwards."""
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        return ask_for_realtime()
+    finally:
+        os.sched_setscheduler(0, before, parameters)
