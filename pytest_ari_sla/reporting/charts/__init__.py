@@ -20,9 +20,11 @@ __all__ = ["Chart", "heat_map", "percentile_charts", "scenario_charts", "setup_w
 
 
 def scenario_charts(scenario: Scenario, prefix: str) -> dict[str, list[Chart]]:
-    """Return all charts of a scenario by section: ``time``, ``distribution``, ``calls``, ``setup``; empty ones too."""
+    """Return all charts of a scenario by section, ``time``, ``more``, ``distribution``, ``calls`` and ``setup``."""
+    main, more = time_charts(scenario, prefix)
     return {
-        "time": time_charts(scenario, prefix),
+        "time": main,
+        "more": more,
         "distribution": percentile_charts(scenario, prefix),
         "calls": [chart for chart in [heat_map(scenario, prefix)] if chart],
         "setup": [chart for chart in [setup_waterfall(scenario, prefix)] if chart],

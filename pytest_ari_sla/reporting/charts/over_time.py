@@ -26,13 +26,25 @@ __all__ = ["time_charts", "unit_of"]
 
 Series = dict[str, list[float | None]]
 
-_FIRST: Final = ("calls", "rtt", "setup", "loss")
+_FIRST: Final = ("calls", "rtt", "relay_rtt", "one_way", "setup", "loss", "jitter", "ari.request")
+_LAST: Final = "harness.pacing_error"
+_CALL_COUNTS: Final = {
+    "calls.active": "up",
+    "calls.requested": "started",
+    "calls.failed": "failed",
+    "calls.dropped": "dropped",
+    "calls.not_started": "not started",
+}
+"""Which counts of calls are drawn, and what their lines are called."""
+_FEW_POINTS: Final = 40
 _STATS: Final = ("count", "min", "mean", "max")
 _SAMPLING_FROM: Final = 2_000
 
 
-def time_charts(scenario: Scenario, prefix: str) -> list[Chart]:
-    """Return a chart for each metric of the time series; the best known come first.
+def time_charts(scenario: Scenario, prefix: str) -> tuple[list[Chart], list[Chart]]:
+    """Return a chart for each metric of the time series: those that tell most, and all others.
+
+    A metric tells most when it is one of the usual ones, or when a threshold judges it.
 
     Parameters
     ----------
@@ -42,8 +54,15 @@ def time_charts(scenario: Scenario, prefix: str) -> list[Chart]:
         What the charts' ids begin with.
     """
     groups = _by_metric(scenario.time_series)
-    order = sorted(groups, key=lambda metric: (_FIRST.index(metric) if metric in _FIRST else len(_FIRST), metric))
-    return [_time_chart(scenario, prefix, metric, groups[metric]) for metric in order]
+    judged = {threshold.metric for threshold in scenario.thresholds}
+    main: list[str] = [metric for metric in _FIRST if metric in groups]
+    main += sorted(metric for metric in groups if metric in judged and metric not in (*main, _LAST))
+    main += [_LAST] if _LAST in groups else []
+    more = sorted(groups.keys() - set(main))
+    return (
+        [_time_chart(scenario, prefix, metric, groups[metric]) for metric in main],
+        [_time_chart(scenario, prefix, metric, groups[metric]) for metric in more],
+    )
 
 
 def unit_of(scenario: Scenario, metric: str, series: str) -> str:
@@ -59,12 +78,18 @@ def _by_metric(time_series: Series) -> dict[str, Series]:
     """Group series that are drawn in one chart: the stats of one metric, or counts of one family."""
     groups: dict[str, Series] = {}
     for name, values in time_series.items():
-        if name != "t" and any(value is not None for value in values):
-            metric, _, stat = name.rpartition(".")
-            if not _is_stat(stat) and metric != "calls":
-                metric = name if stat != "ratio" else metric
-            groups.setdefault(metric or name, {})[name] = values
+        # A single value is no course of events; it is in the tables.
+        if name != "t" and sum(value is not None for value in values) > 1:
+            groups.setdefault(_group_of(name), {})[name] = values
+    calls = groups.pop("calls", {})
+    if drawn := {name: calls[name] for name in _CALL_COUNTS if name in calls}:
+        groups["calls"] = drawn
     return groups
+
+
+def _group_of(series: str) -> str:
+    family, _, stat = series.rpartition(".")
+    return family if _is_stat(stat) or stat == "ratio" or family == "calls" else series
 
 
 def _is_stat(word: str) -> bool:
@@ -77,7 +102,7 @@ def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) ->
     limits = _limits(scenario, metric, series)
     drawn = drawable(limits, highest)
     lines = [
-        _line(name.removeprefix(f"{metric}."), scenario.time_series["t"], values, colour)
+        _line(_CALL_COUNTS.get(name, name.removeprefix(f"{metric}.")), scenario.time_series["t"], values, colour)
         for (name, values), colour in zip(series.items(), LINE_COLOURS * len(series), strict=False)
     ]
     lines[0]["markArea"] = _stage_areas(scenario.stages, named=metric == "calls")
@@ -101,7 +126,8 @@ def _line(name: str, t: list[float | None], values: list[float | None], colour: 
         "type": "line",
         "name": name,
         "data": [[rounded(moment), rounded(value)] for moment, value in zip(t, values, strict=False)],
-        "showSymbol": len(t) == 1,
+        "showSymbol": sum(value is not None for value in values) <= _FEW_POINTS,
+        "symbolSize": 4,
         "lineStyle": {"width": 1.75},
         "color": colour,
         "emphasis": {"disabled": True},

@@ -83,24 +83,27 @@
     }
   }
 
-  const drawAll = () => Object.keys(charts).forEach(draw);
   const redraw = () => drawn.forEach((chart, id) => { chart.resize(); draw(id); });
 
   // One chart at a time, from the top down, so that a long report can be read and scrolled while it is drawn.
-  const waiting = Object.keys(charts);
+  // What is folded away has no size yet; it is drawn when it is opened.
+  const isShown = (id) => document.getElementById(id).offsetParent !== null;
+  const drawShown = () => Object.keys(charts).filter((id) => isShown(id) && !drawn.has(id)).forEach(draw);
+  const waiting = Object.keys(charts).filter(isShown);
   (function drawNext() {
     const id = waiting.shift();
     if (id === undefined) return;
     if (!drawn.has(id)) draw(id);
     setTimeout(drawNext);
   })();
+  document.querySelectorAll("details").forEach((element) => element.addEventListener("toggle", drawShown));
 
   new ResizeObserver(() => drawn.forEach((chart) => chart.resize())).observe(document.body);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  matchMedia("print").addEventListener("change", () => { drawAll(); redraw(); });
+  matchMedia("print").addEventListener("change", redraw);
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details").forEach((element) => { element.open = true; });
-    drawAll();
+    drawShown();
     redraw();
   });
 })();

@@ -3,11 +3,18 @@ from typing import Any
 
 import pytest
 
-from pytest_ari_sla.reporting.charts import heat_map, percentile_charts, scenario_charts, setup_waterfall, time_charts
+from pytest_ari_sla.reporting.charts import Chart, heat_map, percentile_charts, scenario_charts, setup_waterfall
+from pytest_ari_sla.reporting.charts import time_charts as all_time_charts
 from pytest_ari_sla.reporting.charts.chart import Limit, drawable, y_axis
 from pytest_ari_sla.reporting.html import template_environment
 from pytest_ari_sla.reporting.run_record import CallGrid, CallRow, Scenario, Stage, Threshold
 from tests.unit.reporting.factory import make_scenario
+
+
+def time_charts(subject: Scenario, prefix: str) -> list[Chart]:
+    """Return the charts over time, those that tell most first."""
+    main, more = all_time_charts(subject, prefix)
+    return main + more
 
 
 def scenario(**changes: Any) -> Scenario:
@@ -57,16 +64,36 @@ def test_a_limit_far_above_all_values_is_told_instead_of_drawn() -> None:
 
 def test_ratios_and_counts_get_charts_with_their_units() -> None:
     """Plug-ins' metrics are drawn like the tool's own."""
-    series = {"t": [0.0], "loss.ratio": [0.5], "duplicates": [3.0], "calls.active": [1.0], "calls.failed": [0.0]}
+    series: dict[str, list[float | None]] = {
+        "t": [0.0, 1.0],
+        "loss.ratio": [0.5, 0.0],
+        "duplicates": [3.0, 0.0],
+        "calls.active": [1.0, 2.0],
+        "calls.failed": [0.0, 1.0],
+        "calls.ended": [0.0, 1.0],
+    }
     charts = {chart.title: chart for chart in time_charts(scenario(time_series=series), "s1")}
     assert list(charts) == ["Calls", "Packet loss", "duplicates"]
     assert charts["Packet loss"].option["tooltip"]["$value"] == "ratio"
     assert len(charts["Calls"].option["series"]) == 2
 
 
-def test_a_series_without_any_value_gets_no_chart() -> None:
-    """Nothing to see."""
-    assert time_charts(scenario(time_series={"t": [0.0], "rtt.p50": [None]}), "s1") == []
+def test_a_series_of_less_than_two_values_gets_no_chart() -> None:
+    """A single value is no course of events; the tables have it."""
+    series: dict[str, list[float | None]] = {"t": [0.0, 1.0], "rtt.p50": [None, None], "mos.p50": [None, 4.2]}
+    assert time_charts(scenario(time_series=series), "s1") == []
+
+
+def test_the_usual_metrics_and_those_that_are_judged_come_first() -> None:
+    """A reader is not to search for the broken limit among a dozen charts."""
+    values: list[float | None] = [1.0, 2.0]
+    names = ("pdv.p99", "harness.pacing_error.p99", "own.p99", "rtt.p99", "calls.active")
+    judged = threshold(0.03)
+    judged.metric = "own"
+    subject = scenario(time_series={"t": [0.0, 1.0]} | dict.fromkeys(names, values), thresholds=[judged])
+    main, more = all_time_charts(subject, "s1")
+    assert [chart.id for chart in main] == ["s1-calls", "s1-rtt", "s1-own", "s1-harness.pacing_error"]
+    assert [chart.id for chart in more] == ["s1-pdv"]
 
 
 def test_charts_over_time_share_their_cursor() -> None:
