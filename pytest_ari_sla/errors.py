@@ -32,6 +32,7 @@
     * OpenFilesLimit - the limit of open files is too low
     * MediaLoopFailed - the process that moves packets died
     * ShardLost - a worker of the fleet vanished
+    * SimulatorStartFailed - the embedded simulator did not come up
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ __all__ = [
     "OpenFilesLimit",
     "PortsExhausted",
     "ShardLost",
+    "SimulatorStartFailed",
     "SlaError",
     "TargetError",
     "TargetIncomplete",
@@ -258,3 +260,17 @@ class MediaLoopFailed(HarnessError):
 
 class ShardLost(HarnessError):
     """A worker of the fleet vanished or did not reach a barrier in time."""
+
+
+class SimulatorStartFailed(HarnessError):
+    """The embedded simulator did not come up.
+
+    Attributes
+    ----------
+    output
+        What it printed.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        self.output = output
+        super().__init__(f"{message}\n{output}" if output else message)

@@ -66,7 +66,13 @@ class RtpEndpoint:
         self._socket.sendto(header + payload, self.remote)
 
     async def stream(
-        self, numbers: Iterable[int], *, sequence: int = 0, timestamp: int = 0, ssrc: int = 0x1111, payload_type: int = 0
+        self,
+        numbers: Iterable[int],
+        *,
+        sequence: int = 0,
+        timestamp: int = 0,
+        ssrc: int = 0x1111,
+        payload_type: int = 0,
     ) -> None:
         """Send pattern ``n`` for each number, 20 ms apart, with sequence and time stamp that fit the number."""
         for number in numbers:

@@ -119,7 +119,9 @@ async def test_impossible_subscriptions(raw_ari: RawAri, app: str, source: str |
         ("nosuch", "channel:x", (404, "Application not found")),
     ],
 )
-async def test_impossible_unsubscriptions(raw_ari: RawAri, app: str, source: str | None, error: tuple[int, str]) -> None:
+async def test_impossible_unsubscriptions(
+    raw_ari: RawAri, app: str, source: str | None, error: tuple[int, str]
+) -> None:
     """Unsubscribing from what was never subscribed to."""
     await raw_ari.listen()
     parameters = {"eventSource": source} if source else {}
@@ -165,7 +167,9 @@ async def test_event_filters_hold_back_events(raw_ari: RawAri, new_id: NewId) ->
     """Only allowed events arrive, and what is disallowed does not, even if it is allowed."""
     log, channel = await raw_ari.listen("filtered"), new_id("chan")
     allowed = [{"type": "StasisEnd"}, {"type": "StasisStart"}]
-    await raw_ari.put("/applications/filtered/eventFilter", {"allowed": allowed, "disallowed": [{"type": "StasisStart"}]})
+    await raw_ari.put(
+        "/applications/filtered/eventFilter", {"allowed": allowed, "disallowed": [{"type": "StasisStart"}]}
+    )
     await raw_ari.external_media(channel, app="filtered")
     await log.settle()
     await raw_ari.delete(f"/channels/{channel}")

@@ -38,7 +38,9 @@ _COMMANDS: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "move", {"app": "contract"}),
     ("POST", "dial", {}),
 ]
-_GENTLE = [command for command in _COMMANDS if command[1] not in ("continue", "play", "record", "redirect", "move", "dial")]
+_GENTLE = [
+    command for command in _COMMANDS if command[1] not in ("continue", "play", "record", "redirect", "move", "dial")
+]
 
 
 @pytest.mark.parametrize(("method", "command", "parameters"), _COMMANDS)
@@ -247,7 +249,11 @@ async def test_originate_into_the_application(raw_ari: RawAri, new_id: NewId) ->
         "ChannelVarset STASISSTATUS=SUCCESS",
         "ChannelDestroyed 16",
     ]
-    assert await log.story(far) == ["ChannelHangupRequest 16 hard", "ChannelHangupRequest 16 soft", "ChannelDestroyed 16"]
+    assert await log.story(far) == [
+        "ChannelHangupRequest 16 hard",
+        "ChannelHangupRequest 16 soft",
+        "ChannelDestroyed 16",
+    ]
 
 
 async def test_the_far_half_is_named_after_the_near_one(raw_ari: RawAri, new_id: NewId) -> None:

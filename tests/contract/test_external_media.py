@@ -180,7 +180,9 @@ async def test_the_beginning_of_a_living_id_is_taken_too(raw_ari: RawAri, new_id
     assert shorter.status == (500 if raw_ari.major > 16 else 200)
     longer = await raw_ari.post("/channels/externalMedia", channelId=channel + "-more", **options)
     assert longer.status == 200
-    created = await raw_ari.post("/channels/create", endpoint="Local/echo@default", app="contract", channelId=channel[:-1])
+    created = await raw_ari.post(
+        "/channels/create", endpoint="Local/echo@default", app="contract", channelId=channel[:-1]
+    )
     assert created.status == 409
 
 

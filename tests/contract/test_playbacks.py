@@ -133,9 +133,7 @@ async def test_impossible_playbacks(
     assert (await raw_ari.post(f"/channels/{channel}/play", **parameters)).error == error
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/control?operation=pause")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/control?operation=pause")])
 async def test_commands_to_no_playback(raw_ari: RawAri, method: str, path: str) -> None:
     """What does not exist is not found."""
     assert (await raw_ari.request(method, f"/playbacks/nosuch{path}")).error == _NOT_FOUND

@@ -235,7 +235,9 @@ async def test_three_legs_hear_the_sum_of_the_others(raw_ari: RawAri, new_id: Ne
     assert 0xA0 in middle[0]
     assert 0x90 in middle[1]
     assert both in middle[2]
-    assert all(level <= {expected, 0xFF} | {0x90, 0xA0} for level, expected in zip(middle, (0xA0, 0x90, both), strict=True))
+    assert all(
+        level <= {expected, 0xFF} | {0x90, 0xA0} for level, expected in zip(middle, (0xA0, 0x90, both), strict=True)
+    )
     assert all(set(sequence_steps(packets)) == {1} for packets in heard)
     assert all(set(timestamp_steps(packets)) == {SAMPLES} for packets in heard)
 

@@ -1,0 +1,120 @@
+"""The simulator as a program of its own: ``python -m pytest_ari_sla.targets.simulator``, or ``ari-sla simulator``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.targets.simulator.description import operations_table
+from pytest_ari_sla.targets.simulator.faults import Faults
+from pytest_ari_sla.targets.simulator.pbx import Pbx
+from pytest_ari_sla.targets.simulator.routes import ROUTES
+from pytest_ari_sla.targets.simulator.server import FAULTS_PATH, SimulatorServer
+from pytest_ari_sla.targets.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["add_arguments", "main", "run"]
+
+_SHUTDOWN_S = 0.3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the simulator's options to a parser."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8088, help="port of ARI, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--user", default="asterisk", help="ARI user (default: %(default)s)")
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="file with the ARI password (default: a new one, printed)"
+    )
+    parser.add_argument(
+        "--rtp-ports", default="30000-39999", metavar="LOW-HIGH", help="ports for RTP (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="start of the ids that it makes up")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="NAME=VALUE", help="something that is to go wrong; repeatable"
+    )
+    parser.add_argument("--operations", action="store_true", help="print which operations there are, and end")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the simulator until it is interrupted; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_ari_sla.targets.simulator",
+        description="An ARI server that behaves as Asterisk does. It is a simulator: no telephone is ever reached.",
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the simulator with parsed options; return the exit status."""
+    if options.operations:
+        sys.stdout.write(operations_table(ROUTES))
+        return 0
+    try:
+        faults = Faults().with_values(dict(fault.partition("=")[::2] for fault in options.fault))
+        ports = _port_range(options.rtp_ports)
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        asyncio.run(_serve(options, faults, ports))
+    except OSError as error:
+        what = error.filename or f"{options.host}:{options.port}"
+        sys.stderr.write(f"the simulator cannot start: {what}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    if not (low.isdigit() and high.isdigit() and 0 < int(low) < int(high) < 1 << 16):
+        raise UsageError(f"{text!r} is no range of ports; expected LOW-HIGH, such as 30000-39999")
+    return int(low), int(high)
+
+
+async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, int]) -> None:
+    """Listen until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    given = options.password_file.read_text().strip() if options.password_file else ""
+    password = given or secrets.token_urlsafe(12)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((options.host, options.port), backlog=512))
+        world = World(Random(options.seed), epoch_ns=time.time_ns())
+        server = SimulatorServer(Pbx(world), options.user, password, faults)
+        runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            _announce(listener, options.user, "" if given else password)
+            await stopped.wait()
+        finally:
+            await runner.cleanup()
+
+
+def _announce(listener: socket.socket, user: str, password: str) -> None:
+    """Say what this is, and where; a password is printed only if it was made up here."""
+    host, port = listener.getsockname()[:2]
+    credentials = f"{user}:{password}@" if password else f"{user}@"
+    sys.stdout.write(
+        f"SIMULATOR of Asterisk's ARI: no telephone is ever reached.\n"
+        f"ARI:    http://{credentials}{host}:{port}/ari\n"
+        f"Faults: http://{host}:{port}{FAULTS_PATH}\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,79 @@
+"""All operations of ARI, and how a request finds its way to one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.targets.simulator import (
+    routes_applications,
+    routes_asterisk,
+    routes_bridges,
+    routes_channel_control,
+    routes_channels,
+    routes_media,
+)
+from pytest_ari_sla.targets.simulator.reply import NO_CONTENT, Refused, Reply
+from pytest_ari_sla.targets.simulator.route import Arguments, RouteTable, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pytest_ari_sla.targets.simulator.pbx import Pbx
+
+__all__ = ["EVENTS_PATH", "ROUTES", "TABLE", "answer"]
+
+EVENTS_PATH = "/events"
+
+
+def _upgrade_required(pbx: Pbx, arguments: Arguments) -> Reply:
+    """Answer a request for events that is no WebSocket handshake; handshakes never come here."""
+    del pbx, arguments
+    raise Refused(426, "Upgrade Required")
+
+
+ROUTES = (
+    *routes_applications.ROUTES,
+    *routes_asterisk.ROUTES,
+    *routes_bridges.ROUTES,
+    *routes_channels.ROUTES,
+    *routes_channel_control.ROUTES,
+    *routes_media.ROUTES,
+    operation("GET", EVENTS_PATH, "eventWebsocket", "Message", "app!* subscribeAll:boolean", _upgrade_required),
+)
+"""Every operation that Asterisk 22 describes."""
+
+TABLE = RouteTable(ROUTES)
+
+
+def answer(pbx: Pbx, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Reply:
+    """Carry out a request.
+
+    Parameters
+    ----------
+    path
+        What stands behind ``/ari``.
+    body
+        The JSON body; empty without one.
+    """
+    try:
+        return _answer(pbx, method, path, query, body)
+    except Refused as refused:
+        return refused.reply
+
+
+def _answer(pbx: Pbx, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Reply:
+    if path.strip("/") == "":
+        raise Refused(405, "Invalid method")
+    methods, values = TABLE.find(path)
+    if not methods:
+        raise Refused(404, "Resource not found")
+    if method == "OPTIONS":
+        return Reply(NO_CONTENT.status, headers={"Allow": ",".join(["OPTIONS", *methods])})
+    if method not in methods:
+        raise Refused(405, "Invalid method")
+    route = methods[method]
+    if route.handler is None:
+        raise Refused(501, "Method not implemented by the simulator")
+    in_path = [parameter.name for parameter in route.parameters if parameter.place == "path"]
+    return route.handler(pbx, Arguments(dict(zip(in_path, values, strict=True)), query, body))
