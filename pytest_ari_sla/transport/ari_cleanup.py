@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import AriRequestFailed, SlaError
 from pytest_ari_sla.transport.ari_client import tls_context
 from pytest_ari_sla.transport.ari_ownership import IdSource, Kind, Ledger
 
@@ -98,7 +98,7 @@ class _CleanUp:
         self.late: list[str] = []
 
     async def remove_owned(self) -> None:
-        """Delete what is written down; what was gone already is crossed out, the rest awaits a sweep's word."""
+        """Delete what is written down; what could not be is crossed out: a sweep finds it if it is there after all."""
         for kind in Kind:
             owned = self._ledger.owned(kind)
             were_there = await self._delete(kind, owned)
@@ -139,10 +139,15 @@ class _CleanUp:
     async def _delete(self, kind: Kind, identities: Iterable[str]) -> list[str]:
         """Delete side by side; return those that were there."""
         identities = list(identities)
-        were_there = await asyncio.gather(
-            *(self._client.delete(kind.listing + "/{id}", {"id": identity}) for identity in identities)
-        )
+        were_there = await asyncio.gather(*(self._try_delete(kind, identity) for identity in identities))
         return [identity for identity, was_there in zip(identities, were_there, strict=True) if was_there]
+
+    async def _try_delete(self, kind: Kind, identity: str) -> bool:
+        """Delete one; one that is refused must not keep the others from being deleted, and is still listed later."""
+        try:
+            return await self._client.delete(kind.listing + "/{id}", {"id": identity})
+        except AriRequestFailed:
+            return False
 
 
 def _ours(records: list[dict[str, Any]], kind: Kind, prefix: str) -> list[str]:

@@ -225,11 +225,14 @@ class AriClient:
             raise not_ari(self.endpoint, f"{method} {route} answered what cannot be read ({problem})") from problem
 
     async def delete(self, route: str, path: Mapping[str, str], query: Mapping[str, QueryValue] | None = None) -> bool:
-        """Delete something; return False if it was gone already."""
+        """Delete something; return False if it was gone already.
+
+        Asterisk 16 answers 409 ("Bridge not in Stasis application") for a bridge that it is just removing.
+        """
         try:
             await self.request("DELETE", route, path, query)
         except AriRequestFailed as refused:
-            if refused.status == 404:
+            if refused.status in (404, 409):
                 return False
             raise
         return True

@@ -86,7 +86,7 @@ class AriCommands(AriCreation):
         )
 
     async def set_variable(self, channel_id: str, variable: str, value: str) -> None:
-        """Set a channel variable or function."""
+        """Have a channel variable or function set; Asterisk answers before the channel has done it."""
         await self._tell("POST", "variable", channel_id, {"variable": variable, "value": value})
 
     async def hangup(self, channel_id: str, reason: str | None = None) -> bool:

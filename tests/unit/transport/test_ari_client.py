@@ -338,19 +338,25 @@ async def test_a_connection_that_stays_broken_is_given_up(
     assert fake_ari.seen("GET", "/ari/asterisk/ping") == 4
 
 
-async def test_deleting_what_is_gone_returns_false(client: AriClient) -> None:
-    """Any other refusal is raised."""
-    assert not await client.delete("/channels/{id}", {"id": "x"})
+@pytest.mark.parametrize("status", [404, 409])
+async def test_deleting_what_is_gone_returns_false(fake_ari: FakeAri, client: AriClient, status: int) -> None:
+    """Also while Asterisk is just removing it."""
+
+    async def refuse(_: web.Request) -> web.StreamResponse | None:
+        return refusal(status, "gone")
+
+    fake_ari.interfere = refuse
+    assert not await client.delete("/bridges/{id}", {"id": "x"})
 
 
 async def test_deleting_what_is_refused_is_an_error(fake_ari: FakeAri, client: AriClient) -> None:
-    """A conflict, say."""
+    """An internal error, say."""
 
     async def refuse(_: web.Request) -> web.StreamResponse | None:
-        return refusal(409, "Conflict")
+        return refusal(500, "Internal")
 
     fake_ari.interfere = refuse
-    with pytest.raises(AriRequestFailed, match="409: Conflict"):
+    with pytest.raises(AriRequestFailed, match="500: Internal"):
         await client.delete("/channels/{id}", {"id": "x"})
 
 

@@ -10,7 +10,7 @@ from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, StasisStart
 from pytest_ari_sla.errors import ChannelLost, EventStreamLost, UsageError
 from pytest_ari_sla.transport import ari_http
 from pytest_ari_sla.transport.ari_http import AriSession
-from tests.unit.transport.ari_server import PASSWORD, USER, FakeAri, cut, hang
+from tests.unit.transport.ari_server import PASSWORD, USER, FakeAri, cut, hang, refusal
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -430,6 +430,26 @@ async def test_what_cannot_be_removed_is_reported_within_the_time_limit(fake_ari
     assert session.cleanup.leaked == (channel_id,)
     assert "more than 0.3 s" in session.cleanup.problem
     assert [note.kind for note in session.notes] == ["clean-up"]
+
+
+async def test_one_refused_deletion_does_not_stop_the_others(fake_ari: FakeAri) -> None:
+    """The refused one is tried again by the sweep."""
+    refused = 0
+
+    async def refuse_first_deletion(request: web.Request) -> web.StreamResponse | None:
+        nonlocal refused
+        if request.method == "DELETE" and not refused:
+            refused += 1
+            return refusal(500, "Internal")
+        return None
+
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run") as session:
+        await make_some(session)
+        fake_ari.interfere = refuse_first_deletion
+    assert refused == 1
+    assert (fake_ari.channels, fake_ari.bridges) == ({}, {})
+    assert session.cleanup is not None
+    assert (len(session.cleanup.removed), len(session.cleanup.late), session.cleanup.leaked) == (3, 1, ())
 
 
 async def test_an_asterisk_that_died_makes_the_end_no_error(fake_ari: FakeAri) -> None:
