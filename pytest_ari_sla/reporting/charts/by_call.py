@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.reporting.charts.chart import BASE, Chart, Option, formatter, rounded
 from pytest_ari_sla.reporting.values import show
@@ -36,13 +36,12 @@ def heat_map(scenario: Scenario, prefix: str) -> Chart | None:
     rows = [_worst(grid.values[start : start + share]) for start in range(0, len(grid.values), share)]
     scale, from_limit = _scale(scenario, grid)
     option = BASE | {
-        "grid": BASE["grid"] | {"bottom": 40},
         "xAxis": _category_axis([str(rounded(t)) for t in grid.t], "clock"),
         "yAxis": _category_axis(
             [_row_name(grid.calls[start : start + share]) for start in range(0, len(grid.calls), share)], "call"
         )
         | {"inverse": True},
-        "visualMap": _colours(scale, grid.unit),
+        "visualMap": {"type": "piecewise", "show": False, "pieces": _pieces(scale)},
         "tooltip": {"position": "top", "$cell": grid.unit},
         "series": [{"type": "heatmap", "$cells": [[rounded(cell) for cell in row] for row in rows], "progressive": 0}],
     }
@@ -52,7 +51,15 @@ def heat_map(scenario: Scenario, prefix: str) -> Chart | None:
     )
     caption += " Warm colours lie beyond the limit." if from_limit else " Warm colours are the slowest tenth."
     height = min(460, max(120, 60 + 8 * len(rows)))
-    return Chart(f"{prefix}-heat-map", f"Every call: {name}", option, caption, height_px=height, renderer="canvas")
+    return Chart(
+        f"{prefix}-heat-map",
+        f"Every call: {name}",
+        option,
+        caption,
+        height_px=height,
+        renderer="canvas",
+        legend=_legend(scale, grid.unit),
+    )
 
 
 def setup_waterfall(scenario: Scenario, prefix: str) -> Chart | None:
@@ -133,24 +140,16 @@ def _scale(scenario: Scenario, grid: CallGrid) -> tuple[list[float], bool]:
     return [cells[int(place * (len(cells) - 1))] if cells else 0.0 for place in places], False
 
 
-def _colours(bounds: list[float], unit: str) -> Option:
-    """Return the legend of the colours: six classes, named by their bounds."""
-    edges: list[float | None] = [None, *bounds, None]
-    pieces: list[dict[str, Any]] = []
-    for low, high, colour in zip(edges, edges[1:], _BELOW + _BEYOND, strict=False):
-        piece: dict[str, Any] = {"color": colour}
-        piece |= {} if low is None else {"gte": low}
-        piece |= {} if high is None else {"lt": high}
-        piece["label"] = f"< {show(high, unit)}" if high is not None else f"from {show(low, unit)}"
-        pieces.append(piece)
-    return {
-        "type": "piecewise",
-        "pieces": pieces,
-        "orient": "horizontal",
-        "bottom": 0,
-        "left": 0,
-        "itemWidth": 12,
-        "itemHeight": 12,
-        "itemGap": 8,
-        "textStyle": {"color": "--ink-2", "fontSize": 11},
-    }
+def _pieces(bounds: list[float]) -> list[Option]:
+    """Return the six classes of values, each with its colour."""
+    edges = [None, *bounds, None]
+    return [
+        {"color": colour} | ({} if low is None else {"gte": low}) | ({} if high is None else {"lt": high})
+        for low, high, colour in zip(edges, edges[1:], _BELOW + _BEYOND, strict=False)
+    ]
+
+
+def _legend(bounds: list[float], unit: str) -> tuple[tuple[str, str], ...]:
+    """Return the same for people."""
+    texts = [f"< {show(bound, unit)}" for bound in bounds] + [f"from {show(bounds[-1], unit)}"]
+    return tuple(zip(_BELOW + _BEYOND, texts, strict=True))

@@ -79,6 +79,8 @@ class Chart:
         Charts of one group share their cursor; empty for a chart of its own.
     renderer
         ``svg``, which prints well, or ``canvas``, which bears many thousand cells.
+    legend
+        Colours and what they mean, to be written below the chart.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Chart:
     height_px: int = 170
     group: str = ""
     renderer: str = "svg"
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 def formatter(name: str) -> Option:

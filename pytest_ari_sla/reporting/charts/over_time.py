@@ -20,7 +20,7 @@ from pytest_ari_sla.reporting.charts.chart import (
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario, Stage
+    from pytest_ari_sla.reporting.run_record import Scenario
 
 __all__ = ["time_charts", "unit_of"]
 
@@ -37,6 +37,8 @@ _CALL_COUNTS: Final = {
 }
 """Which counts of calls are drawn, and what their lines are called."""
 _FEW_POINTS: Final = 40
+_NAMED_SHARE: Final = 0.1
+"""A stage shorter than this share of the load has no room for its name."""
 _STATS: Final = ("count", "min", "mean", "max")
 _SAMPLING_FROM: Final = 2_000
 
@@ -105,7 +107,7 @@ def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) ->
         _line(_CALL_COUNTS.get(name, name.removeprefix(f"{metric}.")), scenario.time_series["t"], values, colour)
         for (name, values), colour in zip(series.items(), LINE_COLOURS * len(series), strict=False)
     ]
-    lines[0]["markArea"] = _stage_areas(scenario.stages, named=metric == "calls")
+    lines[0]["markArea"] = _stage_areas(scenario, named=metric == "calls")
     lines[0]["markLine"] = limit_lines(drawn)
     option = BASE | {
         "xAxis": _time_axis(scenario),
@@ -161,20 +163,21 @@ def _limits(scenario: Scenario, metric: str, series: Series) -> list[Limit]:
     ]
 
 
-def _stage_areas(stages: list[Stage], *, named: bool) -> Option:
-    """Return every second stage as a shaded area; names are written in one chart only."""
+def _stage_areas(scenario: Scenario, *, named: bool) -> Option:
+    """Return every second stage as a shaded area; names are written in one chart only, where there is room for them."""
+    wide = scenario.duration_s * _NAMED_SHARE
     return {
         "silent": True,
         "label": {"show": named, "position": "insideTopLeft", "color": "--ink-2", "fontSize": 11},
         "data": [
             [
                 {
-                    "name": stage.name,
+                    "name": stage.name if stage.to_s - stage.from_s >= wide else "",
                     "xAxis": stage.from_s,
                     "itemStyle": {"color": "--stage" if odd % 2 else "transparent"},
                 },
                 {"xAxis": stage.to_s},
             ]
-            for odd, stage in enumerate(stages)
+            for odd, stage in enumerate(scenario.stages)
         ],
     }
