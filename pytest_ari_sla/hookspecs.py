@@ -95,6 +95,12 @@ class SendLog(Protocol):
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes (not older than the window) were really sent."""
 
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When frame 0 of ``TrackerContext.frames`` was due, or would have been; 0 for legs not begun.
+
+        A packet that is due k packet times later carries frame ``k % frames``. In ns since the Unix epoch.
+        """
+
 
 @dataclass(frozen=True)
 class TrackerContext:
@@ -120,8 +126,12 @@ class TrackerContext:
     loss_limit_ns
         A probe that is not back after this time is lost, and its entry is freed.
     frames
-        (frames, bytes) uint8. The encoded audio that every leg sends in turn: packet n of a leg carries frame
-        ``n % frames``, of which a probe, where there is one, covers the first 16 bytes. None where it is not known.
+        (frames, bytes) uint8. The encoded audio that every leg sends in turn, beginning where
+        :meth:`SendLog.audio_start_ns` tells; a probe, where there is one, covers the first 16 bytes of a packet's
+        frame. None where it is not known.
+    audio_leg
+        (legs,) int32. Whose audio arrives at each leg, coded anew or not; -1 where several are mixed. None where that
+        is not known.
     ari
         The target's ARI, with credentials: for trackers that ask Asterisk about itself. None where there is no target.
     shard
@@ -138,6 +148,7 @@ class TrackerContext:
     probe_window: int
     loss_limit_ns: int
     frames: NDArray[np.uint8] | None = None
+    audio_leg: NDArray[np.int32] | None = None
     ari: AriEndpoint | None = None
     shard: int = 1
 

@@ -89,6 +89,11 @@ class MediaSendLog:
         was_sent: NDArray[np.bool_] = self._memory.sent_ns[turns & self._mask, legs] != 0
         return was_sent
 
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When frame 0 would have been due, in turn 0 of each leg's slot; 0 for legs that have not begun."""
+        start_ns = int(self._memory.gauges[Gauge.ORIGIN_NS]) + self._memory.legs["slot"] * SLOT_NS
+        return np.where(self.due() > 0, start_ns, 0)
+
     def times_of(
         self, legs: NDArray[np.int32], turns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["LegGrouping", "PacketBatch"]
@@ -93,6 +95,12 @@ class PacketBatch:
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> PacketBatch:
         """Return the batch of the chosen rows (a mask, row numbers or a slice)."""
         return PacketBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def concatenate(batches: Sequence[PacketBatch]) -> PacketBatch:
+        """Return one batch of the packets of several (at least one), whose payload rows are equally wide."""
+        names = [field.name for field in fields(PacketBatch)]
+        return PacketBatch(*(np.concatenate([getattr(batch, name) for batch in batches]) for name in names))
 
     @cached_property
     def by_leg(self) -> LegGrouping:

@@ -75,6 +75,10 @@ class ScheduledSendLog:
         was_sent: NDArray[np.bool_] = (probes >= 0) & (probes < self.sent()[legs])
         return was_sent
 
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When each leg's first packet was due, which carries the first frame; 0 for legs not begun."""
+        return np.where(self.sent() > 0, self.first_ns, 0)
+
 
 class EchoedStreams:
     """All packets that come back to a number of legs, and the context of a tracker that watches them.

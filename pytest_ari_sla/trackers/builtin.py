@@ -21,11 +21,14 @@ class BuiltinTrackers:
     def pytest_ari_sla_register_trackers(self) -> Sequence[Tracker]:
         """Return one prototype of each."""
         # Imported on call: NumPy is not needed to show a command line's help.
+        from pytest_ari_sla.trackers.content import ContentTracker
         from pytest_ari_sla.trackers.jitter import JitterTracker
         from pytest_ari_sla.trackers.latency import LatencyTracker
         from pytest_ari_sla.trackers.loss import LossTracker
+        from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
         from pytest_ari_sla.trackers.pdv import DelayVariationTracker
         from pytest_ari_sla.trackers.sequence import SequenceTracker
+        from pytest_ari_sla.trackers.silence import SilenceTracker
         from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
 
         return [
@@ -35,4 +38,7 @@ class BuiltinTrackers:
             JitterTracker(),
             DelayVariationTracker(),
             VoiceQualityTracker(),
+            SilenceTracker(),
+            ContentTracker(),
+            MouthToEarTracker(),
         ]

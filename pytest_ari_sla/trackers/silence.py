@@ -35,7 +35,7 @@ _SILENCE_MEAN_SQUARE = (32768 * 10 ** (SILENCE_DBFS / 20)) ** 2
 
 
 class SilenceTracker:
-    """Listens to a sample of packets, chosen by sequence number: the same ones however they are cut into batches.
+    """Listens to every sixteenth packet of a leg: the same ones however packets are cut into batches.
 
     A packet that still carries our probe carries our audio, and is not decoded: only what Asterisk has made itself,
     or coded anew, is listened to.
@@ -57,24 +57,32 @@ class SilenceTracker:
             "audio.one_way_legs", "count", "count", "Legs that heard nothing but silence, or no packet, for seconds"
         ),
     )
-    BYTES_PER_LEG = 2 * 8
+    BYTES_PER_LEG = 3 * 8
 
     def begin(self, context: TrackerContext) -> None:
         """Start without having heard anything."""
         self._codec = context.received_codec
         self._log = context.send_log
-        self._sampled, self._silent = np.zeros((2, context.legs), np.int64)
+        self._received, self._sampled, self._silent = np.zeros((3, context.legs), np.int64)
         self._counts: Counter[str] = Counter()
 
     def observe(self, batch: PacketBatch) -> None:
         """Listen to one packet of sixteen."""
-        is_chosen = (batch.sequence % SAMPLED_ONE_IN == 0) & (batch.payload_type != TELEPHONE_EVENT)
-        rows = np.flatnonzero(is_chosen)
+        rows = self._choose(batch)
         silent = self._silent_rows(batch, rows[batch.probe[rows] < 0])
         np.add.at(self._sampled, batch.leg[rows], 1)
         np.add.at(self._silent, batch.leg[silent], 1)
         self._counts["audio.sampled"] += len(rows)
         self._counts["audio.silent"] += len(silent)
+
+    def _choose(self, batch: PacketBatch) -> NDArray[np.intp]:
+        groups = batch.by_leg
+        first = self._received[groups.legs] - groups.starts
+        is_chosen = (np.repeat(first, groups.counts) + np.arange(len(batch))) % SAMPLED_ONE_IN == 0
+        self._received[groups.legs] += groups.counts
+        rows = np.sort(groups.order[is_chosen])
+        audible: NDArray[np.intp] = rows[batch.payload_type[rows] != TELEPHONE_EVENT]
+        return audible
 
     def _silent_rows(self, batch: PacketBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         silent = [rows[:0]]
@@ -91,8 +99,8 @@ class SilenceTracker:
         heard_silence = (self._sampled >= ENOUGH_SAMPLES) & (self._silent == self._sampled)
         heard_nothing = (self._sampled == 0) & (self._log.sent() >= ENOUGH_SAMPLES * SAMPLED_ONE_IN)
         self._counts["audio.one_way_legs"] += int((heard_silence | heard_nothing)[legs].sum())
-        self._sampled[legs] = 0
-        self._silent[legs] = 0
+        for count in (self._received, self._sampled, self._silent):
+            count[legs] = 0
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return all counts since :meth:`begin`."""

@@ -52,6 +52,10 @@ class SteadyLog:
         """(legs,) Packets due so long ago."""
         return np.full(self.legs, min(max((now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1, 0), self.packets))
 
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When each leg's first packet was due."""
+        return np.full(self.legs, START_NS)
+
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """All were."""
         return np.ones(len(legs), bool)
@@ -98,6 +102,7 @@ def context_of(legs: int, seconds: int) -> TrackerContext:
         send_log=SteadyLog(legs, seconds * SECOND // PACKET_TIME_NS),
         probe_window=256,
         loss_limit_ns=LOSS_LIMIT_NS,
+        frames=np.full((500, 160), 0x55, np.uint8),
     )
 
 

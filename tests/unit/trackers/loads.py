@@ -48,6 +48,10 @@ class FixedLog:
         old_enough = (now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1
         return np.array([min(max(old_enough, 0), due) for due in self.packets], np.int64)
 
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When each leg's packet 0 was due, which carries frame 0; 0 for legs that send nothing."""
+        return np.where(self.due() > 0, START_NS, 0)
+
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes were sent."""
         pairs = zip(legs.tolist(), probes.tolist(), strict=True)

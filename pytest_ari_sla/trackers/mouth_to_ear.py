@@ -1,0 +1,159 @@
+"""How long audio takes through a transcoder: recognised by its sound, since nothing else of it survives.
+
+Every leg plays the same loop of speech (``TrackerContext.frames``), beginning at a time of its own. A second of what
+a leg receives is decoded and looked up in the loop; its place there tells when it was sent. The delay is from
+when the packet that held a sound was due until the packet that holds it now arrived: transport and transcoding, but
+neither our packet time nor anybody's jitter buffer, so that it compares with the round trip of a path without coding.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
+from pytest_ari_sla.rtp.packet_batch import PacketBatch
+from pytest_ari_sla.trackers.audio_sampling import decode_rows
+from pytest_ari_sla.trackers.audio_search import SEARCH_RATE_HZ, AudioSearch, to_search_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import TrackerContext
+
+__all__ = ["LEAST_LIKENESS", "LEGS_AT_A_TIME", "WINDOW_NS", "MouthToEarTracker"]
+
+WINDOW_NS = 1_000_000_000
+"""How much audio is looked up: longer than the pauses of speech."""
+
+LEGS_AT_A_TIME = 4
+"""So many legs are listened to during one window, then the next ones: a look-up takes some milliseconds."""
+
+LEAST_LIKENESS = 0.5
+"""What is less alike than this (a correlation coefficient) is not our audio."""
+
+_LEAST_SAMPLES = SEARCH_RATE_HZ * WINDOW_NS // 1_000_000_000 // 2
+
+
+class MouthToEarTracker:
+    """Listens to legs that hear another's audio but no probes (``TrackerContext.audio_leg``), a few at a time."""
+
+    name = "mouth_to_ear"
+    metrics = (
+        Metric("mouth_to_ear", "distribution", "s", "From when audio is sent until it is heard, through a transcoder"),
+        Metric("content.recognised", "count", "count", "Seconds of audio that were found in what was sent", "higher"),
+        Metric("content.unrecognised", "count", "count", "Seconds of audio that are nothing like what was sent"),
+    )
+
+    def begin(self, context: TrackerContext) -> None:
+        """Decode what is sent, if there are legs to listen to."""
+        self._log = context.send_log
+        self._codec = context.received_codec
+        self._packet_time_ns = context.packet_time_ns
+        self._counts: Counter[str] = Counter()
+        self._histogram = Histogram()
+        self._latest_ns = np.full(context.legs, np.nan)
+        self._audio_leg = np.full(context.legs, -1, np.int32)
+        if context.audio_leg is not None:
+            self._audio_leg = np.where(context.heard_leg < 0, context.audio_leg, -1).astype(np.int32)
+        self._is_listened = np.zeros(context.legs, np.bool_)
+        self._heard: list[PacketBatch] = []
+        self._window_end_ns = self._next_leg = 0
+        self._search: AudioSearch | None = None
+        if context.frames is not None and (self._audio_leg >= 0).any():
+            loop = to_search_rate(context.codec.decode(context.frames), context.codec.sample_rate_hz)
+            self._search = AudioSearch(loop)
+            self._loop_ns = len(context.frames) * context.packet_time_ns
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Keep what the legs that are listened to receive."""
+        if self._search is None:
+            return
+        is_audio = self._is_listened[batch.leg] & (batch.payload_type != TELEPHONE_EVENT)
+        rows = np.flatnonzero(is_audio & (batch.arrival_ns < self._window_end_ns))
+        if len(rows):
+            # Row numbers select copies, which outlive the batch.
+            self._heard.append(batch.select(rows))
+
+    def advance(self, now_ns: int) -> None:
+        """Look the window up, when it is over, and turn to the next legs."""
+        if self._search is None or now_ns < self._window_end_ns:
+            return
+        self._look_up(self._search)
+        self._heard.clear()
+        self._is_listened[:] = False
+        self._is_listened[self._next_legs()] = True
+        self._window_end_ns = now_ns + WINDOW_NS
+
+    def _next_legs(self) -> NDArray[np.intp]:
+        """Return the legs whose turn it is, of those that hear a leg which has begun to send."""
+        begun = np.flatnonzero((self._audio_leg >= 0) & (self._log.audio_start_ns()[self._audio_leg] > 0))
+        turn = np.concatenate((begun[begun >= self._next_leg], begun[begun < self._next_leg]))[:LEGS_AT_A_TIME]
+        self._next_leg = int(turn[-1]) + 1 if len(turn) else 0
+        return turn
+
+    def _look_up(self, search: AudioSearch) -> None:
+        start_ns = self._log.audio_start_ns()[self._audio_leg]
+        for batch in self._heard_by_leg():
+            leg = int(batch.leg[0])
+            arrived_ns, piece = self._played(batch)
+            if len(piece) < _LEAST_SAMPLES or not start_ns[leg]:
+                continue
+            position, likeness = search.find(piece)
+            is_recognised = likeness >= LEAST_LIKENESS
+            self._counts["content.recognised" if is_recognised else "content.unrecognised"] += 1
+            if is_recognised:
+                sent_ns = int(start_ns[leg]) + position * 1_000_000_000 // SEARCH_RATE_HZ
+                delay_ns = (arrived_ns - sent_ns) % self._loop_ns
+                self._latest_ns[leg] = delay_ns
+                self._histogram.record_one(delay_ns)
+
+    def _heard_by_leg(self) -> list[PacketBatch]:
+        """Return what each leg has heard from its latest source, in order of arrival."""
+        if not self._heard:
+            return []
+        heard = PacketBatch.concatenate(self._heard)
+        by_leg = [heard.select(heard.leg == leg) for leg in np.flatnonzero(self._is_listened)]
+        return [packets.select(packets.ssrc == packets.ssrc[-1]) for packets in by_leg if len(packets)]
+
+    def _played(self, batch: PacketBatch) -> tuple[int, NDArray[np.float64]]:
+        """Return when a leg's audio arrived, as the ns of its first sample, and the audio itself, gaps being silence.
+
+        The packets' places are told by their time stamps. Of all packets' arrivals the median counts, so that jitter
+        does not show.
+        """
+        rate_hz, clock_hz = self._codec.sample_rate_hz, self._codec.clock_rate_hz
+        ticks = (batch.timestamp - batch.timestamp[0]).view(np.int32).astype(np.int64)
+        # A stamp that jumps would make a gap of hours.
+        is_near = np.abs(ticks - np.median(ticks)) <= clock_hz * WINDOW_NS // 1_000_000_000
+        batch, ticks = batch.select(is_near), ticks[is_near] - ticks[is_near].min()
+        played = np.zeros(0, np.int16)
+        for rows, samples in decode_rows(self._codec, batch, np.arange(len(batch))):
+            places = (ticks[rows] * rate_hz // clock_hz)[:, np.newaxis] + np.arange(samples.shape[1])
+            played = np.append(played, np.zeros(max(int(places.max()) + 1 - len(played), 0), np.int16))
+            played[places] = samples
+        arrived_ns = int(np.median(batch.arrival_ns - batch.arrival_ns[0] - ticks * 1_000_000_000 // clock_hz))
+        return int(batch.arrival_ns[0]) + arrived_ns, to_search_rate(played, rate_hz)
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Stop listening to these legs."""
+        self._is_listened[legs] = False
+        self._latest_ns[legs] = np.nan
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return all delays found since :meth:`begin`, and how many windows held our audio."""
+        return {
+            "mouth_to_ear": self._histogram.copy(),
+            "content.recognised": self._counts["content.recognised"],
+            "content.unrecognised": self._counts["content.unrecognised"],
+        }
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return each leg's delay as found last, in s."""
+        return {"mouth_to_ear": self._latest_ns / 1e9}
