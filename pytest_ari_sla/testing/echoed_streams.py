@@ -165,6 +165,7 @@ class EchoedStreams:
         while self.clock.now_ns < self.end_ns:
             until_ns = min(self.clock.now_ns + ADVANCE_NS, self.end_ns)
             for batch in self._batches(self.clock.now_ns, until_ns, rows):
+                self.clock.advance_to(int(batch.arrival_ns[-1]))
                 tracker.observe(_read_only(batch))
                 _overwrite(batch)
             tracker.advance(self.clock.advance_to(until_ns))

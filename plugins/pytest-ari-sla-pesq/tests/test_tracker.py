@@ -11,6 +11,7 @@ from pytest_ari_sla.codecs.gsm import GsmCodec
 from pytest_ari_sla.hookspecs import Codec, Tracker, TrackerContext
 from pytest_ari_sla.load.impairment import Impairment
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp.probe import PROBE_BYTES
 from pytest_ari_sla.testing import EchoedStreams, TrackerContract
 
 TEN_SECONDS = 500
@@ -94,6 +95,17 @@ def test_a_call_too_short_for_a_score_has_none() -> None:
     kept = tracker.snapshot()["pesq.nb"]
     assert isinstance(kept, Histogram)
     assert kept.count == 0
+
+
+def test_legs_join_audio_that_began_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leg's first packet carries whatever frame it is the turn of; the score is that of an untouched stream."""
+    streams = EchoedStreams(legs=2, packets=TEN_SECONDS)
+    earlier_ns = 37 * streams.context.packet_time_ns
+    begin_ns = streams.send_log.first_ns - earlier_ns
+    monkeypatch.setattr(streams.send_log, "audio_start_ns", lambda: begin_ns)
+    turned = streams.frames[(streams.received.probe + 37) % len(streams.frames), PROBE_BYTES:]
+    streams.received.payload[:, PROBE_BYTES:] = turned
+    assert scores(streams).min == 4549
 
 
 def test_all_legs_take_their_turn() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.hookspecs import SendLog
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["Recorder", "Recording", "WindowShape"]
@@ -43,8 +44,9 @@ class Recording:
 
     Attributes
     ----------
-    first_probe
-        Number of the probe that the first packet carries; -1 where packets carry none.
+    first_frame
+        Which frame of the audio that is sent, counted from its beginning, the first packet carries; -1 where packets
+        carry no probe, so that it is not known.
     payload
         (packets, width) uint8; zeros where nothing arrived.
     arrived
@@ -53,7 +55,7 @@ class Recording:
         (packets,) int64. Arrival of each packet relative to its place in the stream; 0 where nothing arrived.
     """
 
-    first_probe: int
+    first_frame: int
     payload: NDArray[np.uint8]
     arrived: NDArray[np.bool_]
     delay_ns: NDArray[np.int64]
@@ -61,7 +63,7 @@ class Recording:
     def until_last(self) -> Recording:
         """Return the recording without the empty end that is left when a call is over."""
         end = int(np.flatnonzero(self.arrived)[-1]) + 1
-        return Recording(self.first_probe, self.payload[:end], self.arrived[:end], self.delay_ns[:end])
+        return Recording(self.first_frame, self.payload[:end], self.arrived[:end], self.delay_ns[:end])
 
 
 class Recorder:
@@ -75,15 +77,19 @@ class Recorder:
         How many of them are recorded at a time.
     shape
         What a window holds; packets of another length are no audio of the codec, and ignored.
+    send_log
+        Tells which frame a packet carries.
     """
 
-    def __init__(self, legs: int, slots: int, shape: WindowShape) -> None:
+    def __init__(self, legs: int, slots: int, shape: WindowShape, send_log: SendLog) -> None:
         self._shape = shape
+        self._send_log = send_log
         self._slot_of_leg = np.full(legs, -1, np.int32)
         self._leg = np.full(slots, -1, np.int32)
         self._last_leg = -1
         self._started_ns = np.zeros(slots, np.int64)
         self._first_probe = np.zeros(slots, np.int64)
+        self._first_frame = np.zeros(slots, np.int64)
         self._first_timestamp = np.zeros(slots, np.uint32)
         self._payload = np.zeros((slots, shape.packets, shape.width), np.uint8)
         self._arrived = np.zeros((slots, shape.packets), bool)
@@ -100,16 +106,26 @@ class Recorder:
     def _follow(self, slot: int, batch: PacketBatch) -> None:
         """Let a slot record the next leg in turn that is not recorded yet, from its first packet in this batch on."""
         groups = batch.by_leg
-        waiting = np.flatnonzero(self._slot_of_leg[groups.legs] < 0)
+        first_rows = groups.order[groups.starts]
+        is_known = (batch.probe[first_rows] < 0) | (batch.intended_ns[first_rows] > 0)
+        waiting = np.flatnonzero((self._slot_of_leg[groups.legs] < 0) & is_known)
         if not len(waiting):
             return
         later = waiting[groups.legs[waiting] > self._last_leg]
         group = int(later[0] if len(later) else waiting[0])
-        row, leg = int(groups.order[groups.starts[group]]), int(groups.legs[group])
+        row, leg = int(first_rows[group]), int(groups.legs[group])
         self._slot_of_leg[leg], self._leg[slot], self._last_leg = slot, leg, leg
         self._started_ns[slot] = batch.arrival_ns[row]
+        self._first_frame[slot] = self._frame_of(batch, row)
         self._first_probe[slot], self._first_timestamp[slot] = batch.probe[row], batch.timestamp[row]
         self._arrived[slot] = False
+
+    def _frame_of(self, batch: PacketBatch, row: int) -> int:
+        """Return which frame a packet carries, by the time when it was due; -1 for a packet without a probe."""
+        if batch.probe[row] < 0:
+            return -1
+        begin_ns = self._send_log.audio_start_ns()[batch.source_leg[row]]
+        return round(int(batch.intended_ns[row] - begin_ns) / self._shape.packet_time_ns)
 
     def _store(self, batch: PacketBatch) -> None:
         """Store packets of followed legs at their places; a place is filled by the first packet that comes for it."""
@@ -146,4 +162,4 @@ class Recorder:
         self._leg[slot] = -1
         arrived = self._arrived[slot].copy()
         payload = np.where(arrived[:, None], self._payload[slot], 0).astype(np.uint8)
-        return Recording(int(self._first_probe[slot]), payload, arrived, np.where(arrived, self._delay_ns[slot], 0))
+        return Recording(int(self._first_frame[slot]), payload, arrived, np.where(arrived, self._delay_ns[slot], 0))

@@ -74,7 +74,7 @@ class Scorer:
         """Return the MOS-LQO of a recording; None where the audio sent was a pause."""
         rate_hz = NARROWBAND_HZ if self.mode == "nb" else WIDEBAND_HZ
         heard = resample(self._heard(recording), self.received_codec.sample_rate_hz, rate_hz)
-        if recording.first_probe >= 0:
+        if recording.first_frame >= 0:
             sent = self.codec.decode(self._frames_of(recording))
             reference = resample(sent, self.codec.sample_rate_hz, rate_hz)
         else:
@@ -87,12 +87,12 @@ class Scorer:
 
     def _frames_of(self, recording: Recording) -> NDArray[np.uint8]:
         """Return the frames that were sent at each place of a recording with probes."""
-        return self.frames[(recording.first_probe + np.arange(len(recording.payload))) % len(self.frames)]
+        return self.frames[(recording.first_frame + np.arange(len(recording.payload))) % len(self.frames)]
 
     def _heard(self, recording: Recording) -> NDArray[np.int16]:
         """Decode what is played; the audio under a probe is put back, since the probe is ours and not a fault."""
         payload = recording.payload.copy()
-        if recording.first_probe >= 0:
+        if recording.first_frame >= 0:
             payload[:, :PROBE_BYTES] = self._frames_of(recording)[:, :PROBE_BYTES]
         return self.received_codec.decode(payload[played_rows(recording, self.playout_ns)])
 

@@ -84,7 +84,7 @@ class PesqTracker:
             ticks=received.clock_rate_hz * packet_time_ms // 1000,
         )
         self._least_packets = round(self._least_s * 1000 / packet_time_ms)
-        self._recorder = Recorder(context.legs, self._slots, shape)
+        self._recorder = Recorder(context.legs, self._slots, shape, context.send_log)
         self._scorer = Scorer(context.frames, context.codec, received, self._playout_ns)
 
     def observe(self, batch: PacketBatch) -> None:
