@@ -4,38 +4,57 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_ari_sla.reporting.findings import findings
+from pytest_ari_sla.reporting.markdown import render_markdown
+from pytest_ari_sla.reporting.record_file import write_atomically
 from pytest_ari_sla.reporting.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
 
-__all__ = [
-    "append_job_summary",
-    "github_annotations",
-    "gitlab_code_quality",
-    "job_summary_path",
-    "wants_github_annotations",
-]
+__all__ = ["CODE_QUALITY_NAME", "announce", "github_annotations", "gitlab_code_quality"]
 
+CODE_QUALITY_NAME: Final = "gl-code-quality-report.json"
 _LEVELS: Final = {"fail": "error", "inconclusive": "warning"}
 _SEVERITIES: Final = {"fail": "critical", "inconclusive": "minor"}
 _LONGEST: Final = 3_000
 
 
-def wants_github_annotations(environment: Mapping[str, str]) -> bool:
-    """Tell whether this runs under GitHub Actions (or Gitea's and Forgejo's, which say the same)."""
-    return environment.get("GITHUB_ACTIONS") == "true"
+def announce(
+    record: RunRecord, folder: Path, environment: Mapping[str, str], lines: Mapping[str, int] | None = None
+) -> list[str]:
+    """Tell the CI system that this runs under, if any, what came of a run.
 
+    GitHub (and Gitea and Forgejo, which say the same of themselves) gets the Markdown summary on the job's page, GitLab
+    a code quality report in the report's folder.
 
-def job_summary_path(environment: Mapping[str, str]) -> str | None:
-    """Return the file that Markdown for the job's summary page is appended to; None where there is none."""
-    return environment.get("GITHUB_STEP_SUMMARY") or None
+    Parameters
+    ----------
+    record
+        The run.
+    folder
+        Where its reports are.
+    environment
+        The process's environment variables.
+    lines
+        Line numbers of the tests, from 1, by nodeid.
+
+    Returns
+    -------
+    Lines to be printed as they are, for annotations beside the code.
+    """
+    if summary := environment.get("GITHUB_STEP_SUMMARY"):
+        # Other steps of the job may have written there before.
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(render_markdown(record))
+    if environment.get("GITLAB_CI") == "true":
+        write_atomically(folder / CODE_QUALITY_NAME, gitlab_code_quality(record, lines).encode())
+    return github_annotations(record, lines) if environment.get("GITHUB_ACTIONS") == "true" else []
 
 
 def github_annotations(record: RunRecord, lines: Mapping[str, int] | None = None) -> list[str]:
@@ -60,12 +79,6 @@ def gitlab_code_quality(record: RunRecord, lines: Mapping[str, int] | None = Non
     """Return the scenarios that did not pass as GitLab's code quality report (JSON); ``lines`` as above."""
     issues = [_issue(scenario, (lines or {}).get(scenario.nodeid, 1)) for scenario in record.scenarios]
     return json.dumps([issue for issue in issues if issue], indent=1) + "\n"
-
-
-def append_job_summary(path: Path, markdown: str) -> None:
-    """Append to a job's summary page, below what other steps wrote."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(markdown)
 
 
 def _issue(scenario: Scenario, line: int) -> dict[str, Any] | None:

@@ -43,6 +43,8 @@ TITLES: Final = {
 _DIGITS: Final = 4
 _LIMIT_REACH: Final = 4.0
 _HEADROOM: Final = 1.15
+_EMPTY_SCALE: Final = {"ratio": 0.01, "s": 0.001}
+"""Where the axis of a curve that stays at 0 ends."""
 _ROUND: Final = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 BASE: Final[Option] = {
@@ -126,8 +128,10 @@ def y_axis(unit: str, highest: float, limits: list[Limit]) -> Option:
         "splitLine": {"lineStyle": {"color": "--line"}},
     }
     top = max((limit.value for limit in limits), default=0.0)
-    if top >= highest > 0:
+    if top and top >= highest:
         axis["max"] = _round_up(top * _HEADROOM)
+    elif not highest:
+        axis["max"] = _EMPTY_SCALE.get(unit, 1.0)
     if unit == "count":
         axis["minInterval"] = 1
     return axis

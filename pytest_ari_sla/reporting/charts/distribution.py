@@ -40,12 +40,14 @@ def percentile_charts(scenario: Scenario, prefix: str) -> list[Chart]:
 
 def _percentile_chart(scenario: Scenario, prefix: str, metric: str, encoded: EncodedHistogram) -> Chart:
     points = _curve(encoded)
+    rarest = points[-1][0] if points else 0.0
     highest = max((value for _, value in points), default=0.0)
     limits = drawable(_limits(scenario, metric), highest)
     option = BASE | {
         "xAxis": {
             "type": "log",
             "min": 1,
+            "max": max(rarest, 10.0),
             "axisLabel": {"formatter": formatter("nines"), "color": "--ink-2", "fontSize": 11, "hideOverlap": True},
             "axisLine": {"lineStyle": {"color": "--line-2"}},
             "splitLine": {"lineStyle": {"color": "--line"}},

@@ -105,5 +105,6 @@
     document.querySelectorAll("details").forEach((element) => { element.open = true; });
     drawShown();
     redraw();
+    drawn.forEach((chart) => chart.getZr().refreshImmediately()); // paper does not wait for the next frame
   });
 })();

@@ -1,13 +1,7 @@
 import json
 from pathlib import Path
 
-from pytest_ari_sla.reporting.annotations import (
-    append_job_summary,
-    github_annotations,
-    gitlab_code_quality,
-    job_summary_path,
-    wants_github_annotations,
-)
+from pytest_ari_sla.reporting.annotations import announce, github_annotations, gitlab_code_quality
 from pytest_ari_sla.reporting.run_record import Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 
@@ -43,17 +37,23 @@ def test_gitlab_gets_a_code_quality_report() -> None:
     assert [issue] == json.loads(gitlab_code_quality(make_record(make_scenario("fail", seed=1)), {NODE: 7}))
 
 
-def test_the_environment_tells_which_ci_is_there() -> None:
-    """Off CI nothing is printed."""
-    assert wants_github_annotations({"GITHUB_ACTIONS": "true"})
-    assert not wants_github_annotations({})
-    assert job_summary_path({"GITHUB_STEP_SUMMARY": "/tmp/s"}) == "/tmp/s"
-    assert job_summary_path({"GITHUB_STEP_SUMMARY": ""}) is None
+def test_off_ci_nothing_is_printed_and_nothing_is_written(tmp_path: Path) -> None:
+    """A developer's terminal stays as it is."""
+    assert announce(make_record(make_scenario("fail")), tmp_path, {}) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_job_summary_is_appended(tmp_path: Path) -> None:
-    """Other steps have written there before."""
-    path = tmp_path / "summary"
-    path.write_text("before\n")
-    append_job_summary(path, "after\n")
-    assert path.read_text() == "before\nafter\n"
+def test_github_gets_annotations_and_a_summary_below_what_is_there(tmp_path: Path) -> None:
+    """Other steps of the job have written to the summary before."""
+    summary = tmp_path / "summary"
+    summary.write_text("before\n")
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    (line,) = announce(make_record(make_scenario("fail")), tmp_path, environment, {NODE: 3})
+    assert line.startswith("::error file=scenarios/test_echo.py,line=3,")
+    assert summary.read_text().startswith("before\n## ❌ SLA: fail\n")
+
+
+def test_gitlab_gets_its_file_in_the_reports_folder(tmp_path: Path) -> None:
+    """The job's ``artifacts:reports:codequality`` points there."""
+    assert announce(make_record(make_scenario("fail")), tmp_path, {"GITLAB_CI": "true"}) == []
+    assert len(json.loads((tmp_path / "gl-code-quality-report.json").read_text())) == 1

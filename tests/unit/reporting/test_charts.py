@@ -178,6 +178,12 @@ def test_an_axis_ends_above_its_limit_with_a_round_number() -> None:
     assert drawable([Limit(5, "x")], 0.0) == [Limit(5, "x")]
 
 
+def test_a_curve_that_stays_at_zero_gets_a_scale_that_makes_sense() -> None:
+    """No loss at all is not drawn on a scale up to 100 %."""
+    assert y_axis("ratio", 0.0, [Limit(0.001, "x")])["max"] == pytest.approx(0.0015)
+    assert y_axis("ratio", 0.0, [])["max"] == 0.01
+
+
 def test_every_token_of_a_chart_is_known_to_the_page() -> None:
     """A colour or formatter that the style sheet or script lacks would fail in the browser only."""
     environment = template_environment()
