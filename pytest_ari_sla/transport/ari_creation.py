@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
@@ -23,19 +24,19 @@ __all__ = ["AriCreation"]
 _REFUSALS = (AriRequestFailed, AriAuthenticationFailed)
 
 
-class AriCreation(AriQueries):
+class AriCreation(AriQueries, ABC):
     """The verbs of `AriSession` that make something."""
 
     _stream: EventStream
     _ledger: Ledger
 
+    @abstractmethod
     def watch(self, channel_id: str) -> ChannelWatch:
-        """Return the watch over a channel; see `AriSession.watch`."""
-        raise NotImplementedError
+        """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
 
+    @abstractmethod
     def _known_watch(self, channel_id: str) -> ChannelWatch | None:
-        """Return the watch over a channel, if there is one; see `AriSession`."""
-        raise NotImplementedError
+        """Return the watch over a channel, if there is one."""
 
     async def external_media(
         self,
@@ -149,8 +150,14 @@ class AriCreation(AriQueries):
     async def snoop(
         self, channel_id: str, snoop_id: str, *, spy: str = "both", whisper: str = "none", app_args: str | None = None
     ) -> Channel:
-        """Create a channel that listens (``spy``) or talks (``whisper``) to another: in, out, both or none."""
-        await self._ensure_in_stasis(channel_id)
+        """Create a channel that listens (``spy``) or talks (``whisper``) to another: in, out, both or none.
+
+        The other channel may have gone on to the dialplan. A snoop channel that was hung up gets no ChannelDestroyed, and
+        stays in Asterisk's list until the other channel ends, if that one receives no media.
+        """
+        watch = self._known_watch(channel_id)
+        if watch is not None and watch.in_stasis_ns is None:
+            await watch.in_stasis()
         query: dict[str, QueryValue] = {"app": self.app, "spy": spy, "whisper": whisper, "appArgs": app_args}
         return await self._create_channel(
             CHANNEL + "/snoop/{snoopId}", snoop_id, query, path={"channelId": channel_id, "snoopId": snoop_id}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.transport.ari_observer import Clock
 
-__all__ = ["EventStream", "StreamOwner", "back_off_s"]
+__all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]
 
 #: A ping goes out this often; half of it later without an answer the connection counts as dead.
 HEARTBEAT_S = 20.0
@@ -151,8 +151,8 @@ class EventStream:
             while True:
                 await self._read(socket)
                 self._settled.clear()
-                self._owner.on_note("disconnected", _words_for_close(socket))
-                socket = self._socket = await self._restore(_words_for_close(socket))
+                self._owner.on_note("disconnected", words_for_close(socket))
+                socket = self._socket = await self._restore(words_for_close(socket))
                 self._settled.set()
                 self._restoring = asyncio.create_task(self._owner.on_restored(), name="ARI reconciliation")
         except EventStreamLost as lost:
@@ -205,7 +205,7 @@ class EventStream:
         return socket
 
 
-def _words_for_close(socket: aiohttp.ClientWebSocketResponse) -> str:
+def words_for_close(socket: aiohttp.ClientWebSocketResponse) -> str:
     """Return why a WebSocket closed."""
     code = socket.close_code
     failure = socket.exception()

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, StasisStart
-from pytest_ari_sla.errors import ChannelLost, EventStreamLost, UsageError
+from pytest_ari_sla.errors import AriRequestFailed, AriTimeout, ChannelLost, EventStreamLost, UsageError
 from pytest_ari_sla.transport import ari_http
 from pytest_ari_sla.transport.ari_http import AriSession
 from tests.unit.transport.ari_server import PASSWORD, USER, FakeAri, cut, hang, refusal
@@ -280,6 +280,61 @@ async def test_a_channel_that_we_hung_up_in_the_gap_is_not_lost(fake_ari: FakeAr
     await session.hangup(watch.channel_id)
     await watch.destroyed()
     assert not watch.is_lost
+
+
+async def test_a_lost_stasis_start_is_found_out_by_asking(fake_ari: FakeAri, session: AriSession) -> None:
+    """Also where the event stream never broke."""
+    fake_ari.starts_channels = False
+    watch = session.watch(session.new_id("channel"))
+    await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
+    fake_ari.channels[watch.channel_id]["dialplan"] = {"app_name": "Stasis", "app_data": "app"}
+    await watch.in_stasis(0.01)
+    assert [note.kind for note in session.notes] == ["missed-event"]
+
+
+async def test_a_channel_that_asterisk_does_not_know_is_lost(fake_ari: FakeAri, session: AriSession) -> None:
+    """None of its events ever came."""
+    fake_ari.starts_channels = False
+    watch = session.watch(session.new_id("channel"))
+    await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
+    fake_ari.channels.clear()
+    with pytest.raises(ChannelLost):
+        await watch.in_stasis(0.01)
+    assert [note.kind for note in session.notes] == ["missed-event", "lost-channel"]
+
+
+async def test_a_channel_that_stays_outside_is_a_time_out(fake_ari: FakeAri, session: AriSession) -> None:
+    """Asterisk was asked, and says that it is there but not in the application."""
+    fake_ari.starts_channels = False
+    watch = session.watch(session.new_id("channel"))
+    await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
+    with pytest.raises(AriTimeout, match="did not enter"):
+        await watch.in_stasis(0.01)
+    assert session.notes == []
+
+
+async def test_a_question_that_is_refused_is_an_error(fake_ari: FakeAri, session: AriSession) -> None:
+    """Only 404 says that a channel is gone."""
+    watch = session.watch(session.new_id("channel"))
+
+    async def refuse(_: web.Request) -> web.StreamResponse | None:
+        return refusal(500, "Internal")
+
+    fake_ari.interfere = refuse
+    with pytest.raises(AriRequestFailed, match="500: Internal"):
+        await watch.in_stasis(0.01)
+
+
+async def test_a_gap_that_cannot_be_asked_about_is_noted(fake_ari: FakeAri, session: AriSession) -> None:
+    """Whoever waits still asks for itself when its time is up."""
+
+    async def refuse_listing(request: web.Request) -> web.StreamResponse | None:
+        return refusal(500, "Internal") if request.path == "/ari/channels" else None
+
+    fake_ari.interfere = refuse_listing
+    fake_ari.cut_sockets()
+    assert "could not be asked" in (await notes_of(session, "missed-event"))[0]
+    fake_ari.interfere = None
 
 
 async def test_nothing_is_made_while_no_events_come(fake_ari: FakeAri, session: AriSession) -> None:
