@@ -40,8 +40,8 @@ METRICS = {
 class PesqTracker:
     """Scores windows of speech by PESQ.
 
-    PESQ costs about 10 ms of CPU per second of audio, 100 times what all built-in trackers cost together. So a few legs
-    are recorded at a time, and the others take their turns.
+    PESQ costs about 10 ms of CPU per second of audio. So a few legs are recorded at a time, and the others take their
+    turns.
 
     Parameters
     ----------
