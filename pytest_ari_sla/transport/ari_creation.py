@@ -152,8 +152,8 @@ class AriCreation(AriQueries, ABC):
     ) -> Channel:
         """Create a channel that listens (``spy``) or talks (``whisper``) to another: in, out, both or none.
 
-        The other channel may have gone on to the dialplan. A snoop channel that was hung up gets no ChannelDestroyed, and
-        stays in Asterisk's list until the other channel ends, if that one receives no media.
+        The other channel may have gone on to the dialplan. A snoop channel that was hung up gets no ChannelDestroyed
+        and stays in Asterisk's list until the other channel ends, if that one receives no media.
         """
         watch = self._known_watch(channel_id)
         if watch is not None and watch.in_stasis_ns is None:
