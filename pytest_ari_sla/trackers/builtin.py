@@ -22,6 +22,7 @@ class BuiltinTrackers:
         """Return one prototype of each."""
         # Imported on call: NumPy is not needed to show a command line's help.
         from pytest_ari_sla.trackers.content import ContentTracker
+        from pytest_ari_sla.trackers.dtmf import DtmfTracker
         from pytest_ari_sla.trackers.jitter import JitterTracker
         from pytest_ari_sla.trackers.latency import LatencyTracker
         from pytest_ari_sla.trackers.loss import LossTracker
@@ -41,4 +42,5 @@ class BuiltinTrackers:
             SilenceTracker(),
             ContentTracker(),
             MouthToEarTracker(),
+            DtmfTracker(),
         ]
