@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from pytest_ari_sla.transport.batched_udp import backend, make_receiver, make_se
 from pytest_ari_sla.transport.datagrams import DatagramMemory, open_udp_socket, prepare_socket
 
 if TYPE_CHECKING:
+    import socket
+
     from pytest_ari_sla.transport.datagrams import ReceiveOptions, Receiver, Sender
 
 __all__ = ["Calibration", "calibrate", "clock_floor"]

@@ -55,6 +55,7 @@ class MediaLoop:
 
     def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
         self._memory = memory
+        self._due_ns = memory.due_ns.data
         # A memoryview reads and writes single numbers several times faster than an array.
         self._gauges = memory.gauges.data
         self._turns = memory.turns.data
@@ -132,7 +133,7 @@ class MediaLoop:
         turn, phase = divmod(slot, self._cycle)
         groups = self._groups[phase]
         if groups:
-            self._memory.due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
+            self._due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
             for group in groups:
                 if group.count:
                     group.send(turn)
@@ -141,7 +142,7 @@ class MediaLoop:
 
     def _skip(self, slot: int) -> None:
         turn, phase = divmod(slot, self._cycle)
-        self._memory.due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
+        self._due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
         for group in self._groups[phase]:
             if group.count:
                 group.skip(turn)
@@ -207,7 +208,7 @@ class MediaLoop:
         for group in groups:
             if group.sends_like(sending, start):
                 return group
-        groups.append(SendGroup(sending, GROUP_CAPACITY, self._memory))
+        groups.append(SendGroup(sending, GROUP_CAPACITY, self._memory, start))
         return groups[-1]
 
 

@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.transport import mmsg, mmsg_python
 from pytest_ari_sla.transport.datagrams import DatagramMemory, open_udp_socket
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.transport.datagrams import Receiver, Sender
+    from pytest_ari_sla.transport.datagrams import Burst, Receiver, Sender
 
-__all__ = ["DatagramMemory", "backend", "make_receiver", "make_sender", "make_timer", "open_udp_socket"]
+__all__ = ["DatagramMemory", "backend", "make_burst", "make_receiver", "make_sender", "make_timer", "open_udp_socket"]
 
 BACKEND_VARIABLE = "ARI_SLA_UDP"
 """Environment variable that forces a back end: ``mmsg`` or ``python``."""
 
 
 def backend() -> str:
-    """Name of the back end in use: ``mmsg`` (batches by the kernel) or ``python`` (its portable twin)."""
-    return os.environ.get(BACKEND_VARIABLE) or ("mmsg" if mmsg.is_available() else "python")
+    """Name of the back end in use: ``mmsg`` (batches by the kernel) or ``python`` (its portable twin).
+
+    Raises
+    ------
+    UsageError
+        The environment asks for another one.
+    """
+    chosen = os.environ.get(BACKEND_VARIABLE) or ("mmsg" if mmsg.is_available() else "python")
+    if chosen not in ("mmsg", "python"):
+        raise UsageError(f"{BACKEND_VARIABLE} is {chosen!r}; it can be mmsg or python")
+    return chosen
 
 
 def make_receiver(memory: DatagramMemory) -> Receiver:
@@ -27,11 +37,16 @@ def make_receiver(memory: DatagramMemory) -> Receiver:
     return mmsg.MmsgReceiver(memory) if backend() == "mmsg" else mmsg_python.PythonReceiver(memory)
 
 
-def make_sender(memory: DatagramMemory, *, tails: bool = False) -> Sender:
-    """Return what sends from ``memory``; with ``tails``, packets end in memory that is pointed at, not copied."""
+def make_sender(memory: DatagramMemory) -> Sender:
+    """Return what sends from ``memory``."""
+    return mmsg.MmsgSender(memory) if backend() == "mmsg" else mmsg_python.PythonSender(memory)
+
+
+def make_burst(memory: DatagramMemory, before: bytearray, after: bytearray) -> Burst:
+    """Return what sends packets made of ``before``, a row of ``memory``, and ``after``."""
     if backend() == "mmsg":
-        return mmsg.MmsgSender(memory, tails=tails)
-    return mmsg_python.PythonSender(memory, tails=tails)
+        return mmsg.MmsgBurst(memory, before, after)
+    return mmsg_python.PythonBurst(memory, before, after)
 
 
 def make_timer(first_ns: int, period_ns: int) -> mmsg.TimerFd | mmsg_python.PythonTimer:

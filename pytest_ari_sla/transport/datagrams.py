@@ -20,6 +20,7 @@ __all__ = [
     "CONTROL",
     "SOCKADDR_IN",
     "Address",
+    "Burst",
     "DatagramMemory",
     "ReceiveOptions",
     "Receiver",
@@ -115,20 +116,15 @@ class Receiver(Protocol):
 class Sender(Protocol):
     """Sends datagrams from a memory: :class:`~.mmsg.MmsgSender` or its portable twin."""
 
-    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
-        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
+    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
+        """Send chosen rows in their order; return how many the kernel took before it refused one."""
 
-    def lay_out_like(self, row: int, other: int) -> None:
-        """Give a row the lengths of another one."""
 
-    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
-        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
+class Burst(Protocol):
+    """Sends packets that differ in their middle only: :class:`~.mmsg.MmsgBurst` or its portable twin."""
 
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
-
-    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
+        """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pytest_ari_sla.transport.datagrams import CONTROL, SOCKADDR_IN, DatagramMem
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IOVEC", "MMSGHDR", "MmsgReceiver", "MmsgSender", "TimerFd", "is_available"]
+__all__ = ["IOVEC", "MMSGHDR", "MmsgBurst", "MmsgReceiver", "MmsgSender", "TimerFd", "is_available"]
 
 _ffi = FFI()
 _ffi.cdef(
@@ -100,9 +100,9 @@ class TimerFd:
         spec = np.array([*divmod(period_ns, billion), *divmod(first_ns, billion)], np.int64)
         _check(_libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, _pointer(spec), _ffi.NULL))
 
-    def wait(self) -> int:
-        """Block until the next expiry; return how many have passed since the last call."""
-        return int.from_bytes(os.read(self._fd, 8), sys.byteorder)
+    def wait(self) -> None:
+        """Block until the next expiry; return at once when one has passed since the last call."""
+        os.read(self._fd, 8)
 
     def close(self) -> None:
         """Free the timer."""
@@ -145,63 +145,63 @@ class MmsgReceiver:
 
 
 class MmsgSender:
-    """Sends rows of a :class:`DatagramMemory`, each to the address in its row.
+    """Sends rows of a :class:`DatagramMemory`, ``length`` bytes of each to the address in it."""
+
+    def __init__(self, memory: DatagramMemory) -> None:
+        rows = len(memory)
+        self._memory = memory
+        self._iovecs = np.zeros(rows, IOVEC)
+        self._iovecs["base"] = memory.data.ctypes.data + np.arange(rows) * memory.data.strides[0]
+        self._headers = _headers_for(memory, self._iovecs, parts=1)
+        self._chosen = np.zeros(rows, MMSGHDR)
+        self._first_chosen = _pointer(self._chosen)
+
+    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
+        """Send chosen rows in their order; return how many the kernel took before it refused one."""
+        self._iovecs["length"][rows] = self._memory.length[rows]
+        self._chosen[: len(rows)] = self._headers[rows]
+        sent: int = _libc.sendmmsg(sending.fileno(), self._first_chosen, len(rows), 0) if len(rows) else 0
+        return max(sent, 0)
+
+
+class MmsgBurst:
+    """Sends packets that differ in their middle only: each is ``before``, a whole row of the memory, and ``after``.
+
+    What is shared is written once for all packets, between two sends, and never copied into them.
 
     Parameters
     ----------
     memory
-        What to send: ``length`` bytes of each row's ``data``.
-    tails
-        Whether every row has a second part, in memory that :meth:`point_tails` names, so that audio is never copied
-        into a packet.
+        The rows, and where each goes.
+    before, after
+        What all packets begin and end with; may be rewritten, not resized.
     """
 
-    def __init__(self, memory: DatagramMemory, *, tails: bool = False) -> None:
+    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray) -> None:
         rows = len(memory)
-        self._memory = memory
-        self._parts = 2 if tails else 1
-        self._iovecs = np.zeros((rows, self._parts), IOVEC)
-        self._iovecs["base"][:, 0] = memory.data.ctypes.data + np.arange(rows) * memory.data.strides[0]
-        self._headers = np.zeros(rows, MMSGHDR)
-        self._headers["name"] = memory.address.ctypes.data + np.arange(rows) * SOCKADDR_IN.itemsize
-        self._headers["name_length"] = SOCKADDR_IN.itemsize
-        self._headers["iov"] = self._iovecs.ctypes.data + np.arange(rows) * IOVEC.itemsize * self._parts
-        self._headers["iov_length"] = self._parts
+        self._shared = [np.frombuffer(part, np.uint8) for part in (before, after)]
+        self._iovecs = np.zeros((rows, 3), IOVEC)
+        for column, part in zip((0, 2), self._shared, strict=True):
+            self._iovecs["base"][:, column] = part.ctypes.data
+            self._iovecs["length"][:, column] = len(part)
+        self._iovecs["base"][:, 1] = memory.data.ctypes.data + np.arange(rows) * memory.data.strides[0]
+        self._iovecs["length"][:, 1] = memory.data.shape[1]
+        self._headers = _headers_for(memory, self._iovecs, parts=3)
         self._first = _pointer(self._headers)
-        self._chosen = np.zeros(rows, MMSGHDR)
-        self._first_chosen = _pointer(self._chosen)
-        self._store: NDArray[np.uint8] | None = None
-        self._store_address = 0
-        if tails:
-            self._tail_base = self._iovecs["base"][:, 1]
-
-    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
-        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
-        self._iovecs["length"][row, 0] = self._memory.length[row]
-        if tail_bytes:
-            self._iovecs["length"][row, 1] = tail_bytes
-
-    def lay_out_like(self, row: int, other: int) -> None:
-        """Give a row the lengths of another one."""
-        self._iovecs["length"][row] = self._iovecs["length"][other]
-
-    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
-        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
-        if self._store is not store:
-            self._store, self._store_address = store, store.ctypes.data
-        self._tail_base[:count] = self._store_address + offset
 
     def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
-        return self._send(sending, self._first + first * MMSGHDR.itemsize, count - first)
-
-    def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
-        self._iovecs["length"][rows, 0] = self._memory.length[rows]
-        self._chosen[: len(rows)] = self._headers[rows]
-        return self._send(sending, self._first_chosen, len(rows)) if len(rows) else 0
-
-    @staticmethod
-    def _send(sending: socket.socket, pointer: Any, count: int) -> int:
-        sent: int = _libc.sendmmsg(sending.fileno(), pointer, count, 0)
+        """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
+        pointer = self._first + first * MMSGHDR.itemsize if first else self._first
+        sent: int = _libc.sendmmsg(sending.fileno(), pointer, count - first, 0)
         return max(sent, 0)
+
+
+def _headers_for(memory: DatagramMemory, iovecs: NDArray[np.void], parts: int) -> NDArray[np.void]:
+    """Return headers that send each row's parts to the row's address."""
+    rows = np.arange(len(memory))
+    headers = np.zeros(len(memory), MMSGHDR)
+    headers["name"] = memory.address.ctypes.data + rows * SOCKADDR_IN.itemsize
+    headers["name_length"] = SOCKADDR_IN.itemsize
+    headers["iov"] = iovecs.ctypes.data + rows * IOVEC.itemsize * parts
+    headers["iov_length"] = parts
+    return headers

@@ -11,14 +11,13 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_ari_sla.transport.datagrams import Address, DatagramMemory
 
-__all__ = ["PythonReceiver", "PythonSender", "PythonTimer"]
+__all__ = ["PythonBurst", "PythonReceiver", "PythonSender", "PythonTimer"]
 
 _SCM_TIMESTAMPNS = 35
 _ANCILLARY_BYTES = 128
@@ -31,12 +30,11 @@ class PythonTimer:
         self._next_ns = first_ns
         self._period_ns = period_ns
 
-    def wait(self) -> int:
-        """Block until the next expiry; return how many have passed since the last call."""
+    def wait(self) -> None:
+        """Block until the next expiry; return at once when one has passed since the last call."""
         time.sleep(max(0, self._next_ns - time.monotonic_ns()) / 1e9)
         expiries = 1 + (time.monotonic_ns() - self._next_ns) // self._period_ns
         self._next_ns += expiries * self._period_ns
-        return expiries
 
     def close(self) -> None:
         """Free the timer."""
@@ -74,42 +72,50 @@ class PythonReceiver:
 class PythonSender:
     """Sends rows of a memory; same interface as :class:`~.mmsg.MmsgSender`."""
 
-    def __init__(self, memory: DatagramMemory, *, tails: bool = False) -> None:
+    def __init__(self, memory: DatagramMemory) -> None:
         self._memory = memory
         self._rows = [row.data for row in memory.data]
-        self._tail = memoryview(b"")
-        self._tail_bytes = [0] * len(memory)
-        self._addresses: dict[tuple[int, int], Address] = {}
-
-    def lay_out(self, row: int, tail_bytes: int = 0) -> None:
-        """Take over the length of a row's own part, and set that of its tail; after every change of them."""
-        self._tail_bytes[row] = tail_bytes
-
-    def lay_out_like(self, row: int, other: int) -> None:
-        """Give a row the lengths of another one."""
-        self._tail_bytes[row] = self._tail_bytes[other]
-
-    def point_tails(self, count: int, store: NDArray[np.uint8], offset: int) -> None:
-        """Let the tails of the first ``count`` rows begin at this offset of ``store``, which stays where it is."""
-        self._tail = store.data[offset:]
-
-    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
-        """Send the laid-out rows from ``first`` to ``count``; return how many were taken before one was refused."""
-        return self.send_rows(sending, np.arange(first, count))
+        self._addresses = _Addresses(memory)
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
-        """Send chosen rows, by their present lengths; return how many were taken before one was refused."""
+        """Send chosen rows in their order; return how many the kernel took before it refused one."""
         lengths = self._memory.length
         for sent, row in enumerate(rows.tolist()):
-            parts = [self._rows[row][: int(lengths[row])], self._tail[: self._tail_bytes[row]]]
             try:
-                sending.sendmsg(parts, [], 0, self._address(row))
+                sending.sendto(self._rows[row][: int(lengths[row])], self._addresses.of(row))
             except OSError:
                 return sent
         return len(rows)
 
-    def _address(self, row: int) -> Address:
+
+class PythonBurst:
+    """Sends packets that differ in their middle only; same interface as :class:`~.mmsg.MmsgBurst`."""
+
+    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray) -> None:
+        self._rows = [row.data for row in memory.data]
+        self._before, self._after = before, after
+        self._addresses = _Addresses(memory)
+
+    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
+        """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
+        for row in range(first, count):
+            try:
+                sending.sendmsg([self._before, self._rows[row], self._after], [], 0, self._addresses.of(row))
+            except OSError:
+                return row - first
+        return count - first
+
+
+class _Addresses:
+    """The addresses of a memory's rows in the form that ``socket`` takes; each is written out once."""
+
+    def __init__(self, memory: DatagramMemory) -> None:
+        self._memory = memory
+        self._known: dict[tuple[int, int], Address] = {}
+
+    def of(self, row: int) -> Address:
+        """Return where a row goes."""
         host, port = int(self._memory.address["host"][row]), int(self._memory.address["port"][row])
-        if (host, port) not in self._addresses:
-            self._addresses[host, port] = (socket.inet_ntoa(host.to_bytes(4)), port)
-        return self._addresses[host, port]
+        if (host, port) not in self._known:
+            self._known[host, port] = (socket.inet_ntoa(host.to_bytes(4)), port)
+        return self._known[host, port]
