@@ -79,6 +79,8 @@ class DtmfTracker:
         Metric("dtmf.gap", "distribution", "s", "From a digit's end until the next one, by their time stamps"),
     )
 
+    BYTES_PER_LEG = 8
+
     def begin(self, context: TrackerContext) -> None:
         """Start without any digit."""
         # The latest digits of each leg, the newest one last: packets of an earlier one may come late.

@@ -51,6 +51,8 @@ class MouthToEarTracker:
         Metric("content.unrecognised", "count", "count", "Seconds of audio that are nothing like what was sent"),
     )
 
+    BYTES_PER_LEG = 4 + 8 + 1
+
     def begin(self, context: TrackerContext) -> None:
         """Decode what is sent, if there are legs to listen to."""
         self._log = context.send_log

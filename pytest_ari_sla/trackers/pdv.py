@@ -40,6 +40,8 @@ class DelayVariationTracker:
         ),
     )
 
+    BYTES_PER_LEG = 8
+
     def begin(self, context: TrackerContext) -> None:
         """Start without any delay."""
         self._heard = context.heard_leg
@@ -48,11 +50,6 @@ class DelayVariationTracker:
         self._legs: list[NDArray[np.int32]] = []
         self._delays: list[NDArray[np.int64]] = []
         self._histogram = Histogram()
-
-    @staticmethod
-    def bytes_per_leg(packets_per_s: int) -> int:
-        """Return the memory that a leg takes here, when time advances every second."""
-        return 8 + 12 * packets_per_s
 
     def observe(self, batch: PacketBatch) -> None:
         """Keep the batch's delays until the interval ends."""
