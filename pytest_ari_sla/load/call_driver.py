@@ -83,8 +83,9 @@ class CallDriver:
             if self._running:
                 await asyncio.wait(self._running)
 
-    def end_early(self) -> None:
-        """Start no more calls, and end those that are up."""
+    def end_early(self, *, hurried: bool = False) -> None:
+        """Start no more calls, and end those that are up; hurried: without waiting for what is still on its way."""
+        self._hurried |= hurried
         self._ending.set()
 
     def _now_ns(self) -> int:
@@ -203,6 +204,7 @@ class CallDriver:
                 shard=self._shard,
                 values=_worst_values(reports.values()),
                 timeline=call.timeline,
+                rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
             )
         )
 
@@ -211,6 +213,15 @@ def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | 
     """Return how long after its start a call's first packet came, on its slowest leg; None if a leg heard nothing."""
     arrivals = [report.first_arrival_ns for report in reports]
     return max(arrivals) - started_at_ns if arrivals and all(arrivals) else None
+
+
+def _worst_course(reports: Iterable[LegReport], began_at_ns: int) -> list[tuple[int, int, float]]:
+    """Return a call's RTT over time, of the leg on which it is longest; times count from ``began_at_ns``."""
+    course: dict[tuple[int, int], float] = {}
+    for report in reports:
+        for start_ns, end_ns, rtt_ns in report.rtt_course:
+            course[start_ns, end_ns] = max(course.get((start_ns, end_ns), 0.0), rtt_ns)
+    return [(start - began_at_ns, end - began_at_ns, rtt_ns / 1e9) for (start, end), rtt_ns in sorted(course.items())]
 
 
 def _worst_values(reports: Iterable[LegReport]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.leg_courses import LegCourses
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.transport.datagrams import receive_drops
 
@@ -51,12 +52,15 @@ class LegReport:
         Packets.
     values
         What the trackers say of this leg alone, by metric name; NaN is left out.
+    rtt_course
+        Its RTT over time: (start and end of a span in ns since the Unix epoch, mean in ns).
     """
 
     first_arrival_ns: int
     sent: int
     received: int
     values: Mapping[str, float]
+    rtt_course: Sequence[tuple[int, int, float]]
 
 
 class Measurer:
@@ -94,6 +98,7 @@ class Measurer:
         self._sockets = sockets
         self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
         self._received = np.zeros(memory.layout.legs, np.int64)
+        self._courses = LegCourses(memory.layout.legs)
         self._pacing = Histogram()
         self._cpu = Histogram()
         self._not_sent = 0
@@ -157,6 +162,10 @@ class Measurer:
         first_ns = batch.arrival_ns[groups.order[groups.starts]]
         known = self._first_arrival_ns[groups.legs]
         self._first_arrival_ns[groups.legs] = np.where(known == 0, first_ns, known)
+        probed = batch.sent_ns > 0
+        self._courses.observe(
+            batch.leg[probed], batch.arrival_ns[probed], batch.arrival_ns[probed] - batch.sent_ns[probed]
+        )
         for tracker in self._trackers:
             tracker.observe(batch)
 
@@ -179,6 +188,7 @@ class Measurer:
         reports = [self._report(leg, values) for leg in legs.tolist()]
         for tracker in self._trackers:
             tracker.release(legs)
+        self._courses.release(legs)
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
@@ -188,7 +198,11 @@ class Measurer:
     def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
         own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}
         return LegReport(
-            int(self._first_arrival_ns[leg]), int(self._send_log.sent_by([leg])[0]), int(self._received[leg]), own
+            first_arrival_ns=int(self._first_arrival_ns[leg]),
+            sent=int(self._send_log.sent_by([leg])[0]),
+            received=int(self._received[leg]),
+            values=own,
+            rtt_course=self._courses.course(leg),
         )
 
     def _snapshot(self) -> Snapshot:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting import run_record as record
+from pytest_ari_sla.roles.call_grid import call_grid
 from pytest_ari_sla.roles.worst_calls import worst_calls
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def scenario_record(
         blocks=_blocks(outcome.series, [metric.name for metric in _measured_distributions(total, catalogue)]),
         worst_calls=worst_calls(outcome.calls, captures or {}),
         call_table=_call_table(outcome.calls),
+        call_grid=call_grid(outcome.calls, outcome.duration_ns),
         harness=[_health(generator, catalogue) for generator in outcome.generators],
         notes=list(outcome.notes),
     )
