@@ -35,6 +35,7 @@ class Load:
     def __init__(self, item: pytest.Item, role: Standalone) -> None:
         self._item = item
         self._role = role
+        self._loads = 0
 
     async def __call__(
         self,
@@ -77,6 +78,10 @@ class Load:
         from pytest_ari_sla.load.result import LoadResult
         from pytest_ari_sla.load.run import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
+        from pytest_ari_sla.roles.judging import doc_of
+        from pytest_ari_sla.roles.load_job import LoadJob
+        from pytest_ari_sla.roles.shard_names import parse_nodeid
+        from pytest_ari_sla.sla.threshold import check_stages
 
         role, settings = self._role, self._role.settings
         profile = profile_of(
@@ -88,6 +93,8 @@ class Load:
             calls_override=settings.calls,
             duration_override_ns=settings.duration_ns,
         )
+        thresholds = role.thresholds_of(self._item)
+        check_stages([sourced.threshold for sourced in thresholds], [stage.name for stage in profile.stages])
         chosen = role.registry.codec(codec)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
         plan = LoadPlan(
@@ -100,8 +107,17 @@ class Load:
             shards=role.shards,
             realtime=settings.realtime,
         )
-        outcome = await role.make(plan, role.thresholds_of(self._item))
+        self._loads += 1
+        job = LoadJob(
+            test=parse_nodeid(self._item.nodeid).test,
+            doc=doc_of(self._item),
+            number=self._loads,
+            plan=plan,
+            thresholds=thresholds,
+        )
+        outcome = await role.make(job)
         self._item.stash.setdefault(LOADS, []).append(outcome)
+        job.raise_problem()
         return LoadResult(outcome, role.registry.catalogue)
 
 

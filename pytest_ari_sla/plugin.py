@@ -9,14 +9,17 @@ import pytest
 from pytest_ari_sla import fixtures, hookspecs, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
+from pytest_ari_sla.roles.fleet_hooks import join_fleet, settings_of_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.settings import Settings
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+_CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
 _ON_REPORT = "ari_sla_scenarios"
 
 
@@ -36,9 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sla(*thresholds, abort_after=None): conditions such as 'rtt.p99 < 60ms' that every load of the test must keep",
     )
-    config.stash[_SETTINGS] = options.settings_from(config)
+    settings = config.stash[_SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
     config.pluginmanager.register(_Reporter(config), "ari-sla-reporter")
+    controller = join_fleet(config, settings)
+    if controller is not None:
+        config.stash[_CONTROLLER] = controller
 
 
 @pytest.hookimpl(trylast=True)
@@ -55,6 +61,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Find or start the target, so that a wrong address stops pytest before the first test."""
     if session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
         return
+    if settings_of_fleet(session.config) is not None:
+        return  # the controller has done it
     try:
         _role(session.config).target()
     except SlaError as error:
@@ -88,7 +96,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _judge(item: pytest.Item, failure: BaseException | None) -> None:
     outcomes = item.stash.get(LOADS, [])
-    if not outcomes:
+    if not outcomes or not item.config.stash[ROLE].judges:
         return
     from pytest_ari_sla.roles.judging import judge_loads, raise_verdict
 
@@ -121,11 +129,11 @@ class _Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, and stop what was started."""
-        if ROLE not in session.config.stash:
+        role = session.config.stash.get(_CONTROLLER, None) or session.config.stash.get(ROLE, None)
+        if role is None:
             return
-        role = session.config.stash[ROLE]
         try:
-            if self._scenarios:
+            if self._scenarios and settings_of_fleet(session.config) is None:
                 from pytest_ari_sla.roles.session_report import report_session
 
                 self._summary = report_session(self._config, role, self._scenarios)

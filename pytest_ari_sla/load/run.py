@@ -163,10 +163,10 @@ class LoadRun:
     plan, tools
         What, and with what.
     on_progress
-        Called once a second on the event loop; returning True ends the load early.
+        Called once a second on the event loop.
     """
 
-    def __init__(self, plan: LoadPlan, tools: LoadTools, on_progress: Callable[[LoadProgress], bool]) -> None:
+    def __init__(self, plan: LoadPlan, tools: LoadTools, on_progress: Callable[[LoadProgress], None]) -> None:
         self._plan = plan
         self._tools = tools
         self._on_progress = on_progress
@@ -177,6 +177,12 @@ class LoadRun:
         self._relayed = Snapshot()
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
+        self._driver: CallDriver | None = None
+
+    def end_early(self, *, hurried: bool = False) -> None:
+        """End the load before its time, once it has begun; hurried: without waiting for packets on their way."""
+        if self._driver is not None:
+            self._driver.end_early(hurried=hurried)
 
     async def run(self, begin: Callable[[], Awaitable[None]]) -> LoadOutcome:
         """Make the load.
@@ -216,7 +222,7 @@ class LoadRun:
             self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
             for name, start_ns, end_ns in plan.profile.boundaries():
                 self._series.mark_stage(name, start_ns, end_ns)
-            driver = self._driver(ari, caller, relay)
+            driver = self._driver = self._make_driver(ari, caller, relay)
             ticking = asyncio.create_task(self._tick(caller, driver))
             try:
                 await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
@@ -230,7 +236,7 @@ class LoadRun:
         self._series.add(max(0, duration_ns - 1), total - self._seen)
         return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
 
-    def _driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
+    def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
         plan, tools = self._plan, self._tools
         call_tools = CallTools(
             ari=ari,
@@ -255,8 +261,7 @@ class LoadRun:
             recent = total - self._seen
             self._seen = total
             self._series.add(at_ns - 1, recent)
-            if self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active)):
-                driver.end_early()
+            self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
 
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
         counts = {"calls.not_started": driver.not_started}

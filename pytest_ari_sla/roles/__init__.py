@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from pytest_ari_sla.roles.standalone import Standalone
     from pytest_ari_sla.settings import Settings
 
-__all__ = ["choose_role"]
+__all__ = ["WORKER_HOOKS", "choose_role"]
+
+WORKER_HOOKS = "ari-sla-worker"
+"""The name of the plug-in that a worker of a fleet has, and no other process."""
 
 
 def choose_role(config: pytest.Config, settings: Settings) -> Standalone:
-    """Return the role of this process; made once, since it brings everything heavy with it.
+    """Return the role of a process that makes loads; made once, since it brings everything heavy with it.
 
     Raises
     ------
@@ -22,7 +25,14 @@ def choose_role(config: pytest.Config, settings: Settings) -> Standalone:
         What a plug-in registered cannot be used.
     """
     from pytest_ari_sla.roles.registry import Registry, register_builtins
-    from pytest_ari_sla.roles.standalone import Standalone
 
     register_builtins(config.pluginmanager)
-    return Standalone(settings, Registry.from_plugins(config.pluginmanager))
+    registry = Registry.from_plugins(config.pluginmanager)
+    fleet = config.pluginmanager.getplugin(WORKER_HOOKS)
+    if fleet is not None:
+        from pytest_ari_sla.roles.worker import Worker
+
+        return Worker(settings, registry, fleet.link, fleet.identity)
+    from pytest_ari_sla.roles.standalone import Standalone
+
+    return Standalone(settings, registry)

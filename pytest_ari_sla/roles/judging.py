@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.roles.scenario_record import scenario_record
+from pytest_ari_sla.roles.shard_names import parse_nodeid
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.roles.standalone import Standalone
 
-__all__ = ["judge_loads", "raise_verdict"]
+__all__ = ["doc_of", "judge_loads", "raise_verdict"]
 
 
 def judge_loads(
@@ -46,11 +48,10 @@ def judge_loads(
     for number, outcome in enumerate(outcomes, 1):
         judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, role.rules)
         if failure is not None and judgement.verdict is not Verdict.FAIL:
-            judgement = replace(
-                judgement, verdict=Verdict.FAIL, reason=f"The test itself failed: {_first_line(failure)}"
-            )
-        nodeid = item.nodeid if len(outcomes) == 1 else f"{item.nodeid} load {number}"
-        record = scenario_record(nodeid, _doc(item), outcome, judgement, thresholds, role.registry.catalogue)
+            judgement = replace(judgement, verdict=Verdict.FAIL, reason=_why(failure))
+        test = parse_nodeid(item.nodeid).test
+        nodeid = test if len(outcomes) == 1 else f"{test} load {number}"
+        record = scenario_record(nodeid, doc_of(item), outcome, judgement, thresholds, role.registry.catalogue)
         records.append(msgspec.to_builtins(record))
     return records
 
@@ -84,10 +85,17 @@ def _explain(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _why(failure: BaseException) -> str:
+    if isinstance(failure, SlaError):
+        return f"{_first_line(failure)} (at fault: {failure.culprit})"
+    return f"The test itself failed: {_first_line(failure)}"
+
+
 def _first_line(failure: BaseException) -> str:
     return (str(failure) or type(failure).__name__).strip().splitlines()[0]
 
 
-def _doc(item: pytest.Item) -> str:
+def doc_of(item: pytest.Item) -> str:
+    """Return the first paragraph of a test's docstring, as one line."""
     doc = inspect.getdoc(getattr(item, "obj", None)) or ""
     return doc.split("\n\n")[0].replace("\n", " ")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.roles.standalone import Standalone
 
 __all__ = ["report_session"]
@@ -32,7 +33,7 @@ _PACKAGES = ("pytest", "pytest-xdist", "aiohttp", "numpy", "cffi", "msgspec")
 _REPORTS = Path("reports")
 
 
-def report_session(config: pytest.Config, role: Standalone, scenarios: list[dict[str, Any]]) -> str:
+def report_session(config: pytest.Config, role: Standalone | Controller, scenarios: list[dict[str, Any]]) -> str:
     """Write all reports of a session; return what the terminal is to show."""
     run = _build_record(
         role, msgspec.convert(scenarios, list[record.Scenario]), ["pytest", *config.invocation_params.args]
@@ -43,7 +44,7 @@ def report_session(config: pytest.Config, role: Standalone, scenarios: list[dict
 
 
 def _build_record(
-    role: Standalone, scenarios: list[record.Scenario], command_line: Sequence[object]
+    role: Standalone | Controller, scenarios: list[record.Scenario], command_line: Sequence[object]
 ) -> record.RunRecord:
     """Return the record of a session."""
     target = role.target()
@@ -94,7 +95,7 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _write_reports(run: record.RunRecord, role: Standalone) -> Path:
+def _write_reports(run: record.RunRecord, role: Standalone | Controller) -> Path:
     """Write all reports of a run and return their folder; ``reports/latest`` points to it."""
     chosen = role.settings.report_folder
     folder = Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress
+    from pytest_ari_sla.roles.load_job import LoadJob
     from pytest_ari_sla.roles.registry import Registry
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
@@ -55,10 +57,13 @@ class Standalone:
         When the session began.
     shard, shards
         Which part of each load is ours, from 1.
+    judges
+        Whether it is us who judge the last load.
     """
 
     shard = 1
     shards = 1
+    judges = True
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self.settings = settings
@@ -101,7 +106,7 @@ class Standalone:
 
     def thresholds_of(self, item: pytest.Item) -> list[SourcedThreshold]:
         """Return what a test has to keep."""
-        return thresholds_of(item, self.settings.sla, self.registry.catalogue)
+        return thresholds_of(item, self.settings, self.registry.catalogue)
 
     def ari_session(self) -> AriSession:
         """Return a new ARI session with an application of its own, not opened yet."""
@@ -134,14 +139,20 @@ class Standalone:
     def _new_id(self) -> str:
         """Return what begins the ids of one ARI session at Asterisk; different for every one, on every shard."""
         self._sessions += 1
-        return f"sla-{self.run_id}-{self.shard:03d}-{self._sessions:04d}"
+        return f"{self.id_prefix}{self._sessions:04d}"
+
+    @property
+    def id_prefix(self) -> str:
+        """What begins all our ids at Asterisk."""
+        return f"sla-{self.run_id}-001-"
 
     # --- one load ---
 
-    async def make(self, plan: LoadPlan, thresholds: list[SourcedThreshold]) -> LoadOutcome:
+    async def make(self, job: LoadJob) -> LoadOutcome:
         """Make a load and return what came of it, over all shards."""
-        run = LoadRun(plan, self._tools(), lambda progress: self.progress(plan, progress, thresholds))
-        return await self.merge(await run.run(self.begin_together))
+        job.run = LoadRun(job.plan, self._tools(), lambda progress: self.progress(job, progress))
+        outcome = await job.run.run(lambda: self.begin_together(job))
+        return await self.merge(job, replace(outcome, notes=(*outcome.notes, *job.notes)))
 
     def _tools(self) -> LoadTools:
         return LoadTools(
@@ -185,16 +196,15 @@ class Standalone:
         notes = check_machine(demand, (ports.low, ports.high))
         return notes + await check_target(ari, self.target(), demand)
 
-    async def begin_together(self) -> None:
+    async def begin_together(self, job: LoadJob) -> None:
         """Wait until all shards are ready; alone, at once."""
 
-    async def merge(self, outcome: LoadOutcome) -> LoadOutcome:
+    async def merge(self, job: LoadJob, outcome: LoadOutcome) -> LoadOutcome:
         """Return the outcome over all shards; alone, ours."""
         return outcome
 
-    def progress(self, plan: LoadPlan, progress: LoadProgress, thresholds: list[SourcedThreshold]) -> bool:
-        """Take note of a load's progress; return whether it shall end early."""
-        return False
+    def progress(self, job: LoadJob, progress: LoadProgress) -> None:
+        """Take note of a load's progress."""
 
     # --- the end ---
 

@@ -1,0 +1,295 @@
+"""The role of the process that xdist calls the controller: it makes no call, and holds the fleet together.
+
+It starts the target once, lets the shards meet (:mod:`.collectives`), merges what they bring, watches over loads as
+they run, and clears up after workers that died. All of that happens in one thread of its own, which alone touches the
+state: xdist's main loop and execnet's receivers only put events into its queue.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.roles import fleet_messages as messages
+from pytest_ari_sla.roles.collectives import Broken, Collectives, Met
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_ari_sla.roles.collectives import Message
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.target import Target
+
+__all__ = ["Controller", "FleetMember"]
+
+_TICK_S = 1.0
+_SWEEPS = 2
+_SWEEP_PAUSE_S = 1.0
+
+
+class FleetMember:
+    """A worker as the controller sees it.
+
+    Attributes
+    ----------
+    shard
+        Which part of every load it makes.
+    number
+        Its own: a worker that replaces another one has its shard, but a new number, so that ids at Asterisk differ.
+    node
+        xdist's side of it.
+    channel
+        Where messages go.
+    """
+
+    def __init__(self, shard: int, number: int, node: Any) -> None:
+        self.shard = shard
+        self.number = number
+        self.node = node
+        self.channel = node.gateway.newchannel()
+
+    def send(self, message: messages.ToWorker) -> None:
+        """Tell the worker something; one that is gone hears nothing."""
+        try:
+            self.channel.send(messages.encode(message))
+        except OSError:
+            pass  # its end is an event of its own
+
+    def kill(self) -> None:
+        """End a worker that hangs; xdist notices, and starts another one."""
+        # execnet has no public way: terminating a gateway asks the hanging process itself, and waits for it.
+        connection = self.node.gateway._io
+        connection.kill()
+        if hasattr(connection, "sock"):
+            connection.close_read()
+
+
+class Controller:
+    """Holds a fleet together.
+
+    Parameters
+    ----------
+    settings
+        What the user asked for.
+    shards
+        How many workers there will be.
+
+    Attributes
+    ----------
+    run_id
+        Unique among runs; begins every id at Asterisk.
+    started
+        When the session began.
+    """
+
+    def __init__(self, settings: Settings, shards: int) -> None:
+        self.settings = settings
+        self.shards = shards
+        self.run_id = secrets.token_hex(3)
+        self.started = datetime.now(UTC)
+        self._members: dict[int, FleetMember] = {}
+        self._vacant = set(range(1, shards + 1))
+        self._enlisted = 0
+        self._collectives = Collectives(shards)
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
+        self._target_lock = threading.Lock()
+        self._target_error: SlaError | None = None
+        self._targets: Any = None
+        self._sweepers: list[threading.Thread] = []
+
+    # --- workers come and go: called by xdist's main loop ---
+
+    def enlist(self, node: Any) -> FleetMember:
+        """Take in a worker that is about to start; it gets the lowest shard that nobody has."""
+        shard = min(self._vacant)
+        self._vacant.remove(shard)
+        self._enlisted += 1
+        member = self._members[shard] = FleetMember(shard, self._enlisted, node)
+        if not self._thread.is_alive():
+            self._thread.start()
+        member.channel.setcallback(lambda data: self._put(lambda: self._hear(member, data)))
+        self._put(lambda: self._collectives.take_over(shard))
+        return member
+
+    def shard_of(self, node: Any) -> int:
+        """Return a worker's shard."""
+        return next(member.shard for member in self._members.values() if member.node is node)
+
+    def dismiss(self, node: Any, error: object | None) -> None:
+        """Let a worker go: with an error, it died."""
+        member = next((member for member in self._members.values() if member.node is node), None)
+        if member is None:
+            return
+        if error is None:
+            output = getattr(node, "workeroutput", {})
+            reason = str(output.get("shouldfail") or output.get("shouldstop") or "its session has ended")
+            self._put(lambda: self._member_finished(member, reason))
+        else:
+            self._vacant.add(member.shard)
+            self._put(lambda: self._member_died(member, str(error)))
+
+    def stop_all(self, reason: str) -> None:
+        """Tell all workers to end their loads and run no more tests."""
+        self._put(lambda: self._stop_others(None, reason))
+
+    # --- the target ---
+
+    def target(self) -> Target:
+        """Return the target, started if need be; asked again after a failure, the same error is raised."""
+        with self._target_lock:
+            if self._target_error is not None:
+                raise self._target_error
+            if self._targets is None:
+                from pytest_ari_sla.roles.target_source import TargetSource
+
+                self._targets = TargetSource(self.settings)
+            try:
+                return self._targets.get()  # type: ignore[no-any-return]
+            except SlaError as error:
+                self._target_error = error
+                raise
+
+    def _find_target(self, member: FleetMember) -> None:
+        """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
+        try:
+            found = messages.TargetIs(values=asdict(self.target()))
+        except SlaError as error:
+            found = messages.TargetIs(error=str(error), culprit=error.culprit)
+        member.send(found)
+
+    # --- the thread that serves the fleet ---
+
+    def _put(self, event: Callable[[], None]) -> None:
+        self._events.put(event)
+
+    def _serve(self) -> None:
+        next_tick_s = time.monotonic() + _TICK_S
+        while True:
+            try:
+                event = self._events.get(timeout=max(0.0, next_tick_s - time.monotonic()))
+                if event is None:
+                    return
+                event()
+            except Empty:
+                next_tick_s = time.monotonic() + _TICK_S
+                self._tick()
+
+    def _tick(self) -> None:
+        told, hanging = self._collectives.expire(time.monotonic())
+        self._deliver(told)
+        for shard in hanging:
+            self._members[shard].kill()
+
+    def _hear(self, member: FleetMember, data: bytes) -> None:
+        """Act on what a worker said."""
+        message = messages.controller_reads(data)
+        now_s = time.monotonic()
+        match message:
+            case messages.NeedTarget():
+                threading.Thread(target=self._find_target, args=(member,), daemon=True).start()
+            case messages.Arrive(test, step, payload, needs_all):
+                arrived = self._collectives.arrive(member.shard, test, step, payload, needs_all=needs_all, now_s=now_s)
+                self._deliver(arrived)
+            case messages.Leave(test, reason):
+                self._deliver(self._collectives.leave(member.shard, test, reason, now_s))
+            case messages.Progressed():
+                self._collectives.heard(member.shard, message.test, now_s)
+
+    def _member_died(self, member: FleetMember, reason: str) -> None:
+        why = f"its worker died ({reason})"
+        self._deliver(self._collectives.lose(member.shard, why, time.monotonic()))
+        self._sweep_after(member)
+
+    def _member_finished(self, member: FleetMember, reason: str) -> None:
+        self._deliver(self._collectives.finish(member.shard, reason, time.monotonic()))
+        output = getattr(member.node, "workeroutput", {})
+        if output.get("shouldfail") or output.get("shouldstop"):
+            self._stop_others(member, reason)
+
+    def _stop_others(self, but: FleetMember | None, reason: str) -> None:
+        for member in self._members.values():
+            if member is not but:
+                member.send(messages.StopSession(reason))
+
+    def _deliver(self, told: Iterable[Message]) -> None:
+        """Send messages on; what shards brought to a step is merged once for all of them."""
+        merged: dict[tuple[str, str], bytes] = {}
+        for message in told:
+            member = self._members.get(message.shard)
+            if member is None:
+                continue
+            if isinstance(message, Broken):
+                member.send(messages.TestBroken(message.test, message.reason))
+                continue
+            key = message.test, message.step
+            if key not in merged:
+                merged[key] = _merged(message)
+            present = sorted(message.payloads)
+            missing = list(message.missing.values())
+            member.send(messages.Together(message.test, message.step, merged[key], present, missing))
+
+    # --- after a worker's death ---
+
+    def _sweep_after(self, member: FleetMember) -> None:
+        """Remove a dead worker's channels; in a thread, since it takes a while."""
+        if self._targets is None or self._targets.known is None:
+            return
+        sweeper = threading.Thread(target=self._sweep, args=(id_prefix(self.run_id, member.number),), daemon=True)
+        sweeper.start()
+        self._sweepers.append(sweeper)
+
+    def _sweep(self, prefix: str) -> None:
+        """Remove everything with a prefix, twice: Asterisk may carry out a request after its sender's death."""
+        from pytest_ari_sla.transport.ari_cleanup import sweep
+
+        target = self._targets.known
+        for number in range(_SWEEPS):
+            if number:
+                time.sleep(_SWEEP_PAUSE_S)
+            sweep(
+                target.url,
+                (target.user, target.password),
+                prefix,
+                ca_file=self.settings.ari_ca_file,
+                verify=not self.settings.ari_insecure,
+            )
+
+    # --- the end ---
+
+    def seconds_since_start(self) -> float:
+        """Return how long the session has lasted."""
+        return time.time() - self.started.timestamp()
+
+    def close(self) -> None:
+        """Stop everything that the session started."""
+        if self._thread.is_alive():
+            self._events.put(None)
+            self._thread.join()
+        for sweeper in self._sweepers:
+            sweeper.join()
+        if self._targets is not None:
+            self._targets.close()
+
+
+def id_prefix(run_id: str, number: int) -> str:
+    """Return what begins all ids of one worker at Asterisk."""
+    return f"sla-{run_id}-{number:03d}-"
+
+
+def _merged(message: Met) -> bytes:
+    """Return what came of a step: the outcome of a load over all shards that brought theirs."""
+    if not message.step.endswith("result"):
+        return b""
+    from pytest_ari_sla.load.outcome import LoadOutcome
+
+    parts = [LoadOutcome.from_plain(msgspec.msgpack.decode(payload)) for _, payload in sorted(message.payloads.items())]
+    return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())

@@ -1,0 +1,184 @@
+"""What the controller of a fleet and its workers tell each other, as bytes over an execnet channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Arrive",
+    "EndLoad",
+    "Leave",
+    "LoadDescription",
+    "NeedTarget",
+    "Progressed",
+    "StopSession",
+    "TargetIs",
+    "TestBroken",
+    "ToController",
+    "ToWorker",
+    "Together",
+    "controller_reads",
+    "encode",
+    "worker_reads",
+]
+
+
+class NeedTarget(msgspec.Struct, frozen=True, tag="need-target"):
+    """Start or look up the target; answered by :class:`TargetIs`."""
+
+
+class Arrive(msgspec.Struct, frozen=True, tag="arrive"):
+    """Come to a step of a test; answered by :class:`Together` or :class:`TestBroken`.
+
+    Attributes
+    ----------
+    test, step
+        Which: the test's node id without the shard, and ``1 begin`` or ``1 result``.
+    payload
+        An encoded :class:`LoadDescription`, or the outcome of a load.
+    needs_all
+        Whether the step takes all shards.
+    """
+
+    test: str
+    step: str
+    payload: bytes
+    needs_all: bool
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
+    """The shard's part of a test is over; with a reason: not as planned."""
+
+    test: str
+    reason: str = ""
+
+
+class Progressed(msgspec.Struct, frozen=True, tag="progressed"):
+    """Where a shard's load is; once a second.
+
+    Attributes
+    ----------
+    test, number
+        Which load: the first one of a test is 1.
+    at_ns
+        ns since its beginning.
+    calls_up
+        Calls that are established now.
+    recent
+        What happened since the last time, as a plain snapshot.
+    """
+
+    test: str
+    number: int
+    at_ns: int
+    calls_up: int
+    recent: dict[str, Any]
+
+
+class LoadDescription(msgspec.Struct, frozen=True):
+    """What every shard knows of a load when it begins; equal on all of them.
+
+    Attributes
+    ----------
+    doc
+        First paragraph of the test's docstring.
+    topology, codec
+        Names.
+    started_ns
+        When it begins, ns since the Unix epoch.
+    stages
+        (name, begin, end) of each stage, ns since the beginning.
+    wanted
+        (time, calls) at the corners of the profile.
+    thresholds
+        (expression, source, ns after which a broken one ends the load, or None).
+    until
+        The condition that ends the load in good order; empty: none.
+    """
+
+    doc: str
+    topology: str
+    codec: str
+    started_ns: int
+    stages: list[tuple[str, int, int]]
+    wanted: list[tuple[int, float]]
+    thresholds: list[tuple[str, str, int | None]]
+    until: str = ""
+
+
+class TargetIs(msgspec.Struct, frozen=True, tag="target"):
+    """The target's values; or why there is none, and whose fault that is."""
+
+    values: dict[str, Any] = {}
+    error: str = ""
+    culprit: str = ""
+
+
+class Together(msgspec.Struct, frozen=True, tag="together"):
+    """A step is over.
+
+    Attributes
+    ----------
+    test, step
+        Which.
+    payload
+        What came of it: the merged outcome of a load; empty for a barrier.
+    present
+        The shards that came.
+    missing
+        Why the others did not.
+    """
+
+    test: str
+    step: str
+    payload: bytes
+    present: list[int]
+    missing: list[str]
+
+
+class TestBroken(msgspec.Struct, frozen=True, tag="broken"):
+    """A test cannot go on: a sentence that says who is missing, and why."""
+
+    __test__ = False  # no test class, whatever pytest thinks of its name
+
+    test: str
+    reason: str
+
+
+class EndLoad(msgspec.Struct, frozen=True, tag="end-load"):
+    """End a load early on all shards, in good order."""
+
+    test: str
+    number: int
+    reason: str
+
+
+class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
+    """Run no more tests."""
+
+    reason: str
+
+
+ToController = NeedTarget | Arrive | Leave | Progressed
+ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession
+
+_encoder = msgspec.msgpack.Encoder()
+_controller_decoder: msgspec.msgpack.Decoder[ToController] = msgspec.msgpack.Decoder(ToController)
+_worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+
+
+def encode(message: ToController | ToWorker | LoadDescription) -> bytes:
+    """Return a message as bytes: execnet takes these as they are, without walking through what they hold."""
+    return _encoder.encode(message)
+
+
+def controller_reads(data: bytes) -> ToController:
+    """Decode what a worker said."""
+    return _controller_decoder.decode(data)
+
+
+def worker_reads(data: bytes) -> ToWorker:
+    """Decode what the controller said."""
+    return _worker_decoder.decode(data)
