@@ -13,6 +13,7 @@ from pytest_ari_sla.targets.simulator.causes import NORMAL, cause_text
 from pytest_ari_sla.targets.simulator.dialplan import Dialplan
 from pytest_ari_sla.targets.simulator.reply import Refused
 from pytest_ari_sla.targets.simulator.resources import OUTGOING_LINE, Channel, Party
+from pytest_ari_sla.targets.simulator.world import NoPortLeft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +128,11 @@ class Calls:
         return channel
 
     def _unicast(self, channel_id: str, remote: tuple[str, int], payload_format: str) -> Channel:
-        host, port = self._world.media.open(channel_id, remote, payload_format)
+        try:
+            host, port = self._world.media.open(channel_id, remote, payload_format)
+        except NoPortLeft as error:
+            # Asterisk 16 and 22 die of this; to be refused is what their other channel types do.
+            raise Refused(500, "An internal error prevented this request from being handled") from error
         pointer = 0x7F0000000000 + self._world.number() * 0x10
         name = f"UnicastRTP/{remote[0]}:{remote[1]}-{pointer:#x}"
         channel = Channel(channel_id, name, self._world.timestamp(), has_media=True)

@@ -19,6 +19,7 @@ from aiohttp import web
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.targets.simulator.description import operations_table
 from pytest_ari_sla.targets.simulator.faults import Faults
+from pytest_ari_sla.targets.simulator.media_process import MediaProcess
 from pytest_ari_sla.targets.simulator.pbx import Pbx
 from pytest_ari_sla.targets.simulator.routes import ROUTES
 from pytest_ari_sla.targets.simulator.server import FAULTS_PATH, SimulatorServer
@@ -96,8 +97,9 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
     password = given or secrets.token_urlsafe(12)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((options.host, options.port), backlog=512))
-        world = World(Random(options.seed), epoch_ns=time.time_ns())
-        server = SimulatorServer(Pbx(world), options.user, password, faults)
+        media = stack.enter_context(MediaProcess(options.host, ports, options.seed))
+        world = World(Random(options.seed), media, epoch_ns=time.time_ns())
+        server = SimulatorServer(Pbx(world), options.user, password, faults, media.set_faults)
         runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-__all__ = ["MediaPlane", "NoMedia", "Timing", "World"]
+__all__ = ["MediaPlane", "NoMedia", "NoPortLeft", "Timing", "World"]
 
 VERSION = "22.0.0-simulator"
 """What the simulator says it is: a number that clients can read, and the plain truth."""
@@ -30,11 +30,21 @@ ENTITY_ID = "02:73:69:6d:00:01"
 _MS = 1_000_000
 
 
+class NoPortLeft(Exception):
+    """There is no port for another channel."""
+
+
 class MediaPlane(Protocol):
     """Where RTP goes. Channels are named by their ids; what is told takes effect in the order of telling."""
 
     def open(self, channel: str, remote: tuple[str, int], payload_format: str) -> tuple[str, int]:
-        """Make a port for a channel that sends to ``remote``; return its host and port."""
+        """Make a port for a channel that sends to ``remote``; return its host and port.
+
+        Raises
+        ------
+        NoPortLeft
+            If there is none.
+        """
 
     def close(self, channel: str) -> None:
         """Free a channel's port; a channel without one is left alone."""
