@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,6 +98,13 @@ def _secret_file(text: str) -> str:
     return Path(_file(text)).read_text(encoding="utf-8").strip()
 
 
+def _capture_policy(text: str) -> str:
+    found = re.fullmatch(r"worst:[1-9]\d*|failed|all|off", text)
+    if found is None:
+        raise UsageError(f"{text!r} does not say which calls to capture; write worst:5, failed, all or off")
+    return text
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UsageError(f"{text!r} is no port")
@@ -123,6 +131,8 @@ class Option:
         The environment variable that serves between the command line and ini.
     many
         Whether it may be given several times.
+    ini_setting
+        The field that its ini values go to, where it matters which of the two they come from.
     """
 
     flag: str
@@ -132,6 +142,7 @@ class Option:
     metavar: str = "TEXT"
     variable: str | None = None
     many: bool = False
+    ini_setting: str | None = None
 
     @property
     def key(self) -> str:
@@ -159,7 +170,8 @@ OPTIONS = (
     Option("--ari-echo", "echo", "address of a running `ari-sla echo`", _host_port, "HOST:PORT"),
     Option("--ari-realtime", "realtime", "move packets under SCHED_FIFO where allowed: auto or off",
            lambda text: _choice("auto", "off")(text) == "auto", "auto|off"),
-    Option("--sla", "sla", "one more threshold for every scenario; repeatable", str, "EXPR", many=True),
+    Option("--sla", "sla", "one more threshold for every scenario; repeatable", str, "EXPR", many=True,
+           ini_setting="sla_ini"),
     Option("--sla-inconclusive", "inconclusive", "what an inconclusive verdict is to pytest", _choice("fail", "pass"),
            "fail|pass"),
     Option("--sla-pacing-limit", "pacing_limit_s", "largest p99 of our own pacing error (5ms)", _seconds, "TIME"),
@@ -169,7 +181,8 @@ OPTIONS = (
            "SHARE"),
     Option("--sla-live", "live", "live console", _choice("auto", "on", "off"), "auto|on|off"),
     Option("--sla-templates", "templates", "folder of templates that override blocks of the report", _folder, "DIR"),
-    Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off", str, "POLICY"),
+    Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off (worst:5)", _capture_policy,
+           "POLICY"),
     Option("--sla-prometheus", "prometheus_port", "serve metrics on this port during the run", _port, "PORT"),
 )  # fmt: skip
 
@@ -193,7 +206,7 @@ def add_options(parser: pytest.Parser) -> None:
 def settings_from(config: pytest.Config) -> Settings:
     """Return the settings of a session.
 
-    The command line wins over the environment, and that over ini. Thresholds add up.
+    The command line wins over the environment, and that over ini. Thresholds of both are kept, each in its own field.
 
     Raises
     ------
@@ -202,11 +215,15 @@ def settings_from(config: pytest.Config) -> Settings:
     """
     values: dict[str, Any] = {}
     for option in OPTIONS:
+        if option.ini_setting is not None:
+            values[option.setting] = tuple(config.getoption(option.key) or ())
+            values[option.ini_setting] = tuple(config.getini(option.key) or ())
+            continue
         source, text = _text_of(option, config)
         if not text:
             continue
         try:
-            values[option.setting] = tuple(map(option.parse, text)) if option.many else option.parse(str(text))
+            values[option.setting] = option.parse(str(text))
         except (UsageError, OSError) as error:
             raise pytest.UsageError(f"{source}: {error}") from error
     values.setdefault("ari_password", os.environ.get("ARI_PASSWORD"))
@@ -221,8 +238,6 @@ def _text_of(option: Option, config: pytest.Config) -> tuple[str, Any]:
     """Return where a value comes from, and the value; None where there is none."""
     given = config.getoption(option.key)
     ini = config.getini(option.key)
-    if option.many:
-        return option.flag, [*(ini or []), *(given or [])]
     if given is not None:
         return option.flag, given
     if option.variable and os.environ.get(option.variable):

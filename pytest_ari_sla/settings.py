@@ -31,8 +31,8 @@ class Settings:
         Context and extension of the dialplan that runs ``Echo()``.
     relay, echo
         ``host:port`` of a relay and an echo server that run already; None: they are started here.
-    sla
-        Thresholds for every scenario.
+    sla, sla_ini
+        Thresholds for every scenario: from the command line, and from the ini file.
     inconclusive
         ``fail`` or ``pass``: what an inconclusive verdict is to pytest.
     pacing_limit_s
@@ -67,6 +67,7 @@ class Settings:
     relay: str | None = None
     echo: str | None = None
     sla: tuple[str, ...] = ()
+    sla_ini: tuple[str, ...] = ()
     inconclusive: str = "fail"
     pacing_limit_s: float = 0.005
     report_folder: str | None = None
@@ -74,6 +75,6 @@ class Settings:
     max_regression: float = 0.10
     live: str = "auto"
     templates: str | None = None
-    capture: str = "off"
+    capture: str = "worst:5"
     prometheus_port: int | None = None
     realtime: bool = True
