@@ -1,0 +1,137 @@
+"""The benchmark of the media path: ``python -m tests.benchmarks [--rounds N] [--seconds S] [CALLS …]``.
+
+Runs, in turns and within one session, our caller (every packet measured by all built-in trackers), a C program that
+does the same paced work without measuring (the limit of what the kernel's interface allows), the plain asyncio way, and
+SIPp where it is installed; each pinned to the first core, with a reflector in C on the second. Prints the medians and
+the ratios. Times of single runs on a shared machine mean little; ratios within one session do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parent
+GENERATOR_CORE, REFLECTOR_CORE = 0, 1
+FIRST_PORT, PORTS = 42_000, 256
+HELD_LATE_SHARE = 0.001
+LIMIT, OURS, ASYNCIO = "C, measuring nothing", "pytest-ari-sla", "plain asyncio"
+ASYNCIO_MOST_CALLS = 500
+
+Figures = dict[str, float]
+
+
+def compile_native(folder: Path) -> None:
+    """Compile the C programs into a folder."""
+    for source in (HERE / "native").glob("*.c"):
+        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(folder / source.stem), str(source)]
+        subprocess.run(command, check=True)
+
+
+class Bench:
+    """Runs one program at a time against the reflector."""
+
+    def __init__(self, native: Path, seconds: float) -> None:
+        self._native = native
+        self._seconds = seconds
+
+    def run(self, design: str, calls: int) -> Figures:
+        """Return the figures of one run of a design."""
+        arguments = [str(calls), str(self._seconds), str(FIRST_PORT), str(PORTS)]
+        commands = {
+            LIMIT: [str(self._native / "paced_limit"), *arguments],
+            OURS: [sys.executable, "-m", "tests.benchmarks.caller", *arguments],
+            ASYNCIO: [sys.executable, "-m", "tests.benchmarks.plain_asyncio", *arguments],
+        }
+        reflector = self._start_reflector()
+        try:
+            output = subprocess.run(
+                _pinned(GENERATOR_CORE, commands[design]), check=True, capture_output=True, text=True
+            ).stdout
+        finally:
+            reflector.terminate()
+            reflector.communicate()
+        figures: Figures = json.loads(output)
+        return figures
+
+    def _start_reflector(self) -> subprocess.Popen[str]:
+        command = [str(self._native / "reflector"), str(FIRST_PORT), str(PORTS), str(self._seconds + 30)]
+        reflector = subprocess.Popen(_pinned(REFLECTOR_CORE, command), stdout=subprocess.PIPE, text=True)
+        assert reflector.stdout is not None
+        reflector.stdout.readline()
+        return reflector
+
+
+def _pinned(core: int, command: Sequence[str]) -> list[str]:
+    return ["taskset", "-c", str(core % (os.cpu_count() or 1)), *command]
+
+
+def is_held(figures: Figures) -> bool:
+    """Tell whether a run kept its schedule: at most 0.1 % of packets more than 5 ms late, no drop of its own."""
+    return figures["late"] <= HELD_LATE_SHARE * figures["sent"] and not figures.get("receive_drops", 0)
+
+
+def compare(bench: Bench, calls: int, rounds: int) -> list[tuple[str, Figures, str]]:
+    """Run all designs in turns; return each with its medians, and how many of its runs were held."""
+    designs = [LIMIT, OURS] + ([ASYNCIO] if calls <= ASYNCIO_MOST_CALLS else [])
+    runs: dict[str, list[Figures]] = {design: [] for design in designs}
+    for _ in range(rounds):
+        for design in designs:
+            runs[design].append(bench.run(design, calls))
+            time.sleep(0.5)
+    return [(design, _median(runs[design]), f"{sum(map(is_held, runs[design]))}/{rounds}") for design in designs]
+
+
+def _median(runs: list[Figures]) -> Figures:
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def show(calls: int, rows: list[tuple[str, Figures, str]]) -> None:
+    """Print a table of one number of calls."""
+    limit = next(figures for design, figures, _ in rows if design == LIMIT)["cpu_us_per_call_second"]
+    sys.stdout.write(f"\n{calls:,} two-way calls of 20 ms G.711 on one core\n")
+    sys.stdout.write(
+        f"{'design':<22}{'µs CPU per call-second':>24}{'ratio':>8}{'held':>7}   measured against reflector\n"
+    )
+    for design, figures, held in rows:
+        cost = figures["cpu_us_per_call_second"]
+        error = (
+            f"RTT off by {figures['error_p50_us']:.0f} µs p50, {figures['error_p99_us']:.0f} µs p99"
+            if "error_p50_us" in figures
+            else "-"
+        )
+        sys.stdout.write(f"{design:<22}{cost:>24.0f}{cost / limit:>8.2f}{held:>7}   {error}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("calls", nargs="*", type=int, default=[500, 2000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    arguments = parser.parse_args()
+    if shutil.which("gcc") is None or shutil.which("taskset") is None:
+        parser.error("this needs gcc and taskset (Debian: gcc libc6-dev util-linux)")
+    with tempfile.TemporaryDirectory() as folder:
+        compile_native(Path(folder))
+        bench = Bench(Path(folder), arguments.seconds)
+        for calls in arguments.calls:
+            show(calls, compare(bench, calls, arguments.rounds))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""The usual way to write it in Python, to compare with: a task and a datagram protocol for each call.
+
+Usage: ``python -m tests.benchmarks.plain_asyncio CALLS SECONDS PORT PORTS``. One line of JSON comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import sys
+import time
+from collections import Counter
+
+PACKET_TIME_S = 0.02
+LATE_S = 0.005
+HEADER = struct.Struct("!BBHIId")
+AUDIO = b"\xd5" * 152
+
+
+class Stream(asyncio.DatagramProtocol):
+    """Receives one call's packets and measures them one by one."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.round_trips_s: list[float] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, to send by."""
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Take a packet back."""
+        self.received += 1
+        self.round_trips_s.append(time.time() - HEADER.unpack_from(data)[5])
+
+
+async def call(number: int, packets: int, start_s: float, address: tuple[str, int], counts: Counter[str]) -> None:
+    """Send a call's packets in their time."""
+    loop = asyncio.get_running_loop()
+    transport, stream = await loop.create_datagram_endpoint(Stream, remote_addr=address)
+    due_s = start_s + number % 20 * 1e-3
+    for packet in range(packets):
+        await asyncio.sleep(max(0.0, due_s - loop.time()))
+        counts["late"] += loop.time() - due_s > LATE_S
+        stamp = HEADER.pack(0x80, 0, packet & 0xFFFF, packet * 160 & 0xFFFFFFFF, number, time.time())
+        transport.sendto(stamp + AUDIO)
+        due_s += PACKET_TIME_S
+    await asyncio.sleep(0.3)
+    counts["sent"] += packets
+    counts["received"] += stream.received
+    transport.close()
+
+
+async def run(calls: int, seconds: float, port: int, ports: int) -> dict[str, float]:
+    """Make all calls, and return the figures."""
+    counts: Counter[str] = Counter()
+    start_s = asyncio.get_running_loop().time() + 0.2 + calls * 2e-4
+    packets = int(seconds / PACKET_TIME_S)
+    addresses = [("127.0.0.1", port + 2 * (number % ports)) for number in range(calls)]
+    await asyncio.gather(*(call(number, packets, start_s, addresses[number], counts) for number in range(calls)))
+    return dict(counts) | {"cpu_us_per_call_second": time.process_time() * 1e6 / calls / seconds}
+
+
+if __name__ == "__main__":
+    arguments = [float(argument) for argument in sys.argv[1:5]]
+    result = asyncio.run(run(int(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3])))
+    sys.stdout.write(json.dumps(result) + "\n")
