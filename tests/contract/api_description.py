@@ -50,7 +50,7 @@ class ApiDescription:
     """
 
     def __init__(self, folder: Path) -> None:
-        documents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+        documents = read_documents(folder)
         # Literal paths first: /channels/create is no channel's id.
         self.operations = sorted(
             (operation for document in documents for operation in _operations(document)),
@@ -80,6 +80,12 @@ class ApiDescription:
 
     def _check(self, schema: dict[str, Any], value: object) -> None:
         Draft202012Validator({**schema, "$defs": self._definitions}).validate(value)
+
+
+def read_documents(folder: Path) -> list[dict[str, Any]]:
+    """Return the parsed files of a description, without the list of them."""
+    files = sorted(file for file in folder.glob("*.json") if file.name != "resources.json")
+    return [json.loads(file.read_text()) for file in files]
 
 
 def _operations(document: dict[str, Any]) -> list[Operation]:

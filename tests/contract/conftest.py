@@ -110,7 +110,11 @@ async def raw_ari(
 @pytest.fixture
 def new_id() -> Callable[[str], str]:
     """Return a maker of ids that no test shares, all of one width: Asterisk 22 lets no id begin like a living one."""
-    return lambda name="thing": f"{name}-{next(_numbers):06d}-end"
+
+    def make(name: str) -> str:
+        return f"{name}-{next(_numbers):06d}-end"
+
+    return make
 
 
 @pytest.fixture

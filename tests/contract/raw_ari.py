@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    import aiohttp
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from tests.contract.api_description import ApiDescription
@@ -185,7 +185,7 @@ class RawAri:
         registered = {application["name"] for application in (await self.get("/applications")).body}
         return registered.issuperset(names)
 
-    async def until(self, condition: Any) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait until an async condition holds."""
         deadline_s = time.monotonic() + _PATIENCE_S
         while not await condition():

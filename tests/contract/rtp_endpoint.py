@@ -41,7 +41,7 @@ class RtpEndpoint:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.setblocking(False)
-        self.address = "127.0.0.1:{}".format(self._socket.getsockname()[1])
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.remote = ("127.0.0.1", 0)
 
     async def call(self, ari: RawAri, channel_id: str, log: EventLog, codec: str = "ulaw") -> None:

@@ -88,7 +88,7 @@ async def test_an_unknown_type_fails(raw_ari: RawAri, new_id: NewId) -> None:
 
 
 async def test_making_a_bridge_twice(raw_ari: RawAri, new_id: NewId) -> None:
-    """Asterisk 22 answers 409; 16 takes POST /bridges with a living id as an update, and one with id in the path as 500."""
+    """Asterisk 22 answers 409; in 16 a living id makes POST /bridges an update, and fails in the path with 500."""
     bridge = new_id("bridge")
     await raw_ari.post("/bridges", bridgeId=bridge)
     in_query = await raw_ari.post("/bridges", bridgeId=bridge, type="mixing")

@@ -177,7 +177,7 @@ class MediaEngine:
         out = self._legs.destinations(legs)
         chosen = np.flatnonzero(kept & (out >= 0))
         if translated := [row for row in chosen if formats[row] != self._legs.format[out[row]]]:
-            failed = [row for row in translated if not self._translate(row, formats[row], int(out[row]))]
+            failed = [row for row in translated if not self._translate(int(row), int(formats[row]), int(out[row]))]
             chosen = np.setdiff1d(chosen, failed)
         if len(chosen):
             self._legs.rewrite(packets, chosen, out[chosen], pauses[chosen])
@@ -217,7 +217,7 @@ class MediaEngine:
         return True
 
     def _format_of(self, leg: int) -> str:
-        return _NAMES[self._legs.format[leg]]
+        return _NAMES[int(self._legs.format[leg])]
 
     def _send_prompts(self, now_ns: int) -> None:
         """Send the next 20 ms of every prompt, to legs that can play it."""

@@ -58,7 +58,8 @@ class Packets:
 
     def are_plain_rtp(self) -> NDArray[np.bool_]:
         """(n,) Whether each is RTP version 2 with a bare header and a payload."""
-        return (self.first == _RTP_VERSION_2) & (self.lengths > HEADER_BYTES)
+        plain: NDArray[np.bool_] = (self.first == _RTP_VERSION_2) & (self.lengths > HEADER_BYTES)
+        return plain
 
 
 class LegTable:

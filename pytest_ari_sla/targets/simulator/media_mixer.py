@@ -49,8 +49,8 @@ class Mixer:
             if len(waiting) >= FRAME_SAMPLES:
                 said[row] = waiting[:FRAME_SAMPLES]
                 self._waiting[leg] = waiting[FRAME_SAMPLES:]
-        heard = said.sum(axis=0) - said
-        return np.clip(heard, -32768, 32767).astype(np.int16)
+        heard = np.clip(said.sum(axis=0) - said, -32768, 32767)
+        return np.asarray(heard, np.int16)
 
 
 def _nothing() -> NDArray[np.int16]:

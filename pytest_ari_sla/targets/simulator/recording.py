@@ -40,7 +40,7 @@ class RecordingDesk:
         self._world = world
 
     def begin(self, target: str, name: str, file_format: str, *, replace: bool, limit_s: int) -> Recording:
-        """Record a target (``channel:<id>`` or ``bridge:<id>``) until it is stopped, or for ``limit_s`` if that is not 0."""
+        """Record a target (``channel:<id>`` or ``bridge:<id>``); for at most ``limit_s`` unless that is 0."""
         stored = name in self._world.stored_recordings and not replace
         if name in self._world.recordings or stored:
             raise Refused(409, f"Recording '{name}' already exists and can not be overwritten")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arguments", "Parameter", "Route", "RouteTable", "operation"]
 
+_BODY_TYPES = {"body": "containers", "object": "object"}
 _TRUE = frozenset({"true", "yes", "1", "on"})
 
 
@@ -128,7 +129,8 @@ def operation(
     ----------
     parameters
         Names with blanks between them, those of the path left out. Behind a name: ``!`` for one that is required,
-        ``*`` for one that takes several values, ``:int`` and the like for a type, ``:body`` for a JSON object.
+        ``*`` for one that takes several values, ``:int`` and the like for a type, ``:body`` and ``:object`` for a JSON
+        object in the body.
     """
     in_path = [Parameter(name, "path", required=True) for name in re.findall(r"\{(\w+)\}", path)]
     return Route(method, path, nickname, response, (*in_path, *map(_parameter, parameters.split())), handler)
@@ -136,7 +138,8 @@ def operation(
 
 def _parameter(notation: str) -> Parameter:
     name, _, kind = notation.partition(":")
-    place, type_name = ("body", "containers") if kind == "body" else ("query", kind or "string")
+    place = "body" if kind in _BODY_TYPES else "query"
+    type_name = _BODY_TYPES.get(kind) or kind or "string"
     return Parameter(name.strip("!*"), place, type_name, required="!" in name, multiple="*" in name)
 
 

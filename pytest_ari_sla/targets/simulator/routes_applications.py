@@ -123,7 +123,7 @@ ROUTES = (
     operation("GET", _APPLICATION, "get", "Application", "", _get),
     operation("POST", f"{_APPLICATION}/subscription", "subscribe", "Application", "eventSource!*", _subscribe),
     operation("DELETE", f"{_APPLICATION}/subscription", "unsubscribe", "Application", "eventSource!*", _unsubscribe),
-    operation("PUT", f"{_APPLICATION}/eventFilter", "filter", "Application", "filter:body", _set_filter),
+    operation("PUT", f"{_APPLICATION}/eventFilter", "filter", "Application", "filter:object", _set_filter),
     operation(
         "POST", "/events/user/{eventName}", "userEvent", "void", "application! source* variables:body", _user_event
     ),
