@@ -20,7 +20,10 @@ __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "sta
 
 _CALLS_NOW: Final = "calls.active"
 _LOST: Final = {"failed": "failed", "dropped": "ended too early"}
-_LATE_SHARE: Final = 2.0  # a latency this many times another one is worth naming
+_LATE_SHARE: Final = 2.0  # less than so many times the relay's part is mostly the relay's
+_OVERLOADED_RTT_S: Final = 0.02  # where the RTT of a real Asterisk leaves its usual range
+_SLOW_REQUEST_S: Final = 0.1
+_MANY_TIMES: Final = 9.0
 
 
 def series_of(scenario: Scenario, threshold: Threshold) -> tuple[str, list[float | None]] | None:
@@ -105,8 +108,22 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
                 "figures are not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
             )
         yield from (f"Shard {shard.shard}: {remark}" for remark in shard.remarks)
+    if scenario.verdict == "inconclusive":
+        yield from _lateness(scenario)
     if scenario.calls.not_started:
         yield f"{scenario.calls.not_started:,} calls were never started: the generator could not keep the rate."
+
+
+def _lateness(scenario: Scenario) -> Iterator[str]:
+    """Tell which shard sent latest, where nothing can be said about the target."""
+    shards = [shard for shard in scenario.harness if shard.pacing_p99_s]
+    if shards:
+        latest = max(shards, key=lambda shard: shard.pacing_p99_s or 0.0)
+        busy = f", using {show(latest.cpu_ratio, 'ratio')} of a core" if latest.cpu_ratio else ""
+        yield (
+            f"This generator (shard {latest.shard}) sent packets {show(latest.pacing_p99_s, 's')} late at p99{busy} "
+            f"({latest.scheduler or 'scheduler unknown'}): give it a core of its own, or use fewer calls per worker."
+        )
 
 
 def _failure_findings(scenario: Scenario) -> Iterator[str]:
@@ -123,9 +140,16 @@ def _broken_findings(scenario: Scenario) -> Iterator[str]:
     for threshold in scenario.thresholds:
         if threshold.verdict == "fail":
             since, beyond = broken_since(scenario, threshold), excess(threshold)
-            amount = f" by {show_change(abs(beyond))}".replace("+", "") if beyond else ""
             moment = f", first at {when(scenario, since)}" if since is not None else ""
-            yield f"{threshold.expression} was missed{amount}{moment}."
+            yield f"{threshold.expression} was missed{_amount(beyond)}{moment}."
+
+
+def _amount(beyond: float | None) -> str:
+    if not beyond:
+        return ""
+    if beyond >= _MANY_TIMES:
+        return f": it was {show_change(beyond)} the limit"
+    return f" by {show_change(abs(beyond)).removeprefix('+')}"
 
 
 def _latency_findings(scenario: Scenario) -> Iterator[str]:
@@ -133,14 +157,14 @@ def _latency_findings(scenario: Scenario) -> Iterator[str]:
     if not any(threshold.verdict == "fail" and threshold.metric.startswith("rtt") for threshold in scenario.thresholds):
         return
     rtt, relay, request = (_p99(scenario, name) for name in ("rtt", "relay_rtt", "ari.request"))
-    if scenario.metrics.get("loss", {}).get("lost") == 0:
+    if rtt and rtt > _OVERLOADED_RTT_S and scenario.metrics.get("loss", {}).get("lost") == 0:
         yield (
             "No packet was lost: Asterisk was late, not deaf. An overloaded Asterisk lets packets wait in its sockets "
             "before it drops any; look at its CPU in that time."
         )
     if rtt and relay and rtt < _LATE_SHARE * relay:
         yield f"The relay's own leg took {show(relay, 's')} at p99: most of the delay is in the service."
-    if request and rtt and request > _LATE_SHARE * rtt:
+    if request and request > _SLOW_REQUEST_S:
         yield f"ARI requests were slow as well ({show(request, 's')} at p99): look at Asterisk's own load and locks."
 
 
@@ -148,7 +172,7 @@ def _call_findings(scenario: Scenario) -> Iterator[str]:
     """Point to the worst call and its packets."""
     for call in scenario.worst_calls[:1]:
         packets = f"; its packets: {call.capture}" if call.capture else ""
-        yield f"Worst call: {call.id}: {call.why.rstrip('.')}{packets}."
+        yield f"Worst call ({call.id}): {call.why[:1].lower()}{call.why[1:].rstrip('.')}{packets}."
     if scenario.calls.leaked:
         yield f"{scenario.calls.leaked:,} calls were left behind on the target."
 

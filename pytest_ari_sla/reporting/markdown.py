@@ -22,7 +22,9 @@ MAX_BYTES: Final = 900_000
 
 _MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 _COMPARED: Final = {"better": "✅", "same": "✅", "worse": "❌", "cannot tell": "⚠️"}
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+|!~@&-])")
+_SPECIAL: Final = re.compile(r"[\\`*_{}\[\]#|~@]|^[-+=]|(?:(?<=^\d)|(?<=^\d\d)|(?<=^\d\d\d))[.)]")
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_LINK_STARTS: Final = re.compile(r"(?i)(?<=http)(?=s?:)|(?<=ftp)(?=:)|(?<=www)(?=\.)")
 
 
 def render_markdown(record: RunRecord) -> str:
@@ -110,8 +112,9 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 
 def _text(text: str) -> str:
-    """Return a text that Markdown and HTML take as it is: no link, no mention, no markup."""
-    return _SPECIAL.sub(r"\\\1", clean(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    """Return a text that Markdown and HTML take as it is: no markup, no mention, and no link from a bare address."""
+    plain = "".join(_ENTITIES.get(character, character) for character in clean(text).strip())
+    return _LINK_STARTS.sub("<!-- -->", _SPECIAL.sub(r"\\\g<0>", plain))
 
 
 def _code(text: str) -> str:

@@ -1,7 +1,16 @@
 import pytest
 
 from pytest_ari_sla.reporting.findings import broken_since, excess, findings, series_of, when
-from pytest_ari_sla.reporting.run_record import CallCounts, CallRow, Scenario, ShardHealth, Stage, Threshold, WorstCall
+from pytest_ari_sla.reporting.run_record import (
+    CallCounts,
+    CallRow,
+    MetricValues,
+    Scenario,
+    ShardHealth,
+    Stage,
+    Threshold,
+    WorstCall,
+)
 
 
 def rtt_threshold(**changes: object) -> Threshold:
@@ -79,10 +88,22 @@ def test_a_broken_limit_is_told_with_amount_and_moment() -> None:
     assert findings(failing()) == ["rtt.p99 < 20ms was missed by 50 %, first at 2 s (stage hold, 3 calls up)."]
 
 
+def test_a_limit_that_was_missed_many_times_over_is_told_as_such() -> None:
+    """A thousand percent says less than ten times."""
+    (line,) = findings(failing(thresholds=[rtt_threshold(value=0.4, limit=0.02, broken_since_s=1.0)]))
+    assert line == "rtt.p99 < 20ms was missed: it was 20 times the limit, first at 1 s (stage ramp, 2 calls up)."
+
+
 def test_a_late_answer_without_loss_points_to_an_overloaded_asterisk() -> None:
     """Overload shows as delay long before it shows as loss."""
-    assert any("No packet was lost" in line for line in findings(failing(metrics={"loss": {"lost": 0}})))
-    assert not any("No packet was lost" in line for line in findings(failing(metrics={"loss": {"lost": 1}})))
+
+    def says_so(lost: int, rtt_s: float) -> bool:
+        metrics: dict[str, MetricValues] = {"loss": {"lost": lost}, "rtt": {"p99": rtt_s}}
+        return any("No packet was lost" in line for line in findings(failing(metrics=metrics)))
+
+    assert says_so(0, 0.03)
+    assert not says_so(1, 0.03)
+    assert not says_so(0, 0.002), "a limit below what a healthy Asterisk needs says nothing about its load"
 
 
 def test_a_slow_relay_and_slow_requests_are_told_apart() -> None:
@@ -102,6 +123,19 @@ def test_the_generators_own_faults_come_first() -> None:
     assert lines[2].startswith("3 calls were never started")
 
 
+def test_an_inconclusive_run_names_the_shard_that_was_latest() -> None:
+    """The reader learns what to change on the own side."""
+    shards = [
+        ShardHealth(shard=1, pacing_p99_s=0.001),
+        ShardHealth(shard=2, pacing_p99_s=0.0066, cpu_ratio=0.93, scheduler="SCHED_OTHER"),
+    ]
+    lines = findings(failing(verdict="inconclusive", harness=shards, thresholds=[]))
+    assert lines == [
+        "This generator (shard 2) sent packets 6.6 ms late at p99, using 93 % of a core (SCHED_OTHER): give it a core "
+        "of its own, or use fewer calls per worker."
+    ]
+
+
 def test_failed_calls_are_grouped_by_reason() -> None:
     """A thousand equal failures are one line."""
     rows = [CallRow(id=f"c{n}", outcome="failed", started_s=0, reason="answered 500") for n in range(1_000)]
@@ -115,6 +149,6 @@ def test_the_worst_call_and_what_was_left_behind_are_named() -> None:
     worst = WorstCall(id="r-00007", why="its RTT reached 1 s.", capture="captures/r-00007.pcapng")
     lines = findings(failing(worst_calls=[worst], thresholds=[], calls=CallCounts(leaked=2)))
     assert lines == [
-        "Worst call: r-00007: its RTT reached 1 s; its packets: captures/r-00007.pcapng.",
+        "Worst call (r-00007): its RTT reached 1 s; its packets: captures/r-00007.pcapng.",
         "2 calls were left behind on the target.",
     ]

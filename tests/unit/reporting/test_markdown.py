@@ -31,7 +31,7 @@ def test_thresholds_baseline_and_findings_are_told() -> None:
     assert "<td><code>rtt.p99 &lt; 20ms</code></td>\n<td>32.4 ms</td>\n<td>+61.8 %</td>\n<td>24 s, hold</td>" in html
     assert "❌ worse" in html
     assert "<strong>Where to look next</strong>" in html
-    assert "<li>Worst call: 9f3a1c-00025" in html
+    assert "<li>Worst call (9f3a1c-00025)" in html
 
 
 def test_hostile_text_is_neither_markup_nor_link_nor_mention() -> None:
@@ -40,9 +40,17 @@ def test_hostile_text_is_neither_markup_nor_link_nor_mention() -> None:
     scenario = Scenario(nodeid=hostile, doc=hostile, reason=hostile, verdict="fail")
     text = render_markdown(make_record(scenario))
     html = rendered(text)
+    assert "http<!-- -->://b" in html, "an address of which GitHub makes no link"
     for forbidden in ("<script", "<a ", "<img", "<code>code", "<strong>bold", "<b&gt;", "<h1", "\x1b"):
         assert forbidden not in html
     assert "\\@team" in text
+
+
+@pytest.mark.parametrize("start", ["- a", "+ a", "# a", "12. a", "2) a", "> a", "== a", "*a*", "    a"])
+def test_a_text_that_begins_like_a_block_is_a_paragraph(start: str) -> None:
+    """A test's docstring may begin with anything."""
+    html = rendered(render_markdown(make_record(Scenario(nodeid="t", doc=start, verdict="fail"))))
+    assert not [tag for tag in ("<li", "<h1", "<blockquote", "<em", "<pre") if tag in html]
 
 
 def test_code_cannot_be_ended_by_its_content() -> None:

@@ -25,7 +25,7 @@ def test_a_failing_run_tells_what_broke_by_how_much_since_when_and_where_to_look
     text = " ".join(summary_text(make_record(make_scenario("fail")), width=80, colour=False, report="r.html").split())
     assert "FAIL rtt.p99 < 20ms 32.4 ms +61.8 % 24 s, hold" in text
     assert "rtt.p99 < 20ms was missed by 61.8 %, first at 24 s (stage hold, 50 calls up)" in text
-    assert "Worst call: 9f3a1c-" in text
+    assert "Worst call (9f3a1c-" in text
     assert "its packets: captures/9f3a1c-" in text
     assert "1 call failed: Asterisk answered 500" in text
     assert "SLA verdict: FAIL (1 fail)" in text

@@ -1,0 +1,24 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.reporting.report_folder import render
+from tests.make_sample import SAMPLE
+
+
+@pytest.mark.parametrize("name", ["report.html", "summary.md", "calls.csv"])
+def test_the_committed_sample_is_what_its_record_gives(tmp_path: Path, name: str) -> None:
+    """After a change of templates or charts, ``python -m tests.make_sample`` renders it again."""
+    shutil.copy(SAMPLE / "report.json", tmp_path)
+    render(tmp_path)
+    assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes()
+
+
+def test_the_sample_comes_from_a_real_asterisk_and_has_something_to_show() -> None:
+    """Passing and failing scenarios, calls one by one, and a heat map."""
+    record = read_record(SAMPLE)
+    assert not record.simulated
+    assert {scenario.verdict for scenario in record.scenarios} >= {"pass", "fail"}
+    assert all(scenario.call_table and scenario.call_grid for scenario in record.scenarios)
