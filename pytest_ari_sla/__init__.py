@@ -1,7 +1,7 @@
 """Load and SLA testing of Asterisk and ARI applications, as a pytest plugin.
 
-What tests and plug-ins use is imported from here; it is loaded when it is first asked for, so that a pytest session that
-makes no load pays nothing.
+What tests and plug-ins use is imported from here. It is loaded when it is first asked for: a pytest session that makes
+no load pays nothing.
 """
 
 from __future__ import annotations

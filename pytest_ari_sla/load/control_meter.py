@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
-    from pytest_ari_sla.load.call import LiveCall
 
-__all__ = ["ControlMeter"]
+__all__ = ["ControlMeter", "Narrated"]
+
+
+class Narrated(Protocol):
+    """A call whose story is kept."""
+
+    def note(self, source: str, what: str, detail: str = "") -> None:
+        """Add to the story."""
 
 
 class ControlMeter:
-    """The :class:`~pytest_ari_sla.transport.ari_client.AriObserver` of a load.
+    """The :class:`~pytest_ari_sla.transport.ari_observer.AriObserver` of a load.
 
     Attributes
     ----------
@@ -28,9 +34,9 @@ class ControlMeter:
         self._requests = Histogram()
         self._event_lag = Histogram()
         self._errors = 0
-        self._calls: dict[str, LiveCall] = {}
+        self._calls: dict[str, Narrated] = {}
 
-    def follow(self, channel_id: str, call: LiveCall) -> None:
+    def follow(self, channel_id: str, call: Narrated) -> None:
         """Let a channel's events enter this call's story."""
         self._calls[channel_id] = call
 
