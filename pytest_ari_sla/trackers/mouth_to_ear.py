@@ -117,12 +117,12 @@ class MouthToEarTracker:
                 self._histogram.record_one(delay_ns)
 
     def _heard_by_leg(self) -> list[PacketBatch]:
-        """Return what each leg has heard from its latest source, in order of arrival."""
+        """Return what each leg has heard, in order of arrival."""
         if not self._heard:
             return []
         heard = PacketBatch.concatenate(self._heard)
         by_leg = [heard.select(heard.leg == leg) for leg in np.flatnonzero(self._is_listened)]
-        return [packets.select(packets.ssrc == packets.ssrc[-1]) for packets in by_leg if len(packets)]
+        return [packets for packets in by_leg if len(packets)]
 
     def _played(self, batch: PacketBatch) -> tuple[int, NDArray[np.float64]]:
         """Return when a leg's audio arrived, as the ns of its first sample, and the audio itself, gaps being silence.
@@ -132,7 +132,7 @@ class MouthToEarTracker:
         """
         rate_hz, clock_hz = self._codec.sample_rate_hz, self._codec.clock_rate_hz
         ticks = (batch.timestamp - batch.timestamp[0]).view(np.int32).astype(np.int64)
-        # A stamp that jumps would make a gap of hours.
+        # A stamp that jumps, with another source or without, would make a gap of hours.
         is_near = np.abs(ticks - np.median(ticks)) <= clock_hz * WINDOW_NS // 1_000_000_000
         batch, ticks = batch.select(is_near), ticks[is_near] - ticks[is_near].min()
         played = np.zeros(0, np.int16)

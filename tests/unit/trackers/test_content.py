@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 from pytest_ari_sla.trackers.content import CHECKED_ONE_IN, ContentTracker
-from tests.unit.batches import Packet, batch_sizes, split
-from tests.unit.trackers.loads import FixedLog, context_of, echo
+from tests.unit.batches import MILLISECOND, Packet, batch_sizes, split
+from tests.unit.trackers.loads import FixedLog, context_of, echo, intended_ns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +59,13 @@ def test_other_audio_behind_the_probe_is_altered(payload: bytes, neighbours: int
     tracker = checked(packets)
     assert tracker.snapshot() == {"content.checked": 1 + neighbours, "content.altered": 1}
     assert tracker.per_leg()["content.altered"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("step_ns", [-3 * MILLISECOND, 3 * MILLISECOND])
+def test_a_clock_that_was_set_does_not_shift_the_frames(step_ns: int) -> None:
+    """The times of a probe and of the audio's start may differ by what the clock was corrected in between."""
+    shifted = intact(16, leg=1)._replace(intended_ns=intended_ns(16) + step_ns)
+    assert checked([shifted]).snapshot() == {"content.checked": 1, "content.altered": 0}
 
 
 def test_only_what_can_be_compared_is() -> None:

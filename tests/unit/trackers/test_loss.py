@@ -128,6 +128,17 @@ def test_release_settles_a_leg_and_makes_room_for_the_next_call() -> None:
     assert tracker.snapshot()["duplicates"] == 0
 
 
+def test_losses_of_two_calls_are_no_burst() -> None:
+    """The last packet of one call and the first of the next on the same leg have nothing to do with each other."""
+    tracker = LossTracker()
+    tracker.begin(context_of(FixedLog([3]), [0]))
+    for returned in ((0, 1), (1, 2)):
+        tracker.observe(batch_of([echo(probe) for probe in returned]))
+        tracker.release(np.zeros(1, np.int32))
+    counts = tracker.snapshot()
+    assert (counts["loss.lost"], counts["loss.periods"], counts["loss.bursts"]) == (2, 2, 0)
+
+
 def test_values_of_single_legs() -> None:
     """Each leg's own packets and losses, in the metrics' units."""
     load = Load(FixedLog([4, 0, 8]), [0, 1, 2], [echo(0), echo(1), *(echo(probe, leg=2) for probe in range(8))])

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from pytest_ari_sla.codecs.g711 import pcma, pcmu
+from pytest_ari_sla.codecs.g711 import G711Codec, pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.test_signal import frames, speech_like
 from pytest_ari_sla.metrics.histogram import Histogram
@@ -137,12 +137,42 @@ def test_too_little_audio_is_not_looked_up() -> None:
     assert (snapshot["content.recognised"], snapshot["content.unrecognised"]) == (0, 0)
 
 
-def test_dtmf_and_a_change_of_source_are_not_mixed_in() -> None:
-    """Only the latest source's audio counts, without the digits in between."""
+class StrictCodec(G711Codec):
+    """A-law that decodes whole frames only, as codecs of speech do."""
+
+    def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Decode packets of 160 bytes."""
+        assert payload.shape[1] == 160
+        return super().decode(payload)
+
+
+def test_digits_are_not_taken_for_audio() -> None:
+    """A telephone-event is never given to a codec."""
     packets = transcoded(SPEECH, 10.0)
-    packets[:10] = [packet._replace(ssrc=9) for packet in packets[:10]]
-    packets[30] = packets[30]._replace(payload_type=101)
+    packets[30] = packets[30]._replace(payload_type=101, payload=b"\5\x80\0\xa0")
+    strict = StrictCodec(**{field.name: getattr(pcma(), field.name) for field in fields(G711Codec)})
+    assert delays_ms(heard(packets, received=strict)) == pytest.approx(10.0, abs=0.2)
+
+
+def test_a_new_source_does_not_hide_the_audio() -> None:
+    """Its time stamps begin anywhere; what most of the window holds is looked up."""
+    packets = transcoded(SPEECH, 10.0)
+    packets[:10] = [packet._replace(ssrc=9, timestamp=packet.timestamp ^ 2**30) for packet in packets[:10]]
     assert delays_ms(heard(packets)) == pytest.approx(10.0, abs=0.2)
+
+
+def test_each_window_is_looked_up_by_itself() -> None:
+    """What arrives after a window's end, or before its beginning, plays no part, however late time advances."""
+    first, second = transcoded(SPEECH, 10.0), transcoded(SPEECH, 60.0)
+    tracker = MouthToEarTracker()
+    tracker.begin(context(pcma()))
+    tracker.advance(START_NS)
+    tracker.observe(batch_of(first[:49] + second[49:]))
+    tracker.advance(START_NS + 2 * WINDOW_NS)
+    assert tracker.per_leg()["mouth_to_ear"][0] == pytest.approx(0.010, abs=2e-4)
+    tracker.observe(batch_of(second[:40]))
+    tracker.advance(START_NS + 4 * WINDOW_NS)
+    assert tracker.per_leg()["mouth_to_ear"][0] == pytest.approx(0.060, abs=2e-4)
 
 
 def test_all_legs_have_their_turn() -> None:
