@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-import socket
-import subprocess
-import sys
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.load.loop_process import LoopProcess
 from pytest_ari_sla.load.measurer import Measurer
-from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
+from pytest_ari_sla.transport.capture import CapturedStream, PacketKeeper, rebuilt_packets
 from pytest_ari_sla.transport.datagrams import prepare_socket
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     import numpy as np
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Codec, Tracker
-    from pytest_ari_sla.load.measurer import LegReport
-    from pytest_ari_sla.load.media_commands import Command
+    from pytest_ari_sla.load.measurer import KeptPackets, LegReport
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.transport.datagrams import Address
     from pytest_ari_sla.transport.port_leases import PortLease, PortManager
@@ -47,7 +45,7 @@ LEGS_PER_SOCKET = 128
 """A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
 
 RING_SECONDS = 1.5
-STOP_S = 0.1
+POLL_S = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +70,8 @@ class MediaPlan:
         Whether to ask for SCHED_FIFO.
     ari, shard
         See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
+    keep_packets
+        Whether to keep the last packets of each leg, as evidence.
     """
 
     legs: int
@@ -84,6 +84,7 @@ class MediaPlan:
     realtime: bool = True
     ari: AriEndpoint | None = None
     shard: int = 1
+    keep_packets: bool = False
 
     @property
     def packet_time_ns(self) -> int:
@@ -121,8 +122,6 @@ class CallerWorker:
     ----------
     receive_buffer_bytes
         What the kernel granted to each socket.
-    packets_received
-        Datagrams that came, from anywhere; known when the worker has been left.
     """
 
     def __init__(self, plan: MediaPlan, ports: PortManager, media_host: str, trackers: Sequence[Tracker]) -> None:
@@ -138,20 +137,38 @@ class CallerWorker:
         self._on_socket = [0] * socket_count
         self._free_legs = list(range(plan.legs - 1, -1, -1))
         self._expected: dict[int, Address] = {}
+        self._ssrc: dict[int, int] = {}
         self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
         self._leases: list[PortLease] = []
         self.receive_buffer_bytes = 0
-        self.packets_received = 0
 
     async def __aenter__(self) -> CallerWorker:
-        plan = self._plan
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        stack.callback(self._memory.close)
         self._memory.touch()
-        self._memory.frames[:] = plan.frames.reshape(-1)
-        self._leases = [self._ports.lease() for _ in self._on_socket]
-        self._start_process()
-        for number, lease in enumerate(self._leases):
-            self.receive_buffer_bytes = prepare_socket(lease.rtp_socket).buffer_bytes
-            self._command(OpenSocket(number), lease.rtp_socket)
+        self._memory.frames[:] = self._plan.frames.reshape(-1)
+        self._leases = [stack.enter_context(self._ports.lease()) for _ in self._on_socket]
+        sockets = [lease.rtp_socket for lease in self._leases]
+        self._measurer = self._make_measurer(sockets)
+        self._measurer.start()
+        stack.push_async_callback(asyncio.to_thread, self._measurer.stop)
+        self._loop = LoopProcess(self._memory, realtime=self._plan.realtime)
+        stack.push_async_callback(self._loop.stop)
+        for number, udp in enumerate(sockets):
+            self.receive_buffer_bytes = prepare_socket(udp).buffer_bytes
+            self._loop.command(OpenSocket(number), udp)
+        await self._loop.obeyed()
+
+    def _make_measurer(self, sockets: Sequence[socket.socket]) -> Measurer:
+        plan = self._plan
         context = TrackerContext(
             legs=plan.legs,
             heard_leg=plan.heard_leg,
@@ -168,40 +185,8 @@ class CallerWorker:
         for tracker in self._trackers:
             tracker.begin(context)
         reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
-        sockets = [lease.rtp_socket for lease in self._leases]
-        self._measurer = Measurer(self._memory, self._send_log, reader, self._trackers, sockets)
-        self._measurer.start()
-        await self._obeyed()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._channel.close()
-        try:
-            await asyncio.to_thread(self._process.wait, STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        await asyncio.to_thread(self._measurer.stop)
-        self.packets_received = int(self._memory.gauges[Gauge.RING_TAIL])
-        for lease in self._leases:
-            lease.release()
-        self._memory.close()
-
-    def _start_process(self) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        inherited = (self._memory.descriptor, theirs.fileno())
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pytest_ari_sla.load.media_loop",
-                msgspec.json.encode(self._memory.layout).decode(),
-                *map(str, inherited),
-                "realtime" if self._plan.realtime else "normal",
-            ],
-            pass_fds=inherited,
-        )
-        theirs.close()
+        keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
+        return Measurer(self._memory, self._send_log, reader, self._trackers, sockets, keeper)
 
     def media_cpu_ns(self) -> int:
         """Return the processor time that the media loop has used: to the second while it runs, then exactly."""
@@ -243,15 +228,16 @@ class CallerWorker:
         """Send so many packets to ``remote`` from now on, and take what comes from there as this leg's."""
         self._sources.expect(seat.leg, seat.socket, remote)
         self._expected[seat.leg] = remote
+        self._ssrc[seat.leg] = secrets.randbits(32)
         plan = self._plan
-        self._command(
+        self._loop.command(
             StartLeg(
                 leg=seat.leg,
                 socket=seat.socket,
                 slot=seat.slot,
                 host=remote[0],
                 port=remote[1],
-                ssrc=secrets.randbits(32),
+                ssrc=self._ssrc[seat.leg],
                 payload_type=plan.codec.payload_type,
                 ticks=plan.codec.clock_rate_hz * plan.packet_time_ms // 1000,
                 frame_offset=0,
@@ -264,8 +250,8 @@ class CallerWorker:
 
     async def stop_leg(self, seat: LegSeat) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
-        self._command(StopLeg(seat.leg))
-        await self._obeyed()
+        self._loop.command(StopLeg(seat.leg))
+        await self._loop.obeyed()
 
     def have_ended(self, seats: Sequence[LegSeat], packets: int) -> bool:
         """Whether all of these legs' packets have had their turn."""
@@ -285,48 +271,80 @@ class CallerWorker:
             loop.call_soon_threadsafe(report.set_result, result)
 
         self._measurer.retire(seat.leg, done)
-        result = await report
-        self._command(ForgetLeg(seat.leg))
-        await self._obeyed()
+        while not (await asyncio.wait([report], timeout=POLL_S))[0]:
+            self._check_measurer()
+        result = report.result()
+        self._loop.command(ForgetLeg(seat.leg))
+        await self._loop.obeyed()
         self._send_log.show(seat.leg)
         remote = self._expected.pop(seat.leg, None)
         if remote is not None:
             self._sources.forget(seat.socket, remote)
+            result = replace(result, streams=self._streams(seat, remote, result.kept))
         self._slots.release(seat.leg)
         self._on_socket[seat.socket] -= 1
         self._free_legs.append(seat.leg)
         return result
 
+    def _streams(self, seat: LegSeat, remote: Address, kept: KeptPackets | None) -> list[CapturedStream]:
+        """Return what a leg has sent and received, as far as it was kept."""
+        if kept is None:
+            return []
+        plan = self._plan
+        ticks = plan.codec.clock_rate_hz * plan.packet_time_ms // 1000
+        sent = rebuilt_packets(
+            kept.sent_ns,
+            first_sequence=kept.first_turn,
+            first_timestamp=kept.first_turn * ticks,
+            ticks_per_packet=ticks,
+            ssrc=self._ssrc[seat.leg],
+            payload_type=plan.codec.payload_type,
+            payload_length=plan.frames.shape[1],
+        )
+        return [
+            CapturedStream(seat.local, remote, sent, _encoding(plan.codec)),
+            CapturedStream(remote, seat.local, kept.received, _encoding(plan.received_codec)),
+        ]
+
     def snapshot(self) -> Snapshot:
-        """Return the cumulative numbers; at most a second old while the worker runs, final afterwards."""
-        if self._measurer.error is not None:
-            raise MediaLoopFailed("measuring failed") from self._measurer.error
+        """Return the cumulative numbers; at most a second old while the worker runs, final afterwards.
+
+        Raises
+        ------
+        MediaLoopFailed
+            When nothing is measured any more.
+        """
+        self._loop.ensure_alive()
+        self._check_measurer()
         return self._measurer.latest()
+
+    def _check_measurer(self) -> None:
+        error = self._measurer.error
+        if error is not None:
+            raise MediaLoopFailed(f"measuring failed: {type(error).__name__}: {error}") from error
+
+    @property
+    def packets_received(self) -> int:
+        """Datagrams that came, from anywhere, and were measured."""
+        return int(self._memory.gauges[Gauge.RING_TAIL])
+
+    @property
+    def media_pid(self) -> int:
+        """Process id of the media loop."""
+        return self._loop.pid
 
     def stall(self, duration_ns: int) -> None:
         """Make the loop do nothing for a while: a fault on purpose, to see that the run notices."""
-        self._command(Stall(duration_ns))
+        self._loop.command(Stall(duration_ns))
 
     @property
     def has_realtime_priority(self) -> bool:
         """Whether the loop runs under SCHED_FIFO."""
         return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
 
-    def _command(self, command: Command, attached: socket.socket | None = None) -> None:
-        descriptors = [] if attached is None else [attached.fileno()]
-        try:
-            socket.send_fds(self._channel, [encode(command)], descriptors)
-        except OSError as error:
-            raise MediaLoopFailed(f"the media loop is gone (exit code {self._process.poll()})") from error
-        self._memory.gauges[Gauge.COMMANDS_SENT] += 1
 
-    async def _obeyed(self) -> None:
-        """Wait until the loop has carried out every command so far."""
-        wanted = int(self._memory.gauges[Gauge.COMMANDS_SENT])
-        while self._memory.gauges[Gauge.COMMANDS_DONE] < wanted:
-            if self._process.poll() is not None:
-                raise MediaLoopFailed(f"the media loop ended with exit code {self._process.returncode}")
-            await asyncio.sleep(0.002)
+def _encoding(codec: Codec) -> str:
+    return f"{codec.name}/{codec.clock_rate_hz}"
 
 
 def _layout(plan: MediaPlan) -> MediaLayout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import select
+import signal
 import socket
 import sys
 import time
@@ -73,8 +74,6 @@ class MediaLoop:
 
     def run(self) -> None:
         """Run until told to stop: idle without sockets, slot by slot with them."""
-        gc.freeze()
-        gc.disable()
         self._used_before_ns = time.process_time_ns()
         try:
             while self._running and not self._sockets:
@@ -216,6 +215,9 @@ def main(arguments: list[str]) -> None:
     """Run the loop on the memory and the command socket whose descriptors were inherited."""
     layout = msgspec.json.decode(arguments[0], type=MediaLayout)
     memory = MediaMemory(layout, int(arguments[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, which still needs us to end its calls
+    gc.freeze()
+    gc.disable()
     memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[3] == "realtime" and ask_for_realtime()
     MediaLoop(memory, socket.socket(fileno=int(arguments[2]))).run()
 
