@@ -1,0 +1,241 @@
+"""What the run record holds besides calls: thresholds, stages, distributions, health, comparisons."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+__all__ = [
+    "BaselineComparison",
+    "BlockHistograms",
+    "Comparison",
+    "Confidence",
+    "EncodedHistogram",
+    "ShardHealth",
+    "Stage",
+    "Threshold",
+    "Verdict",
+]
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+class Confidence(Struct, kw_only=True):
+    """Where the true value lies.
+
+    Attributes
+    ----------
+    low, high
+        The ends of the interval, in the threshold's unit.
+    level
+        How often such an interval holds the true value: 0.95.
+    method
+        How it was computed.
+    """
+
+    low: float | None
+    high: float | None
+    level: float = 0.95
+    method: str = ""
+
+
+class Threshold(Struct, kw_only=True):
+    """One SLA condition and what came of it.
+
+    Attributes
+    ----------
+    expression
+        As the user wrote it.
+    value
+        The measured value, in ``unit``; None without a sample.
+    limit
+        The limit, in ``unit``.
+    verdict
+        ``pass``, ``fail`` or ``inconclusive``.
+    sentence
+        The outcome in one sentence.
+    metric, stat
+        What is judged: ``rtt`` and ``p99``; no ``stat`` for counts and ratios.
+    op
+        One of ``< <= > >= ==``.
+    unit
+        ``s``, ``ratio``, ``count``, ``mos``, ``ppm`` or ``B``.
+    confidence
+        Interval of the value.
+    marginal
+        Whether that interval spans the limit.
+    samples
+        How many samples the value is made of.
+    source
+        Where the threshold comes from: ``marker``, ``--sla``, ``sla.toml``, ``ini``.
+    overrides
+        Thresholds of weaker sources that this one replaces.
+    stage
+        The stage that it is restricted to.
+    window_s
+        Length of the sliding window, where it must hold in each.
+    broken_since_s
+        When the limit was first broken for good; None where it was kept, or the moment is not known.
+    broken_ratio
+        Share of the time in which it was broken.
+    """
+
+    expression: str
+    value: float | None
+    limit: float
+    verdict: Verdict
+    sentence: str = ""
+    metric: str = ""
+    stat: str = ""
+    op: str = ""
+    unit: str = ""
+    confidence: Confidence | None = None
+    marginal: bool = False
+    samples: int | None = None
+    source: str = ""
+    overrides: list[str] = field(default_factory=list)
+    stage: str = ""
+    window_s: float | None = None
+    broken_since_s: float | None = None
+    broken_ratio: float | None = None
+
+
+class Stage(Struct, kw_only=True):
+    """A part of the load profile.
+
+    Attributes
+    ----------
+    name
+        Name that thresholds use: ``ramp``, ``hold``.
+    from_s, to_s
+        When it began and ended.
+    calls
+        Calls in progress that the profile wants at its end.
+    """
+
+    name: str
+    from_s: float
+    to_s: float
+    calls: int | None = None
+
+
+class EncodedHistogram(Struct, kw_only=True):
+    """A whole distribution.
+
+    Attributes
+    ----------
+    hdr
+        Counts of integers, in HdrHistogram's V2 compressed form (base64).
+    step
+        What one step of these integers means, in ``unit``.
+    unit
+        Unit of the metric.
+    """
+
+    hdr: str
+    step: float
+    unit: str
+
+
+class BlockHistograms(Struct, kw_only=True):
+    """Histograms of consecutive blocks of time: what a later run is compared with.
+
+    Attributes
+    ----------
+    block_s
+        Length of a block.
+    histograms
+        For each metric the blocks' histograms, encoded like the whole one's ``hdr``, in its steps.
+    """
+
+    block_s: float
+    histograms: dict[str, list[str]] = field(default_factory=dict)
+
+
+class ShardHealth(Struct, kw_only=True):
+    """How well one process of the load generator kept its own promises.
+
+    Attributes
+    ----------
+    shard
+        Number of the shard, from 1.
+    host
+        Where it ran.
+    pacing_p99_s, pacing_max_s
+        How late packets left, against the schedule.
+    receive_drops
+        Packets that the kernel threw away because this process read too late.
+    cpu_ratio
+        Busy share of one core, of the process that moves packets.
+    clock_floor_s
+        The smallest time difference that this machine can tell.
+    scheduler
+        How the process was scheduled: ``SCHED_FIFO 10``.
+    receive_buffer_bytes
+        Receive buffer that the kernel granted to each socket.
+    remarks
+        What a reader should know.
+    """
+
+    shard: int = 1
+    host: str = ""
+    pacing_p99_s: float | None = None
+    pacing_max_s: float | None = None
+    receive_drops: int = 0
+    cpu_ratio: float | None = None
+    clock_floor_s: float | None = None
+    scheduler: str = ""
+    receive_buffer_bytes: int | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+class Comparison(Struct, kw_only=True):
+    """One value against the baseline's.
+
+    Attributes
+    ----------
+    metric
+        What is compared: ``rtt.p99``.
+    unit
+        Unit of both values.
+    verdict
+        ``better``, ``same``, ``worse`` or ``cannot tell``.
+    before, after
+        The baseline's value and this run's.
+    change, low, high
+        Relative change (0.2 is +20 %), and its confidence interval.
+    sentence
+        The outcome in one sentence.
+    """
+
+    metric: str
+    unit: str
+    verdict: Literal["better", "same", "worse", "cannot tell"]
+    before: float | None = None
+    after: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sentence: str = ""
+
+
+class BaselineComparison(Struct, kw_only=True):
+    """A scenario against the same scenario of an earlier run.
+
+    Attributes
+    ----------
+    run_id
+        The earlier run.
+    source
+        Where its record was read from.
+    max_regression
+        The relative change for the worse that is still accepted.
+    comparisons
+        One for each value.
+    """
+
+    run_id: str
+    source: str = ""
+    max_regression: float | None = None
+    comparisons: list[Comparison] = field(default_factory=list)
