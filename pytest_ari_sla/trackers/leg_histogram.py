@@ -48,12 +48,12 @@ class LegHistogram:
 
     def percentiles_ns(self, *percents: float) -> tuple[NDArray[np.float64], ...]:
         """Return percentiles of each leg's values: (legs,) each, NaN without any."""
-        running = np.cumsum(self._counts, axis=1)
+        running = np.cumsum(self._counts, axis=1, dtype=np.int32)
         total = running[:, -1]
         found = []
         for percent in percents:
-            rank = np.maximum(np.ceil(total * (percent / 100)), 1)
-            bucket = np.minimum((running < rank[:, np.newaxis]).sum(axis=1), _BUCKETS - 1)
+            rank = np.maximum(np.ceil(total * (percent / 100)), 1).astype(np.int32)
+            bucket = np.argmax(running >= rank[:, np.newaxis], axis=1)
             value = np.minimum(_UPPER_ENDS[bucket], self._highest)
             found.append(np.where(total > 0, value, np.nan))
         return tuple(found)

@@ -107,7 +107,7 @@ class VoiceQualityTracker:
         if self._impairment is None:
             return
         self._take(self._ring.release(legs))
-        mos = self._mos()[legs]
+        mos = self._mos(legs)
         self._histogram.record(np.rint(mos[~np.isnan(mos)] / _RESOLUTION).astype(np.int64))
         self._patterns.reset(legs)
         self._first_delay_ns[legs] = _UNKNOWN
@@ -120,17 +120,16 @@ class VoiceQualityTracker:
         self._unplayed += settlement.lost()
         self._runs += np.bincount(settlement.lost_legs[spread.opens_period], minlength=len(self._runs))
 
-    def _mos(self) -> NDArray[np.float64]:
-        """Return each leg's score so far: (legs,), NaN where there is nothing to rate."""
-        unknown = np.full(len(self._sent), np.nan)
+    def _mos(self, legs: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return the score so far of (n,) legs, NaN where there is nothing to rate."""
+        sent, unplayed, delay_ns = self._sent[legs], self._unplayed[legs], self._first_delay_ns[legs]
         if self._impairment is None:
-            return unknown
-        is_rated = (self._sent > 0) & (self._first_delay_ns != _UNKNOWN)
-        way_ns = np.where(self._echoes, self._first_delay_ns / 2, self._first_delay_ns)
+            return np.full(len(legs), np.nan)
+        way_ns = np.where(self._echoes[legs], delay_ns / 2, delay_ns)
         delay_ms = (way_ns + self._buffer_ns + self._packet_time_ns) / 1e6
-        loss_percent = 100 * self._unplayed / np.maximum(self._sent, 1)
-        burst = burst_ratio(self._sent, self._unplayed, self._runs)
-        return np.where(is_rated, rate(self._impairment, loss_percent, burst, delay_ms).mos, unknown)
+        burst = burst_ratio(sent, unplayed, self._runs[legs])
+        quality = rate(self._impairment, 100 * unplayed / np.maximum(sent, 1), burst, delay_ms)
+        return np.where((sent > 0) & (delay_ns != _UNKNOWN), quality.mos, np.nan)
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return the scores of all legs released since :meth:`begin`."""
@@ -138,4 +137,4 @@ class VoiceQualityTracker:
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
         """Return each leg's score so far."""
-        return {"mos": self._mos()}
+        return {"mos": self._mos(np.arange(len(self._sent), dtype=np.int32))}
