@@ -112,14 +112,23 @@ class MediaSendLog:
         Unix epoch, 0 where that is not known any more).
         """
         memory = self._memory
-        records = memory.legs[legs]
-        past = memory.turns[records["slot"]]
-        numbers = turns - records["first_turn"]
-        is_probe = (legs >= 0) & (numbers >= 0) & (turns < records["end_turn"]) & (turns < past)
+        # Field by field: NumPy copies whole records twenty times slower.
+        slot, end_turn = memory.legs["slot"][legs], memory.legs["end_turn"][legs]
+        past = memory.turns[slot]
+        numbers = turns - memory.legs["first_turn"][legs]
+        is_probe = (legs >= 0) & (numbers >= 0) & (turns < end_turn) & (turns < past)
         known = is_probe & (past - turns < memory.layout.probe_window)
         column = turns & self._mask
         sent_ns = np.where(known, memory.sent_ns[column, legs], 0)
-        return np.where(is_probe, numbers, -1), sent_ns, np.where(known, memory.due_ns[records["slot"], column], 0)
+        return np.where(is_probe, numbers, -1), sent_ns, np.where(known, memory.due_ns[slot, column], 0)
+
+    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
+        """Return a turn, and when the leg's packets of that turn and all later ones left ((k,) ns; 0: it did not)."""
+        memory = self._memory
+        record = memory.legs[leg]
+        end = min(int(memory.turns[record["slot"]]), int(record["end_turn"]))
+        first = max(int(record["first_turn"]), end - self._mask)
+        return first, memory.sent_ns[np.arange(first, end) & self._mask, leg]
 
     def departures(self) -> Departures:
         """Return what became of every packet whose turn came since the last time."""
@@ -136,9 +145,9 @@ class MediaSendLog:
     def _departures_of(self, slot: int, turns: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
         memory = self._memory
         legs = np.flatnonzero((memory.legs["slot"] == slot) & (memory.legs["end_turn"] > turns[0]) & self._shown)
-        records = memory.legs[legs]
+        first_turn, end_turn = memory.legs["first_turn"][legs], memory.legs["end_turn"][legs]
         rows = turns & self._mask
-        was_due = (turns[:, None] >= records["first_turn"]) & (turns[:, None] < records["end_turn"])
+        was_due = (turns[:, None] >= first_turn) & (turns[:, None] < end_turn)
         sent_ns = memory.sent_ns[rows[:, None], legs]
         left = was_due & (sent_ns != 0)
         late_ns = (sent_ns - memory.due_ns[slot, rows][:, None])[left]
