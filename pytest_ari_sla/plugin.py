@@ -21,6 +21,7 @@ _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
 _ON_REPORT = "ari_sla_scenarios"
+_NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception, KeyboardInterrupt, pytest.exit.Exception)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -96,7 +97,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _judge(item: pytest.Item, failure: BaseException | None) -> None:
     outcomes = item.stash.get(LOADS, [])
-    if not outcomes or not item.config.stash[ROLE].judges:
+    loads_nothing = not outcomes and (failure is None or "load" not in getattr(item, "fixturenames", ()))
+    if loads_nothing or isinstance(failure, _NO_FAILURES) or not item.config.stash[ROLE].judges:
         return
     from pytest_ari_sla.roles.judging import judge_loads, raise_verdict
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools
     from pytest_ari_sla.load.caller_worker import LegSeat
+    from pytest_ari_sla.load.capture_shelf import CaptureShelf
     from pytest_ari_sla.load.measurer import LegReport
     from pytest_ari_sla.load.profile import PlannedCall
     from pytest_ari_sla.metrics.channel_metrics import CallLedger
@@ -46,16 +47,25 @@ class CallDriver:
         To turn holding times into packets.
     shard
         Who we are, from 1.
+    shelf
+        Where packets of calls are kept as evidence.
     """
 
     def __init__(
-        self, tools: CallTools, topology: Topology, ledger: CallLedger, packet_time_ns: int, shard: int
+        self,
+        tools: CallTools,
+        topology: Topology,
+        ledger: CallLedger,
+        packet_time_ns: int,
+        shard: int,
+        shelf: CaptureShelf,
     ) -> None:
         self._tools = tools
         self._topology = topology
         self._ledger = ledger
         self._packet_time_ns = packet_time_ns
         self._shard = shard
+        self._shelf = shelf
         self._ending = asyncio.Event()
         self._hurried = False
         self._running: set[asyncio.Task[None]] = set()
@@ -192,21 +202,21 @@ class CallDriver:
             return
         started_ns, established_ns, first_packet_ns = times_ns
         state = ("failed" if established_ns is None else "dropped") if failure else "ended"
-        self.calls.append(
-            CallOutcome(
-                id=call.id,
-                state=state,
-                started_ns=started_ns,
-                established_ns=established_ns,
-                closed_ns=self._now_ns(),
-                first_packet_ns=first_packet_ns,
-                reason=failure,
-                shard=self._shard,
-                values=_worst_values(reports.values()),
-                timeline=call.timeline,
-                rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
-            )
+        outcome = CallOutcome(
+            id=call.id,
+            state=state,
+            started_ns=started_ns,
+            established_ns=established_ns,
+            closed_ns=self._now_ns(),
+            first_packet_ns=first_packet_ns,
+            reason=failure,
+            shard=self._shard,
+            values=_worst_values(reports.values()),
+            timeline=call.timeline,
+            rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
         )
+        self.calls.append(outcome)
+        self._shelf.offer(outcome, (stream for report in reports.values() for stream in report.streams))
 
 
 def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.ring_reader import RingReader
     from pytest_ari_sla.load.send_log import MediaSendLog
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.transport.capture import CapturedPackets, CapturedStream, PacketKeeper
 
-__all__ = ["LegReport", "Measurer"]
+__all__ = ["KeptPackets", "LegReport", "Measurer"]
 
 POLL_S = 0.2
 """Time between two looks into the ring: long enough for batches that are worth their overhead."""
@@ -54,6 +55,10 @@ class LegReport:
         What the trackers say of this leg alone, by metric name; NaN is left out.
     rtt_course
         Its RTT over time: (start and end of a span in ns since the Unix epoch, mean in ns).
+    kept
+        The last packets that it received, and when it sent its own; None where packets are not kept.
+    streams
+        The same as streams with addresses, which the caller adds.
     """
 
     first_arrival_ns: int
@@ -61,6 +66,27 @@ class LegReport:
     received: int
     values: Mapping[str, float]
     rtt_course: Sequence[tuple[int, int, float]]
+    kept: KeptPackets | None = None
+    streams: Sequence[CapturedStream] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class KeptPackets:
+    """The last packets of a leg.
+
+    Attributes
+    ----------
+    received
+        What came in.
+    sent_ns
+        (k,) When each of the last k turns' packets was sent, ns since the Unix epoch; 0 for one that was not.
+    first_turn
+        The first of these turns.
+    """
+
+    received: CapturedPackets
+    sent_ns: NDArray[np.int64]
+    first_turn: int
 
 
 class Measurer:
@@ -74,6 +100,8 @@ class Measurer:
         Begun already; used by this thread alone from :meth:`start` on.
     sockets
         To ask for receive drops.
+    keeper
+        Keeps packets as evidence; None for none.
 
     Attributes
     ----------
@@ -90,12 +118,14 @@ class Measurer:
         reader: RingReader,
         trackers: Sequence[Tracker],
         sockets: Sequence[socket.socket],
+        keeper: PacketKeeper | None = None,
     ) -> None:
         self._memory = memory
         self._send_log = send_log
         self._reader = reader
         self._trackers = list(trackers)
         self._sockets = sockets
+        self._keeper = keeper
         self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
         self._received = np.zeros(memory.layout.legs, np.int64)
         self._courses = LegCourses(memory.layout.legs)
@@ -168,6 +198,8 @@ class Measurer:
         )
         for tracker in self._trackers:
             tracker.observe(batch)
+        if self._keeper is not None:
+            self._keeper.observe(batch)
 
     def _advance(self) -> None:
         now_ns = time.time_ns()
@@ -203,7 +235,16 @@ class Measurer:
             received=int(self._received[leg]),
             values=own,
             rtt_course=self._courses.course(leg),
+            kept=self._take_packets(leg),
         )
+
+    def _take_packets(self, leg: int) -> KeptPackets | None:
+        if self._keeper is None:
+            return None
+        received = self._keeper.take(leg)
+        self._keeper.reset(leg)
+        first_turn, sent_ns = self._send_log.last_sent(leg)
+        return KeptPackets(received, sent_ns, first_turn)
 
     def _snapshot(self) -> Snapshot:
         values: dict[str, Any] = {

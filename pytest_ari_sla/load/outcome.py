@@ -9,9 +9,10 @@ import msgspec
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.transport.capture import PackedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["CallOutcome", "GeneratorHealth", "LoadOutcome", "TimelineEvent"]
 
@@ -122,6 +123,8 @@ class LoadOutcome:
         One entry a shard.
     notes
         What else a reader must know.
+    captures
+        Packets of calls that may be worth a file, by the call's id.
     """
 
     topology: str
@@ -133,6 +136,7 @@ class LoadOutcome:
     calls: tuple[CallOutcome, ...] = ()
     generators: tuple[GeneratorHealth, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    captures: Mapping[str, Sequence[PackedStream]] = field(default_factory=dict)
 
     @classmethod
     def merged(cls, parts: Sequence[LoadOutcome]) -> LoadOutcome:
@@ -148,6 +152,7 @@ class LoadOutcome:
             calls=tuple(sorted((call for part in parts for call in part.calls), key=lambda call: call.started_ns)),
             generators=tuple(generator for part in parts for generator in part.generators),
             notes=tuple(_unique(note for part in parts for note in part.notes)),
+            captures={call: streams for part in parts for call, streams in part.captures.items()},
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -162,6 +167,7 @@ class LoadOutcome:
             "calls": msgspec.to_builtins(self.calls),
             "generators": msgspec.to_builtins(self.generators),
             "notes": list(self.notes),
+            "captures": msgspec.to_builtins(self.captures),
         }
 
     @classmethod
@@ -177,6 +183,7 @@ class LoadOutcome:
             calls=msgspec.convert(plain["calls"], tuple[CallOutcome, ...]),
             generators=msgspec.convert(plain["generators"], tuple[GeneratorHealth, ...]),
             notes=tuple(plain["notes"]),
+            captures=msgspec.convert(plain["captures"], dict[str, list[PackedStream]]),
         )
 
 

@@ -16,6 +16,7 @@ from pytest_ari_sla.load.calibration import clock_floor
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
 from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
@@ -23,6 +24,7 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.transport.ari_http import AriSession
 from pytest_ari_sla.transport.batched_udp import backend
+from pytest_ari_sla.transport.capture import NO_CAPTURE, CapturePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -74,7 +76,7 @@ class LoadPlan:
     shards: int = 1
     realtime: bool = True
 
-    def media_plan(self, ari: AriEndpoint | None = None) -> MediaPlan:
+    def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
         """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
         heard = np.asarray(self.topology.heard_leg, np.int32)
         share = -(-self.profile.peak_calls() // self.shards)
@@ -92,6 +94,7 @@ class LoadPlan:
             realtime=self.realtime,
             ari=ari,
             shard=self.shard,
+            keep_packets=keep_packets,
         )
 
 
@@ -119,6 +122,8 @@ class LoadTools:
         Begins every id at Asterisk; different for every run and shard.
     ca_file, verify
         How the certificate of an ``https`` target is checked.
+    capture, ranked_by
+        Whose packets are kept as evidence, and by which figures calls are compared for that.
     """
 
     endpoint: AriEndpoint
@@ -131,6 +136,8 @@ class LoadTools:
     id_prefix: str
     ca_file: str | None = None
     verify: bool = True
+    capture: CapturePolicy = NO_CAPTURE
+    ranked_by: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,7 @@ class LoadRun:
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
         self._driver: CallDriver | None = None
+        self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
 
     def end_early(self, *, hurried: bool = False) -> None:
         """End the load before its time, once it has begun; hurried: without waiting for packets on their way."""
@@ -216,7 +224,8 @@ class LoadRun:
             )
             self._notes += await tools.preflight(ari, plan)
             relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
-            caller = CallerWorker(plan.media_plan(tools.endpoint), tools.ports, tools.media_host, tools.trackers)
+            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
+            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers)
             await stack.enter_async_context(caller)
             await begin()
             self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
@@ -247,7 +256,8 @@ class LoadRun:
             echo_extension=tools.echo_extension,
             began_ns=self._began_ns,
         )
-        return CallDriver(call_tools, plan.topology, self._ledger, plan.packet_time_ms * 1_000_000, plan.shard)
+        packet_time_ns = plan.packet_time_ms * 1_000_000
+        return CallDriver(call_tools, plan.topology, self._ledger, packet_time_ns, plan.shard, self._shelf)
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() - self._began_ns
@@ -296,6 +306,7 @@ class LoadRun:
             calls=tuple(driver.calls),
             generators=(health,),
             notes=(*self._notes, *(f"{note.kind}: {note.reason}" for note in ari.notes)),
+            captures=self._shelf.kept(),
         )
         if caller.packets_sent and not total.count("loss.received") and total.count("calls.established"):
             raise MediaUnreachable(self._unreachable(total))

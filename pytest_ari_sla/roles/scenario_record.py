@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.roles.thresholds import SourcedThreshold
     from pytest_ari_sla.sla.verdict import Judgement, ThresholdOutcome
 
-__all__ = ["scenario_record"]
+__all__ = ["call_rows", "scenario_record"]
 
 _STATS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.9"}
 _SERIES_STATS = ("p50", "p99")
@@ -199,7 +199,12 @@ def _call_table(calls: Sequence[CallOutcome]) -> list[record.CallRow]:
         return call.state == "ended", call.started_ns - (call.established_ns or call.started_ns)
 
     kept = sorted(calls, key=dullness)[:_TABLE_CALLS]
-    return [_call_row(call) for call in sorted(kept, key=lambda call: call.started_ns)]
+    return call_rows(sorted(kept, key=lambda call: call.started_ns))
+
+
+def call_rows(calls: Sequence[CallOutcome]) -> list[record.CallRow]:
+    """Return calls as reports hold them."""
+    return [_call_row(call) for call in calls]
 
 
 def _call_row(call: CallOutcome) -> record.CallRow:

@@ -1,22 +1,22 @@
-"""From judged scenarios to files and to what the terminal says at the end."""
+"""From judged loads to files, to what CI systems show, and to what the terminal says at the end."""
 
 from __future__ import annotations
 
 import os
-import platform
 import socket
-import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_ari_sla import __version__
-from pytest_ari_sla.ari.endpoint import redact
-from pytest_ari_sla.reporting import run_record as record
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.reporting.annotations import announce
 from pytest_ari_sla.reporting.record_file import write_record
+from pytest_ari_sla.reporting.run_record import Run, RunRecord, Target
 from pytest_ari_sla.reporting.terminal_summary import summary_text
+from pytest_ari_sla.roles.environment import describe_environment, reproducing_command
+from pytest_ari_sla.roles.judged_load import JudgedLoad
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -24,85 +24,97 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ari_sla.reporting.run_record import CallRow
     from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.roles.standalone import Standalone
 
 __all__ = ["report_session"]
 
-_PACKAGES = ("pytest", "pytest-xdist", "aiohttp", "numpy", "cffi", "msgspec")
 _REPORTS = Path("reports")
 
 
-def report_session(config: pytest.Config, role: Standalone | Controller, scenarios: list[dict[str, Any]]) -> str:
-    """Write all reports of a session; return what the terminal is to show."""
-    run = _build_record(
-        role, msgspec.convert(scenarios, list[record.Scenario]), ["pytest", *config.invocation_params.args]
-    )
-    folder = _write_reports(run, role)
+def report_session(config: pytest.Config, role: Standalone | Controller, judged: list[dict[str, Any]]) -> str:
+    """Write all reports of a session; return what the terminal is to show.
+
+    Parameters
+    ----------
+    config, role
+        Of the session.
+    judged
+        A :class:`~pytest_ari_sla.roles.judged_load.JudgedLoad` for each load, as plain built-ins.
+    """
+    loads = msgspec.convert(judged, list[JudgedLoad])
+    run = _build_record(role, loads, config.invocation_params.args)
+    folder = _report_folder(role)
+    page = _write_reports(run, loads, folder, role.settings.templates)
+    lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
+    told = announce(run, folder, os.environ, lines)
     terminal = config.get_terminal_writer()
-    return summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(folder))
+    summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page))
+    return summary + "".join(f"{line}\n" for line in told)
 
 
-def _build_record(
-    role: Standalone | Controller, scenarios: list[record.Scenario], command_line: Sequence[object]
-) -> record.RunRecord:
+def _build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
     """Return the record of a session."""
     target = role.target()
-    return record.RunRecord(
-        run=record.Run(
+    return RunRecord(
+        run=Run(
             id=role.run_id,
             started=role.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             duration_s=role.seconds_since_start(),
-            target=record.Target(kind=target.kind, version=target.version, url=target.url),
+            target=Target(kind=target.kind, version=target.version, url=target.url),
             host=socket.gethostname(),
             shards=role.shards,
-            command_line=_without_secrets(command_line, role.settings.ari_password),
+            command_line=reproducing_command(arguments, role.settings.ari_password),
             tool_version=__version__,
         ),
-        verdict=worst_of(Verdict(scenario.verdict) for scenario in scenarios).value,
-        scenarios=scenarios,
-        environment=_environment(),
+        verdict=worst_of(Verdict(load.scenario.verdict) for load in loads).value,
+        scenarios=[load.scenario for load in loads],
+        environment=describe_environment(),
         simulated=target.kind == "simulator",
     )
 
 
-def _without_secrets(command_line: Sequence[object], password: str | None) -> str:
-    """Return the command line with user and password taken out of every URL."""
-    words = []
-    for word in map(str, command_line):
-        name, equals, value = word.partition("=")
-        safe = f"{name}={redact(value)}" if equals and "://" in value else redact(word) if "://" in word else word
-        words.append(safe.replace(password, "…") if password else safe)
-    return " ".join(words)
-
-
-def _environment() -> record.Environment:
-    return record.Environment(
-        python=platform.python_version(),
-        kernel=f"{platform.system()} {platform.release()}",
-        cpu=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        packages={name: version(name) for name in _PACKAGES},
-    )
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def _write_reports(run: record.RunRecord, role: Standalone | Controller) -> Path:
-    """Write all reports of a run and return their folder; ``reports/latest`` points to it."""
+def _report_folder(role: Standalone | Controller) -> Path:
     chosen = role.settings.report_folder
-    folder = Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
-    write_record(run, folder)
-    if chosen is None:
+    return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
+
+
+def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path:
+    """Write all files of a run; return the one to look at first.
+
+    The record comes first and needs nothing but the standard library of this tool: what is missing or wrong later on
+    (a rendering library, a team's template) is said in the report's notes and costs neither the record nor the verdict.
+    """
+    page = write_record(run, folder)
+    try:
+        _write_captures(loads, folder)
+        from pytest_ari_sla.reporting import report_folder
+
+        written = report_folder.write_reports(
+            run, folder, calls=_all_calls(loads), templates_folder=Path(templates) if templates else None
+        )
+        page = next(path for path in written if path.name == report_folder.HTML_NAME)
+    except (ImportError, UsageError) as error:
+        run.notes.append(f"The reports are not complete: {error}")
+        write_record(run, folder)
+    if folder.parent == _REPORTS:
         _point_latest_to(folder)
-    return folder
+    return page
+
+
+def _write_captures(loads: Sequence[JudgedLoad], folder: Path) -> None:
+    captures = [capture for load in loads for capture in load.captures]
+    if not captures:
+        return
+    from pytest_ari_sla.transport.capture_file import write_capture
+
+    for capture in captures:
+        write_capture(folder / capture.path, [packed.unpacked() for packed in capture.streams], capture.comment)
+
+
+def _all_calls(loads: Sequence[JudgedLoad]) -> list[tuple[str, CallRow]]:
+    return [(load.scenario.nodeid, row) for load in loads for row in load.calls or load.scenario.call_table]
 
 
 def _point_latest_to(folder: Path) -> None:

@@ -16,12 +16,15 @@ from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET, CallerWorker, Med
 from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
+from pytest_ari_sla.roles.regression import Baseline
 from pytest_ari_sla.roles.target_source import TargetSource
 from pytest_ari_sla.roles.thresholds import SourcedThreshold, thresholds_of
+from pytest_ari_sla.roles.worst_calls import RANKED_BY
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
 from pytest_ari_sla.targets.preflight_rules import Demand
 from pytest_ari_sla.transport.ari_http import AriSession
+from pytest_ari_sla.transport.capture import parse_policy
 from pytest_ari_sla.transport.port_leases import DEFAULT_RTP_PORTS, PortManager
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ class Standalone:
         Which part of each load is ours, from 1.
     judges
         Whether it is us who judge the last load.
+    rules, baseline
+        What loads are judged by, besides their thresholds.
     """
 
     shard = 1
@@ -71,6 +76,7 @@ class Standalone:
         self.run_id = secrets.token_hex(3)
         self.started = datetime.now(UTC)
         self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
+        self.baseline = Baseline.from_settings(settings)
         self._targets = TargetSource(settings)
         self._stack = ExitStack()
         self._ports: PortManager | None = None
@@ -166,6 +172,8 @@ class Standalone:
             id_prefix=self._new_id(),
             ca_file=self.settings.ari_ca_file,
             verify=not self.settings.ari_insecure,
+            capture=parse_policy(self.settings.capture),
+            ranked_by=RANKED_BY,
         )
 
     @asynccontextmanager

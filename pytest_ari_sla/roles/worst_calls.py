@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.load.outcome import CallOutcome
 
-__all__ = ["worst_calls"]
+__all__ = ["RANKED_BY", "worst_calls"]
 
 _NS_PER_S: Final = 10**9
 _USUAL_COUNT: Final = 10
 _OUTSTANDING: Final = 2.0
 """A value this many times the median of all calls makes a call worth a look."""
 _JUDGED_BY: Final = (("loss.lost", "count"), ("rtt.max", "s"), ("rtt.p99", "s"), ("rtt", "s"), ("jitter", "s"))
+RANKED_BY: Final = tuple(name for name, _ in _JUDGED_BY)
+"""The figures of a call that can make it one of the worst: the larger, the worse."""
 _LOST: Final = {"failed": "It was not established", "dropped": "It ended before it was told to"}
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+import msgspec
 import numpy as np
 
 from pytest_ari_sla.errors import UsageError
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = [
+    "NO_CAPTURE",
     "Address",
     "CapturePolicy",
     "CapturedPackets",
     "CapturedStream",
+    "PackedStream",
     "PacketKeeper",
     "parse_policy",
     "rebuilt_packets",
@@ -76,6 +79,9 @@ class CapturePolicy:
                 return list(worst[: self.count])
             case "off":
                 return []
+
+
+NO_CAPTURE: Final = CapturePolicy("off")
 
 
 def parse_policy(text: str) -> CapturePolicy:
@@ -137,6 +143,55 @@ class CapturedStream:
     destination: Address
     packets: CapturedPackets
     encoding: str = "PCMU/8000"
+
+
+class PackedStream(msgspec.Struct, frozen=True):
+    """A :class:`CapturedStream` as plain values, for its way to the process that writes files.
+
+    Attributes
+    ----------
+    source, destination, encoding
+        As there.
+    payload_bytes
+        Bytes of payload kept of each packet.
+    time_ns, header, length, payload
+        The arrays' memory, in this machine's byte order (the header: in the network's).
+    """
+
+    source: Address
+    destination: Address
+    encoding: str
+    payload_bytes: int
+    time_ns: bytes
+    header: bytes
+    length: bytes
+    payload: bytes
+
+    @classmethod
+    def of(cls, stream: CapturedStream) -> PackedStream:
+        """Pack a stream."""
+        packets = stream.packets
+        return cls(
+            source=stream.source,
+            destination=stream.destination,
+            encoding=stream.encoding,
+            payload_bytes=packets.payload.shape[1],
+            time_ns=packets.time_ns.tobytes(),
+            header=packets.header.tobytes(),
+            length=packets.length.tobytes(),
+            payload=packets.payload.tobytes(),
+        )
+
+    def unpacked(self) -> CapturedStream:
+        """Return the stream."""
+        time_ns = np.frombuffer(self.time_ns, np.int64)
+        packets = CapturedPackets(
+            time_ns,
+            np.frombuffer(self.header, RTP_HEADER),
+            np.frombuffer(self.length, np.int32),
+            np.frombuffer(self.payload, np.uint8).reshape(len(time_ns), self.payload_bytes),
+        )
+        return CapturedStream(self.source, self.destination, packets, self.encoding)
 
 
 class PacketKeeper:

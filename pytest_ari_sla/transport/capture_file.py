@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -39,8 +40,9 @@ _LARGEST_GAP: Final = 1 << 15
 
 def capture_name(call: str) -> str:
     """Return the name of a call's capture file: safe in any file system, and different for different calls."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", call)[:80]
-    if safe != call or not safe or safe.startswith("."):
+    name = call.removesuffix(".")  # our own ids end so, lest one be the beginning of another
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
+    if safe != name or not safe or safe.startswith("."):
         safe = f"call-{safe}-{hashlib.sha256(call.encode('utf-8', 'replace')).hexdigest()[:8]}"
     return f"{safe}.pcapng"
 
@@ -69,12 +71,17 @@ def write_capture(path: Path, streams: Sequence[CapturedStream], comment: str) -
     start_ns = frames[0].time_ns if frames else 0
     with PcapNgWriter(str(path)) as writer:
         announcement = _announcement(streams, start_ns, comment)
-        writer.write_header(announcement.packet())
+        writer.write_header(_network_packet(*announcement.route, 0))
         for frame in (announcement, *frames):
-            packet = frame.packet()
-            packet.comments = [_comment(text) for text in frame.comments]
-            writer.write_packet(packet, sec=frame.time_ns / _NS_PER_S, wirelen=len(bytes(packet)) + frame.cut_bytes)
+            datagram = frame.datagram()
+            writer.write_packet(datagram, sec=frame.time_ns / _NS_PER_S, wirelen=len(datagram) + frame.cut_bytes)
     return len(frames)
+
+
+class _Datagram(bytes):
+    """What scapy writes as it is, with its comments."""
+
+    comments: list[bytes]
 
 
 @dataclass(frozen=True)
@@ -88,14 +95,32 @@ class _Frame:
     cut_bytes: int = 0
     comments: tuple[str, ...] = ()
 
-    def packet(self) -> Any:
-        """Return the datagram for scapy; its lengths tell what was on the wire, and it has no checksum."""
-        from scapy.layers.inet import IP, UDP
+    @property
+    def route(self) -> tuple[Address, Address]:
+        """From where to where."""
+        return self.source, self.destination
 
-        udp_bytes = _UDP_BYTES + len(self.content) + self.cut_bytes
-        (source, source_port), (destination, port) = self.source, self.destination
-        network = IP(src=source, dst=destination, len=_IP_BYTES + udp_bytes)
-        return network / UDP(sport=source_port, dport=port, len=udp_bytes, chksum=0) / self.content
+    def datagram(self) -> _Datagram:
+        """Return the datagram for scapy; its lengths tell what was on the wire."""
+        header = _network_header(*self.route, len(self.content) + self.cut_bytes)
+        datagram = _Datagram(header + self.content)
+        datagram.comments = [_comment(text) for text in self.comments]
+        return datagram
+
+
+@lru_cache(maxsize=256)
+def _network_header(source: Address, destination: Address, content_bytes: int) -> bytes:
+    """Return the headers of a datagram; scapy is slow, and those of a stream are mostly alike."""
+    return bytes(_network_packet(source, destination, content_bytes))
+
+
+def _network_packet(source: Address, destination: Address, content_bytes: int) -> Any:
+    """Return IP and UDP of a datagram that carries so many bytes, without a UDP checksum."""
+    from scapy.layers.inet import IP, UDP
+
+    udp_bytes = _UDP_BYTES + content_bytes
+    network = IP(src=source[0], dst=destination[0], len=_IP_BYTES + udp_bytes)
+    return network / UDP(sport=source[1], dport=destination[1], len=udp_bytes, chksum=0)
 
 
 def _comment(text: str) -> bytes:

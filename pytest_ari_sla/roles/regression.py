@@ -1,0 +1,104 @@
+"""What ``--sla-baseline`` does to a verdict: a figure that became worse than allowed fails the scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from pytest_ari_sla.reporting.comparison import with_baseline
+from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.sla.guards import tripped_guards
+from pytest_ari_sla.sla.verdict import Verdict, worst_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.reporting.run_record import Comparison, RunRecord, Scenario
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.sla.guards import Guard
+
+__all__ = ["Baseline"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier run to compare with.
+
+    Attributes
+    ----------
+    record
+        Its report.
+    source
+        Where that was read from.
+    max_regression
+        Relative change for the worse that is accepted: 0.1 for 10 %.
+    """
+
+    record: RunRecord
+    source: str
+    max_regression: float
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Baseline | None:
+        """Read the baseline that the settings name; None where they name none.
+
+        Raises
+        ------
+        UsageError
+            The file is no report of this tool.
+        """
+        if settings.baseline is None:
+            return None
+        return cls(read_record(Path(settings.baseline)), settings.baseline, settings.max_regression)
+
+    def judge(self, scenario: Scenario, measured: Snapshot, catalogue: Catalogue, pacing_error_s: float) -> Scenario:
+        """Return a scenario with the comparison, and with the verdict that follows from it.
+
+        A regression fails the scenario; where the load generator itself may have caused it, the scenario is
+        inconclusive (see :mod:`pytest_ari_sla.sla.guards`). A verdict never becomes better.
+
+        Parameters
+        ----------
+        scenario
+            Judged by its thresholds.
+        measured
+            Everything that was measured.
+        catalogue
+            All metrics.
+        pacing_error_s
+            The largest pacing error that is put up with.
+        """
+        compared = with_baseline(scenario, self.record, catalogue, self.max_regression, self.source)
+        if compared is None:
+            note = f"The baseline ({self.source}) has no scenario of this name: nothing was compared."
+            return replace(scenario, notes=[*scenario.notes, note])
+        scenario = replace(scenario, baseline=compared)
+        guards = tripped_guards(measured, pacing_error_s)
+        worse = [(item, _excuses(item, guards, catalogue)) for item in compared.comparisons if item.verdict == "worse"]
+        if not worse:
+            return scenario
+        sentences = [_sentence(item, excuses) for item, excuses in sorted(worse, key=lambda found: bool(found[1]))]
+        found = Verdict.INCONCLUSIVE if all(excuses for _, excuses in worse) else Verdict.FAIL
+        verdict = worst_of((Verdict(scenario.verdict), found))
+        if verdict is Verdict(scenario.verdict):
+            return replace(scenario, reason="; ".join((scenario.reason, sentences[0])))
+        more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+        return replace(scenario, verdict=verdict.value, reason=sentences[0] + more)
+
+
+def _excuses(comparison: Comparison, guards: Sequence[Guard], catalogue: Catalogue) -> list[str]:
+    """Return the faults of the load generator that may have made a figure worse."""
+    parts = comparison.metric.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    metric = next(catalogue.lookup(name) for name in prefixes if name in catalogue)
+    return [guard.reason for guard in guards if guard.spoils_failure(metric)]
+
+
+def _sentence(comparison: Comparison, excuses: Iterable[str]) -> str:
+    reasons = " and ".join(excuses)
+    return f"Regression: {comparison.sentence}" + (f"; inconclusive, since {reasons}" if reasons else "")
