@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
 
 TICK_S = 1.0
+_HALF_TICK_NS = 500_000_000
 REQUESTS_IN_FLIGHT = 16
 """Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
@@ -270,7 +271,8 @@ class LoadRun:
             total = self._total(caller, driver)
             recent = total - self._seen
             self._seen = total
-            self._series.add(at_ns - 1, recent)
+            # A tick comes just after the second that it tells of.
+            self._series.add(max(0, at_ns - _HALF_TICK_NS), recent)
             self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
 
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
