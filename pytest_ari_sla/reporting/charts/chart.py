@@ -151,5 +151,6 @@ def limit_lines(limits: list[Limit]) -> Option:
         "animation": False,
         "lineStyle": {"color": "--fail", "type": "dashed", "width": 1.25},
         "label": {"position": "insideEndTop", "color": "--fail", "fontSize": 11},
+        "precision": -1,  # by default a line is moved to two decimals, and 2 ms in seconds becomes 0
         "data": [{"yAxis": limit.value, "label": {"formatter": limit.label}} for limit in limits],
     }
