@@ -2,8 +2,12 @@
 
 A profile is a sequence of stages. A *closed* stage says how many calls are up (``hold``, ``ramp``), an *open* one how
 many begin per second (``rate``), whatever becomes of them. From the stages follows a plan: for every call when it shall
-begin and how long it shall last. Shard j of n takes every n-th call of the plan, so that the sum over the shards is the
-asked-for profile at every moment, and calls that do not divide evenly are spread by one.
+begin and how long it shall last.
+
+Every call has a seat: in closed stages the k-th call that is up at a time sits in seat k, and the first one to leave is
+the one in the highest seat; in open stages seats are numbers in order of beginning. Shard j of n takes every n-th seat.
+So the sum over the shards is the asked-for profile at every moment, and no shard ever has more than one call more than
+another in a closed stage, however often calls come and go.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
-from itertools import count
+from itertools import dropwhile, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ari_sla.errors import UsageError
@@ -72,6 +76,15 @@ class PlannedCall(NamedTuple):
     stage: str
 
 
+class _SeatedCall(NamedTuple):
+    """A call before it is known who makes it; sorts by the time that it begins."""
+
+    start_ns: int
+    holding_ns: int
+    stage: str
+    seat: int
+
+
 @dataclass(frozen=True)
 class LoadProfile:
     """Stages in sequence.
@@ -108,8 +121,12 @@ class LoadProfile:
 
     @property
     def replaces_calls(self) -> bool:
-        """Whether calls begin while others end: those that are just ending need room as well."""
-        return self.holding_ns is not None or any(isinstance(stage, Rate) for stage in self.stages)
+        """Whether calls begin after others have ended: those that are just ending need room as well."""
+        if self.holding_ns is not None or any(isinstance(stage, Rate) for stage in self.stages):
+            return True
+        levels = [0, *(level for stage in self.stages for level in (stage.start, stage.end))]
+        changes = [after - before for before, after in pairwise(levels)]
+        return any(change > 0 for change in dropwhile(lambda change: change >= 0, changes))
 
     def boundaries(self) -> list[tuple[str, int, int]]:
         """Return name, begin and end of every stage."""
@@ -142,32 +159,32 @@ class LoadProfile:
 
     def plan(self, shard: int = 0, shards: int = 1) -> Iterator[PlannedCall]:
         """Yield the calls of a shard (counted from 0), by the time they begin."""
-        index = count()
-        for start_ns, holding_ns, stage in heapq.merge(*self._sources()):
-            number = next(index)
-            if number % shards == shard:
-                yield PlannedCall(start_ns, number, holding_ns, stage)
+        for number, call in enumerate(heapq.merge(*self._sources())):
+            if call.seat % shards == shard:
+                yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage)
 
-    def _sources(self) -> Iterator[Iterator[tuple[int, int, str]]]:
-        yield iter(sorted(self._closed_calls(), key=lambda call: call[0]))
+    def _sources(self) -> Iterator[Iterator[_SeatedCall]]:
+        yield iter(sorted(self._closed_calls()))
         for stage, (_, begin, _end) in zip(self.stages, self.boundaries(), strict=True):
             if isinstance(stage, Rate):
                 yield _arrivals(stage, begin)
 
-    def _closed_calls(self) -> Iterator[tuple[int, int, str]]:
-        for begin_ns, end_ns, stage in self._seats():
+    def _closed_calls(self) -> Iterator[_SeatedCall]:
+        for taken in self._seats():
             if self.holding_ns is None:
-                yield begin_ns, end_ns - begin_ns, stage
+                yield taken
                 continue
-            for start_ns in range(begin_ns, end_ns, self.holding_ns):
-                yield start_ns, min(self.holding_ns, end_ns - start_ns), self.stage_at(start_ns)
+            end_ns = taken.start_ns + taken.holding_ns
+            for start_ns in range(taken.start_ns, end_ns, self.holding_ns):
+                holding_ns = min(self.holding_ns, end_ns - start_ns)
+                yield _SeatedCall(start_ns, holding_ns, self.stage_at(start_ns), taken.seat)
 
     def stage_at(self, at_ns: int) -> str:
         """Return the name of the stage that a time falls in; the last one's behind the end."""
         return next((name for name, _, end in self.boundaries() if at_ns < end), self.stages[-1].name)
 
-    def _seats(self) -> Iterator[tuple[int, int, str]]:
-        """Yield for each closed seat when it is taken, when it is left, and in which stage it is taken."""
+    def _seats(self) -> Iterator[_SeatedCall]:
+        """Yield each closed seat for as long as it is taken at a stretch."""
         taken: list[tuple[int, str]] = []
         now_ns = 0
         for stage in self.stages:
@@ -185,9 +202,10 @@ class LoadProfile:
             yield _left(taken, now_ns)
 
 
-def _left(taken: list[tuple[int, str]], at_ns: int) -> tuple[int, int, str]:
+def _left(taken: list[tuple[int, str]], at_ns: int) -> _SeatedCall:
+    """Let the highest seat be left."""
     begin_ns, stage = taken.pop()
-    return begin_ns, at_ns, stage
+    return _SeatedCall(begin_ns, at_ns - begin_ns, stage, len(taken))
 
 
 def _check(stage: Stage) -> None:
@@ -206,7 +224,7 @@ def _begun(stage: Rate, elapsed_ns: int) -> float:
     return stage.start * elapsed_s + slope * elapsed_s * elapsed_s / 2
 
 
-def _arrivals(stage: Rate, begin_ns: int) -> Iterator[tuple[int, int, str]]:
+def _arrivals(stage: Rate, begin_ns: int) -> Iterator[_SeatedCall]:
     """Yield the calls of an open stage: the n-th begins when the integral of the rate reaches n + 1/2."""
     slope = (stage.end - stage.start) / (stage.duration_ns / _SECOND_NS)
     for number in range(round(_begun(stage, stage.duration_ns))):
@@ -215,4 +233,4 @@ def _arrivals(stage: Rate, begin_ns: int) -> Iterator[tuple[int, int, str]]:
             at_s = area / stage.start
         else:
             at_s = (math.sqrt(max(0.0, stage.start * stage.start + 2 * slope * area)) - stage.start) / slope
-        yield begin_ns + round(at_s * _SECOND_NS), stage.holding_ns, stage.name
+        yield _SeatedCall(begin_ns + round(at_s * _SECOND_NS), stage.holding_ns, stage.name, number)

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.load.profile import Calls, LoadProfile, PlannedCall, Rate
+
+S = 1_000_000_000
+
+
+def closed_stages(most_calls: int = 60) -> st.SearchStrategy[Calls]:
+    """Stages that say how many calls are up."""
+    calls = st.integers(0, most_calls)
+    return st.builds(Calls, st.just("stage"), calls, calls, st.integers(1, 30).map(lambda seconds: seconds * S))
+
+
+def open_stages() -> st.SearchStrategy[Rate]:
+    """Stages that say how many calls begin a second."""
+    rates = st.floats(0, 20, allow_nan=False)
+    lengths = st.integers(1, 20).map(lambda seconds: seconds * S)
+    return st.builds(Rate, st.just("rate"), rates, rates, lengths, lengths)
+
+
+def profiles(stages: st.SearchStrategy[Calls] | st.SearchStrategy[Calls | Rate]) -> st.SearchStrategy[LoadProfile]:
+    """Profiles of one to four stages, with and without a holding time."""
+
+    def build(parts: list[Calls | Rate], holding_s: int | None) -> LoadProfile | None:
+        named = tuple(replace(stage, name=f"{stage.name}{number}") for number, stage in enumerate(parts))
+        try:
+            return LoadProfile(named, None if holding_s is None else holding_s * S)
+        except UsageError:
+            return None  # no call at all
+
+    holding = st.none() | st.integers(1, 10)
+    built = st.builds(build, st.lists(stages, min_size=1, max_size=4), holding)
+    return built.filter(lambda profile: profile is not None)  # type: ignore[return-value]
+
+
+def up_at(calls: list[PlannedCall], at_ns: int) -> int:
+    """Return how many calls are up at a time."""
+    return sum(call.start_ns <= at_ns < call.start_ns + call.holding_ns for call in calls)
+
+
+@given(profiles(closed_stages() | open_stages()), st.integers(1, 7))
+def test_shards_make_exactly_the_calls_of_the_whole_plan_and_none_twice(profile: LoadProfile, shards: int) -> None:
+    """Whatever the profile and the number of shards: together they are the plan."""
+    parts = [list(profile.plan(shard, shards)) for shard in range(shards)]
+    assert sorted(chain.from_iterable(parts)) == sorted(profile.plan())
+
+
+@given(profiles(closed_stages() | open_stages()), st.integers(1, 7))
+def test_each_shard_gets_its_calls_in_order_of_time(profile: LoadProfile, shards: int) -> None:
+    """A driver starts calls one after the other, so a plan never goes back."""
+    starts = [call.start_ns for call in profile.plan(0, shards)]
+    assert starts == sorted(starts)
+
+
+@given(profiles(closed_stages()), st.integers(1, 7), st.floats(0, 1))
+def test_calls_that_do_not_divide_evenly_are_spread_by_one(profile: LoadProfile, shards: int, share: float) -> None:
+    """At every moment of closed stages, however often calls come and go, no shard has two calls more than another."""
+    at_ns = int(share * (profile.duration_ns - 1))
+    counts = [up_at(list(profile.plan(shard, shards)), at_ns) for shard in range(shards)]
+    assert max(counts) - min(counts) <= 1
+
+
+@given(profiles(closed_stages()), st.floats(0, 1))
+def test_the_calls_that_are_up_follow_the_closed_profile_to_the_nearest_call(
+    profile: LoadProfile, share: float
+) -> None:
+    """A ramp is evenly spread single calls, not steps."""
+    at_ns = int(share * (profile.duration_ns - 1))
+    assert abs(up_at(list(profile.plan()), at_ns) - profile.target_calls(at_ns)) <= 0.5 + 1e-6
+
+
+@given(profiles(closed_stages() | open_stages()), st.integers(1, 5))
+def test_no_shard_ever_has_more_calls_up_than_its_share_of_the_peak(profile: LoadProfile, shards: int) -> None:
+    """Seats are laid out by the share; one more is needed for each open stage whose calls overlap others."""
+    open_count = sum(isinstance(stage, Rate) for stage in profile.stages)
+    share = -(-profile.peak_calls() // shards) + 2 * open_count
+    calls = list(profile.plan(0, shards))
+    assert all(up_at(calls, call.start_ns) <= share for call in calls)
+
+
+def test_a_ramp_starts_its_calls_evenly_and_not_in_bursts() -> None:
+    """Ten calls over ten seconds begin one a second, in the middle of each."""
+    profile = LoadProfile((Calls("ramp", 0, 10, 10 * S),))
+    assert [call.start_ns for call in profile.plan()] == [S // 2 + number * S for number in range(10)]
+
+
+def test_shards_begin_in_turn_during_a_ramp() -> None:
+    """Two shards interleave, so that Asterisk sees one ramp and not two bursts at a time."""
+    profile = LoadProfile((Calls("ramp", 0, 6, 6 * S),))
+    first, second = (list(profile.plan(shard, 2)) for shard in range(2))
+    assert [call.number for call in first] == [0, 2, 4]
+    assert [call.number for call in second] == [1, 3, 5]
+
+
+def test_a_shard_without_calls_has_an_empty_plan() -> None:
+    """More workers than calls."""
+    profile = LoadProfile((Calls("hold", 2, 2, S),))
+    assert list(profile.plan(3, 4)) == []
+
+
+def test_held_calls_last_until_their_stage_wants_fewer() -> None:
+    """The call that came last leaves first."""
+    profile = LoadProfile((Calls("hold", 2, 2, 4 * S), Calls("less", 1, 1, 4 * S)))
+    assert sorted((call.start_ns, call.holding_ns) for call in profile.plan()) == [(0, 4 * S), (0, 8 * S)]
+
+
+def test_calls_are_replaced_after_their_holding_time_in_the_same_seat() -> None:
+    """The last one is cut short by the end of the profile."""
+    profile = LoadProfile((Calls("hold", 1, 1, 5 * S),), holding_ns=2 * S)
+    assert [(call.start_ns, call.holding_ns) for call in profile.plan()] == [(0, 2 * S), (2 * S, 2 * S), (4 * S, S)]
+
+
+def test_a_replacement_is_made_by_the_shard_that_made_the_call() -> None:
+    """Otherwise a shard would need room for calls that another one has ended."""
+    profile = LoadProfile((Calls("hold", 3, 3, 6 * S),), holding_ns=2 * S)
+    assert len(list(profile.plan(1, 2))) == 3
+
+
+def test_an_open_stage_begins_calls_at_its_rate_whatever_becomes_of_them() -> None:
+    """Two a second for three seconds, each for ten seconds."""
+    profile = LoadProfile((Rate("rate", 2, 2, 3 * S, 10 * S),))
+    calls = list(profile.plan())
+    assert [call.start_ns for call in calls] == [S // 4 + number * S // 2 for number in range(6)]
+    assert {call.holding_ns for call in calls} == {10 * S}
+
+
+def test_a_growing_rate_puts_as_many_calls_as_its_integral() -> None:
+    """From none to ten a second over ten seconds: fifty calls, closer and closer together."""
+    calls = list(LoadProfile((Rate("rate", 0, 10, 10 * S, S),)).plan())
+    gaps = [after.start_ns - before.start_ns for before, after in pairwise(calls)]
+    assert len(calls) == 50
+    assert gaps == sorted(gaps, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ((Calls("up", 0, 10, S), Calls("hold", 10, 10, S)), False),
+        ((Calls("up", 0, 10, S), Calls("down", 10, 0, S)), False),
+        ((Calls("down", 10, 5, S), Calls("up", 5, 10, S)), True),
+        ((Calls("many", 10, 10, S), Calls("few", 1, 1, S), Calls("many2", 10, 10, S)), True),
+        ((Rate("rate", 1, 1, S, S),), True),
+    ],
+)
+def test_room_for_calls_that_are_just_ending_is_asked_for_where_others_begin_after_them(
+    stages: tuple[Calls | Rate, ...], expected: bool
+) -> None:
+    """Ending a call takes a while, in which the next one may begin already."""
+    assert LoadProfile(stages).replaces_calls is expected
+
+
+def test_the_peak_of_open_stages_counts_calls_that_outlast_their_stage() -> None:
+    """Five a second, each for four seconds, while three others are held."""
+    profile = LoadProfile((Rate("rate", 5, 5, 10 * S, 4 * S), Calls("hold", 3, 3, 10 * S)))
+    assert profile.peak_calls() == 23
+
+
+def test_stages_lie_end_to_end() -> None:
+    """Boundaries are what time series and thresholds on stages go by."""
+    profile = LoadProfile((Calls("a", 1, 1, S), Calls("b", 1, 1, 2 * S)))
+    assert profile.boundaries() == [("a", 0, S), ("b", S, 3 * S)]
+    assert [profile.stage_at(at) for at in (0, S - 1, S, 5 * S)] == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        (),
+        (Calls("none", 0, 0, S),),
+        (Calls("short", 1, 1, 0),),
+        (Calls("negative", -1, 1, S),),
+        (Rate("still", 1, 1, S, 0),),
+    ],
+)
+def test_a_profile_with_nothing_to_do_is_refused(stages: tuple[Calls | Rate, ...]) -> None:
+    """No stage, no call, no duration, no holding time, fewer than no calls."""
+    with pytest.raises(UsageError):
+        LoadProfile(stages)
