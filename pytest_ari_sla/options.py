@@ -75,6 +75,13 @@ def _file(text: str) -> str:
     return text
 
 
+def _report(text: str) -> str:
+    from pytest_ari_sla.reporting.record_file import read_record
+
+    read_record(Path(text))
+    return str(Path(text).resolve())
+
+
 def _folder(text: str) -> str:
     if not Path(text).is_dir():
         raise UsageError(f"there is no folder {text!r}")
@@ -176,7 +183,7 @@ OPTIONS = (
            "fail|pass"),
     Option("--sla-pacing-limit", "pacing_limit_s", "largest p99 of our own pacing error (5ms)", _seconds, "TIME"),
     Option("--sla-report", "report_folder", "where to write reports; default: reports/<start>-<run id>", str, "DIR"),
-    Option("--sla-baseline", "baseline", "report.json to compare with", _file, "FILE"),
+    Option("--sla-baseline", "baseline", "report.json, or a report's folder, to compare with", _report, "FILE"),
     Option("--sla-max-regression", "max_regression", "relative change for the worse that is accepted (10%%)", _share,
            "SHARE"),
     Option("--sla-live", "live", "live console", _choice("auto", "on", "off"), "auto|on|off"),

@@ -18,11 +18,11 @@ from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario, Threshold
+    from pytest_ari_sla.reporting.run_record import BaselineComparison, Comparison, RunRecord, Scenario, Threshold
 
 __all__ = ["summary_text", "terminal_summary"]
 
@@ -32,6 +32,8 @@ _WIDE: Final = 110
 _KEY_METRICS: Final = ("setup", "first_packet", "rtt", "relay_rtt", "one_way", "jitter", "pdv", "ari.request")
 _STATS: Final = ("p50", "p90", "p99", "p999", "max")
 _NARROW_STATS: Final = ("p50", "p99", "max")
+_CHANGES: Final = ("worse", "cannot tell", "better", "same")
+_CHANGE_STYLE: Final = {"worse": "bold red", "better": "bold green", "cannot tell": "yellow"}
 _THRESHOLD_COLUMNS: Final = ("Verdict", "Threshold", "Measured", "Off by", "Since", "In words")
 
 
@@ -75,6 +77,9 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
     yield _indented(Text(_load_line(scenario), style="dim"))
     if scenario.thresholds:
         yield from (Text(), _indented(_threshold_table(scenario, wide=wide)))
+    if scenario.baseline and scenario.baseline.comparisons:
+        yield Text()
+        yield from map(_indented, _baseline(scenario.baseline, wide=wide))
     if key_figures := _figure_table(scenario, wide=wide):
         yield from (Text(), _indented(key_figures))
     for line in _count_lines(scenario):
@@ -169,6 +174,26 @@ def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]
         Text(clean(since_when(scenario, threshold))),
         Text(clean(threshold.sentence)),
     )
+
+
+def _baseline(baseline: BaselineComparison, *, wide: bool) -> Iterator[RenderableType]:
+    yield Text(clean(f"Against the baseline, run {baseline.run_id}: the typical interval of each"), style="bold")
+    compared = [item for item in baseline.comparisons if item.before is not None]
+    if compared:
+        yield _baseline_table(sorted(compared, key=lambda item: _CHANGES.index(item.verdict)), wide=wide)
+    if others := [item.metric for item in baseline.comparisons if item.before is None]:
+        yield Text(clean(f"Not enough in these runs to compare {', '.join(others)}."), style="dim")
+
+
+def _baseline_table(comparisons: Sequence[Comparison], *, wide: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+    for title in ("Change", "Metric", "Before", "Now", "By", *(("Interval of the change",) if wide else ())):
+        table.add_column(title, justify="left" if title in ("Change", "Metric") else "right", no_wrap=True)
+    for item in comparisons:
+        interval = (f"{show_change(item.low)} to {show_change(item.high)}",) if wide else ()
+        values = (show(item.before, item.unit), show(item.after, item.unit), show_change(item.change), *interval)
+        table.add_row(Text(item.verdict, style=_CHANGE_STYLE.get(item.verdict, "")), Text(clean(item.metric)), *values)
+    return table
 
 
 def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:

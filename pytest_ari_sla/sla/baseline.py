@@ -153,7 +153,9 @@ class _Run:
             values = [interval.value(metric, stat) for interval in intervals]
             rows = [[value for value in values if value is not None]]
         elif metric.kind == "ratio":
-            rows = [[interval.count(name) for interval in intervals] for name in metric.names]
+            # Where nothing was counted there is no ratio: calls that all began in one second say nothing of the others.
+            counted = [interval for interval in intervals if interval.count(metric.denominator)]
+            rows = [[interval.count(name) for interval in counted] for name in metric.names]
         else:
             rows = [[interval.count(metric.name) for interval in intervals], [1] * len(intervals)]
         return cls(np.array(rows, np.float64), _median_samples(intervals, metric), length_ns)
