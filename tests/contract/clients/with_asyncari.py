@@ -34,4 +34,5 @@ async def main(url: str, user: str, password: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:])
+    url, user, password = sys.argv[1:]
+    anyio.run(main, url, user, password)

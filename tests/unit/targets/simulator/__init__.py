@@ -1,0 +1,1 @@
+"""The simulator's rules, without HTTP, without a clock and mostly without sockets."""
