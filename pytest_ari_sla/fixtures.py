@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest_asyncio
 from pytest_ari_sla.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 
     from pytest_ari_sla.load.caller_worker import CallerWorker
     from pytest_ari_sla.load.echo_process import EchoServerProcess
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.transport.port_leases import PortManager
 
 __all__ = ["LOADS", "ROLE", "Load"]
+
+_AWAITED = frozenset({"load", "ari", "relay_worker", "rtp_worker"})
+"""Fixtures that a test can only use from a coroutine."""
 
 ROLE: pytest.StashKey[Standalone] = pytest.StashKey()
 LOADS: pytest.StashKey[list[LoadOutcome]] = pytest.StashKey()
@@ -74,6 +78,7 @@ class Load:
         SlaError
             The load could not be made; its ``culprit`` says whose fault that is.
         """
+        __tracebackhide__ = True  # an SlaError says all there is to say
         from pytest_ari_sla.codecs.test_signal import frames
         from pytest_ari_sla.load.result import LoadResult
         from pytest_ari_sla.load.run import LoadPlan
@@ -128,6 +133,16 @@ def _milliseconds(text: str) -> int:
     if rest:
         raise UsageError(f"packet_time={text!r} is no whole number of milliseconds")
     return milliseconds
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> Generator[None, Any, Any]:
+    """Let pytest-asyncio run the coroutines that ask for our fixtures, in any of its modes."""
+    found = yield
+    for item in found if isinstance(found, list) else []:
+        if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj) and _AWAITED & set(item.fixturenames):
+            item.add_marker("asyncio")
+    return found
 
 
 @pytest.fixture
