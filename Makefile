@@ -9,7 +9,7 @@ ASTERISK_22 := $(CACHE)/asterisk-22
 ASTERISK_16 := $(CACHE)/asterisk-16
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit sessions contract asterisk-tests asterisk bench clean
+.PHONY: help demo test lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 bench sample clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,9 +20,9 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --editable . --group dev
 	@touch $@
 
-demo: $(VENV)/.ready asterisk-22 ## run the scenarios against a private Asterisk, and say where the report is
-	$(BIN)/pytest --asterisk $(ASTERISK_22) scenarios/test_smoke.py
-	@echo "The report is in $$(readlink -f reports/latest)"
+demo: $(VENV)/.ready ## run the smoke scenarios on the embedded simulator, and say where the report is
+	$(BIN)/pytest scenarios/test_smoke.py
+	@echo "The report is $$(readlink -f reports/latest)/report.html"
 
 test: lint types layers unit sessions contract asterisk-tests ## all checks and all tests, on a real Asterisk
 
@@ -54,7 +54,10 @@ asterisk-22 asterisk-16: asterisk-%:
 	tests/asterisk/provision $*
 
 bench: $(VENV)/.ready ## benchmarks; see README
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks --rounds 5
+
+sample: $(VENV)/.ready asterisk-22 ## make the reports in reports/sample from a real run
+	$(BIN)/python -m tests.make_sample $(ASTERISK_22)
 
 clean: ## remove what make made here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*
