@@ -167,8 +167,7 @@ class CallDriver:
         deadline_ns = self._now_ns() + LOSS_LIMIT_NS
         while caller.outstanding(seats) > 0 and self._now_ns() < deadline_ns and not self._hurried:
             await asyncio.sleep(POLL_S)
-        reports = await asyncio.gather(*(caller.retire_leg(seat) for seat in call.seats))
-        return dict(zip(call.seats, reports, strict=True))
+        return dict(zip(call.seats, await caller.retire_legs(call.seats), strict=True))
 
     async def _hang_up(self, call: LiveCall) -> str:
         """Remove the call at Asterisk; return what is left of it, if anything."""

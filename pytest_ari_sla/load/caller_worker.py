@@ -260,31 +260,44 @@ class CallerWorker:
     def outstanding(self, seats: Sequence[LegSeat]) -> int:
         """Return how many packets these legs have sent and not got back yet, all together."""
         legs = [seat.leg for seat in seats]
+        if self._plan.probes:
+            return sum(map(self._measurer.outstanding, legs))
         return int(self._send_log.sent_by(legs).sum()) - self._measurer.received(legs)
 
-    async def retire_leg(self, seat: LegSeat) -> LegReport:
-        """Give a stopped leg back, and return what was measured of it."""
+    async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
+        """Give the stopped legs of a call back, and return what was measured of each.
+
+        Raises
+        ------
+        MediaLoopFailed
+            When nothing is measured any more.
+        """
         loop = asyncio.get_running_loop()
-        report: asyncio.Future[LegReport] = loop.create_future()
+        reported: asyncio.Future[list[LegReport]] = loop.create_future()
 
-        def done(result: LegReport) -> None:
-            loop.call_soon_threadsafe(report.set_result, result)
+        def done(reports: list[LegReport]) -> None:
+            # In the measuring thread, so that no packet of this call can be taken for one of the seats' next call.
+            for seat in seats:
+                if seat.leg in self._expected:
+                    self._sources.forget(seat.socket, self._expected[seat.leg])
+            loop.call_soon_threadsafe(reported.set_result, reports)
 
-        self._measurer.retire(seat.leg, done)
-        while not (await asyncio.wait([report], timeout=POLL_S))[0]:
+        self._measurer.retire([seat.leg for seat in seats], done)
+        while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
             self._check_measurer()
-        result = report.result()
-        self._loop.command(ForgetLeg(seat.leg))
+        for seat in seats:
+            self._loop.command(ForgetLeg(seat.leg))
         await self._loop.obeyed()
+        return [self._give_back(seat, report) for seat, report in zip(seats, reported.result(), strict=True)]
+
+    def _give_back(self, seat: LegSeat, report: LegReport) -> LegReport:
+        """Let a seat be taken again; return its report, with streams where packets were kept."""
         self._send_log.show(seat.leg)
-        remote = self._expected.pop(seat.leg, None)
-        if remote is not None:
-            self._sources.forget(seat.socket, remote)
-            result = replace(result, streams=self._streams(seat, remote, result.kept))
         self._slots.release(seat.leg)
         self._on_socket[seat.socket] -= 1
         self._free_legs.append(seat.leg)
-        return result
+        remote = self._expected.pop(seat.leg, None)
+        return report if remote is None else replace(report, streams=self._streams(seat, remote, report.kept))
 
     def _streams(self, seat: LegSeat, remote: Address, kept: KeptPackets | None) -> list[CapturedStream]:
         """Return what a leg has sent and received, as far as it was kept."""
@@ -321,7 +334,7 @@ class CallerWorker:
     def _check_measurer(self) -> None:
         error = self._measurer.error
         if error is not None:
-            raise MediaLoopFailed(f"measuring failed: {type(error).__name__}: {error}") from error
+            raise MediaLoopFailed(f"nothing is measured any more: {error}") from error
 
     @property
     def packets_received(self) -> int:

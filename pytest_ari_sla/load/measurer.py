@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.leg_courses import LegCourses
@@ -22,7 +24,7 @@ from pytest_ari_sla.transport.datagrams import receive_drops
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -134,7 +136,9 @@ class Measurer:
         self._not_sent = 0
         self.packets_sent = 0
         self._cpu_seen = (time.monotonic_ns(), 0)
-        self._retirements: deque[tuple[int, Callable[[LegReport], None]]] = deque()
+        # The last probe that came back in each place of the window, by its sender.
+        self._back = np.full((memory.layout.legs, memory.layout.probe_window), -1, np.int64)
+        self._retirements: deque[tuple[Sequence[int], Callable[[list[LegReport]], None]]] = deque()
         self._latest = Snapshot({})
         self._wake = threading.Event()
         self._stopping = False
@@ -155,14 +159,25 @@ class Measurer:
         """Return the cumulative numbers of the last full second, or the final ones after :meth:`stop`."""
         return self._latest
 
-    def retire(self, leg: int, done: Callable[[LegReport], None]) -> None:
-        """End a leg: settle it, reset its state, and call ``done`` with its report, from the measuring thread."""
-        self._retirements.append((leg, done))
+    def retire(self, legs: Sequence[int], done: Callable[[list[LegReport]], None]) -> None:
+        """End the legs of a call: settle them, reset their state, and call ``done`` with their reports.
+
+        That call is made by the measuring thread, before it reads another packet.
+        """
+        self._retirements.append((legs, done))
         self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
         """Return how many packets have come for these legs."""
         return int(self._received[legs].sum())
+
+    def outstanding(self, leg: int) -> int:
+        """Return how many of a leg's probes were sent and have not come back to anybody; copies do not count."""
+        window = self._memory.layout.probe_window
+        due = int(self._send_log.due_by([leg])[0])
+        probes = np.arange(max(0, due - window), due)
+        sent = self._send_log.was_sent(np.full(len(probes), leg, np.int32), probes)
+        return int(np.count_nonzero(sent & (self._back[leg, probes % window] != probes)))
 
     def _run(self) -> None:
         try:
@@ -196,36 +211,48 @@ class Measurer:
         self._courses.observe(
             batch.leg[probed], batch.arrival_ns[probed], batch.arrival_ns[probed] - batch.sent_ns[probed]
         )
+        numbers = batch.probe[probed]
+        self._back[batch.source_leg[probed], numbers % self._back.shape[1]] = numbers
         for tracker in self._trackers:
-            tracker.observe(batch)
+            with _blamed_on(tracker):
+                tracker.observe(batch)
         if self._keeper is not None:
             self._keeper.observe(batch)
 
     def _advance(self) -> None:
         now_ns = time.time_ns()
         for tracker in self._trackers:
-            tracker.advance(now_ns)
+            with _blamed_on(tracker):
+                tracker.advance(now_ns)
         self._read_departures()
         self._read_cpu()
         self._latest = self._snapshot()
 
-    def _retire(self, leaving: list[tuple[int, Callable[[LegReport], None]]]) -> None:
-        now_ns = time.time_ns()
+    def _retire(self, leaving: list[tuple[Sequence[int], Callable[[list[LegReport]], None]]]) -> None:
         self._read_departures()
-        legs = np.array([leg for leg, _ in leaving], np.int32)
-        values: dict[str, NDArray[np.float64]] = {}
+        legs = np.array([leg for call, _ in leaving for leg in call], np.int32)
+        self._send_log.close(legs)
+        reports = self._last_words(legs)
         for tracker in self._trackers:
-            tracker.advance(now_ns)
-            values.update(tracker.per_leg())
-        reports = [self._report(leg, values) for leg in legs.tolist()]
-        for tracker in self._trackers:
-            tracker.release(legs)
+            with _blamed_on(tracker):
+                tracker.release(legs)
         self._courses.release(legs)
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
-        for (_, done), report in zip(leaving, reports, strict=True):
-            done(report)
+        self._back[legs] = -1
+        for call, done in leaving:
+            done([reports[leg] for leg in call])
+
+    def _last_words(self, legs: NDArray[np.int32]) -> dict[int, LegReport]:
+        """Let trackers decide on all that is open for these legs, and report on each."""
+        now_ns = time.time_ns()
+        values: dict[str, NDArray[np.float64]] = {}
+        for tracker in self._trackers:
+            with _blamed_on(tracker):
+                tracker.advance(now_ns)
+                values.update(tracker.per_leg())
+        return {leg: self._report(leg, values) for leg in legs.tolist()}
 
     def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
         own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}
@@ -257,7 +284,8 @@ class Measurer:
             "harness.malformed_packets": self._reader.malformed,
         }
         for tracker in self._trackers:
-            values.update(tracker.snapshot())
+            with _blamed_on(tracker):
+                values.update(tracker.snapshot())
         return Snapshot(values)
 
     def _read_departures(self) -> None:
@@ -273,3 +301,18 @@ class Measurer:
         if used_ns > used_then_ns:
             self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
             self._cpu_seen = (now_ns, used_ns)
+
+
+@contextmanager
+def _blamed_on(tracker: Tracker) -> Iterator[None]:
+    """Name the tracker in what it raises: it may be a plug-in's.
+
+    Raises
+    ------
+    MediaLoopFailed
+        In place of any exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise MediaLoopFailed(f"tracker {tracker.name!r} failed: {type(error).__name__}: {error}") from error

@@ -46,7 +46,12 @@ class MediaSendLog:
         self._mask = memory.layout.probe_window - 1
         self._cycle_ns = memory.layout.cycle * SLOT_NS
         self._shown = np.ones(memory.layout.legs, bool)
+        self._closed = np.zeros(memory.layout.legs, bool)
         self._turns_read = np.zeros(memory.layout.cycle, np.int64)
+
+    def close(self, legs: NDArray[np.int32]) -> None:
+        """Let all that these legs have sent be settled, whatever its age: they are ending, and nothing more comes."""
+        self._closed[legs] = True
 
     def hide(self, legs: NDArray[np.int32]) -> None:
         """Let the counts of these legs be 0, whatever the memory holds."""
@@ -54,6 +59,7 @@ class MediaSendLog:
 
     def show(self, leg: int) -> None:
         """Let a leg's counts be what the memory holds."""
+        self._closed[leg] = False
         self._shown[leg] = True
 
     def sent(self) -> NDArray[np.int64]:
@@ -78,10 +84,10 @@ class MediaSendLog:
 
     def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
-        legs = self._memory.legs
+        legs, due = self._memory.legs, self.due()
         elapsed_ns = now_ns - age_ns - int(self._memory.gauges[Gauge.ORIGIN_NS]) - legs["slot"] * SLOT_NS
-        settled: NDArray[np.int64] = np.clip(elapsed_ns // self._cycle_ns + 1 - legs["first_turn"], 0, self.due())
-        return settled
+        settled = np.clip(elapsed_ns // self._cycle_ns + 1 - legs["first_turn"], 0, due)
+        return np.where(self._closed, due, settled)
 
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes (not older than the window) were really sent."""

@@ -11,6 +11,7 @@ from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.load.ring_reader import NOBODY, RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
 from tests.unit.load.media import NONCE, Schedule, make_memory
+from tests.unit.load.ring import ASTERISK, OTHER_HOST, OTHER_PORT, RingWriter, probe, rtp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,51 +20,19 @@ if TYPE_CHECKING:
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.transport.datagrams import Address
 
-ASTERISK: Address = ("10.0.0.1", 10_000)
-OTHER_PORT: Address = ("10.0.0.1", 10_002)
-OTHER_HOST: Address = ("10.0.0.2", 10_000)
 
-
-def rtp(sequence: int = 0, *, payload: bytes = b"audio", flags: int = 0x80, extra: bytes = b"", pt: int = 0) -> bytes:
-    """Return an RTP packet; ``extra`` lies between header and payload."""
-    start = bytes([flags, pt]) + sequence.to_bytes(2) + (sequence * 160 % 2**32).to_bytes(4)
-    return start + (77).to_bytes(4) + extra + payload
-
-
-def probe(leg: int, turn: int, nonce: int = NONCE) -> bytes:
-    """Return a payload with a probe."""
-    return b"".join(number.to_bytes(4) for number in (0x9E53A11C, nonce, leg, turn)) + b"audio"
-
-
-class Ring:
-    """Plays the loop's part: writes packets into the ring."""
+class Ring(RingWriter):
+    """A ring with its reader."""
 
     def __init__(self, memory: MediaMemory) -> None:
+        super().__init__(memory)
         self.memory = memory
         self.sources = SourceTable(sockets=2, legs=memory.layout.legs)
         self.reader = RingReader(memory, MediaSendLog(memory), self.sources, NONCE)
 
-    def write(self, packet: bytes, source: Address = ASTERISK, *, socket: int = 0, arrival_ns: int = 1) -> None:
-        """Put a packet into the next row."""
-        memory, ring = self.memory, self.memory.ring
-        row = int(memory.gauges[Gauge.RING_HEAD]) % memory.layout.ring_rows
-        cut = packet[: memory.layout.packet_width]
-        ring.data[row, : len(cut)] = np.frombuffer(cut, np.uint8)
-        ring.length[row] = len(cut)
-        ring.set_address(row, source)
-        ring.control[row] = divmod(arrival_ns, 1_000_000_000)
-        memory.ring_socket[row] = socket
-        memory.gauges[Gauge.RING_HEAD] += 1
-
     def read(self, most: int = 1 << 14) -> list[PacketBatch]:
         """Read all that is new; batches are copied, since the reader uses their memory again."""
         return [batch.select(np.arange(len(batch))) for batch in self.reader.batches(most)]
-
-    @property
-    def waiting(self) -> int:
-        """Rows that have not been read."""
-        gauges = self.memory.gauges
-        return int(gauges[Gauge.RING_HEAD] - gauges[Gauge.RING_TAIL])
 
 
 @pytest.fixture

@@ -89,6 +89,22 @@ def test_a_probe_is_settled_when_it_was_due_long_enough_ago(schedule: Schedule, 
     assert log.settled(ORIGIN_NS, LIMIT_NS)[0] == 0
 
 
+def test_what_a_closed_leg_has_sent_is_settled_at_once(schedule: Schedule, log: MediaSendLog) -> None:
+    """A call that ends has waited for its packets already; the next call of that number begins anew."""
+    for leg in (0, 1):
+        schedule.start(leg)
+    schedule.turns(0, 3)
+    log.close(np.array([1], np.int32))
+    now_ns = schedule.due_ns(0, 3)
+    assert log.settled(now_ns, LIMIT_NS).tolist()[:2] == [0, 3]
+    log.hide(np.array([1], np.int32))
+    assert log.settled(now_ns, LIMIT_NS)[1] == 0
+    schedule.start(1, first_turn=3)
+    log.show(1)
+    schedule.turn(0)
+    assert log.settled(now_ns, LIMIT_NS)[1] == 0
+
+
 def test_whether_a_probe_was_sent_is_known_for_the_window(schedule: Schedule, log: MediaSendLog) -> None:
     """By the probe's number among its leg's, also when the turns have wrapped around the window."""
     schedule.turns(0, WINDOW + 3)
@@ -170,6 +186,23 @@ def test_departures_know_when_a_leg_began_and_ended(schedule: Schedule, log: Med
     schedule.turns(0, 1)
     log.hide(np.array([1], np.int32))
     assert len(log.departures().late_ns) == 0
+
+
+def test_the_last_packets_of_a_leg_can_be_told(schedule: Schedule, log: MediaSendLog) -> None:
+    """The turns of the window, as far as they are the leg's own, and when each left: 0 where it did not."""
+    schedule.turns(0, 2)
+    schedule.start(0, first_turn=2)
+    schedule.turn(0, late_ns=5)
+    schedule.turn(0, unsent=(0,))
+    first, sent_ns = log.last_sent(0)
+    assert first == 2
+    assert sent_ns.tolist() == [schedule.due_ns(0, 2) + 5, 0]
+    schedule.turns(0, 2 * WINDOW)
+    schedule.stop(0)
+    schedule.turns(0, 1)
+    first, sent_ns = log.last_sent(0)
+    assert first + len(sent_ns) == 4 + 2 * WINDOW
+    assert len(sent_ns) == WINDOW - 1
 
 
 @given(turns=st.lists(st.tuples(st.integers(0, CYCLE - 1), st.booleans(), st.booleans()), max_size=60))
