@@ -33,6 +33,7 @@ def choose_role(config: pytest.Config, settings: Settings) -> Standalone:
         from pytest_ari_sla.roles.worker import Worker
 
         return Worker(settings, registry, fleet.link, fleet.identity)
+    from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.roles.standalone import Standalone
 
-    return Standalone(settings, registry)
+    return Standalone(settings, registry, LiveViews(config, settings))

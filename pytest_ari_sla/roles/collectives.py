@@ -241,4 +241,5 @@ class Collectives:
         for shard in meeting.payloads:
             if meeting.needs_all:  # a load begins: from now on it is heard of once a second
                 state.heard_s[shard] = now_s
-            yield Met(shard, test, step, meeting.payloads, missing)
+            if shard not in state.left:
+                yield Met(shard, test, step, meeting.payloads, missing)

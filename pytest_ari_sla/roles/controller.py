@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import traceback
 from dataclasses import asdict
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -24,7 +25,11 @@ from pytest_ari_sla.roles.collectives import Broken, Collectives, Met
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import pytest
+
     from pytest_ari_sla.roles.collectives import Message
+    from pytest_ari_sla.roles.live_views import LiveViews
+    from pytest_ari_sla.roles.supervisor import Supervisor
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
 
@@ -77,6 +82,8 @@ class Controller:
 
     Parameters
     ----------
+    config
+        pytest's configuration.
     settings
         What the user asked for.
     shards
@@ -90,7 +97,8 @@ class Controller:
         When the session began.
     """
 
-    def __init__(self, settings: Settings, shards: int) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, shards: int) -> None:
+        self._config = config
         self.settings = settings
         self.shards = shards
         self.run_id = secrets.token_hex(3)
@@ -105,6 +113,27 @@ class Controller:
         self._target_error: SlaError | None = None
         self._targets: Any = None
         self._sweepers: list[threading.Thread] = []
+        self._supervisor: Supervisor | None = None
+        self._views: LiveViews | None = None
+
+    def prepare(self) -> None:
+        """Get ready for loads: bring in all that is heavy, and find or start the target.
+
+        Raises
+        ------
+        SlaError
+            The target cannot be used, or a plug-in, or an option.
+        """
+        from pytest_ari_sla.roles.live_views import LiveViews
+        from pytest_ari_sla.roles.registry import Registry, register_builtins
+        from pytest_ari_sla.roles.supervisor import Supervisor
+        from pytest_ari_sla.sla.verdict import Rules
+
+        register_builtins(self._config.pluginmanager)
+        catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
+        self._views = LiveViews(self._config, self.settings)
+        self._supervisor = Supervisor(catalogue, Rules(pacing_error_s=self.settings.pacing_limit_s), self._views)
+        self.target()
 
     # --- workers come and go: called by xdist's main loop ---
 
@@ -178,16 +207,24 @@ class Controller:
                 event = self._events.get(timeout=max(0.0, next_tick_s - time.monotonic()))
                 if event is None:
                     return
-                event()
             except Empty:
                 next_tick_s = time.monotonic() + _TICK_S
-                self._tick()
+                event = self._tick
+            try:
+                event()
+            except Exception as error:
+                # Nobody waits for this thread: without a word from it, every worker would wait for ever.
+                traceback.print_exc()
+                self._stop_others(None, f"the controller of the fleet failed: {error!r}")
 
     def _tick(self) -> None:
         told, hanging = self._collectives.expire(time.monotonic())
         self._deliver(told)
         for shard in hanging:
             self._members[shard].kill()
+        for ending in self._supervisor.look() if self._supervisor is not None else ():
+            for member in self._members.values():
+                member.send(messages.EndLoad(*ending))
 
     def _hear(self, member: FleetMember, data: bytes) -> None:
         """Act on what a worker said."""
@@ -201,8 +238,12 @@ class Controller:
                 self._deliver(arrived)
             case messages.Leave(test, reason):
                 self._deliver(self._collectives.leave(member.shard, test, reason, now_s))
-            case messages.Progressed():
-                self._collectives.heard(member.shard, message.test, now_s)
+            case messages.Progressed(test, number, at_ns, calls_up, recent):
+                self._collectives.heard(member.shard, test, now_s)
+                if self._supervisor is not None:
+                    from pytest_ari_sla.metrics.snapshot import Snapshot
+
+                    self._supervisor.hear(test, number, member.shard, at_ns, calls_up, Snapshot.from_plain(recent))
 
     def _member_died(self, member: FleetMember, reason: str) -> None:
         why = f"its worker died ({reason})"
@@ -222,20 +263,35 @@ class Controller:
 
     def _deliver(self, told: Iterable[Message]) -> None:
         """Send messages on; what shards brought to a step is merged once for all of them."""
-        merged: dict[tuple[str, str], bytes] = {}
+        results: dict[tuple[str, str], bytes] = {}
         for message in told:
-            member = self._members.get(message.shard)
-            if member is None:
-                continue
+            member = self._members[message.shard]
             if isinstance(message, Broken):
                 member.send(messages.TestBroken(message.test, message.reason))
+                if self._supervisor is not None:
+                    self._supervisor.note(message.test, message.reason)
                 continue
             key = message.test, message.step
-            if key not in merged:
-                merged[key] = _merged(message)
+            if key not in results:
+                results[key] = self._result_of(message)
             present = sorted(message.payloads)
             missing = list(message.missing.values())
-            member.send(messages.Together(message.test, message.step, merged[key], present, missing))
+            member.send(messages.Together(message.test, message.step, results[key], present, missing))
+
+    def _result_of(self, met: Met) -> bytes:
+        """Return what comes of a step: of the end of a load, its outcome over all shards that brought theirs."""
+        number, what = met.step.split()
+        payloads = [payload for _, payload in sorted(met.payloads.items())]
+        if what == "begin":
+            if self._supervisor is not None:
+                self._supervisor.begin(met.test, int(number), messages.read_description(payloads[0]))
+            return b""
+        from pytest_ari_sla.load.outcome import LoadOutcome
+
+        if self._supervisor is not None:
+            self._supervisor.end(met.test, int(number))
+        parts = [LoadOutcome.from_plain(msgspec.msgpack.decode(payload)) for payload in payloads]
+        return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())
 
     # --- after a worker's death ---
 
@@ -276,6 +332,8 @@ class Controller:
             self._thread.join()
         for sweeper in self._sweepers:
             sweeper.join()
+        if self._views is not None:
+            self._views.close()
         if self._targets is not None:
             self._targets.close()
 
@@ -283,13 +341,3 @@ class Controller:
 def id_prefix(run_id: str, number: int) -> str:
     """Return what begins all ids of one worker at Asterisk."""
     return f"sla-{run_id}-{number:03d}-"
-
-
-def _merged(message: Met) -> bytes:
-    """Return what came of a step: the outcome of a load over all shards that brought theirs."""
-    if not message.step.endswith("result"):
-        return b""
-    from pytest_ari_sla.load.outcome import LoadOutcome
-
-    parts = [LoadOutcome.from_plain(msgspec.msgpack.decode(payload)) for _, payload in sorted(message.payloads.items())]
-    return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())

@@ -59,12 +59,12 @@ class ControllerHooks:
         from pytest_ari_sla.roles.shard_scheduler import ShardScheduler
 
         others = yield
-        return ShardScheduler(others, self._controller.shards, self._controller.shard_of, self._find_target)
+        return ShardScheduler(others, self._controller.shards, self._controller.shard_of, self._prepare)
 
-    def _find_target(self) -> None:
-        """Find or start the target, so that a wrong address stops pytest before the first test."""
+    def _prepare(self) -> None:
+        """Get ready for loads, so that a wrong address stops pytest before the first test."""
         try:
-            self._controller.target()
+            self._controller.prepare()
         except SlaError as error:
             raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
 
@@ -165,7 +165,7 @@ def join_fleet(config: pytest.Config, settings: Settings) -> Controller | None:
         from pytest_ari_sla.roles.controller import Controller
 
         shards = len(parse_tx_spec_config(config))
-        controller = Controller(settings, shards)
+        controller = Controller(config, settings, shards)
         config.pluginmanager.register(ControllerHooks(controller), "ari-sla-controller")
     _rename_shards(config, shards)
     return controller

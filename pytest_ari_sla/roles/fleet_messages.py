@@ -21,6 +21,7 @@ __all__ = [
     "Together",
     "controller_reads",
     "encode",
+    "read_description",
     "worker_reads",
 ]
 
@@ -172,6 +173,11 @@ _worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToW
 def encode(message: ToController | ToWorker | LoadDescription) -> bytes:
     """Return a message as bytes: execnet takes these as they are, without walking through what they hold."""
     return _encoder.encode(message)
+
+
+def read_description(data: bytes) -> LoadDescription:
+    """Decode what a load is."""
+    return msgspec.msgpack.decode(data, type=LoadDescription)
 
 
 def controller_reads(data: bytes) -> ToController:

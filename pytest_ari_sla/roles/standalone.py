@@ -17,6 +17,7 @@ from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.roles.regression import Baseline
+from pytest_ari_sla.roles.supervisor import Supervisor
 from pytest_ari_sla.roles.target_source import TargetSource
 from pytest_ari_sla.roles.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.roles.worst_calls import RANKED_BY
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress
+    from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.roles.load_job import LoadJob
     from pytest_ari_sla.roles.registry import Registry
     from pytest_ari_sla.settings import Settings
@@ -51,6 +53,8 @@ class Standalone:
     ----------
     settings, registry
         What the user asked for, and what plug-ins registered.
+    views
+        Where running loads are shown; None: somebody else shows them.
 
     Attributes
     ----------
@@ -70,13 +74,15 @@ class Standalone:
     shards = 1
     judges = True
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, views: LiveViews | None = None) -> None:
         self.settings = settings
         self.registry = registry
         self.run_id = secrets.token_hex(3)
         self.started = datetime.now(UTC)
         self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
         self.baseline = Baseline.from_settings(settings)
+        self._views = views
+        self._supervisor = None if views is None else Supervisor(registry.catalogue, self.rules, views)
         self._targets = TargetSource(settings)
         self._stack = ExitStack()
         self._ports: PortManager | None = None
@@ -157,7 +163,11 @@ class Standalone:
     async def make(self, job: LoadJob) -> LoadOutcome:
         """Make a load and return what came of it, over all shards."""
         job.run = LoadRun(job.plan, self._tools(), lambda progress: self.progress(job, progress))
-        outcome = await job.run.run(lambda: self.begin_together(job))
+        try:
+            outcome = await job.run.run(lambda: self.begin_together(job))
+        finally:
+            if self._supervisor is not None:
+                self._supervisor.end(job.test, job.number)
         return await self.merge(job, replace(outcome, notes=(*outcome.notes, *job.notes)))
 
     def _tools(self) -> LoadTools:
@@ -208,13 +218,19 @@ class Standalone:
 
     async def begin_together(self, job: LoadJob) -> None:
         """Wait until all shards are ready; alone, at once."""
+        if self._supervisor is not None:
+            self._supervisor.begin(job.test, job.number, job.describe())
 
     async def merge(self, job: LoadJob, outcome: LoadOutcome) -> LoadOutcome:
         """Return the outcome over all shards; alone, ours."""
         return outcome
 
     def progress(self, job: LoadJob, progress: LoadProgress) -> None:
-        """Take note of a load's progress."""
+        """Show a load's progress, and end it early where that is due."""
+        if self._supervisor is not None:
+            self._supervisor.hear(job.test, job.number, self.shard, progress.at_ns, progress.calls_up, progress.recent)
+            for ending in self._supervisor.look():
+                job.end_early(ending.reason)
 
     # --- the end ---
 
@@ -226,6 +242,8 @@ class Standalone:
         """Stop everything that the session started."""
         self._stack.close()
         self._targets.close()
+        if self._views is not None:
+            self._views.close()
 
 
 def _address(text: str) -> Address:

@@ -1,0 +1,90 @@
+"""Looks after the loads that run: shows them, ends those that are to end early, and writes down what there is so far.
+
+Used by whoever sees a load as a whole: the process itself when it is alone, the controller in a fleet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_ari_sla.roles.load_watch import LoadWatch
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.roles.fleet_messages import LoadDescription
+    from pytest_ari_sla.roles.live_views import LiveViews
+    from pytest_ari_sla.sla.verdict import Rules
+
+__all__ = ["Ending", "Supervisor"]
+
+
+class Ending(NamedTuple):
+    """A load that shall end now, and why."""
+
+    test: str
+    number: int
+    reason: str
+
+
+class Supervisor:
+    """Looks after loads; belongs to one thread.
+
+    Parameters
+    ----------
+    catalogue
+        What can be measured.
+    rules
+        How strictly to judge.
+    views
+        Where loads are shown.
+    """
+
+    def __init__(self, catalogue: Catalogue, rules: Rules, views: LiveViews) -> None:
+        self._catalogue = catalogue
+        self._rules = rules
+        self._views = views
+        self._watches: dict[tuple[str, int], LoadWatch] = {}
+        self._news: set[tuple[str, int]] = set()
+        self._ending: set[tuple[str, int]] = set()
+
+    def begin(self, test: str, number: int, description: LoadDescription) -> None:
+        """Look after a load from now on."""
+        key = test, number
+        self._watches[key] = LoadWatch(test, number, description, self._catalogue, self._rules)
+
+    def hear(self, test: str, number: int, shard: int, at_ns: int, calls_up: int, recent: Snapshot) -> None:
+        """Take in what a shard reports of a load; see :meth:`LoadWatch.add`."""
+        watch = self._watches.get((test, number))
+        if watch is not None:
+            watch.add(shard, at_ns, calls_up, recent)
+            self._news.add((test, number))
+
+    def note(self, test: str, text: str) -> None:
+        """Remember an event in all loads of a test that run."""
+        for watch in self._watches.values():
+            if watch.test == test:
+                watch.note(text)
+
+    def look(self) -> list[Ending]:
+        """Look at every load that has news; return those that shall end."""
+        endings = []
+        for key in self._news:
+            watch = self._watches[key]
+            reason = "" if key in self._ending else watch.reason_to_end()
+            if reason:
+                self._ending.add(key)
+                watch.note(reason)
+                endings.append(Ending(*key, reason))
+            if self._views.wanted:
+                self._views.update(watch.state())
+        self._news.clear()
+        return endings
+
+    def end(self, test: str, number: int) -> None:
+        """Look after a load no more."""
+        key = test, number
+        if self._watches.pop(key, None) is not None:
+            self._news.discard(key)
+            self._ending.discard(key)
+            self._views.clear()
