@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import NetworkError, TargetError
 from pytest_ari_sla.load.call import LiveCall
 from pytest_ari_sla.load.caller_worker import LOSS_LIMIT_NS
 from pytest_ari_sla.load.outcome import CallOutcome
@@ -68,6 +68,7 @@ class CallDriver:
         self._shelf = shelf
         self._ending = asyncio.Event()
         self._hurried = False
+        self._broken_by: Exception | None = None
         self._running: set[asyncio.Task[None]] = set()
         self.not_started = 0
         self.calls: list[CallOutcome] = []
@@ -75,7 +76,9 @@ class CallDriver:
     async def run(self, plan: Iterable[PlannedCall]) -> None:
         """Start the plan's calls in their time; return when the last one is gone.
 
-        When this is cancelled all calls are ended first.
+        When this is cancelled all calls are ended first. What Asterisk or the network do wrong fails single calls;
+        anything else (the media loop died, the relay is gone, a topology has a bug) would only be blamed on them: it
+        ends all calls and is raised.
         """
         try:
             for planned in plan:
@@ -92,11 +95,19 @@ class CallDriver:
             self.end_early()
             if self._running:
                 await asyncio.wait(self._running)
+        if self._broken_by is not None:
+            raise self._broken_by
 
     def end_early(self, *, hurried: bool = False) -> None:
         """Start no more calls, and end those that are up; hurried: without waiting for what is still on its way."""
         self._hurried |= hurried
         self._ending.set()
+
+    def give_up(self, error: Exception) -> str:
+        """End the whole load because of this, which :meth:`run` then raises; return it in words."""
+        self._broken_by = self._broken_by or error
+        self.end_early(hurried=True)
+        return str(error) or type(error).__name__
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() - self._tools.began_ns
@@ -126,15 +137,18 @@ class CallDriver:
         failure = ""
         established_ns = None
         try:
-            await self._topology.establish(call)
-            established_ns = self._now_ns()
-            self._ledger.mark_channel_established(call.id, established_ns)
-            failure = await self._hold(call, planned.holding_ns // self._packet_time_ns)
-        except SlaError as error:
+            try:
+                await self._topology.establish(call)
+                established_ns = self._now_ns()
+                self._ledger.mark_channel_established(call.id, established_ns)
+                failure = await self._hold(call, planned.holding_ns // self._packet_time_ns)
+            finally:
+                reports = await self._retire(call)
+        except (TargetError, NetworkError) as error:
             failure = str(error)
-        finally:
-            reports = await self._retire(call)
-            leftover = await self._hang_up(call)
+        except Exception as error:
+            failure = self.give_up(error)
+        leftover = await self._hang_up(call)
         first_packet_ns = _first_packet_ns(started_at, reports.values())
         if first_packet_ns is not None:
             self._tools.meter.first_packet.record_one(first_packet_ns)
@@ -173,9 +187,11 @@ class CallDriver:
         """Remove the call at Asterisk; return what is left of it, if anything."""
         try:
             await call.hang_up()
-        except SlaError as error:
+        except (TargetError, NetworkError) as error:
             call.note("request", "DELETE", str(error))
             return str(error)
+        except Exception as error:
+            self.give_up(error)
         finally:
             for leg in call.legs:
                 self._tools.meter.forget(leg.channel_id)

@@ -264,16 +264,22 @@ class LoadRun:
         return time.monotonic_ns() - self._began_ns
 
     async def _tick(self, caller: CallerWorker, driver: CallDriver) -> None:
-        """Once a second: enter what happened into the series, and tell."""
-        while True:
-            await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
-            at_ns = self._now_ns()
-            total = self._total(caller, driver)
-            recent = total - self._seen
-            self._seen = total
-            # A tick comes just after the second that it tells of.
-            self._series.add(max(0, at_ns - _HALF_TICK_NS), recent)
-            self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
+        """Once a second: enter what happened into the series, and tell; the load ends when that is not possible."""
+        try:
+            while True:
+                await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
+                self._enter_second(caller, driver)
+        except Exception as error:
+            driver.give_up(error)
+
+    def _enter_second(self, caller: CallerWorker, driver: CallDriver) -> None:
+        at_ns = self._now_ns()
+        total = self._total(caller, driver)
+        recent = total - self._seen
+        self._seen = total
+        # A tick comes just after the second that it tells of.
+        self._series.add(max(0, at_ns - _HALF_TICK_NS), recent)
+        self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
 
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
         counts = {"calls.not_started": driver.not_started}

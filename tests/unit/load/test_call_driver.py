@@ -1,0 +1,335 @@
+"""The driver between a caller and an ARI that do as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ari_sla.errors import AriTimeout, ChannelLost, MediaLoopFailed, UsageError
+from pytest_ari_sla.load import call_driver
+from pytest_ari_sla.load.call import CallLeg, CallTools
+from pytest_ari_sla.load.call_driver import CallDriver
+from pytest_ari_sla.load.caller_worker import LegSeat
+from pytest_ari_sla.load.capture_shelf import CaptureShelf
+from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.load.measurer import LegReport
+from pytest_ari_sla.load.profile import PlannedCall
+from pytest_ari_sla.metrics.channel_metrics import CallLedger
+from pytest_ari_sla.transport.capture import parse_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.transport.datagrams import Address
+
+MS = 1_000_000
+PACKET_NS = 20 * MS
+REMOTE: Address = ("127.0.0.1", 4000)
+
+
+@dataclass
+class Watch:
+    """What is known of a channel."""
+
+    channel_id: str
+    is_lost: bool = False
+    cause: int = 0
+    cause_text: str = ""
+    stays: bool = False
+
+    async def destroyed(self, timeout_s: float) -> None:
+        """Wait until it is gone, or say that it stays."""
+        if self.stays:
+            raise AriTimeout(f"channel {self.channel_id} still exists")
+
+
+class Ari:
+    """An ARI where hanging up works, unless a channel is told to stay."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self.watches: dict[str, Watch] = {}
+        self.hung_up: list[str] = []
+
+    def new_id(self, kind: str, parent: str = "") -> str:
+        """Return the next id."""
+        return f"{kind}-{next(self._numbers)}"
+
+    def watch(self, channel_id: str) -> Watch:
+        """Return what is known of a channel."""
+        return self.watches.setdefault(channel_id, Watch(channel_id))
+
+    async def hangup(self, channel_id: str) -> None:
+        """Hang up."""
+        self.hung_up.append(channel_id)
+
+
+@dataclass
+class Caller:
+    """A caller whose packets are sent and back in no time, unless told otherwise."""
+
+    free_legs: int = 10
+    ends: bool = True
+    missing: int = 0
+    reports: dict[int, LegReport] = field(default_factory=dict)
+    error: Exception | None = None
+    started: list[tuple[int, Address, int]] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+    retired: list[int] = field(default_factory=list)
+
+    def take_leg(self) -> LegSeat:
+        """Give out the next seat."""
+        self.free_legs -= 1
+        return LegSeat(10 - self.free_legs, 0, 0, ("127.0.0.1", 5000))
+
+    def start_leg(self, seat: LegSeat, remote: Address, packets: int) -> None:
+        """Note it."""
+        self.started.append((seat.leg, remote, packets))
+
+    def have_ended(self, seats: Sequence[LegSeat], packets: int) -> bool:
+        """Tell whether all was sent."""
+        return self.ends
+
+    def outstanding(self, seats: Sequence[LegSeat]) -> int:
+        """Tell how many packets are on their way."""
+        return self.missing
+
+    async def stop_leg(self, seat: LegSeat) -> None:
+        """Note it, or fail."""
+        if self.error:
+            raise self.error
+        self.stopped.append(seat.leg)
+
+    async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
+        """Give the seats back."""
+        self.retired += [seat.leg for seat in seats]
+        self.free_legs += len(seats)
+        plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, rtt_course=[])
+        return [self.reports.get(seat.leg, plain) for seat in seats]
+
+
+class Topology:
+    """Calls of two legs, which come up unless one is told otherwise."""
+
+    name = "test"
+    heard_leg = (1, 0)
+    relay_legs = 0
+
+    def __init__(self) -> None:
+        self.errors: list[Exception | None] = []
+
+    async def establish(self, call: Any) -> None:
+        """Make two legs, or half a call and an error."""
+        error = self.errors.pop(0) if self.errors else None
+        for seat in call.seats[: 1 if error else 2]:
+            call.legs.append(CallLeg(call.ari.new_id("channel"), REMOTE, seat))
+        if error:
+            raise error
+
+
+class Bench:
+    """A driver and all that it works with."""
+
+    def __init__(self) -> None:
+        self.ari, self.caller, self.topology = Ari(), Caller(), Topology()
+        self.meter, self.ledger = ControlMeter(), CallLedger()
+        stand_ins: dict[str, Any] = {"ari": self.ari, "caller": self.caller}
+        tools = CallTools(
+            **stand_ins,
+            meter=self.meter,
+            relay=None,
+            asterisk_format="ulaw",
+            echo_extension=("default", "echo"),
+            began_ns=time.monotonic_ns(),
+        )
+        shelf = CaptureShelf(parse_policy("off"))
+        self.driver = CallDriver(tools, self.topology, self.ledger, PACKET_NS, 1, shelf)
+
+    def counts(self) -> dict[str, int]:
+        """Return the totals that are not 0."""
+        totals = self.ledger.snapshot()
+        return {name.removeprefix("calls."): totals.count(name) for name in totals if totals.count(name)}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A bench on which nothing has happened."""
+    return Bench()
+
+
+def calls(number: int, *, start_ns: int = 0, packets: int = 5) -> list[PlannedCall]:
+    """Plan calls that all begin at one time."""
+    return [PlannedCall(start_ns, index, packets * PACKET_NS, "hold") for index in range(number)]
+
+
+async def test_a_call_is_built_streamed_retired_and_hung_up(bench: Bench) -> None:
+    """Each leg sends as many packets as the holding time has; nothing is left of the call."""
+    await bench.driver.run(calls(2))
+    assert bench.counts() == {"requested": 2, "established": 2, "ended": 2}
+    assert bench.caller.started == [(leg, REMOTE, 5) for leg in (1, 2, 3, 4)]
+    assert sorted(bench.caller.stopped) == sorted(bench.caller.retired) == [1, 2, 3, 4]
+    assert len(bench.ari.hung_up) == 4
+    assert bench.caller.free_legs == 10
+    assert [call.state for call in bench.driver.calls] == ["ended", "ended"]
+
+
+async def test_a_call_that_cannot_be_built_has_failed(bench: Bench) -> None:
+    """With Asterisk's words; what there is of it is hung up, its seats are free, and the next call goes on."""
+    bench.topology.errors = [ChannelLost("no circuit")]
+    await bench.driver.run(calls(2))
+    assert bench.counts() == {"requested": 2, "established": 1, "failed": 1, "ended": 1}
+    failed = next(call for call in bench.driver.calls if call.state == "failed")
+    assert failed.reason == "no circuit"
+    assert failed.established_ns is None
+    assert bench.caller.free_legs == 10
+    assert len(bench.ari.hung_up) == 3
+
+
+async def test_a_call_that_asterisk_hangs_up_is_dropped(bench: Bench) -> None:
+    """Cause and text are told; it does not wait for the end of its holding time."""
+    bench.caller.ends = False
+    lost = bench.ari.watch("channel-2")
+    lost.is_lost, lost.cause, lost.cause_text = True, 41, "Temporary Failure"
+    await bench.driver.run(calls(1, packets=1 << 20))
+    assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
+    (call,) = bench.driver.calls
+    assert call.state == "dropped"
+    assert call.reason == "channel channel-2 was hung up by Asterisk: cause 41 Temporary Failure"
+
+
+async def test_a_load_that_is_ended_early_ends_its_calls_in_order(bench: Bench) -> None:
+    """They were told to end: that is neither failed nor dropped; no further call begins."""
+    bench.caller.ends = False
+    plan = [*calls(1, packets=1 << 20), *calls(1, start_ns=1 << 60)]
+    running = asyncio.create_task(bench.driver.run(plan))
+    while not bench.caller.started:
+        await asyncio.sleep(0)
+    bench.driver.end_early()
+    await running
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
+
+
+async def test_a_cancelled_load_ends_its_calls_before_it_ends(bench: Bench) -> None:
+    """Ctrl-C: packets that are on their way are not waited for, channels are."""
+    bench.caller.ends, bench.caller.missing = False, 3
+    running = asyncio.create_task(bench.driver.run(calls(2, packets=1 << 20)))
+    while len(bench.caller.started) < 4:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(bench.ari.hung_up) == 4
+    assert bench.counts() == {"requested": 2, "established": 2, "ended": 2}
+
+
+async def test_packets_on_their_way_are_waited_for(bench: Bench) -> None:
+    """A call is retired when its last packet is back, not before."""
+    bench.caller.missing = 1
+    running = asyncio.create_task(bench.driver.run(calls(1)))
+    while not bench.caller.stopped:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not bench.caller.retired
+    bench.caller.missing = 0
+    await running
+    assert bench.caller.retired == [1, 2]
+
+
+async def test_a_packet_that_never_comes_is_waited_for_no_longer_than_the_loss_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is lost, and the call is over."""
+    monkeypatch.setattr(call_driver, "LOSS_LIMIT_NS", 0)
+    bench.caller.missing = 1
+    await bench.driver.run(calls(1))
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
+
+
+async def test_a_call_without_a_seat_is_not_started(bench: Bench) -> None:
+    """That is this generator's own fault, and counted as such, not as a failed call."""
+    bench.caller.free_legs = 3
+    await bench.driver.run(calls(2))
+    assert bench.driver.not_started == 1
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
+
+
+async def test_a_call_that_is_too_late_is_not_started(bench: Bench) -> None:
+    """Calls that pile up would be another load than the one that was asked for."""
+    await bench.driver.run(calls(1, start_ns=-2 * call_driver.START_TOLERANCE_NS))
+    assert bench.driver.not_started == 1
+    assert bench.counts() == {}
+
+
+async def test_a_channel_that_stays_is_a_leak(bench: Bench) -> None:
+    """The call itself ended as planned; it counts once, however many of its channels stay."""
+    for channel in ("channel-2", "channel-3"):
+        bench.ari.watch(channel).stays = True
+    await bench.driver.run(calls(1))
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1, "leaked": 1}
+    (call,) = bench.driver.calls
+    assert any("still exists" in event.detail for event in call.timeline)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UsageError("this topology makes more legs than it says"), AttributeError("a bug of a plug-in")],
+    ids=["wrong topology", "bug"],
+)
+async def test_what_asterisk_cannot_be_blamed_for_ends_the_load(bench: Bench, error: Exception) -> None:
+    """All calls are ended in order first; the error itself is raised, and no call is started after it."""
+    bench.topology.errors = [None, error]
+    bench.caller.ends = False
+    with pytest.raises(type(error), match=str(error)):
+        await bench.driver.run([*calls(2, packets=1 << 20), *calls(1, start_ns=1 << 60)])
+    assert len(bench.ari.hung_up) == 3
+    assert bench.caller.free_legs == 10
+
+
+async def test_a_media_loop_that_died_ends_the_load_and_still_hangs_up(bench: Bench) -> None:
+    """No packet moves any more, but no channel is left at Asterisk either."""
+    bench.caller.error = MediaLoopFailed("the process that moves packets ended")
+    with pytest.raises(MediaLoopFailed, match="moves packets"):
+        await bench.driver.run(calls(3))
+    assert len(bench.ari.hung_up) == 6
+
+
+async def test_the_first_packet_is_timed_on_the_slowest_leg(bench: Bench) -> None:
+    """A pair is up when both ends hear; a call in which one end hears nothing has no such time."""
+    now_ns = time.time_ns()
+    heard = LegReport(first_arrival_ns=now_ns + 500 * MS, sent=1, received=1, values={}, rtt_course=[])
+    deaf = LegReport(first_arrival_ns=0, sent=1, received=0, values={}, rtt_course=[])
+    bench.caller.reports = {2: heard, 4: deaf}
+    await bench.driver.run(calls(2))
+    assert bench.meter.first_packet.count == 1
+    first, second = bench.driver.calls
+    assert first.first_packet_ns is not None
+    assert 0 < 500 * MS - first.first_packet_ns < 100 * MS
+    assert second.first_packet_ns is None
+
+
+async def test_a_call_has_the_figures_of_its_worse_leg(bench: Bench) -> None:
+    """The largest of each, but for voice quality, where small is bad."""
+    bench.caller.reports = {
+        leg: LegReport(
+            first_arrival_ns=1, sent=1, received=1, values={"loss.lost": leg, "mos": 4 - leg / 10}, rtt_course=[]
+        )
+        for leg in (1, 2)
+    }
+    await bench.driver.run(calls(1))
+    assert bench.driver.calls[0].values == {"loss.lost": 2, "mos": 3.8}
+
+
+async def test_only_so_many_ended_calls_are_remembered_one_by_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded; the totals cover all, and a failed call is always remembered."""
+    monkeypatch.setattr(call_driver, "CALLS_KEPT", 2)
+    bench.topology.errors = [None, None, None, ChannelLost("no circuit")]
+    await bench.driver.run(calls(4))
+    assert bench.counts()["requested"] == 4
+    assert sorted(call.state for call in bench.driver.calls) == ["ended", "ended", "failed"]
