@@ -174,7 +174,8 @@ def sweep(
     credentials
         User and password; they win over those in the URL if the user is not empty.
     prefix
-        The ``id_prefix`` of the session, without terminator.
+        The ``id_prefix`` of the session, without terminator; one that ends with ``-`` stands for all sessions whose
+        prefixes begin like that.
     timeout_s
         For each request.
 
@@ -189,7 +190,8 @@ def sweep(
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=tls_context(ca_file, verify=verify)),
     )
-    return _BlockingSweep(endpoint, opener, timeout_s).run(IdSource(prefix).prefix)
+    session_prefix = IdSource(prefix).prefix
+    return _BlockingSweep(endpoint, opener, timeout_s).run(prefix if prefix.endswith("-") else session_prefix)
 
 
 class _BlockingSweep:

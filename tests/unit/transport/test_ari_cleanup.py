@@ -32,6 +32,15 @@ async def test_a_sweep_removes_what_carries_the_prefix(fake_ari: FakeAri, leftov
     assert set(fake_ari.channels) == {"other", "run-2.c0000001."}
 
 
+async def test_a_prefix_that_ends_with_a_dash_stands_for_all_that_begin_so(
+    fake_ari: FakeAri, leftovers: list[str]
+) -> None:
+    """All sessions of a worker that died."""
+    report = await asyncio.to_thread(sweep, fake_ari.url, CREDENTIALS, "run-")
+    assert report.removed == ("run-2.c0000001.",)
+    assert set(leftovers) <= {*fake_ari.channels, *fake_ari.bridges}
+
+
 async def test_credentials_of_a_sweep_can_stand_in_the_url(fake_ari: FakeAri, leftovers: list[str]) -> None:
     """As a user types it."""
     url = fake_ari.url.replace("://", f"://{USER}:{PASSWORD}@")
