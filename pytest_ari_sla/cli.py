@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla import __version__
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import SlaError, UsageError
+from pytest_ari_sla.reporting.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "echo": ("pytest_ari_sla.load.echo_server", "send every packet back, with faults on request"),
     "relay": ("pytest_ari_sla.load.relay_worker", "forward calls to an echo server, and measure that leg"),
+    "simulator": ("pytest_ari_sla.targets.simulator.program", "simulate ARI and media, for tests of tests"),
 }
 """Commands that are programs of their own: a module with ``main(argv)``, and what they do."""
 
@@ -54,7 +57,38 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_examine)
     metrics = commands.add_parser("metrics", help="list all metrics")
     metrics.set_defaults(run=_list_metrics)
+    _add_report_commands(commands.add_parser("report", help="render, merge or compare stored reports"))
+    init = commands.add_parser("init", help="write a first scenario, and a CI job around it")
+    init.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: here")
+    init.add_argument("--ci", default="github", help="github, gitlab or none (default: %(default)s)")
+    init.set_defaults(run=_write_project)
+    new = commands.add_parser("new", help="write a package that adds a tracker, codec or topology")
+    new.add_argument("kind", help="tracker, codec or topology")
+    new.add_argument("name", help="lower-case words joined by '-', such as packet-size")
+    new.add_argument("--in", dest="folder", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    new.set_defaults(run=_write_plugin)
     return parser
+
+
+def _add_report_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    render = actions.add_parser("render", help="make HTML and Markdown anew from report.json")
+    render.add_argument("folder", type=Path, help="folder of a report")
+    render.set_defaults(run=_render_report)
+    merge = actions.add_parser("merge", help="make one report of several runs, such as the jobs of a CI matrix")
+    merge.add_argument("folders", type=Path, nargs="+", metavar="folder", help="folders of reports")
+    merge.add_argument("--output", "-o", type=Path, required=True, metavar="FOLDER", help="folder of the new report")
+    merge.set_defaults(run=_merge_reports)
+    for action in (render, merge):
+        action.add_argument("--templates", type=Path, metavar="FOLDER", help="your own templates")
+    compare = actions.add_parser("compare", help="tell what became better or worse; ends with 1 if anything is worse")
+    compare.add_argument("before", type=Path, help="report of the earlier run: its folder, or report.json")
+    compare.add_argument("after", type=Path, help="report of the later run")
+    compare.add_argument("--max-regression", default="10%", metavar="SHARE", help="change that is accepted (10%%)")
+    compare.add_argument(
+        "--output", "-o", type=Path, metavar="FOLDER", help="write the later report with the comparison"
+    )
+    compare.set_defaults(run=_compare_reports)
 
 
 def _run_asterisk(arguments: argparse.Namespace) -> int:
@@ -109,4 +143,58 @@ def _list_metrics(_: argparse.Namespace) -> int:
     for metric in builtin_registry().catalogue:
         table.add_row(metric.name, metric.kind, metric.unit, metric.description)
     Console().print(table)
+    return 0
+
+
+def _render_report(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.reporting.report_folder import render
+
+    return _name_files(render(arguments.folder, arguments.templates))
+
+
+def _merge_reports(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.reporting.report_folder import merge
+
+    return _name_files(merge(arguments.folders, arguments.output, arguments.templates))
+
+
+def _compare_reports(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.metrics.units import parse_share
+    from pytest_ari_sla.reporting.comparison import compare_runs
+    from pytest_ari_sla.reporting.record_file import read_record
+    from pytest_ari_sla.reporting.report_folder import write_reports
+    from pytest_ari_sla.roles.registry import builtin_registry
+
+    before, after = read_record(arguments.before), read_record(arguments.after)
+    allowed = parse_share(arguments.max_regression)
+    compared = compare_runs(before, after, builtin_registry().catalogue, allowed)
+    if arguments.output is not None:
+        _name_files(write_reports(compared, arguments.output))
+    found = {scenario.nodeid: scenario.baseline for scenario in compared.scenarios if scenario.baseline is not None}
+    if not found:
+        raise UsageError("these reports have no scenario in common")
+    for nodeid, baseline in found.items():
+        print(clean(nodeid))
+        for item in baseline.comparisons:
+            print(f"  {clean(item.sentence)}")
+    return int(any(item.verdict == "worse" for baseline in found.values() for item in baseline.comparisons))
+
+
+def _write_project(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.scaffold.project import write_project
+
+    _name_files(write_project(arguments.folder, arguments.ci))
+    print("Try it: pytest scenarios/")
+    return 0
+
+
+def _write_plugin(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.scaffold.skeleton import write_skeleton
+
+    return _name_files(write_skeleton(arguments.kind, arguments.name, arguments.folder))
+
+
+def _name_files(paths: Sequence[Path]) -> int:
+    for path in paths:
+        print(path)
     return 0

@@ -45,12 +45,9 @@ def _ports(text: str) -> tuple[int, int]:
 
 
 def _share(text: str) -> float:
-    number = text.removesuffix("%").strip()
-    try:
-        share = float(number)
-    except ValueError:
-        raise UsageError(f"{text!r} is no share; write it like 10%") from None
-    return share / 100 if text.endswith("%") else share
+    from pytest_ari_sla.metrics.units import parse_share
+
+    return parse_share(text)
 
 
 def _extension(text: str) -> tuple[str, str]:

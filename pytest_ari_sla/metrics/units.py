@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_ari_sla.errors import UsageError
 
-__all__ = ["UNIT_SUFFIXES", "Unit", "format_duration_ns", "format_quantity", "parse_duration_ns"]
+__all__ = ["UNIT_SUFFIXES", "Unit", "format_duration_ns", "format_quantity", "parse_duration_ns", "parse_share"]
 
 Unit = Literal["s", "ratio", "count", "mos", "ppm", "B"]
 
@@ -41,6 +41,7 @@ _DURATION_NS = {
     "µs": 10**3,
     "ns": 1,
 }
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|min|ms|m|s|us|µs|ns)")
 _TIME_SCALE = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 _BYTE_SCALE = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
@@ -66,6 +67,21 @@ def parse_duration_ns(text: str) -> int:
         raise UsageError(message)
     total = sum(Decimal(number) * _DURATION_NS[unit] for number, unit in parts)
     return int(Decimal(total).to_integral_value(ROUND_HALF_EVEN))
+
+
+def parse_share(text: str) -> float:
+    """Read a share such as ``10%`` or ``0.1``.
+
+    Raises
+    ------
+    UsageError
+        When the text is not a share.
+    """
+    found = _SHARE.fullmatch("".join(text.split()))
+    if found is None:
+        message = f"{text!r} is not a share; write it like 10%"
+        raise UsageError(message)
+    return float(Decimal(found[1]) / (100 if found[2] else 1))
 
 
 def format_duration_ns(duration_ns: int) -> str:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_ari_sla.errors import UnknownName, UsageError
+from pytest_ari_sla.scaffold.files import planned_files, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
     from pathlib import Path
 
 __all__ = ["KINDS", "Kind", "write_skeleton"]
@@ -25,7 +22,6 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _PLURALS = {"tracker": "trackers", "codec": "codecs", "topology": "topologies"}
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-_SUFFIX = ".tmpl"
 
 
 @dataclass(frozen=True)
@@ -89,26 +85,4 @@ def write_skeleton(kind: str, name: str, parent: Path) -> list[Path]:
     folder = parent / words["distribution"]
     if folder.exists():
         raise UsageError(f"{folder} exists already, and is left as it is")
-    templates = files("pytest_ari_sla.scaffold") / "templates"
-    written = [
-        _write(folder / Template(path).substitute(words), template, words)
-        for source in ("common", kind)
-        for path, template in _walk(templates / source)
-    ]
-    return sorted(written)
-
-
-def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
-    """Give all templates below a folder, with the path that each one's file will have."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield from _walk(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(_SUFFIX):
-            yield prefix + entry.name.removesuffix(_SUFFIX), entry
-
-
-def _write(path: Path, template: Traversable, words: dict[str, str]) -> Path:
-    """Fill one template in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(Template(template.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
-    return path
+    return write_files(folder, planned_files(("common", kind), words))

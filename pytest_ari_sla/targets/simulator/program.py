@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the simulator until it is interrupted; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_ari_sla.targets.simulator",
+        prog="ari-sla simulator",
         description="An ARI server that behaves as Asterisk does. It is a simulator: no telephone is ever reached.",
     )
     add_arguments(parser)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.metrics.units import Unit, format_duration_ns, format_quantity, parse_duration_ns
+from pytest_ari_sla.metrics.units import Unit, format_duration_ns, format_quantity, parse_duration_ns, parse_share
 
 SECOND = 10**9
 
@@ -29,6 +29,21 @@ SECOND = 10**9
 def test_durations_are_read_exactly(text: str, duration_ns: int) -> None:
     """Durations may have several parts and decimals."""
     assert parse_duration_ns(text) == duration_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("10%", 0.1), (" 12.5 % ", 0.125), ("0.1", 0.1), ("0", 0), ("0.3%", 0.003)]
+)
+def test_shares_are_read_exactly(text: str, share: float) -> None:
+    """In per cent, or plain."""
+    assert parse_share(text) == share
+
+
+@pytest.mark.parametrize("text", ["", "%", "-5%", "10 per cent", "nan", "1e3%", "5%%"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    """The message shows how to write one."""
+    with pytest.raises(UsageError, match="write it like 10%"):
+        parse_share(text)
 
 
 @pytest.mark.parametrize("text", ["", "10", "s", "10 apples", "-5s", "1s2", "1..5s", "10S"])

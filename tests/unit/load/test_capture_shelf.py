@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ari_sla.load import capture_shelf
+from pytest_ari_sla.load.capture_shelf import CaptureShelf
+from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.roles.worst_calls import RANKED_BY, worst_calls
+from pytest_ari_sla.transport.capture import CapturedStream, parse_policy, rebuilt_packets
+
+ASTERISK, OURS = ("127.0.0.1", 18_230), ("127.0.0.1", 20_480)
+
+
+def call(number: int, state: str = "ended", **values: float) -> CallOutcome:
+    """Return a call; ``rtt_max`` stands for ``rtt.max``."""
+    named = {name.replace("_", "."): value for name, value in values.items()}
+    return CallOutcome(f"c{number}", state, number, 1, 2, 3, "reason", 1, named)
+
+
+def stream(packets: int = 3) -> CapturedStream:
+    """Return a stream of some packets."""
+    sent_ns = np.arange(1, packets + 1, dtype=np.int64)
+    sent = rebuilt_packets(
+        sent_ns,
+        first_sequence=1,
+        first_timestamp=0,
+        ticks_per_packet=160,
+        ssrc=9,
+        payload_type=0,
+        payload_length=160,
+    )
+    return CapturedStream(OURS, ASTERISK, sent)
+
+
+def kept(policy: str, *calls: CallOutcome) -> set[str]:
+    """Return whose packets are kept."""
+    shelf = CaptureShelf(parse_policy(policy), RANKED_BY)
+    for outcome in calls:
+        shelf.offer(outcome, [stream()])
+    return set(shelf.kept())
+
+
+CALLS = st.lists(
+    st.builds(
+        lambda state, rtt, lost: (state, rtt, lost),
+        st.sampled_from(["ended", "ended", "ended", "dropped", "failed"]),
+        st.floats(0.001, 2),
+        st.integers(0, 50),
+    ),
+    max_size=60,
+)
+
+
+@given(CALLS, st.integers(1, 4))
+def test_the_worst_calls_are_always_among_those_kept(drawn: list[tuple[str, float, int]], count: int) -> None:
+    """However many calls there were in between, and whatever turns out to be usual."""
+    calls = [
+        call(number, state, rtt_max=rtt, rtt_p99=rtt / 2, loss_lost=lost)
+        for number, (state, rtt, lost) in enumerate(drawn)
+    ]
+    found = kept(f"worst:{count}", *calls)
+    assert {worst.id for worst in worst_calls(calls, {}, count)} <= found
+    assert len(found) <= count * (len(RANKED_BY) + 1)
+
+
+def test_each_policy_keeps_what_it_names() -> None:
+    """All, those that failed, or none."""
+    calls = [call(1), call(2, "failed"), call(3, "dropped"), call(4, "cancelled")]
+    assert kept("all", *calls) == {"c1", "c2", "c3", "c4"}
+    assert kept("failed", *calls) == {"c2", "c3"}
+    assert kept("off", *calls) == set()
+
+
+def test_memory_is_bounded_whatever_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more calls than there is room for, the first ones stay; failed ones are never given up for others."""
+    monkeypatch.setattr(capture_shelf, "MOST_CALLS", 3)
+    calls = [call(number) for number in range(100)] + [call(100, "failed")]
+    assert kept("all", *calls) == {"c0", "c1", "c2", "c100"}
+
+
+def test_a_call_without_a_packet_leaves_nothing() -> None:
+    """A file without packets would tell nothing."""
+    shelf = CaptureShelf(parse_policy("all"))
+    shelf.offer(call(1, "failed"), [stream(0)])
+    assert shelf.kept() == {}
+
+
+def test_what_is_kept_can_be_unpacked() -> None:
+    """Every packet of every stream is there, in order."""
+    shelf = CaptureShelf(parse_policy("all"))
+    shelf.offer(call(1), [stream(3), stream(0), stream(2)])
+    first, second = (packed.unpacked() for packed in shelf.kept()["c1"])
+    assert (first.source, first.destination, first.encoding) == (OURS, ASTERISK, "PCMU/8000")
+    assert first.packets.time_ns.tolist() == [1, 2, 3]
+    assert second.packets.header["sequence"].tolist() == [1, 2]
+    assert second.packets.payload.shape == (2, 0)

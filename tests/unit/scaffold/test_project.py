@@ -1,0 +1,50 @@
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pytest_ari_sla.errors import UnknownName, UsageError
+from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.scaffold.project import CI_SYSTEMS, write_project
+from pytest_ari_sla.sla.threshold import parse
+
+
+@pytest.mark.parametrize("ci", CI_SYSTEMS)
+def test_a_project_has_a_scenario_its_thresholds_and_a_job(ci: str, tmp_path: Path) -> None:
+    """No file keeps a placeholder of ours; the job runs what was written."""
+    contents = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in write_project(tmp_path, ci)}
+    jobs = {"github": [".github/workflows/voice-sla.yml"], "gitlab": ["voice-sla.gitlab-ci.yml"], "none": []}
+    assert sorted(contents) == sorted([*jobs[ci], "scenarios/sla.toml", "scenarios/test_voice.py"])
+    for job in jobs[ci]:
+        assert "pytest --sla-report reports/voice --junitxml reports/voice/junit.xml scenarios/" in contents[job]
+
+
+def test_a_job_of_github_takes_the_address_from_a_secret(tmp_path: Path) -> None:
+    """Its own placeholders stay."""
+    job, *_ = write_project(tmp_path, "github")
+    assert "ARI_URL: ${{ secrets.ARI_URL }}" in job.read_text()
+
+
+def test_the_thresholds_can_be_read(tmp_path: Path) -> None:
+    """What is written works as it is."""
+    write_project(tmp_path, "none")
+    catalogue = builtin_registry().catalogue
+    thresholds = tomllib.loads((tmp_path / "scenarios" / "sla.toml").read_text())["sla"]["thresholds"]
+    assert [str(parse(text, catalogue)) for text in thresholds] == thresholds
+    assert ast.get_docstring(ast.parse((tmp_path / "scenarios" / "test_voice.py").read_text()))
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """Where one file is there already, none is written."""
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "sla.toml").write_text("mine")
+    with pytest.raises(UsageError, match=r"these files already: scenarios/sla.toml; nothing was written"):
+        write_project(tmp_path)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+def test_an_unknown_ci_system_is_refused(tmp_path: Path) -> None:
+    """With the nearest one."""
+    with pytest.raises(UnknownName, match=r"unknown CI system 'gitlap'; did you mean gitlab"):
+        write_project(tmp_path, "gitlap")

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from pytest_ari_sla.cli import main
+from pytest_ari_sla.reporting.record_file import read_record, write_record
+from tests.unit.reporting.factory import make_record, make_scenario
+from tests.unit.reporting.slower import slower
+
+
+def stored(folder: Path, *, run_id: str, seed: int = 1) -> Path:
+    """Write the record of a passing run into a folder, and return that."""
+    record = make_record(make_scenario("pass", calls=10, seconds=300, seed=seed))
+    record.run.id = run_id
+    write_record(record, folder)
+    return folder
+
+
+def run(*words: object) -> int:
+    """Run a command and return its exit code."""
+    return main([str(word) for word in words])
+
+
+def test_a_stored_report_is_rendered_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From report.json alone; the files are named."""
+    folder = stored(tmp_path / "run", run_id="aa")
+    assert run("report", "render", folder) == 0
+    named = capsys.readouterr().out.splitlines()
+    assert str(folder / "report.html") in named
+    assert all(Path(name).is_file() for name in named)
+
+
+def test_several_reports_become_one(tmp_path: Path) -> None:
+    """The jobs of a matrix end in one page."""
+    folders = [stored(tmp_path / name, run_id=name) for name in ("aa", "bb")]
+    assert run("report", "merge", *folders, "--output", tmp_path / "all") == 0
+    assert read_record(tmp_path / "all").run.id == "aa+bb"
+
+
+def test_a_comparison_tells_of_each_figure_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run is as good as itself; the comparison can be kept as a report."""
+    folder = stored(tmp_path / "aa", run_id="aa")
+    assert run("report", "compare", folder, folder, "--max-regression", "20%", "-o", tmp_path / "both") == 0
+    assert "rtt.p99 is the same" in capsys.readouterr().out
+    (scenario,) = read_record(tmp_path / "both").scenarios
+    assert scenario.baseline is not None
+    assert scenario.baseline.max_regression == 0.2
+
+
+def test_a_regression_is_an_exit_code(tmp_path: Path) -> None:
+    """A CI job can gate on it."""
+    before = stored(tmp_path / "before", run_id="aa")
+    record = read_record(before)
+    record.scenarios = [slower(record.scenarios[0], 1.3)]
+    write_record(record, tmp_path / "after")
+    assert run("report", "compare", before, tmp_path / "after") == 1
+
+
+def test_reports_of_different_scenarios_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing in common is no success."""
+    before, after = stored(tmp_path / "aa", run_id="aa"), stored(tmp_path / "bb", run_id="bb")
+    record = read_record(after)
+    record.scenarios[0].nodeid = "test_other.py::test_other"
+    write_record(record, after)
+    assert run("report", "compare", before, after) == 1
+    assert "no scenario in common" in capsys.readouterr().err
+
+
+def test_what_is_no_report_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a traceback."""
+    assert run("report", "render", tmp_path) == 1
+    assert capsys.readouterr().err.startswith("ari-sla: cannot read")
+
+
+def test_a_project_and_a_plugin_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each file is named."""
+    assert run("init", tmp_path, "--ci", "none") == 0
+    assert run("new", "tracker", "packet-size", "--in", tmp_path) == 0
+    named = capsys.readouterr().out
+    assert str(tmp_path / "scenarios" / "test_voice.py") in named
+    assert str(tmp_path / "pytest-ari-sla-packet-size" / "pyproject.toml") in named
+
+
+@pytest.mark.parametrize("command", ["echo", "relay", "simulator"])
+def test_the_programs_have_a_help_of_their_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their options are theirs."""
+    with pytest.raises(SystemExit) as ended:
+        run(command, "--help")
+    assert ended.value.code == 0
+    assert f"ari-sla {command}" in capsys.readouterr().out
