@@ -52,6 +52,7 @@ class Load:
         topology: str = "echo",
         codec: str = "PCMU",
         packet_time: str | None = None,
+        until: str | None = None,
     ) -> LoadResult:
         """Make a load and return what was measured, over the whole fleet.
 
@@ -72,6 +73,9 @@ class Load:
             ``PCMU``, ``PCMA``, ``G722`` … or Asterisk's name for it.
         packet_time
             ``10ms`` to ``60ms``; by default the codec's usual one.
+        until
+            End the load in good order when this comes true, over the whole fleet: ``rtt.p99[5s] > 60ms``. It is written
+            like a threshold; a window is the last one.
 
         Raises
         ------
@@ -86,7 +90,7 @@ class Load:
         from pytest_ari_sla.roles.judging import doc_of
         from pytest_ari_sla.roles.load_job import LoadJob
         from pytest_ari_sla.roles.shard_names import parse_nodeid
-        from pytest_ari_sla.sla.threshold import check_stages
+        from pytest_ari_sla.sla.threshold import check_stages, parse
 
         role, settings = self._role, self._role.settings
         profile = profile_of(
@@ -119,6 +123,7 @@ class Load:
             number=self._loads,
             plan=plan,
             thresholds=thresholds,
+            until="" if until is None else str(parse(until, role.registry.catalogue)),
         )
         outcome = await role.make(job)
         self._item.stash.setdefault(LOADS, []).append(outcome)

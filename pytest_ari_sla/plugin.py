@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.settings import Settings
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+_ALL_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-_CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
+_CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
 _ON_REPORT = "ari_sla_scenarios"
 _NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception, KeyboardInterrupt, pytest.exit.Exception)
 
@@ -42,10 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings = config.stash[_SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
-    config.pluginmanager.register(_Reporter(config), "ari-sla-reporter")
-    controller = join_fleet(config, settings)
-    if controller is not None:
-        config.stash[_CONTROLLER] = controller
+    judged = config.stash[_ALL_JUDGED] = []
+    config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
+    config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 
 @pytest.hookimpl(trylast=True)
@@ -79,7 +79,7 @@ def _role(config: pytest.Config) -> Any:
     if ROLE not in config.stash:
         from pytest_ari_sla.roles import choose_role
 
-        config.stash[ROLE] = choose_role(config, config.stash[_SETTINGS])
+        config.stash[ROLE] = choose_role(config, config.stash[_SETTINGS], config.stash[_ALL_JUDGED])
     return config.stash[ROLE]
 
 
@@ -119,26 +119,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 class _Reporter:
     """Collects what was judged, and writes it down at the end."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, judged: list[dict[str, Any]]) -> None:
         self._config = config
-        self._scenarios: list[dict[str, Any]] = []
+        self._judged = judged
         self._summary = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the records of a finished test."""
-        self._scenarios += getattr(report, _ON_REPORT, [])
+        self._judged += getattr(report, _ON_REPORT, [])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, and stop what was started."""
-        role = session.config.stash.get(_CONTROLLER, None) or session.config.stash.get(ROLE, None)
+        role = session.config.stash[_CONTROLLER] or session.config.stash.get(ROLE, None)
         if role is None:
             return
         try:
-            if self._scenarios and settings_of_fleet(session.config) is None:
+            if self._judged and settings_of_fleet(session.config) is None:
                 from pytest_ari_sla.roles.session_report import report_session
 
-                self._summary = report_session(self._config, role, self._scenarios)
+                self._summary = report_session(self._config, role, self._judged)
         finally:
             role.close()
 

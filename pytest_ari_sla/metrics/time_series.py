@@ -118,6 +118,14 @@ class TimeSeries:
             start_ns = index * self.interval_ns
             yield Interval(start_ns, start_ns + self.interval_ns, _unpack(self._intervals[index], wanted))
 
+    def copy(self) -> Self:
+        """Return a copy, which can be read while this one grows."""
+        copied = type(self)(self.base_interval_ns, self.limit)
+        copied.interval_ns = self.interval_ns
+        copied._intervals = dict(self._intervals)  # what is packed is replaced, never changed
+        copied._stages = dict(self._stages)
+        return copied
+
     def total(self) -> Snapshot:
         """Return everything, merged."""
         return Snapshot.sum_of(interval.values for interval in self.intervals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
@@ -16,8 +16,15 @@ WORKER_HOOKS = "ari-sla-worker"
 """The name of the plug-in that a worker of a fleet has, and no other process."""
 
 
-def choose_role(config: pytest.Config, settings: Settings) -> Standalone:
+def choose_role(config: pytest.Config, settings: Settings, judged: list[dict[str, Any]]) -> Standalone:
     """Return the role of a process that makes loads; made once, since it brings everything heavy with it.
+
+    Parameters
+    ----------
+    config, settings
+        Of the session.
+    judged
+        The loads that are over, as plain built-ins: the list grows.
 
     Raises
     ------
@@ -33,7 +40,13 @@ def choose_role(config: pytest.Config, settings: Settings) -> Standalone:
         from pytest_ari_sla.roles.worker import Worker
 
         return Worker(settings, registry, fleet.link, fleet.identity)
+    from pytest_ari_sla.roles.interim_report import InterimReport
     from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.roles.standalone import Standalone
+    from pytest_ari_sla.roles.supervisor import Supervisor
 
-    return Standalone(settings, registry, LiveViews(config, settings))
+    role = Standalone(settings, registry)
+    views = LiveViews(config, settings)
+    interim = InterimReport(config, role, registry.catalogue, role.rules, judged)
+    role.supervisor = Supervisor(registry.catalogue, role.rules, views, interim)
+    return role

@@ -23,12 +23,11 @@ from pytest_ari_sla.roles import fleet_messages as messages
 from pytest_ari_sla.roles.collectives import Broken, Collectives, Met
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pytest
 
     from pytest_ari_sla.roles.collectives import Message
-    from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.roles.supervisor import Supervisor
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
@@ -88,6 +87,8 @@ class Controller:
         What the user asked for.
     shards
         How many workers there will be.
+    judged
+        The loads that are over, as plain built-ins: the list grows.
 
     Attributes
     ----------
@@ -97,8 +98,11 @@ class Controller:
         When the session began.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, shards: int) -> None:
+    def __init__(
+        self, config: pytest.Config, settings: Settings, shards: int, judged: Sequence[dict[str, Any]]
+    ) -> None:
         self._config = config
+        self._judged = judged
         self.settings = settings
         self.shards = shards
         self.run_id = secrets.token_hex(3)
@@ -114,7 +118,6 @@ class Controller:
         self._targets: Any = None
         self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
-        self._views: LiveViews | None = None
 
     def prepare(self) -> None:
         """Get ready for loads: bring in all that is heavy, and find or start the target.
@@ -124,6 +127,7 @@ class Controller:
         SlaError
             The target cannot be used, or a plug-in, or an option.
         """
+        from pytest_ari_sla.roles.interim_report import InterimReport
         from pytest_ari_sla.roles.live_views import LiveViews
         from pytest_ari_sla.roles.registry import Registry, register_builtins
         from pytest_ari_sla.roles.supervisor import Supervisor
@@ -131,8 +135,10 @@ class Controller:
 
         register_builtins(self._config.pluginmanager)
         catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
-        self._views = LiveViews(self._config, self.settings)
-        self._supervisor = Supervisor(catalogue, Rules(pacing_error_s=self.settings.pacing_limit_s), self._views)
+        rules = Rules(pacing_error_s=self.settings.pacing_limit_s)
+        views = LiveViews(self._config, self.settings)
+        interim = InterimReport(self._config, self, catalogue, rules, self._judged)
+        self._supervisor = Supervisor(catalogue, rules, views, interim)
         self.target()
 
     # --- workers come and go: called by xdist's main loop ---
@@ -332,8 +338,8 @@ class Controller:
             self._thread.join()
         for sweeper in self._sweepers:
             sweeper.join()
-        if self._views is not None:
-            self._views.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         if self._targets is not None:
             self._targets.close()
 

@@ -143,7 +143,7 @@ def settings_of_fleet(config: pytest.Config) -> Settings | None:
     return Settings(**workerinput[_INPUT]["settings"]) if _INPUT in workerinput else None
 
 
-def join_fleet(config: pytest.Config, settings: Settings) -> Controller | None:
+def join_fleet(config: pytest.Config, settings: Settings, judged: list[dict[str, Any]]) -> Controller | None:
     """Register what this process has to do in a fleet; return the controller, if this is its process.
 
     Parameters
@@ -152,6 +152,8 @@ def join_fleet(config: pytest.Config, settings: Settings) -> Controller | None:
         pytest's configuration.
     settings
         What the user asked for.
+    judged
+        The loads that are over, as plain built-ins: the list grows.
     """
     workerinput = getattr(config, "workerinput", {})
     shards = 0
@@ -165,7 +167,7 @@ def join_fleet(config: pytest.Config, settings: Settings) -> Controller | None:
         from pytest_ari_sla.roles.controller import Controller
 
         shards = len(parse_tx_spec_config(config))
-        controller = Controller(config, settings, shards)
+        controller = Controller(config, settings, shards, judged)
         config.pluginmanager.register(ControllerHooks(controller), "ari-sla-controller")
     _rename_shards(config, shards)
     return controller

@@ -134,6 +134,11 @@ class LoadWatch:
         self._events.append(LiveEvent((self.elapsed_ns if at_ns is None else at_ns) / 1e9, text))
 
     @property
+    def name(self) -> str:
+        """What reports call the load, as far as it is known now: a second one may follow."""
+        return self.test if self.number == 1 else f"{self.test} load {self.number}"
+
+    @property
     def elapsed_ns(self) -> int:
         """How long the load has lasted, by the latest report."""
         return max((shard.at_ns for shard in self._shards.values()), default=0)
@@ -196,7 +201,7 @@ class LoadWatch:
         loss = self._catalogue.lookup("loss.ratio") if "loss.ratio" in self._catalogue else None
         mos = self._catalogue.lookup("mos") if "mos" in self._catalogue else None
         return LiveState(
-            scenario=self.test if self.number == 1 else f"{self.test} load {self.number}",
+            scenario=self.name,
             elapsed_s=self.elapsed_ns / 1e9,
             total_s=self._duration_ns / 1e9,
             stages=tuple(LiveStage(name, start / 1e9, end / 1e9) for name, start, end in self.description.stages),
@@ -264,6 +269,6 @@ class LoadWatch:
             started_ns=self.description.started_ns,
             duration_ns=self.elapsed_ns,
             total=self._total,
-            series=self._series,
+            series=self._series.copy(),
             notes=(note,),
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.roles.standalone import Standalone
 
-__all__ = ["report_session"]
+__all__ = ["build_record", "report_folder_of", "report_session"]
 
 _REPORTS = Path("reports")
 
@@ -44,8 +44,8 @@ def report_session(config: pytest.Config, role: Standalone | Controller, judged:
         A :class:`~pytest_ari_sla.roles.judged_load.JudgedLoad` for each load, as plain built-ins.
     """
     loads = msgspec.convert(judged, list[JudgedLoad])
-    run = _build_record(role, loads, config.invocation_params.args)
-    folder = _report_folder(role)
+    run = build_record(role, loads, config.invocation_params.args)
+    folder = report_folder_of(role)
     page = _write_reports(run, loads, folder, role.settings.templates)
     lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
     told = announce(run, folder, os.environ, lines)
@@ -54,7 +54,7 @@ def report_session(config: pytest.Config, role: Standalone | Controller, judged:
     return summary + "".join(f"{line}\n" for line in told)
 
 
-def _build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
+def build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
     """Return the record of a session."""
     target = role.target()
     return RunRecord(
@@ -75,7 +75,8 @@ def _build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], ar
     )
 
 
-def _report_folder(role: Standalone | Controller) -> Path:
+def report_folder_of(role: Standalone | Controller) -> Path:
+    """Return where the reports of a session go."""
     chosen = role.settings.report_folder
     return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
 

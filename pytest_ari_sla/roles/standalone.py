@@ -17,7 +17,6 @@ from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.roles.regression import Baseline
-from pytest_ari_sla.roles.supervisor import Supervisor
 from pytest_ari_sla.roles.target_source import TargetSource
 from pytest_ari_sla.roles.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.roles.worst_calls import RANKED_BY
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress
-    from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.roles.load_job import LoadJob
     from pytest_ari_sla.roles.registry import Registry
+    from pytest_ari_sla.roles.supervisor import Supervisor
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.transport.datagrams import Address
@@ -53,8 +52,6 @@ class Standalone:
     ----------
     settings, registry
         What the user asked for, and what plug-ins registered.
-    views
-        Where running loads are shown; None: somebody else shows them.
 
     Attributes
     ----------
@@ -66,6 +63,8 @@ class Standalone:
         Which part of each load is ours, from 1.
     judges
         Whether it is us who judge the last load.
+    supervisor
+        Who looks after running loads; None: somebody else does.
     rules, baseline
         What loads are judged by, besides their thresholds.
     """
@@ -74,15 +73,14 @@ class Standalone:
     shards = 1
     judges = True
 
-    def __init__(self, settings: Settings, registry: Registry, views: LiveViews | None = None) -> None:
+    def __init__(self, settings: Settings, registry: Registry) -> None:
         self.settings = settings
         self.registry = registry
         self.run_id = secrets.token_hex(3)
         self.started = datetime.now(UTC)
         self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
         self.baseline = Baseline.from_settings(settings)
-        self._views = views
-        self._supervisor = None if views is None else Supervisor(registry.catalogue, self.rules, views)
+        self.supervisor: Supervisor | None = None
         self._targets = TargetSource(settings)
         self._stack = ExitStack()
         self._ports: PortManager | None = None
@@ -166,8 +164,8 @@ class Standalone:
         try:
             outcome = await job.run.run(lambda: self.begin_together(job))
         finally:
-            if self._supervisor is not None:
-                self._supervisor.end(job.test, job.number)
+            if self.supervisor is not None:
+                self.supervisor.end(job.test, job.number)
         return await self.merge(job, replace(outcome, notes=(*outcome.notes, *job.notes)))
 
     def _tools(self) -> LoadTools:
@@ -218,8 +216,8 @@ class Standalone:
 
     async def begin_together(self, job: LoadJob) -> None:
         """Wait until all shards are ready; alone, at once."""
-        if self._supervisor is not None:
-            self._supervisor.begin(job.test, job.number, job.describe())
+        if self.supervisor is not None:
+            self.supervisor.begin(job.test, job.number, job.describe())
 
     async def merge(self, job: LoadJob, outcome: LoadOutcome) -> LoadOutcome:
         """Return the outcome over all shards; alone, ours."""
@@ -227,9 +225,9 @@ class Standalone:
 
     def progress(self, job: LoadJob, progress: LoadProgress) -> None:
         """Show a load's progress, and end it early where that is due."""
-        if self._supervisor is not None:
-            self._supervisor.hear(job.test, job.number, self.shard, progress.at_ns, progress.calls_up, progress.recent)
-            for ending in self._supervisor.look():
+        if self.supervisor is not None:
+            self.supervisor.hear(job.test, job.number, self.shard, progress.at_ns, progress.calls_up, progress.recent)
+            for ending in self.supervisor.look():
                 job.end_early(ending.reason)
 
     # --- the end ---
@@ -242,8 +240,8 @@ class Standalone:
         """Stop everything that the session started."""
         self._stack.close()
         self._targets.close()
-        if self._views is not None:
-            self._views.close()
+        if self.supervisor is not None:
+            self.supervisor.close()
 
 
 def _address(text: str) -> Address:

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.roles.fleet_messages import LoadDescription
+    from pytest_ari_sla.roles.interim_report import InterimReport
     from pytest_ari_sla.roles.live_views import LiveViews
     from pytest_ari_sla.sla.verdict import Rules
 
 __all__ = ["Ending", "Supervisor"]
+
+
+INTERIM_INTERVAL_NS = 60_000_000_000
+"""How much of a load a crash of this machine may cost."""
 
 
 class Ending(NamedTuple):
@@ -38,20 +43,25 @@ class Supervisor:
         How strictly to judge.
     views
         Where loads are shown.
+    interim
+        Where they are written down once a minute.
     """
 
-    def __init__(self, catalogue: Catalogue, rules: Rules, views: LiveViews) -> None:
+    def __init__(self, catalogue: Catalogue, rules: Rules, views: LiveViews, interim: InterimReport) -> None:
         self._catalogue = catalogue
         self._rules = rules
         self._views = views
+        self._interim = interim
         self._watches: dict[tuple[str, int], LoadWatch] = {}
         self._news: set[tuple[str, int]] = set()
         self._ending: set[tuple[str, int]] = set()
+        self._next_interim_ns: dict[tuple[str, int], int] = {}
 
     def begin(self, test: str, number: int, description: LoadDescription) -> None:
         """Look after a load from now on."""
         key = test, number
         self._watches[key] = LoadWatch(test, number, description, self._catalogue, self._rules)
+        self._next_interim_ns[key] = INTERIM_INTERVAL_NS
 
     def hear(self, test: str, number: int, shard: int, at_ns: int, calls_up: int, recent: Snapshot) -> None:
         """Take in what a shard reports of a load; see :meth:`LoadWatch.add`."""
@@ -78,6 +88,9 @@ class Supervisor:
                 endings.append(Ending(*key, reason))
             if self._views.wanted:
                 self._views.update(watch.state())
+            if watch.elapsed_ns >= self._next_interim_ns[key]:
+                self._next_interim_ns[key] = watch.elapsed_ns + INTERIM_INTERVAL_NS
+                self._interim.write(watch)
         self._news.clear()
         return endings
 
@@ -87,4 +100,10 @@ class Supervisor:
         if self._watches.pop(key, None) is not None:
             self._news.discard(key)
             self._ending.discard(key)
+            del self._next_interim_ns[key]
             self._views.clear()
+
+    def close(self) -> None:
+        """Show and write nothing more."""
+        self._views.close()
+        self._interim.close()
