@@ -71,18 +71,42 @@ async def test_a_loaded_module_is_described(raw_ari: RawAri) -> None:
     assert missing.error == (404, "Module could not be found in running modules")
 
 
-@pytest.mark.parametrize("path", ["/nosuch", "/asterisk/nosuch", "/channels/a/nosuch", "/api-docs/nosuch.json"])
+@pytest.mark.parametrize(
+    "path", ["/nosuch", "/asterisk/nosuch", "/channels/a/nosuch", "/api-docs", "/api-docs/nosuch.json", "/Channels"]
+)
 async def test_an_unknown_path_answers_404(raw_ari: RawAri, path: str) -> None:
     """What is no resource of ARI is not found."""
     assert (await raw_ari.get(path)).error == (404, "Resource not found")
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/channels"), ("PATCH", "/channels"), ("DELETE", "/asterisk/ping"), ("GET", "/")]
+    ("method", "path"),
+    [
+        ("PUT", "/channels"),
+        ("PATCH", "/channels"),
+        ("DELETE", "/asterisk/ping"),
+        ("GET", "/channels/create"),
+        ("GET", "/recordings"),
+        ("GET", "/events/user"),
+        ("GET", "/"),
+        ("GET", "//channels"),
+    ],
 )
 async def test_a_method_that_a_resource_lacks_answers_405(raw_ari: RawAri, method: str, path: str) -> None:
-    """A resource that exists refuses methods that it does not have."""
+    """A resource that exists refuses methods that it does not have; so does one that only leads to others."""
     assert (await raw_ari.request(method, path)).error == (405, "Invalid method")
+
+
+@pytest.mark.parametrize("path", ["/channels", "/api-docs"])
+async def test_a_slash_at_the_end_answers_404(raw_ari: RawAri, path: str) -> None:
+    """And the message says what to try."""
+    message = f"ARI URLs do not end with a slash. Try /ari{path}"
+    assert (await raw_ari.get(path + "/")).error == (404, message)
+
+
+async def test_the_description_can_only_be_read(raw_ari: RawAri) -> None:
+    """Any other method answers 405."""
+    assert (await raw_ari.post("/api-docs/channels.json")).error == (405, "Unsupported method")
 
 
 async def test_options_tells_the_methods(raw_ari: RawAri) -> None:

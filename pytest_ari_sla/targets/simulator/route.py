@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arguments", "Parameter", "Route", "RouteTable", "operation"]
 
+_ANY = None  # a placeholder among the parts of paths; no part of a request's path is equal to it
 _BODY_TYPES = {"body": "containers", "object": "object"}
 _TRUE = frozenset({"true", "yes", "1", "on"})
 
@@ -151,15 +152,17 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
-        self._root: dict[str, Any] = {}
+        self._root: dict[str | None, Any] = {}
         for route in self.routes:
             node = self._root
             for part in route.path.strip("/").split("/"):
-                node = node.setdefault("{}" if part.startswith("{") else part, {})
+                node = node.setdefault(_ANY if part.startswith("{") else part, {})
             node.setdefault("/", {})[route.method] = route
 
     def find(self, path: str) -> tuple[dict[str, Route], list[str]]:
         """Return the operations of a path by method, and the values of its placeholders in order.
+
+        A path that only leads to operations has none itself. An empty part ends the path, as it does in Asterisk.
 
         Raises
         ------
@@ -167,11 +170,13 @@ class RouteTable:
             With 404 if there is no such path.
         """
         node, values = self._root, []
-        for part in path.strip("/").split("/"):
-            if part in node and part != "/":
+        for part in path[1:].split("/") if path != "/" else ():
+            if part in node:
                 node = node[part]
-            elif "{}" in node:
-                node = node["{}"]
+            elif not part:
+                break
+            elif _ANY in node:
+                node = node[_ANY]
                 values.append(part)
             else:
                 raise Refused(404, "Resource not found")

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.targets.simulator.pbx import Pbx
 
-__all__ = ["EVENTS_PATH", "ROUTES", "TABLE", "answer"]
+__all__ = ["EVENTS_PATH", "ROUTES", "TABLE", "answer", "check_slash"]
 
 EVENTS_PATH = "/events"
 
 
 def _upgrade_required(pbx: Pbx, arguments: Arguments) -> Reply:
-    """Answer a request for events that is no WebSocket handshake; handshakes never come here."""
+    """Answer a request for events that is no WebSocket handshake; the server takes handshakes itself."""
     del pbx, arguments
     raise Refused(426, "Upgrade Required")
 
@@ -57,17 +57,20 @@ def answer(pbx: Pbx, method: str, path: str, query: Mapping[str, str], body: Map
         The JSON body; empty without one.
     """
     try:
+        check_slash(path)
         return _answer(pbx, method, path, query, body)
     except Refused as refused:
         return refused.reply
 
 
+def check_slash(path: str) -> None:
+    """Refuse a path that ends with a slash, but for the root's."""
+    if path.endswith("/") and path != "/":
+        raise Refused(404, f"ARI URLs do not end with a slash. Try /ari{path[:-1]}")
+
+
 def _answer(pbx: Pbx, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Reply:
-    if path.strip("/") == "":
-        raise Refused(405, "Invalid method")
     methods, values = TABLE.find(path)
-    if not methods:
-        raise Refused(404, "Resource not found")
     if method == "OPTIONS":
         return Reply(NO_CONTENT.status, headers={"Allow": ",".join(["OPTIONS", *methods])})
     if method not in methods:

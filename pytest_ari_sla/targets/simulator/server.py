@@ -18,7 +18,7 @@ from pytest_ari_sla.targets.simulator.description import ApiDocs
 from pytest_ari_sla.targets.simulator.event_socket import EventSocket
 from pytest_ari_sla.targets.simulator.faults import Dice, Faults
 from pytest_ari_sla.targets.simulator.reply import NO_CONTENT, Refused, Reply
-from pytest_ari_sla.targets.simulator.routes import EVENTS_PATH, ROUTES, answer
+from pytest_ari_sla.targets.simulator.routes import EVENTS_PATH, ROUTES, answer, check_slash
 from pytest_ari_sla.targets.simulator.world import VERSION
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ class SimulatorServer:
         """Return the web application."""
         application = web.Application()
         application.router.add_route("*", FAULTS_PATH, self._serve_faults)
-        application.router.add_route("*", _ARI + EVENTS_PATH, self._serve_events)
         application.router.add_route("*", _ARI + "{path:.*}", self._serve_ari)
         application.on_startup.append(self._start)
         application.on_shutdown.append(self._stop)
@@ -93,6 +92,10 @@ class SimulatorServer:
     async def _serve_ari(self, request: web.Request) -> web.StreamResponse:
         if not self._may_use(request):
             return _unauthorised()
+        if request.match_info["path"] == EVENTS_PATH:
+            socket = web.WebSocketResponse(protocols=("ari",))
+            if socket.can_prepare(request).ok:
+                return await self._serve_events(request, socket)
         faults = self._dice.faults
         if self._dice.hits("slow_request_ratio"):
             await asyncio.sleep(faults.slow_request_s)
@@ -110,7 +113,7 @@ class SimulatorServer:
             except ValueError:
                 return Reply(400, {"message": "Error parsing request body"})
         if path.startswith(_API_DOCS):
-            return self._document(path.removeprefix(_API_DOCS), request)
+            return self._document(path, request)
         return self.handle(request.method, path, query, body)
 
     def handle(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Reply:
@@ -123,8 +126,12 @@ class SimulatorServer:
         self._deliver()
         return reply
 
-    def _document(self, name: str, request: web.Request) -> Reply:
+    def _document(self, path: str, request: web.Request) -> Reply:
+        if request.method != "GET":
+            return Reply(405, {"message": "Unsupported method"})
         try:
+            check_slash(path)
+            name = path.removeprefix(_API_DOCS)
             return Reply(body=self._docs.document(name, f"{request.scheme}://{request.host}{_ARI}"))
         except Refused as refused:
             return refused.reply
@@ -135,13 +142,7 @@ class SimulatorServer:
 
     # Events
 
-    async def _serve_events(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(protocols=("ari",))
-        is_handshake = socket.can_prepare(request).ok
-        if not self._may_use(request):
-            return _unauthorised()
-        if not is_handshake:
-            return web.Response(status=426, headers=_HEADERS, text="Upgrade Required")
+    async def _serve_events(self, request: web.Request, socket: web.WebSocketResponse) -> web.StreamResponse:
         names = [name for name in request.query.get("app", "").split(",") if name]
         if not names:
             return web.Response(status=400, headers=_HEADERS, text="HTTP request is missing param: [app]")
