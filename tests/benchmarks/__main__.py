@@ -1,4 +1,4 @@
-"""The benchmark of the media path: ``python -m tests.benchmarks [--rounds N] [--seconds S] [CALLS …]``.
+"""The benchmark of the media path: ``python -m tests.benchmarks``; ``--help`` tells more.
 
 Runs, in turns and within one session, our caller (every packet measured by all built-in trackers), a C program that
 does the same paced work without measuring (the limit of what the kernel's interface allows), the plain asyncio way, and
@@ -17,17 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 GENERATOR_CORE, REFLECTOR_CORE = 0, 1
-FIRST_PORT, PORTS = 42_000, 256
+FIRST_PORT, PORTS = 61_000, 256  # above those that the kernel gives out, and those of a private Asterisk
 HELD_LATE_SHARE = 0.001
 LIMIT, OURS, ASYNCIO = "C, measuring nothing", "pytest-ari-sla", "plain asyncio"
+OURS_SIGNALLING = "… and 50 set-ups/s"
 ASYNCIO_MOST_CALLS = 500
 
 Figures = dict[str, float]
@@ -43,9 +47,10 @@ def compile_native(folder: Path) -> None:
 class Bench:
     """Runs one program at a time against the reflector."""
 
-    def __init__(self, native: Path, seconds: float) -> None:
+    def __init__(self, native: Path, seconds: float, ari_url: str | None) -> None:
         self._native = native
         self._seconds = seconds
+        self.ari_url = ari_url
 
     def run(self, design: str, calls: int) -> Figures:
         """Return the figures of one run of a design."""
@@ -53,13 +58,13 @@ class Bench:
         commands = {
             LIMIT: [str(self._native / "paced_limit"), *arguments],
             OURS: [sys.executable, "-m", "tests.benchmarks.caller", *arguments],
+            OURS_SIGNALLING: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, str(self.ari_url)],
             ASYNCIO: [sys.executable, "-m", "tests.benchmarks.plain_asyncio", *arguments],
         }
         reflector = self._start_reflector()
         try:
-            output = subprocess.run(
-                _pinned(GENERATOR_CORE, commands[design]), check=True, capture_output=True, text=True
-            ).stdout
+            command = _pinned(GENERATOR_CORE, commands[design])
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         finally:
             reflector.terminate()
             reflector.communicate()
@@ -85,7 +90,8 @@ def is_held(figures: Figures) -> bool:
 
 def compare(bench: Bench, calls: int, rounds: int) -> list[tuple[str, Figures, str]]:
     """Run all designs in turns; return each with its medians, and how many of its runs were held."""
-    designs = [LIMIT, OURS] + ([ASYNCIO] if calls <= ASYNCIO_MOST_CALLS else [])
+    designs = [LIMIT, OURS, *([OURS_SIGNALLING] if bench.ari_url else [])]
+    designs += [ASYNCIO] if calls <= ASYNCIO_MOST_CALLS else []
     runs: dict[str, list[Figures]] = {design: [] for design in designs}
     for _ in range(rounds):
         for design in designs:
@@ -122,12 +128,18 @@ def main() -> int:
     parser.add_argument("calls", nargs="*", type=int, default=[500, 2000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--asterisk", help="a binary or root folder: also with channel set-ups on a private Asterisk")
     arguments = parser.parse_args()
     if shutil.which("gcc") is None or shutil.which("taskset") is None:
         parser.error("this needs gcc and taskset (Debian: gcc libc6-dev util-linux)")
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         compile_native(Path(folder))
-        bench = Bench(Path(folder), arguments.seconds)
+        url = None
+        if arguments.asterisk:
+            asterisk = stack.enter_context(PrivateAsterisk(arguments.asterisk))
+            url = asterisk.url.replace("://", f"://{asterisk.user}:{asterisk.password}@")
+        bench = Bench(Path(folder), arguments.seconds, url)
         for calls in arguments.calls:
             show(calls, compare(bench, calls, arguments.rounds))
     return 0

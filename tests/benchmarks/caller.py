@@ -1,6 +1,7 @@
 """Our caller with all built-in trackers against a reflector: prints what it cost and how well it kept its schedule.
 
-Usage: ``python -m tests.benchmarks.caller CALLS SECONDS PORT PORTS``. One line of JSON comes out.
+Usage: ``python -m tests.benchmarks.caller CALLS SECONDS PORT PORTS [ARI_URL]``. One line of JSON comes out. With an ARI
+URL, channels are set up and removed there at 50 per second all the while, by the same process.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.transport.ari_http import AriSession
 from pytest_ari_sla.transport.port_leases import PortManager
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 PACKETS_PER_SECOND = 50
+SETUPS_PER_SECOND = 50
 LATE_NS = 5_000_000
 RECORD_OFFSET = 16
 """Where the reflector writes its record into a payload: behind the probe."""
@@ -70,8 +73,25 @@ class ReflectorError:
         return {}
 
 
-async def run(calls: int, seconds: float, port: int, ports: int) -> dict[str, object]:
+async def set_up_channels(url: str, counts: Counter[str]) -> None:
+    """Set channels up at a steady rate, and remove each at once, until cancelled."""
+    async with AriSession(url, app="ari-sla-bench", id_prefix="ari-sla-bench") as session, asyncio.TaskGroup() as tasks:
+        while True:
+            tasks.create_task(_set_up_one(session, counts))
+            await asyncio.sleep(1 / SETUPS_PER_SECOND)
+
+
+async def _set_up_one(session: AriSession, counts: Counter[str]) -> None:
+    channel = session.new_id("channel")
+    await session.external_media(channel, "127.0.0.1:9", "ulaw")
+    await session.watch(channel).in_stasis()
+    await session.hangup(channel)
+    counts["setups"] += 1
+
+
+async def run(calls: int, seconds: float, port: int, ports: int, ari_url: str | None) -> dict[str, object]:
     """Stream, and return the figures."""
+    counts: Counter[str] = Counter()
     registry = builtin_registry()
     codec = registry.codec("PCMU")
     plan = MediaPlan(calls, np.arange(calls, dtype=np.int32), codec, codec, 20, frames(codec, 20))
@@ -87,9 +107,13 @@ async def run(calls: int, seconds: float, port: int, ports: int) -> dict[str, ob
                 # As with Asterisk, every call on a socket has a port of its own at the other end.
                 worker.start_leg(seat, ("127.0.0.1", port + 2 * (taken[seat.socket] % ports)), packets)
                 taken[seat.socket] += 1
+            signalling = None if ari_url is None else asyncio.create_task(set_up_channels(ari_url, counts))
             await asyncio.sleep(seconds + 0.5)
+            if signalling is not None:
+                signalling.cancel()
+                await asyncio.wait([signalling])
         used_s = time.process_time() - used_before_s + worker.media_cpu_ns() / 1e9
-    return _figures(worker, used_s / calls / seconds)
+    return _figures(worker, used_s / calls / seconds) | counts
 
 
 def _figures(worker: CallerWorker, cpu_s: float) -> dict[str, object]:
@@ -116,5 +140,6 @@ def _figures(worker: CallerWorker, cpu_s: float) -> dict[str, object]:
 
 if __name__ == "__main__":
     arguments = [float(argument) for argument in sys.argv[1:5]]
-    result = asyncio.run(run(int(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3])))
+    url = sys.argv[5] if len(sys.argv) > 5 else None
+    result = asyncio.run(run(int(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3]), url))
     sys.stdout.write(json.dumps(result) + "\n")
