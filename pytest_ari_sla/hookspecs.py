@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -134,6 +134,9 @@ class TrackerContext:
         is not known.
     ari
         The target's ARI, with credentials: for trackers that ask Asterisk about itself. None where there is no target.
+    receive_drops
+        Tells how many datagrams have found this generator's own receive buffers full so far. They came back: what is
+        missing because of them is nobody else's loss.
     shard
         Which worker of the fleet this is, from 1. What is measured on the target rather than on legs should be
         measured by shard 1 only, or it counts several times.
@@ -150,6 +153,7 @@ class TrackerContext:
     frames: NDArray[np.uint8] | None = None
     audio_leg: NDArray[np.int32] | None = None
     ari: AriEndpoint | None = None
+    receive_drops: Callable[[], int] = int
     shard: int = 1
 
 

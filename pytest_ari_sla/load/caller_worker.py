@@ -20,7 +20,7 @@ from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
 from pytest_ari_sla.transport.capture import CapturedStream, PacketKeeper, rebuilt_packets
-from pytest_ari_sla.transport.datagrams import prepare_socket
+from pytest_ari_sla.transport.datagrams import RECEIVE_BUFFER_BYTES, prepare_socket, receive_drops
 
 if TYPE_CHECKING:
     import socket
@@ -70,6 +70,8 @@ class MediaPlan:
         Whether to ask for SCHED_FIFO.
     ari, shard
         See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
+    receive_buffer_bytes
+        What to ask the kernel for, for each socket.
     keep_packets
         Whether to keep the last packets of each leg, as evidence.
     """
@@ -85,6 +87,7 @@ class MediaPlan:
     ari: AriEndpoint | None = None
     shard: int = 1
     keep_packets: bool = False
+    receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
 
     @property
     def packet_time_ns(self) -> int:
@@ -163,12 +166,16 @@ class CallerWorker:
         self._loop = LoopProcess(self._memory, realtime=self._plan.realtime)
         stack.push_async_callback(self._loop.stop)
         for number, udp in enumerate(sockets):
-            self.receive_buffer_bytes = prepare_socket(udp).buffer_bytes
+            self.receive_buffer_bytes = prepare_socket(udp, self._plan.receive_buffer_bytes).buffer_bytes
             self._loop.command(OpenSocket(number), udp)
         await self._loop.obeyed()
 
     def _make_measurer(self, sockets: Sequence[socket.socket]) -> Measurer:
         plan = self._plan
+
+        def drops() -> int:
+            return sum(map(receive_drops, sockets))
+
         context = TrackerContext(
             legs=plan.legs,
             heard_leg=plan.heard_leg,
@@ -180,13 +187,14 @@ class CallerWorker:
             loss_limit_ns=LOSS_LIMIT_NS,
             frames=plan.frames,
             ari=plan.ari,
+            receive_drops=drops,
             shard=plan.shard,
         )
         for tracker in self._trackers:
             tracker.begin(context)
         reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
-        return Measurer(self._memory, self._send_log, reader, self._trackers, sockets, keeper)
+        return Measurer(self._memory, self._send_log, reader, self._trackers, drops, keeper)
 
     def media_cpu_ns(self) -> int:
         """Return the processor time that the media loop has used: to the second while it runs, then exactly."""

@@ -20,10 +20,8 @@ from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.leg_courses import LegCourses
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.transport.datagrams import receive_drops
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -100,8 +98,8 @@ class Measurer:
         Where packets come from, and what is known of those sent.
     trackers
         Begun already; used by this thread alone from :meth:`start` on.
-    sockets
-        To ask for receive drops.
+    receive_drops
+        Tells how many datagrams have found our receive buffers full.
     keeper
         Keeps packets as evidence; None for none.
 
@@ -119,14 +117,14 @@ class Measurer:
         send_log: MediaSendLog,
         reader: RingReader,
         trackers: Sequence[Tracker],
-        sockets: Sequence[socket.socket],
+        receive_drops: Callable[[], int],
         keeper: PacketKeeper | None = None,
     ) -> None:
         self._memory = memory
         self._send_log = send_log
         self._reader = reader
         self._trackers = list(trackers)
-        self._sockets = sockets
+        self._receive_drops = receive_drops
         self._keeper = keeper
         self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
         self._received = np.zeros(memory.layout.legs, np.int64)
@@ -278,7 +276,7 @@ class Measurer:
             "harness.pacing_error": self._pacing,
             "harness.cpu": self._cpu,
             "harness.not_sent": self._not_sent,
-            "harness.receive_drops": sum(receive_drops(udp) for udp in self._sockets),
+            "harness.receive_drops": self._receive_drops(),
             "harness.clock_steps": int(self._memory.gauges[Gauge.CLOCK_STEPS]),
             "harness.foreign_packets": self._reader.foreign,
             "harness.malformed_packets": self._reader.malformed,

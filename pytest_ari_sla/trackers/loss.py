@@ -51,7 +51,8 @@ class LossTracker:
     metrics = (
         Metric("loss.sent", "count", "count", "Packets really sent whose fate is known", better="higher"),
         Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
-        _count("loss.lost", "Those that did not come back within the loss limit"),
+        Metric("loss.dropped_here", "count", "count", "Those that came back and found our own receive buffer full"),
+        _count("loss.lost", "Those that did not come back within the loss limit, beyond our own drops"),
         _ratio("loss.ratio", "loss.lost", "loss.sent", "Lost packets of those really sent"),
         _count("loss.bursts", f"Bursts of loss (RFC 3611, 4.7.2, Gmin {GMIN})"),
         _count("loss.burst_lost", "Packets lost within bursts (RFC 3611, 4.7.2)"),
@@ -69,7 +70,9 @@ class LossTracker:
         self._ring = ProbeRing(context)
         self._patterns = LossPatterns(context.legs)
         self._unprobed = UnprobedLoss(context) if (context.heard_leg < 0).any() else None
+        self._receive_drops = context.receive_drops
         self._counts: Counter[str] = Counter()
+        self._missing = self._dropped_here = 0
         self._sent = np.zeros(context.legs, np.int64)
         self._lost = np.zeros(context.legs, np.int64)
 
@@ -96,6 +99,7 @@ class LossTracker:
         self._take(self._ring.settle(now_ns))
         if self._unprobed is not None:
             self._unprobed.advance()
+        self._set_down_to_drops()
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """Decide on all that is open for these legs, and forget them."""
@@ -105,6 +109,14 @@ class LossTracker:
         self._lost[legs] = 0
         if self._unprobed is not None:
             self._unprobed.release(legs)
+        self._set_down_to_drops()
+
+    def _set_down_to_drops(self) -> None:
+        """Divide what is newly missing into our own drops and loss; what was decided once stays."""
+        missing = self._counts["loss.lost"] + (self._unprobed.lost if self._unprobed is not None else 0)
+        unexplained_drops = self._receive_drops() - self._dropped_here
+        self._dropped_here += max(0, min(missing - self._missing, unexplained_drops))
+        self._missing = missing
 
     def _take(self, settlement: Settlement) -> None:
         lost = settlement.lost()
@@ -128,6 +140,8 @@ class LossTracker:
             counts["loss.lost"] += self._unprobed.lost
             counts["duplicates"] += self._unprobed.duplicates
         counts["loss.received"] = counts["loss.sent"] - counts["loss.lost"]
+        counts["loss.dropped_here"] = self._dropped_here
+        counts["loss.lost"] = max(0, counts["loss.lost"] - self._dropped_here)
         return {metric.name: counts[metric.name] for metric in self.metrics if metric.kind == "count"}
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROL",
+    "RECEIVE_BUFFER_BYTES",
     "SOCKADDR_IN",
     "Address",
     "Burst",
@@ -39,6 +40,9 @@ SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("ze
 
 CONTROL = np.dtype({"names": ["seconds", "nanoseconds"], "formats": ["i8", "i8"], "offsets": [16, 24], "itemsize": 32})
 """Ancillary data of a received datagram: the kernel's time of arrival (SO_TIMESTAMPNS), after a header of 16 bytes."""
+
+RECEIVE_BUFFER_BYTES = 4 << 20
+"""Receive buffer of a socket for batches: some 5,000 small packets, as the kernel counts them."""
 
 _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35
@@ -143,7 +147,7 @@ class ReceiveOptions:
     kernel_time: bool
 
 
-def prepare_socket(udp: socket.socket, buffer_bytes: int = 4 << 20) -> ReceiveOptions:
+def prepare_socket(udp: socket.socket, buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> ReceiveOptions:
     """Ask for a large receive buffer and the kernel's time of arrival; say what was granted."""
     try:
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
@@ -170,7 +174,7 @@ def receive_drops(udp: socket.socket) -> int:
     return int.from_bytes(values[4 * _MEMINFO_DROPS :], sys.byteorder)
 
 
-def open_udp_socket(address: Address, buffer_bytes: int = 4 << 20) -> socket.socket:
+def open_udp_socket(address: Address, buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> socket.socket:
     """Open a non-blocking UDP socket for batches, bound to ``address``.
 
     Raises

@@ -31,7 +31,6 @@ def plan_for(legs: int, **changes: Any) -> MediaPlan:
         "received_codec": codec,
         "packet_time_ms": 20,
         "frames": frames(codec, 20),
-        "realtime": False,
     }
     return MediaPlan(legs=legs, **values | changes)
 

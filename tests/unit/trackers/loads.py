@@ -14,7 +14,7 @@ from pytest_ari_sla.hookspecs import TrackerContext
 from tests.unit.batches import MILLISECOND, START_NS, Packet, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,9 @@ class FixedLog:
         return np.array([pair not in self.unsent for pair in pairs], bool)
 
 
-def context_of(log: FixedLog, heard_leg: Sequence[int], window: int = WINDOW) -> TrackerContext:
+def context_of(
+    log: FixedLog, heard_leg: Sequence[int], window: int = WINDOW, receive_drops: Callable[[], int] = int
+) -> TrackerContext:
     """Return a context of PCMU at 20 ms, with a loss limit of 100 ms."""
     return TrackerContext(
         legs=len(heard_leg),
@@ -69,6 +71,7 @@ def context_of(log: FixedLog, heard_leg: Sequence[int], window: int = WINDOW) ->
         send_log=log,
         probe_window=window,
         loss_limit_ns=LOSS_LIMIT_NS,
+        receive_drops=receive_drops,
     )
 
 

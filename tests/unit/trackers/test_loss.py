@@ -197,3 +197,60 @@ class TestLegsWithoutProbes:
         tracker.release(load.legs)
         assert tracker.snapshot() == before
         assert np.isnan(tracker.per_leg()["loss.lost"]).all()
+
+
+class Drops:
+    """Our own receive buffers."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> int:
+        """Tell how many packets they had no room for."""
+        return self.count
+
+
+def test_what_our_own_buffers_dropped_is_no_loss() -> None:
+    """As many of the missing packets as were dropped here came back; sent ones are received, dropped or lost."""
+    tracker, drops = LossTracker(), Drops()
+    tracker.begin(context_of(FixedLog([20]), [0], receive_drops=drops))
+    tracker.observe(batch_of([echo(probe) for probe in range(13)]))
+    drops.count = 5
+    tracker.advance(intended_ns(20) + LOSS_LIMIT_NS)
+    snapshot = tracker.snapshot()
+    names = ("loss.sent", "loss.received", "loss.dropped_here", "loss.lost")
+    assert [snapshot[name] for name in names] == [20, 13, 5, 2]
+
+
+def test_more_drops_than_missing_packets_explain_no_more_than_are_missing() -> None:
+    """Strangers' packets and copies find the buffer full as well."""
+    tracker, drops = LossTracker(), Drops()
+    drops.count = 50
+    tracker.begin(context_of(FixedLog([10]), [0], receive_drops=drops))
+    tracker.observe(batch_of([echo(probe) for probe in range(7)]))
+    tracker.release(np.array([0], np.int32))
+    snapshot = tracker.snapshot()
+    assert (snapshot["loss.dropped_here"], snapshot["loss.lost"]) == (3, 0)
+
+
+def test_a_loss_that_was_told_is_not_taken_back_by_later_drops() -> None:
+    """Counts never fall: what a drop explains is missing no earlier than the drop."""
+    tracker, drops = LossTracker(), Drops()
+    tracker.begin(context_of(FixedLog([10]), [0], receive_drops=drops))
+    tracker.advance(intended_ns(4) + LOSS_LIMIT_NS)
+    assert tracker.snapshot()["loss.lost"] == 5
+    drops.count = 100
+    tracker.advance(intended_ns(9) + LOSS_LIMIT_NS)
+    snapshot = tracker.snapshot()
+    assert (snapshot["loss.dropped_here"], snapshot["loss.lost"]) == (5, 5)
+
+
+def test_drops_explain_gaps_in_what_legs_without_probes_hear() -> None:
+    """A mix that arrives with gaps while our buffer overflows was not lost on its way."""
+    tracker, drops = LossTracker(), Drops()
+    tracker.begin(context_of(FixedLog([10]), [-1], receive_drops=drops))
+    tracker.observe(batch_of([Packet(sequence=number) for number in (0, 1, 2, 6, 7)]))
+    drops.count = 3
+    tracker.advance(intended_ns(10))
+    snapshot = tracker.snapshot()
+    assert (snapshot["loss.dropped_here"], snapshot["loss.lost"], snapshot["loss.received"]) == (3, 0, 5)
