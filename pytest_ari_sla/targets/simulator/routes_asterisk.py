@@ -15,14 +15,29 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
+# What the simulator stands for; the names are those of the modules that do it in Asterisk.
 _MODULES = {
-    "app_echo.so": "Simple Echo Application",
-    "app_stasis.so": "Stasis dialplan application",
-    "bridge_simple.so": "Simple two channel bridging module",
-    "bridge_softmix.so": "Multi-party software based channel mixing",
-    "chan_rtp.so": "RTP Media Channel",
-    "res_ari.so": "Asterisk RESTful Interface",
-    "res_stasis.so": "Stasis application support",
+    "app_echo.so": "echoes audio",
+    "app_stasis.so": "hands channels to applications",
+    "bridge_holding.so": "holding bridges",
+    "bridge_simple.so": "bridges of two",
+    "bridge_softmix.so": "bridges of many",
+    "chan_rtp.so": "channels of plain RTP",
+    "codec_alaw.so": "G.711 A-law",
+    "codec_ulaw.so": "G.711 mu-law",
+    "res_ari.so": "ARI",
+    "res_ari_applications.so": "ARI: applications",
+    "res_ari_asterisk.so": "ARI: the server",
+    "res_ari_bridges.so": "ARI: bridges",
+    "res_ari_channels.so": "ARI: channels",
+    "res_ari_device_states.so": "ARI: device states",
+    "res_ari_endpoints.so": "ARI: endpoints",
+    "res_ari_events.so": "ARI: events",
+    "res_ari_playbacks.so": "ARI: playbacks",
+    "res_ari_recordings.so": "ARI: recordings",
+    "res_ari_sounds.so": "ARI: sounds",
+    "res_rtp_asterisk.so": "RTP",
+    "res_stasis.so": "applications",
 }
 _DEVICE_STATES = frozenset(
     {"NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD", "UNKNOWN"}
