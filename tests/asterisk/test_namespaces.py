@@ -1,0 +1,167 @@
+"""One load from several hosts: network namespaces play the hosts, execnet's socket gateways reach them.
+
+Three hosts on one switch: an Asterisk, and two load generators with a pytest worker each. The controller is here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from tests.asterisk.conftest import provisioned_folder
+from tests.sessions.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOSTS = {"pbx": 2, "west": 11, "east": 12}
+GATEWAY_PORT = 8888
+SCENARIO = '''
+    import pytest
+
+    @pytest.mark.sla("calls.success_ratio >= 100%", "calls.leaked == 0", "loss.ratio <= 0.1%")
+    async def test_two_hosts(load, shard, port_manager, tmp_path_factory):
+        """Two hosts load one Asterisk."""
+        result = await load(calls=5, duration="2s")
+        assert result.calls.established == 5
+        print(f"media of shard {shard} ends at {port_manager.host}")
+        assert port_manager.host == {"1": "NET.11", "2": "NET.12"}[shard[0]]
+'''
+
+
+class Network:
+    """Namespaces on one bridge; a context manager.
+
+    Attributes
+    ----------
+    prefix
+        The first three bytes of all addresses.
+    """
+
+    def __init__(self) -> None:
+        number = os.getpid()
+        self._tag = f"{number % 100_000:05d}"
+        self.prefix = f"10.{203 + number % 50}.{number // 50 % 250}"
+        self._stack = ExitStack()
+
+    def namespace(self, host: str) -> str:
+        """Return the name of a host's namespace."""
+        return f"sla-{host}-{self._tag}"
+
+    def address(self, host: str) -> str:
+        """Return a host's address."""
+        return f"{self.prefix}.{HOSTS[host]}"
+
+    def prefix_command(self, host: str) -> list[str]:
+        """Return what to put before a command so that it runs on a host."""
+        return ["ip", "netns", "exec", self.namespace(host)]
+
+    def __enter__(self) -> Network:
+        with ExitStack() as stack:
+            bridge = f"sla{self._tag}"
+            stack.callback(_ip, "link", "delete", bridge)
+            _ip("link", "add", bridge, "type", "bridge")
+            _ip("address", "add", f"{self.prefix}.1/24", "dev", bridge)
+            _ip("link", "set", bridge, "up")
+            for host in HOSTS:
+                self._add(host, bridge, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _add(self, host: str, bridge: str, stack: ExitStack) -> None:
+        name, cable = self.namespace(host), f"s{self._tag}{host[0]}"
+        _ip("netns", "add", name)
+        stack.callback(_ip, "netns", "delete", name)
+        _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("link", "set", cable, "master", bridge, "up")
+        _ip("-n", name, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+        _ip("-n", name, "link", "set", "eth0", "up")
+        _ip("-n", name, "link", "set", "lo", "up")
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+
+def _ip(*arguments: str) -> None:
+    """Run ``ip``; a refusal fails the test with the privilege that is missing: nothing is skipped."""
+    try:
+        subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        pytest.fail("this test needs the program `ip` (Debian: iproute2)", pytrace=False)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(
+            f"`ip {' '.join(arguments)}` failed: {error.stderr.strip()}. Making network namespaces takes "
+            "the privileges CAP_SYS_ADMIN and CAP_NET_ADMIN: run the tests as root, a container with --privileged",
+            pytrace=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    """Return the network of three hosts."""
+    with Network() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def asterisk(network: Network) -> Iterator[PrivateAsterisk]:
+    """Return an Asterisk on a host of its own."""
+    folder, prefix = provisioned_folder("22"), network.prefix_command("pbx")
+    with PrivateAsterisk(folder, command_prefix=prefix, address=network.address("pbx")) as running:
+        yield running
+
+
+@pytest.fixture
+def gateways(network: Network, tmp_path: Path) -> Iterator[list[str]]:
+    """Return what ``--tx`` takes: one execnet gateway on each load generator."""
+    with ExitStack() as stack:
+        for host in ("west", "east"):
+            address = f"{network.address(host)}:{GATEWAY_PORT}"
+            server = [sys.executable, "-u", "-m", "execnet.script.socketserver", address]
+            output = stack.enter_context((tmp_path / f"{host}.txt").open("wb"))
+            process = subprocess.Popen([*network.prefix_command(host), *server], stdout=output, stderr=output)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            _wait_until_listening(tmp_path / f"{host}.txt", process)
+        yield [
+            f"socket={network.address(host)}:{GATEWAY_PORT}//chdir={tmp_path}/on-{host}" for host in ("west", "east")
+        ]
+
+
+def _wait_until_listening(output: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + 20
+    while "Entering Accept loop" not in output.read_text():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline_s, "the gateway does not come up"
+        time.sleep(0.05)
+
+
+def test_two_hosts_put_one_load_on_a_third_with_one_verdict(
+    network: Network, asterisk: PrivateAsterisk, gateways: list[str], tmp_path: Path
+) -> None:
+    """Each worker takes its media on its own host's address, and nothing but the URL has to be told."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    session = Session(folder, asterisk)
+    # Copying files to hosts is xdist's own way, which warns that it will go; see README for the other one.
+    session.write("pytest.ini", "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    session.write("test_hosts.py", SCENARIO.replace("NET", network.prefix))
+    specifications = [argument for gateway in gateways for argument in ("--tx", gateway)]
+    done = session.run("--dist", "load", *specifications, "--rsyncdir", str(folder), str(folder / "test_hosts.py"))
+
+    assert done.exit_code == 0, done.output
+    scenario = done.scenarios["test_two_hosts"]
+    assert scenario["verdict"] == "pass"
+    assert scenario["calls"]["established"] == 5
+    assert [shard["shard"] for shard in scenario["harness"]] == [1, 2]
+    assert done.report is not None
+    assert done.report["run"]["shards"] == 2
+    assert session.channels_left() == []
