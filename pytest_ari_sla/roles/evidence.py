@@ -12,9 +12,9 @@ from pytest_ari_sla.transport.capture_file import capture_name
 if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import LoadOutcome
 
-__all__ = ["captured_calls"]
+__all__ = ["CAPTURE_FOLDER", "captured_calls"]
 
-_FOLDER = "captures"
+CAPTURE_FOLDER = "captures"
 _LOST = ("failed", "dropped")
 
 
@@ -36,7 +36,7 @@ def captured_calls(outcome: LoadOutcome, policy_text: str) -> dict[str, Captured
         failed={call.id for call in outcome.calls if call.state in _LOST},
     )
     return {
-        call: CapturedCall(f"{_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))
+        call: CapturedCall(f"{CAPTURE_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))
         for call in chosen
         if call in outcome.captures
     }

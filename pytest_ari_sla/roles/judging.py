@@ -13,7 +13,7 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.reporting.junit import junit_properties
 from pytest_ari_sla.reporting.run_record import CallRow, Scenario
 from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.roles.evidence import captured_calls
+from pytest_ari_sla.roles.evidence import CAPTURE_FOLDER, captured_calls
 from pytest_ari_sla.roles.judged_load import JudgedLoad
 from pytest_ari_sla.roles.scenario_record import call_rows, scenario_record
 from pytest_ari_sla.roles.shard_names import parse_nodeid
@@ -70,6 +70,8 @@ def _judged(
     captures = captured_calls(outcome, role.settings.capture)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
+    if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
+        scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURE_FOLDER}/.")
     if role.baseline is not None:
         scenario = role.baseline.judge(scenario, outcome.total, catalogue, role.rules.pacing_error_s)
     rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []

@@ -1,0 +1,82 @@
+"""Captured calls of a load on a real Asterisk, as tshark reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.load.echo_process import EchoServerProcess
+from pytest_ari_sla.load.impairment import Impairment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+
+MS = 1_000_000
+BAD_NETWORK = Impairment(loss=0.03, delay_ns=10 * MS, jitter_ns=4 * MS, seed=3)
+
+SCENARIO = '''
+async def test_relayed_calls(load):
+    """Five callers talk through the relay to an echo server that is a bad network."""
+    await load(calls=5, duration="5s", topology="relay")
+'''
+
+
+def run_scenario(asterisk: PrivateAsterisk, echo: str, folder: Path) -> dict[str, Any]:
+    """Run the scenario in a pytest of its own, keeping the packets of all calls; return its part of the report."""
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    (folder / "test_scenario.py").write_text(SCENARIO)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--ari-url", asterisk.url, "--ari-echo", echo]
+    report = folder / "report"
+    ended = subprocess.run(
+        [*command, "--sla-capture", "all", "--sla-report", str(report), "--sla-inconclusive", "pass", str(folder)],
+        cwd=folder,
+        env=os.environ | {"ARI_USER": asterisk.endpoint.user, "ARI_PASSWORD": asterisk.endpoint.password},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (scenario,) = json.loads((report / "report.json").read_text())["scenarios"]
+    found: dict[str, Any] = scenario
+    return found
+
+
+def rtp_streams(capture: Path) -> dict[str, list[str]]:
+    """Return tshark's columns of each RTP stream, from the number of packets on, by its source port."""
+    table = subprocess.run(
+        ["tshark", "-r", str(capture), "-q", "-z", "rtp,streams"], check=True, capture_output=True, text=True
+    ).stdout
+    rows = [line.split() for line in table.splitlines() if "0x" in line]
+    assert {row[7] for row in rows} == {"g711U"}, table
+    return {row[3]: row[8:] for row in rows}
+
+
+def test_tshark_sees_the_loss_and_jitter_that_the_report_tells(asterisk: PrivateAsterisk, tmp_path: Path) -> None:
+    """Of each call, tshark counts the same lost packets; our last jitter lies between its smallest and largest."""
+    with EchoServerProcess(impairment=BAD_NETWORK) as echo:
+        scenario = run_scenario(asterisk, "{}:{}".format(*echo.address), tmp_path)
+    assert scenario["metrics"]["loss"]["lost"] > 10
+    for call in scenario["call_table"]:
+        streams = rtp_streams(tmp_path / "report" / "captures" / f"{call['id'].removesuffix('.')}.pcapng")
+        assert len(streams) == 2
+        sent, received = sorted(streams.values(), key=lambda columns: int(columns[1]))
+        values = call["values"]
+        assert (int(sent[0]), int(sent[1])) == (values["loss.sent"], 0)
+        assert (int(received[0]), int(received[1])) == (
+            values["loss.sent"] - values["loss.lost"],
+            values["loss.lost"],
+        )
+        lowest, _, highest = (float(text) for text in received[6:9])
+        assert lowest <= values["jitter"] * 1e3 <= highest
+    jitter = scenario["metrics"]["jitter"]
+    means = [float(columns[7]) for columns in (received, sent)]
+    assert jitter["mean"] * 1e3 == pytest.approx(means[0], rel=0.3)
