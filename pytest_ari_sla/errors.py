@@ -79,15 +79,19 @@ class SlaError(Exception):
     ----------
     culprit
         The guilty side, in words that fit a sentence: ``your test``, ``Asterisk``, ``the network``, ``this tool``.
+    before_any_call
+        Whether it kept a load from making even its first call.
     """
 
     culprit: ClassVar[str] = "this tool"
+    before_any_call = False
 
 
 class UsageError(SlaError):
     """What the test or the command line asks for makes no sense."""
 
     culprit = "your test"
+    before_any_call = True
 
 
 class UnknownName(UsageError):

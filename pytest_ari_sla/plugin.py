@@ -10,17 +10,17 @@ from pytest_ari_sla import fixtures, hookspecs, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
 from pytest_ari_sla.roles.fleet_hooks import join_fleet, settings_of_fleet
+from pytest_ari_sla.roles.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.settings import Settings
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _ALL_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-_CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
+_CONTROLLER: pytest.StashKey[Any] = pytest.StashKey()
 _ON_REPORT = "ari_sla_scenarios"
 _NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception, KeyboardInterrupt, pytest.exit.Exception)
 
@@ -45,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
     judged = config.stash[_ALL_JUDGED] = []
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
+    config.pluginmanager.register(Refusals(), "ari-sla-refusals")
     config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 
@@ -60,10 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Find or start the target, so that a wrong address stops pytest before the first test."""
-    if session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
+    is_led = settings_of_fleet(session.config) is not None  # then its controller has done it
+    if is_led or session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
         return
-    if settings_of_fleet(session.config) is not None:
-        return  # the controller has done it
     try:
         _role(session.config).target()
     except SlaError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.errors import MediaUnreachable
+from pytest_ari_sla.errors import MediaUnreachable, SlaError
 from pytest_ari_sla.load.calibration import clock_floor
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
@@ -208,26 +208,9 @@ class LoadRun:
         MediaUnreachable
             Calls were established and streamed, but not one packet came back.
         """
-        plan, tools = self._plan, self._tools
+        plan = self._plan
         async with AsyncExitStack() as stack:
-            ari = await stack.enter_async_context(
-                AriSession(
-                    tools.endpoint.base_url,
-                    tools.endpoint.user,
-                    tools.endpoint.password,
-                    app=tools.id_prefix,
-                    id_prefix=tools.id_prefix,
-                    ca_file=tools.ca_file,
-                    verify=tools.verify,
-                    max_in_flight=REQUESTS_IN_FLIGHT,
-                    observer=self._meter,
-                )
-            )
-            self._notes += await tools.preflight(ari, plan)
-            relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
-            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
-            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers)
-            await stack.enter_async_context(caller)
+            ari, relay, caller = await self._prepare(stack)
             await begin()
             self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
             for name, start_ns, end_ns in plan.profile.boundaries():
@@ -245,6 +228,34 @@ class LoadRun:
         total = self._total(caller, driver, len(cleanup.leaked))
         self._series.add(max(0, duration_ns - 1), total - self._seen)
         return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
+
+    async def _prepare(self, stack: AsyncExitStack) -> tuple[AriSession, RelayControl | None, CallerWorker]:
+        """Check and start all that the load needs; the stack ends it."""
+        plan, tools = self._plan, self._tools
+        try:
+            ari = await stack.enter_async_context(self._ari_session())
+            self._notes += await tools.preflight(ari, plan)
+            relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
+            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
+            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers)
+            return ari, relay, await stack.enter_async_context(caller)
+        except SlaError as error:
+            error.before_any_call = True
+            raise
+
+    def _ari_session(self) -> AriSession:
+        tools = self._tools
+        return AriSession(
+            tools.endpoint.base_url,
+            tools.endpoint.user,
+            tools.endpoint.password,
+            app=tools.id_prefix,
+            id_prefix=tools.id_prefix,
+            ca_file=tools.ca_file,
+            verify=tools.verify,
+            max_in_flight=REQUESTS_IN_FLIGHT,
+            observer=self._meter,
+        )
 
     def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
         plan, tools = self._plan, self._tools
