@@ -51,8 +51,11 @@ class Load:
         holding: str | None = None,
         topology: str = "echo",
         codec: str = "PCMU",
+        other_codec: str | None = None,
         packet_time: str | None = None,
         until: str | None = None,
+        digits: str = "",
+        **options: Any,
     ) -> LoadResult:
         """Make a load and return what was measured, over the whole fleet.
 
@@ -68,14 +71,20 @@ class Load:
         holding
             End each call after this time and begin the next in its place, for as long as its stages last.
         topology
-            How the channels of a call are joined: ``echo``, ``pair``, ``relay`` …
+            How the channels of a call are joined: ``echo``, ``pair``, ``relay``, ``transcode``, ``conference`` …
         codec
             ``PCMU``, ``PCMA``, ``G722`` … or Asterisk's name for it.
+        other_codec
+            The second codec of a topology with two: ``load(topology="transcode", codec="PCMU", other_codec="G722")``.
         packet_time
             ``10ms`` to ``60ms``; by default the codec's usual one.
         until
             End the load in good order when this comes true, over the whole fleet: ``rtt.p99[5s] > 60ms``. It is written
             like a threshold; a window is the last one.
+        digits
+            DTMF digits that every leg dials as tones, again and again: ``load(topology="transcode", digits="0123")``.
+        options
+            What the topology can vary: ``load(topology="conference", parties=5)``.
 
         Raises
         ------
@@ -83,13 +92,13 @@ class Load:
             The load could not be made; its ``culprit`` says whose fault that is.
         """
         __tracebackhide__ = True  # an SlaError says all there is to say
-        from pytest_ari_sla.codecs.test_signal import frames
         from pytest_ari_sla.load.result import LoadResult
         from pytest_ari_sla.load.run import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
         from pytest_ari_sla.roles.judging import doc_of
         from pytest_ari_sla.roles.load_job import LoadJob
         from pytest_ari_sla.roles.shard_names import parse_nodeid
+        from pytest_ari_sla.roles.voices import call_media, with_options
         from pytest_ari_sla.sla.threshold import check_stages, parse
 
         role, settings = self._role, self._role.settings
@@ -105,13 +114,14 @@ class Load:
         thresholds = role.thresholds_of(self._item)
         check_stages([sourced.threshold for sourced in thresholds], [stage.name for stage in profile.stages])
         chosen = role.registry.codec(codec)
+        second = None if other_codec is None else role.registry.codec(other_codec)
+        joined = with_options(role.registry.topology(topology), options)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
         plan = LoadPlan(
             profile=profile,
-            topology=role.registry.topology(topology),
-            codec=chosen,
+            topology=joined,
+            media=call_media(joined, chosen, second, packet_time_ms, digits),
             packet_time_ms=packet_time_ms,
-            frames=frames(chosen, packet_time_ms),
             shard=role.shard,
             shards=role.shards,
             realtime=settings.realtime,

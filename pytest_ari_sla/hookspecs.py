@@ -7,7 +7,7 @@ plain objects. No hook is ever called per packet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pytest
 
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-__all__ = ["Call", "Codec", "Leg", "SendLog", "Topology", "Tracker", "TrackerContext"]
+__all__ = [
+    "Call",
+    "Codec",
+    "DecodingTopology",
+    "Leg",
+    "SendLog",
+    "Topology",
+    "Tracker",
+    "TrackerContext",
+    "Voice",
+]
 
 
 class Codec(Protocol):
@@ -96,13 +106,34 @@ class SendLog(Protocol):
         """Whether these probes (not older than the window) were really sent."""
 
     def audio_start_ns(self) -> NDArray[np.int64]:
-        """(legs,) When frame 0 of ``TrackerContext.frames`` was due, or would have been; 0 for legs not begun.
+        """(legs,) When frame 0 of each leg's :class:`Voice` was due, or would have been; 0 for legs not begun.
 
         A packet that is due k packet times later carries frame ``k % frames``. In ns since the Unix epoch.
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """What some legs of a load say, and in which codec they say and hear it.
+
+    Attributes
+    ----------
+    codec
+        The codec of the leg's channel, both ways: Asterisk codes anew whatever another leg says in another codec.
+    frames
+        (frames, bytes) uint8. The encoded audio that the leg sends in turn, beginning where
+        :meth:`SendLog.audio_start_ns` tells; a probe, where there is one, covers the first 16 bytes of a packet's
+        frame.
+    digits
+        The DTMF digits that sound in the audio, in turn, once in all its frames; usually none.
+    """
+
+    codec: Codec
+    frames: NDArray[np.uint8]
+    digits: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class TrackerContext:
     """What a tracker is told when a load begins.
 
@@ -113,10 +144,10 @@ class TrackerContext:
     heard_leg
         (legs,) int32. Whose probes arrive at each leg: itself for an echo, the other end in a pair; -1 where what
         arrives carries nobody's probe (audio that Asterisk mixes or transcodes).
-    codec
-        The codec that is sent.
-    received_codec
-        The codec that is received; another one than ``codec`` where Asterisk transcodes.
+    voices
+        What there is to hear: in most loads one voice, that of all legs.
+    voice_of_leg
+        (legs,) int32. Which of ``voices`` each leg has.
     packet_time_ns
         Time between two packets of a stream.
     send_log
@@ -125,13 +156,9 @@ class TrackerContext:
         How many probes per leg the send log remembers: a power of two, more than ``loss_limit_ns`` worth.
     loss_limit_ns
         A probe that is not back after this time is lost, and its entry is freed.
-    frames
-        (frames, bytes) uint8. The encoded audio that every leg sends in turn, beginning where
-        :meth:`SendLog.audio_start_ns` tells; a probe, where there is one, covers the first 16 bytes of a packet's
-        frame. None where it is not known.
-    audio_leg
-        (legs,) int32. Whose audio arrives at each leg, coded anew or not; -1 where several are mixed. None where that
-        is not known.
+    audio_legs
+        (legs, most) int32. Whose audio arrives at each leg, coded anew or not; several are mixed. Rows are filled up
+        with -1. None where that is not known.
     ari
         The target's ARI, with credentials: for trackers that ask Asterisk about itself. None where there is no target.
     receive_drops
@@ -144,17 +171,34 @@ class TrackerContext:
 
     legs: int
     heard_leg: NDArray[np.int32]
-    codec: Codec
-    received_codec: Codec
+    voices: Sequence[Voice]
+    voice_of_leg: NDArray[np.int32]
     packet_time_ns: int
     send_log: SendLog
     probe_window: int
     loss_limit_ns: int
-    frames: NDArray[np.uint8] | None = None
-    audio_leg: NDArray[np.int32] | None = None
+    audio_legs: NDArray[np.int32] | None = None
     ari: AriEndpoint | None = None
     receive_drops: Callable[[], int] = int
     shard: int = 1
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of ``load(codec=…)``: that of the first leg of every call, in most loads of all legs."""
+        return self.voices[0].codec
+
+    def codecs(self) -> list[tuple[Codec, NDArray[np.bool_]]]:
+        """Return each codec of the load, with the legs ((legs,) bool) that say and hear it."""
+        found: list[tuple[Codec, NDArray[np.bool_]]] = []
+        for number, voice in enumerate(self.voices):
+            legs = self.voice_of_leg == number
+            for codec, known in found:
+                if codec == voice.codec:
+                    known |= legs
+                    break
+            else:
+                found.append((voice.codec, legs))
+        return found
 
 
 class Tracker(Protocol):
@@ -205,7 +249,11 @@ class Leg(Protocol):
 
 
 class Call(Protocol):
-    """What a topology may do to build a call; everything made through it is removed at the call's end."""
+    """What a topology may do to build a call.
+
+    Everything made through it is removed at the call's end, and so is what is made through :attr:`ari` under ids that
+    begin with the call's: ``call.ari.new_id("snoop", call.id)``.
+    """
 
     @property
     def id(self) -> str:
@@ -216,7 +264,10 @@ class Call(Protocol):
         """The ARI session (``pytest_ari_sla.transport.ari_http.AriSession``)."""
 
     async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
-        """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
+        """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns.
+
+        Its format is that of the leg's codec, unless another one is given.
+        """
 
     async def relay_media(self) -> Leg:
         """Create a leg whose media goes to the relay instead of the load generator."""
@@ -234,7 +285,8 @@ class Call(Protocol):
 class Topology(Protocol):
     """How the channels of one call are joined.
 
-    Attributes are constants, so that the tool can check limits before the first call.
+    Attributes are constants, so that the tool can check limits before the first call. The fields of a topology that is
+    a dataclass can be set by a test: ``load(topology="conference", parties=5)``.
     """
 
     @property
@@ -243,7 +295,10 @@ class Topology(Protocol):
 
     @property
     def heard_leg(self) -> Sequence[int]:
-        """For each leg at the load generator: which leg of the same call it hears; -1 for a mix or a transcoder."""
+        """For each leg at the load generator: which leg of the same call it hears; -1 for a mix or a transcoder.
+
+        A leg that none hears this way sends its audio whole, without probes.
+        """
 
     @property
     def relay_legs(self) -> int:
@@ -251,6 +306,23 @@ class Topology(Protocol):
 
     async def establish(self, call: Call) -> None:
         """Build one call; return when its media path is complete."""
+
+
+@runtime_checkable
+class DecodingTopology(Topology, Protocol):
+    """A topology in which Asterisk decodes audio: it transcodes, mixes or copies what legs say.
+
+    What has been decoded is found again by its sound. Where several legs are heard at once, the legs of a call speak
+    in turn, so that it can be told who is heard.
+    """
+
+    @property
+    def audio_legs(self) -> Sequence[Sequence[int]]:
+        """For each leg: the legs of the same call whose audio arrives at it, coded anew or not."""
+
+    @property
+    def leg_codecs(self) -> Sequence[int]:
+        """For each leg: 0 for the codec of ``load(codec=…)``, 1 for that of ``load(other_codec=…)``."""
 
 
 @pytest.hookspec

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.errors import UsageError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.hookspecs import Codec
 
-__all__ = ["frames", "marker", "speech_like"]
+__all__ = ["COLUMNS_HZ", "DIGIT_PAUSE_S", "DIGIT_S", "KEYPAD", "ROWS_HZ", "dtmf", "frames", "marker", "speech_like"]
 
 ACTIVE_LEVEL_DBFS = -20.0  # near the usual -26 dBov of ITU-T P.56 test speech, and well above line noise
 PEAK = 32000
@@ -31,6 +33,10 @@ VOWEL_FORMANTS_HZ = np.array(  # first three formants of seven vowels, after Pet
     ]
 )
 FORMANT_WIDTHS_HZ = np.array([80.0, 110.0, 160.0])
+ROWS_HZ, COLUMNS_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # ITU-T Q.23
+KEYPAD = "123A456B789C*0#D"  # row by row
+DIGIT_S, DIGIT_PAUSE_S = 0.1, 0.1  # at least 40 ms each, ITU-T Q.24
+DIGIT_AMPLITUDE = 4000  # of each tone: -12 dB for both, against a full-scale square wave
 MARKER_LOW_HZ, MARKER_HIGH_HZ = 350.0, 3300.0  # inside every telephone band
 
 
@@ -134,8 +140,54 @@ def marker(sample_rate_hz: int, seconds: float = 0.25) -> NDArray[np.int16]:
     return np.round(8000 * tone * _envelope(len(tone), sample_rate_hz // 100)).astype(np.int16)
 
 
-def frames(codec: Codec, packet_time_ms: int, seconds: float = 10.0, seed: int = 0) -> NDArray[np.uint8]:
+def dtmf(digits: str, sample_rate_hz: int) -> NDArray[np.int16]:
+    """Return DTMF digits as tones (ITU-T Q.23): each 100 ms long, at -12 dB, with 100 ms of silence behind it.
+
+    Returns
+    -------
+    (k,) int16.
+
+    Raises
+    ------
+    UsageError
+        A character is no digit.
+    """
+    time_s = np.arange(round(DIGIT_S * sample_rate_hz)) / sample_rate_hz
+    pause = np.zeros(round(DIGIT_PAUSE_S * sample_rate_hz), np.int16)
+    parts: list[NDArray[np.int16]] = []
+    for digit in digits.upper():
+        if digit not in KEYPAD:
+            raise UsageError(f"{digit!r} in {digits!r} is no DTMF digit; there are {KEYPAD}")
+        row, column = divmod(KEYPAD.index(digit), len(COLUMNS_HZ))
+        tone = sum(np.sin(2 * np.pi * hertz * time_s) for hertz in (ROWS_HZ[row], COLUMNS_HZ[column]))
+        parts += [
+            np.round(tone * DIGIT_AMPLITUDE * _envelope(len(time_s), sample_rate_hz // 400)).astype(np.int16),
+            pause,
+        ]
+    return np.concatenate([*parts, np.zeros(0, np.int16)])
+
+
+def frames(
+    codec: Codec,
+    packet_time_ms: int,
+    seconds: float = 10.0,
+    seed: int = 0,
+    *,
+    turn: tuple[int, int] = (0, 1),
+    digits: str = "",
+) -> NDArray[np.uint8]:
     """Return encoded speech for the media loop to send over and over.
+
+    Parameters
+    ----------
+    codec, packet_time_ms
+        What the packets are to be.
+    seconds, seed
+        How long the speech is, and which.
+    turn
+        ``(k, n)``: of n equal parts of it only the k-th is audible, from 0; the others are silence.
+    digits
+        DTMF digits that sound in place of the first speech.
 
     Returns
     -------
@@ -143,4 +195,9 @@ def frames(codec: Codec, packet_time_ms: int, seconds: float = 10.0, seed: int =
     """
     packets = int(seconds * 1000) // packet_time_ms
     samples = speech_like(packets * packet_time_ms / 1000, codec.sample_rate_hz, seed)
+    tones = dtmf(digits, codec.sample_rate_hz)
+    samples[: len(tones)] = tones[: len(samples)]
+    part, parts = turn
+    samples[: len(samples) * part // parts] = 0
+    samples[len(samples) * (part + 1) // parts :] = 0
     return codec.encode(samples, packet_time_ms)

@@ -14,6 +14,7 @@ from pytest_ari_sla.load.outcome import TimelineEvent
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
     from pytest_ari_sla.hookspecs import Leg
+    from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.caller_worker import CallerWorker, LegSeat
     from pytest_ari_sla.load.control_meter import ControlMeter
     from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -57,8 +58,8 @@ class CallTools:
         Where set-up times go.
     relay
         The relay; None where no topology needs one.
-    asterisk_format
-        The format of ExternalMedia channels.
+    media
+        What the legs of a call say and hear.
     echo_extension
         Context and extension of the dialplan that runs ``Echo()``.
     began_ns
@@ -69,7 +70,7 @@ class CallTools:
     caller: CallerWorker
     meter: ControlMeter
     relay: RelayControl | None
-    asterisk_format: str
+    media: CallMedia
     echo_extension: tuple[str, str]
     began_ns: int
 
@@ -90,7 +91,6 @@ class LiveCall:
     id: str
     tools: CallTools
     legs: list[CallLeg] = field(default_factory=list)
-    bridges: list[str] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
     seats: list[LegSeat] = field(default_factory=list)
     _free: list[LegSeat] = field(default_factory=list)
@@ -116,25 +116,27 @@ class LiveCall:
         if not self._free:
             raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.seats)})")
         seat = self._free.pop(0)
-        return await self._create(seat.local, seat, asterisk_format)
+        place = self.seats.index(seat)
+        return await self._create(seat.local, seat, asterisk_format or self._format(place))
+
+    def _format(self, place: int) -> str:
+        return self.tools.media.voice(place).codec.asterisk_format
 
     async def relay_media(self) -> CallLeg:
         """Create a leg whose media goes to the relay instead of the load generator."""
         relay = self.tools.relay
         if relay is None:
             raise UsageError("this topology uses the relay, but its relay_legs is 0")
-        leg = await self._create(await relay.reserve(self.id), None, None)
+        leg = await self._create(await relay.reserve(self.id), None, self._format(0))
         await relay.connect(self.id, leg.remote)
         return leg
 
-    async def _create(self, local: Address, seat: LegSeat | None, asterisk_format: str | None) -> CallLeg:
+    async def _create(self, local: Address, seat: LegSeat | None, asterisk_format: str) -> CallLeg:
         ari = self.tools.ari
         channel_id = ari.new_id("channel", self.id)
         watch = ari.watch(channel_id)
         self.tools.meter.follow(channel_id, self)
-        media = await ari.external_media(
-            channel_id, f"{local[0]}:{local[1]}", asterisk_format or self.tools.asterisk_format
-        )
+        media = await ari.external_media(channel_id, f"{local[0]}:{local[1]}", asterisk_format)
         self.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {media.local_address[1]}")
         await watch.in_stasis(STEP_TIMEOUT_S)
         if watch.requested_ns is not None and watch.in_stasis_ns is not None:
@@ -147,7 +149,6 @@ class LiveCall:
         """Join legs in a new bridge and return its id; all of them are in it when this returns."""
         ari = self.tools.ari
         bridge_id = ari.new_id("bridge", self.id)
-        self.bridges.append(bridge_id)
         await ari.create_bridge(bridge_id, bridge_type)
         channels = [leg.channel_id for leg in legs]
         await ari.add_to_bridge(bridge_id, *channels)
@@ -177,7 +178,7 @@ class LiveCall:
         return next((watch for watch in watches if watch.is_lost), None)
 
     async def hang_up(self) -> None:
-        """Remove the call's bridges and channels, and wait until they are gone.
+        """Remove all channels and bridges whose ids begin with the call's, and wait until they are gone.
 
         Raises
         ------
@@ -185,11 +186,14 @@ class LiveCall:
             A channel still exists.
         """
         ari = self.tools.ari
-        await asyncio.gather(*(ari.hangup(leg.channel_id) for leg in self.legs))
-        await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in self.bridges))
+        # A topology may have made more of them through ARI itself than there are legs.
+        channels, bridges = ari.made_for(self.id)
+        existed = await asyncio.gather(*(ari.hangup(channel) for channel in channels))
+        await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in bridges))
         if self.tools.relay is not None and any(leg.seat is None for leg in self.legs):
             await self.tools.relay.release(self.id)
-        await asyncio.gather(*(ari.watch(leg.channel_id).destroyed(STEP_TIMEOUT_S) for leg in self.legs))
+        ending = [channel for channel, was_there in zip(channels, existed, strict=True) if was_there]
+        await asyncio.gather(*(ari.watch(channel).destroyed(STEP_TIMEOUT_S) for channel in ending))
 
 
 async def _told(watch: ChannelWatch, kind: type[Event]) -> None:

@@ -121,11 +121,10 @@ class CallDriver:
     def _start(self, planned: PlannedCall) -> None:
         call = LiveCall(self._tools.ari.new_id("call"), self._tools)
         late_ns = self._now_ns() - planned.start_ns
-        seats_needed = len(self._topology.heard_leg)
-        if self._tools.caller.free_legs < seats_needed or late_ns > START_TOLERANCE_NS:
+        if not self._tools.caller.free_calls or late_ns > START_TOLERANCE_NS:
             self.not_started += 1
             return
-        call.seat_legs([self._tools.caller.take_leg() for _ in range(seats_needed)])
+        call.seat_legs(self._tools.caller.take_call())
         task = asyncio.create_task(self._drive(call, planned), name=f"call {call.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

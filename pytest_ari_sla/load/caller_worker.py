@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
@@ -20,23 +23,20 @@ from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
 from pytest_ari_sla.transport.capture import CapturedStream, PacketKeeper, rebuilt_packets
-from pytest_ari_sla.transport.datagrams import RECEIVE_BUFFER_BYTES, prepare_socket, receive_drops
+from pytest_ari_sla.transport.datagrams import prepare_socket, receive_drops
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.hookspecs import Codec, Tracker
+    from pytest_ari_sla.hookspecs import Codec, Tracker, Voice
+    from pytest_ari_sla.load.call_media import MediaPlan
     from pytest_ari_sla.load.measurer import KeptPackets, LegReport
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.transport.datagrams import Address
     from pytest_ari_sla.transport.port_leases import PortLease, PortManager
 
-__all__ = ["CallerWorker", "LegSeat", "MediaPlan"]
+__all__ = ["CallerWorker", "LegSeat"]
 
 LOSS_LIMIT_NS = 3_000_000_000
 """A probe that is not back after this time is lost."""
@@ -46,53 +46,6 @@ LEGS_PER_SOCKET = 128
 
 RING_SECONDS = 1.5
 POLL_S = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class MediaPlan:
-    """What a caller is to send.
-
-    Attributes
-    ----------
-    legs
-        Most legs at one time.
-    heard_leg
-        (legs,) int32. See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
-    codec, received_codec
-        Sent and received.
-    packet_time_ms
-        One of the codec's packet times.
-    frames
-        (frames, bytes) uint8. Encoded audio, sent in turn.
-    probes
-        Whether packets carry probes: not where Asterisk decodes them.
-    realtime
-        Whether to ask for SCHED_FIFO.
-    ari, shard
-        See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
-    receive_buffer_bytes
-        What to ask the kernel for, for each socket.
-    keep_packets
-        Whether to keep the last packets of each leg, as evidence.
-    """
-
-    legs: int
-    heard_leg: NDArray[np.int32]
-    codec: Codec
-    received_codec: Codec
-    packet_time_ms: int
-    frames: NDArray[np.uint8]
-    probes: bool = True
-    realtime: bool = True
-    ari: AriEndpoint | None = None
-    shard: int = 1
-    keep_packets: bool = False
-    receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
-
-    @property
-    def packet_time_ns(self) -> int:
-        """Time between two packets of a stream."""
-        return self.packet_time_ms * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -138,7 +91,8 @@ class CallerWorker:
         socket_count = -(-plan.legs // LEGS_PER_SOCKET)
         self._sources = SourceTable(socket_count, plan.legs)
         self._on_socket = [0] * socket_count
-        self._free_legs = list(range(plan.legs - 1, -1, -1))
+        self._free_calls = list(range(plan.calls - 1, -1, -1))
+        self._legs_taken = [0] * plan.calls
         self._expected: dict[int, Address] = {}
         self._ssrc: dict[int, int] = {}
         self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
@@ -157,7 +111,7 @@ class CallerWorker:
     async def _open(self, stack: AsyncExitStack) -> None:
         stack.callback(self._memory.close)
         self._memory.touch()
-        self._memory.frames[:] = self._plan.frames.reshape(-1)
+        np.concatenate([voice.frames.reshape(-1) for voice in self._plan.media.voices], out=self._memory.frames)
         self._leases = [stack.enter_context(self._ports.lease()) for _ in self._on_socket]
         sockets = [lease.rtp_socket for lease in self._leases]
         self._measurer = self._make_measurer(sockets)
@@ -178,14 +132,14 @@ class CallerWorker:
 
         context = TrackerContext(
             legs=plan.legs,
-            heard_leg=plan.heard_leg,
-            codec=plan.codec,
-            received_codec=plan.received_codec,
+            heard_leg=plan.media.heard_legs(plan.calls),
+            voices=plan.media.voices,
+            voice_of_leg=plan.media.voices_of_legs(plan.calls),
             packet_time_ns=plan.packet_time_ns,
             send_log=self._send_log,
             probe_window=self._memory.layout.probe_window,
             loss_limit_ns=LOSS_LIMIT_NS,
-            frames=plan.frames,
+            audio_legs=plan.media.audible_legs(plan.calls),
             ari=plan.ari,
             receive_drops=drops,
             shard=plan.shard,
@@ -206,21 +160,25 @@ class CallerWorker:
         return self._measurer.packets_sent
 
     @property
-    def free_legs(self) -> int:
-        """Legs that can still be taken."""
-        return len(self._free_legs)
+    def free_calls(self) -> int:
+        """Calls that can still be taken."""
+        return len(self._free_calls)
 
-    def take_leg(self) -> LegSeat:
-        """Reserve a leg.
+    def take_call(self) -> list[LegSeat]:
+        """Reserve the legs of a call, in their order; the call is free again when all of them have retired.
 
         Raises
         ------
         MediaLoopFailed
-            When all legs of the plan are in use.
+            When all calls of the plan are in use.
         """
-        if not self._free_legs:
-            raise MediaLoopFailed(f"all {self._plan.legs} legs are in use")
-        leg = self._free_legs.pop()
+        if not self._free_calls:
+            raise MediaLoopFailed(f"all {self._plan.calls} calls are in use")
+        call, legs = self._free_calls.pop(), len(self._plan.media)
+        self._legs_taken[call] = legs
+        return [self._take_leg(leg) for leg in range(call * legs, (call + 1) * legs)]
+
+    def _take_leg(self, leg: int) -> LegSeat:
         slot = self._slots.assign(leg)
         number = self._socket_for(slot)
         self._on_socket[number] += 1
@@ -237,7 +195,7 @@ class CallerWorker:
         self._sources.expect(seat.leg, seat.socket, remote)
         self._expected[seat.leg] = remote
         self._ssrc[seat.leg] = secrets.randbits(32)
-        plan = self._plan
+        plan, voice = self._plan, self._plan.voice(seat.leg)
         self._loop.command(
             StartLeg(
                 leg=seat.leg,
@@ -246,15 +204,20 @@ class CallerWorker:
                 host=remote[0],
                 port=remote[1],
                 ssrc=self._ssrc[seat.leg],
-                payload_type=plan.codec.payload_type,
-                ticks=plan.codec.clock_rate_hz * plan.packet_time_ms // 1000,
-                frame_offset=0,
-                frame_count=plan.frames.shape[0],
-                frame_bytes=plan.frames.shape[1],
+                payload_type=voice.codec.payload_type,
+                ticks=plan.ticks(seat.leg),
+                frame_offset=self._frame_offset(voice),
+                frame_count=voice.frames.shape[0],
+                frame_bytes=voice.frames.shape[1],
                 packets=packets,
-                nonce=self._nonce if plan.probes else None,
+                nonce=self._nonce if plan.has_probes(seat.leg) else None,
             )
         )
+
+    def _frame_offset(self, voice: Voice) -> int:
+        """Return where a voice's frames begin in memory."""
+        before = itertools.takewhile(lambda other: other is not voice, self._plan.media.voices)
+        return sum(other.frames.size for other in before)
 
     async def stop_leg(self, seat: LegSeat) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
@@ -268,9 +231,10 @@ class CallerWorker:
     def outstanding(self, seats: Sequence[LegSeat]) -> int:
         """Return how many packets these legs have sent and not got back yet, all together."""
         legs = [seat.leg for seat in seats]
-        if self._plan.probes:
-            return sum(map(self._measurer.outstanding, legs))
-        return int(self._send_log.sent_by(legs).sum()) - self._measurer.received(legs)
+        probed = [leg for leg in legs if self._plan.has_probes(leg)]
+        others = [leg for leg in legs if not self._plan.has_probes(leg)]
+        missing = int(self._send_log.sent_by(others).sum()) - self._measurer.received(others)
+        return sum(map(self._measurer.outstanding, probed)) + max(missing, 0)
 
     async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
         """Give the stopped legs of a call back, and return what was measured of each.
@@ -303,28 +267,34 @@ class CallerWorker:
         self._send_log.show(seat.leg)
         self._slots.release(seat.leg)
         self._on_socket[seat.socket] -= 1
-        self._free_legs.append(seat.leg)
+        self._free_call_of(seat.leg)
         remote = self._expected.pop(seat.leg, None)
         return report if remote is None else replace(report, streams=self._streams(seat, remote, report.kept))
+
+    def _free_call_of(self, leg: int) -> None:
+        """Let a call be taken again when the last of its legs has retired."""
+        call = leg // len(self._plan.media)
+        self._legs_taken[call] -= 1
+        if not self._legs_taken[call]:
+            self._free_calls.append(call)
 
     def _streams(self, seat: LegSeat, remote: Address, kept: KeptPackets | None) -> list[CapturedStream]:
         """Return what a leg has sent and received, as far as it was kept."""
         if kept is None:
             return []
-        plan = self._plan
-        ticks = plan.codec.clock_rate_hz * plan.packet_time_ms // 1000
+        voice, ticks = self._plan.voice(seat.leg), self._plan.ticks(seat.leg)
         sent = rebuilt_packets(
             kept.sent_ns,
             first_sequence=kept.first_turn,
             first_timestamp=kept.first_turn * ticks,
             ticks_per_packet=ticks,
             ssrc=self._ssrc[seat.leg],
-            payload_type=plan.codec.payload_type,
-            payload_length=plan.frames.shape[1],
+            payload_type=voice.codec.payload_type,
+            payload_length=voice.frames.shape[1],
         )
         return [
-            CapturedStream(seat.local, remote, sent, _encoding(plan.codec)),
-            CapturedStream(remote, seat.local, kept.received, _encoding(plan.received_codec)),
+            CapturedStream(seat.local, remote, sent, _encoding(voice.codec)),
+            CapturedStream(remote, seat.local, kept.received, _encoding(voice.codec)),
         ]
 
     def snapshot(self) -> Snapshot:
@@ -370,7 +340,7 @@ def _encoding(codec: Codec) -> str:
 
 def _layout(plan: MediaPlan) -> MediaLayout:
     window_ns = LOSS_LIMIT_NS + 2_000_000_000
-    frame_bytes = plan.frames.shape[1]
+    frame_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
     packets_per_second = plan.legs * 1000 / plan.packet_time_ms
     return MediaLayout(
         legs=plan.legs,
@@ -379,5 +349,5 @@ def _layout(plan: MediaPlan) -> MediaLayout:
         ring_rows=max(4096, int(packets_per_second * RING_SECONDS)),
         # Mixed or transcoded audio may come in larger packets than ours.
         packet_width=-(-(HEADER_BYTES + max(frame_bytes, 320) + 1) // 64) * 64,
-        frame_bytes=plan.frames.size,
+        frame_bytes=sum(voice.frames.size for voice in plan.media.voices),
     )

@@ -9,13 +9,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_ari_sla.errors import MediaUnreachable, SlaError
 from pytest_ari_sla.load.calibration import clock_floor
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
-from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.load.call_media import MediaPlan
+from pytest_ari_sla.load.caller_worker import CallerWorker
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
@@ -30,11 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from numpy.typing import NDArray
-
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
     from pytest_ari_sla.load.call import RelayControl
+    from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.transport.port_leases import PortManager
 
@@ -56,12 +54,10 @@ class LoadPlan:
         How many calls when, over all shards.
     topology
         How a call's channels are joined.
-    codec
-        What is sent and received.
+    media
+        What the legs of each call say and hear.
     packet_time_ms
-        One of the codec's packet times.
-    frames
-        (frames, bytes) uint8. Encoded audio, sent in turn.
+        One of the packet times of all codecs.
     shard, shards
         Which part of the profile is ours, from 1.
     realtime
@@ -70,28 +66,25 @@ class LoadPlan:
 
     profile: LoadProfile
     topology: Topology
-    codec: Codec
+    media: CallMedia
     packet_time_ms: int
-    frames: NDArray[np.uint8]
     shard: int = 1
     shards: int = 1
     realtime: bool = True
 
+    @property
+    def codec(self) -> Codec:
+        """The codec of each call's first leg."""
+        return self.media.voices[0].codec
+
     def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
         """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
-        heard = np.asarray(self.topology.heard_leg, np.int32)
         share = -(-self.profile.peak_calls() // self.shards)
         calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
-        first_leg = np.arange(calls, dtype=np.int32)[:, None] * len(heard)
-        heard_leg = np.where(heard >= 0, first_leg + heard, -1).astype(np.int32).reshape(-1)
         return MediaPlan(
-            legs=len(heard_leg),
-            heard_leg=heard_leg,
-            codec=self.codec,
-            received_codec=self.codec,
+            calls=calls,
+            media=self.media,
             packet_time_ms=self.packet_time_ms,
-            frames=self.frames,
-            probes=bool((heard >= 0).any()),
             realtime=self.realtime,
             ari=ari,
             shard=self.shard,
@@ -264,7 +257,7 @@ class LoadRun:
             caller=caller,
             meter=self._meter,
             relay=relay,
-            asterisk_format=plan.codec.asterisk_format,
+            media=plan.media,
             echo_extension=tools.echo_extension,
             began_ns=self._began_ns,
         )

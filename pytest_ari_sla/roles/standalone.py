@@ -9,16 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pytest_ari_sla.codecs.test_signal import frames
-from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET, CallerWorker, MediaPlan
+from pytest_ari_sla.load.call_media import MediaPlan
+from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET, CallerWorker
 from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.roles.regression import Baseline
 from pytest_ari_sla.roles.target_source import TargetSource
 from pytest_ari_sla.roles.thresholds import SourcedThreshold, thresholds_of
+from pytest_ari_sla.roles.voices import echo_media
 from pytest_ari_sla.roles.worst_calls import RANKED_BY
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
@@ -135,15 +134,7 @@ class Standalone:
         """Return a caller of so many echoed legs, not started yet."""
         codec = self.registry.codec(codec_name)
         packet_time_ms = codec.packet_times_ms[0]
-        plan = MediaPlan(
-            legs=legs,
-            heard_leg=np.arange(legs, dtype=np.int32),
-            codec=codec,
-            received_codec=codec,
-            packet_time_ms=packet_time_ms,
-            frames=frames(codec, packet_time_ms),
-            realtime=self.settings.realtime,
-        )
+        plan = MediaPlan(legs, echo_media(codec, packet_time_ms), packet_time_ms, realtime=self.settings.realtime)
         return CallerWorker(plan, self.ports(), self.media_host(), list(self.registry.trackers.values()))
 
     def _new_id(self) -> str:

@@ -44,7 +44,8 @@ class JitterEstimator:
     legs
         Number of legs.
     clock_rate_hz
-        Rate of the RTP time stamp: 8000 for G.722, although it samples at 16000 (RFC 3551, 4.5.2).
+        Rate of the RTP time stamp, of all legs or ((legs,) int64) of each: 8000 for G.722, although it samples at 16000
+        (RFC 3551, 4.5.2).
     excluded_payload_types
         Payload types whose packets do not count.
     """
@@ -52,9 +53,14 @@ class JitterEstimator:
     BYTES_PER_LEG = _STATE.itemsize
 
     def __init__(
-        self, legs: int, clock_rate_hz: int, excluded_payload_types: Collection[int] = (TELEPHONE_EVENT,)
+        self,
+        legs: int,
+        clock_rate_hz: int | NDArray[np.int64],
+        excluded_payload_types: Collection[int] = (TELEPHONE_EVENT,),
     ) -> None:
-        self._ticks_per_ns = clock_rate_hz / 1e9
+        rates = np.unique(clock_rate_hz)
+        # One number where there is one rate: that is cheaper for every packet.
+        self._ticks_per_ns: float | NDArray[np.float64] = (rates[0] if len(rates) == 1 else clock_rate_hz) / 1e9
         self._is_excluded = np.zeros(256, bool)
         self._is_excluded[list(excluded_payload_types)] = True
         self._state = np.zeros(legs, _STATE)
@@ -113,7 +119,10 @@ class JitterEstimator:
         ticks[starts] = timestamp[starts] - self._state["timestamp"][groups.legs]
         elapsed_ns[starts] = arrival_ns[starts] - self._state["arrival_ns"][groups.legs]
         # As a signed number, the difference is right across the wrap-around of 32 bits.
-        deviation: NDArray[np.float64] = np.abs(elapsed_ns * self._ticks_per_ns - ticks.view(np.int32))
+        ticks_per_ns = self._ticks_per_ns
+        if isinstance(ticks_per_ns, np.ndarray):
+            ticks_per_ns = np.repeat(ticks_per_ns[groups.legs], groups.counts)
+        deviation: NDArray[np.float64] = np.abs(elapsed_ns * ticks_per_ns - ticks.view(np.int32))
         return deviation
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.test_signal import frames
-from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.hookspecs import TrackerContext, Voice
 from pytest_ari_sla.load.impairment import Impairment
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
@@ -147,13 +147,12 @@ class EchoedStreams:
         return TrackerContext(
             legs=legs,
             heard_leg=np.arange(legs, dtype=np.int32),
-            codec=self.codec,
-            received_codec=self.codec,
+            voices=(Voice(self.codec, self.frames),),
+            voice_of_leg=np.zeros(legs, np.int32),
             packet_time_ns=self.packet_time_ms * 1_000_000,
             send_log=self.send_log,
             probe_window=PROBE_WINDOW,
             loss_limit_ns=LOSS_LIMIT_NS,
-            frames=self.frames,
         )
 
     def replay(self, tracker: Tracker, rows: int = 1000) -> None:

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.topologies.conference import Conference
 from pytest_ari_sla.topologies.echo import Echo
+from pytest_ari_sla.topologies.hold import Hold
 from pytest_ari_sla.topologies.pair import Pair
 from pytest_ari_sla.topologies.relay import Relay
+from pytest_ari_sla.topologies.snoop import Snoop
+from pytest_ari_sla.topologies.transcode import Transcode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,4 +25,4 @@ __all__ = ["pytest_ari_sla_register_topologies"]
 @pytest.hookimpl
 def pytest_ari_sla_register_topologies() -> Sequence[Topology]:
     """Return the built-in topologies."""
-    return [Echo(), Pair(), Relay()]
+    return [Echo(), Pair(), Relay(), Transcode(), Conference(), Snoop(), Hold()]

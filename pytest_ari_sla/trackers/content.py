@@ -51,7 +51,8 @@ class ContentTracker:
     def begin(self, context: TrackerContext) -> None:
         """Take note of what is sent; without that, nothing is compared."""
         self._heard = context.heard_leg
-        self._frames = context.frames
+        self._voices = context.voices
+        self._voice_of_leg = context.voice_of_leg
         self._log = context.send_log
         self._packet_time_ns = context.packet_time_ns
         self._altered = np.zeros(context.legs, np.int64)
@@ -59,11 +60,14 @@ class ContentTracker:
 
     def observe(self, batch: PacketBatch) -> None:
         """Compare one packet of eight."""
-        if self._frames is None:
-            return
         is_chosen = (batch.intended_ns > 0) & (batch.probe % CHECKED_ONE_IN == 0)
-        rows = np.flatnonzero(is_chosen & (batch.source_leg == self._heard[batch.leg]))
-        altered = rows[self._is_altered(batch, rows, self._frames)]
+        chosen = np.flatnonzero(is_chosen & (batch.source_leg == self._heard[batch.leg]))
+        spoken = self._voice_of_leg[batch.source_leg[chosen]]
+        for number, voice in enumerate(self._voices):
+            self._compare(batch, chosen[spoken == number], voice.frames)
+
+    def _compare(self, batch: PacketBatch, rows: NDArray[np.intp], frames: NDArray[np.uint8]) -> None:
+        altered = rows[self._is_altered(batch, rows, frames)]
         np.add.at(self._altered, batch.leg[altered], 1)
         self._counts["content.checked"] += len(rows)
         self._counts["content.altered"] += len(altered)

@@ -35,7 +35,10 @@ class JitterTracker:
 
     def begin(self, context: TrackerContext) -> None:
         """Start without any stream."""
-        self._estimator = JitterEstimator(context.legs, context.received_codec.clock_rate_hz)
+        clock_rate_hz = np.zeros(context.legs, np.int64)
+        for codec, legs in context.codecs():
+            clock_rate_hz[legs] = codec.clock_rate_hz
+        self._estimator = JitterEstimator(context.legs, clock_rate_hz)
         self._is_active = np.zeros(context.legs, np.bool_)
         self._histogram = Histogram()
         self._next_sample_ns = 0

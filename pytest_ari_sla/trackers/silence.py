@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-__all__ = ["ENOUGH_SAMPLES", "SAMPLED_ONE_IN", "SILENCE_DBFS", "SilenceTracker"]
+__all__ = ["ENOUGH_SAMPLES", "SAMPLED_ONE_IN", "SILENCE_DBFS", "SILENCE_MEAN_SQUARE", "SilenceTracker"]
 
 SAMPLED_ONE_IN = 16
 """Of so many packets one is listened to: about three a second."""
@@ -31,7 +31,8 @@ ENOUGH_SAMPLES = 8
 SILENCE_DBFS = -50.0
 """Audio softer than this, against a full-scale square wave, is silence: speech is near -20, comfort noise below -50."""
 
-_SILENCE_MEAN_SQUARE = (32768 * 10 ** (SILENCE_DBFS / 20)) ** 2
+SILENCE_MEAN_SQUARE = (32768 * 10 ** (SILENCE_DBFS / 20)) ** 2
+"""The same as the mean of squared samples."""
 
 
 class SilenceTracker:
@@ -61,7 +62,7 @@ class SilenceTracker:
 
     def begin(self, context: TrackerContext) -> None:
         """Start without having heard anything."""
-        self._codec = context.received_codec
+        self._codecs = context.codecs()
         self._log = context.send_log
         self._received, self._sampled, self._silent = np.zeros((3, context.legs), np.int64)
         self._counts: Counter[str] = Counter()
@@ -86,9 +87,10 @@ class SilenceTracker:
 
     def _silent_rows(self, batch: PacketBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         silent = [rows[:0]]
-        for decoded, samples in decode_rows(self._codec, batch, rows):
-            mean_square = np.square(samples, dtype=np.float64).mean(axis=1)
-            silent.append(decoded[mean_square < _SILENCE_MEAN_SQUARE])
+        for codec, legs in self._codecs:
+            for decoded, samples in decode_rows(codec, batch, rows[legs[batch.leg[rows]]]):
+                mean_square = np.square(samples, dtype=np.float64).mean(axis=1)
+                silent.append(decoded[mean_square < SILENCE_MEAN_SQUARE])
         return np.concatenate(silent)
 
     def advance(self, now_ns: int) -> None:

@@ -65,7 +65,7 @@ class VoiceQualityTracker:
 
     def begin(self, context: TrackerContext) -> None:
         """Allocate a mark per probe of the window, for each leg."""
-        self._impairment = context.codec.impairment
+        self._codecs = [(codec.impairment, legs) for codec, legs in context.codecs() if codec.impairment is not None]
         self._heard = context.heard_leg
         self._echoes = context.heard_leg == np.arange(context.legs)
         self._packet_time_ns = context.packet_time_ns
@@ -83,7 +83,7 @@ class VoiceQualityTracker:
 
     def observe(self, batch: PacketBatch) -> None:
         """Mark the probes that are played."""
-        if not len(batch) or self._impairment is None:
+        if not len(batch) or not self._codecs:
             return
         if self._ring.lacks_room(batch):
             self.advance(int(batch.arrival_ns.min()))
@@ -99,12 +99,12 @@ class VoiceQualityTracker:
 
     def advance(self, now_ns: int) -> None:
         """Decide on the probes that were due a loss limit ago."""
-        if self._impairment is not None:
+        if self._codecs:
             self._take(self._ring.settle(now_ns))
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """Rate these legs, and forget them."""
-        if self._impairment is None:
+        if not self._codecs:
             return
         self._take(self._ring.release(legs))
         mos = self._mos(legs)
@@ -123,13 +123,15 @@ class VoiceQualityTracker:
     def _mos(self, legs: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the score so far of (n,) legs, NaN where there is nothing to rate."""
         sent, unplayed, delay_ns = self._sent[legs], self._unplayed[legs], self._first_delay_ns[legs]
-        if self._impairment is None:
-            return np.full(len(legs), np.nan)
         way_ns = np.where(self._echoes[legs], delay_ns / 2, delay_ns)
         delay_ms = (way_ns + self._buffer_ns + self._packet_time_ns) / 1e6
         burst = burst_ratio(sent, unplayed, self._runs[legs])
-        quality = rate(self._impairment, 100 * unplayed / np.maximum(sent, 1), burst, delay_ms)
-        return np.where((sent > 0) & (delay_ns != _UNKNOWN), quality.mos, np.nan)
+        is_known = (sent > 0) & (delay_ns != _UNKNOWN)
+        mos = np.full(len(legs), np.nan)
+        for impairment, is_of_codec in self._codecs:
+            quality = rate(impairment, 100 * unplayed / np.maximum(sent, 1), burst, delay_ms)
+            mos = np.where(is_known & is_of_codec[legs], quality.mos, mos)
+        return mos
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return the scores of all legs released since :meth:`begin`."""

@@ -177,6 +177,10 @@ class AriSession(AriCommands):
         """Return an id for something new; see `IdSource.new_id`."""
         return self._ids.new_id(kind, parent)
 
+    def made_for(self, parent: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the channels and the bridges whose ids begin with ``parent`` and that are not known to be gone."""
+        return self._ledger.owned(Kind.CHANNEL, parent), self._ledger.owned(Kind.BRIDGE, parent)
+
     def watch(self, channel_id: str) -> ChannelWatch:
         """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
         watch = self._watches.get(channel_id)

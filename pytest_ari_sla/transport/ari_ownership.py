@@ -94,6 +94,6 @@ class Ledger:
         """Cross out a resource that is known to be gone; nothing happens if it was not written down."""
         self._owned[kind].pop(identity, None)
 
-    def owned(self, kind: Kind) -> tuple[str, ...]:
-        """Return the ids of a kind, oldest first."""
-        return tuple(self._owned[kind])
+    def owned(self, kind: Kind, parent: str = "") -> tuple[str, ...]:
+        """Return the ids of a kind that begin with ``parent``, oldest first."""
+        return tuple(identity for identity in self._owned[kind] if identity.startswith(parent))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.hookspecs import TrackerContext, Voice
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 
@@ -96,13 +96,12 @@ def context_of(legs: int, seconds: int) -> TrackerContext:
     return TrackerContext(
         legs=legs,
         heard_leg=np.arange(legs, dtype=np.int32),
-        codec=pcmu(),
-        received_codec=pcmu(),
+        voices=(Voice(pcmu(), np.full((500, 160), 0x55, np.uint8)),),
+        voice_of_leg=np.zeros(legs, np.int32),
         packet_time_ns=PACKET_TIME_NS,
         send_log=SteadyLog(legs, seconds * SECOND // PACKET_TIME_NS),
         probe_window=256,
         loss_limit_ns=LOSS_LIMIT_NS,
-        frames=np.full((500, 160), 0x55, np.uint8),
     )
 
 

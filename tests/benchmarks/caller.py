@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.codecs.test_signal import frames
-from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.load.call_media import MediaPlan
+from pytest_ari_sla.load.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.roles.voices import echo_media
 from pytest_ari_sla.transport.ari_http import AriSession
 from pytest_ari_sla.transport.port_leases import PortManager
 
@@ -94,14 +95,14 @@ async def run(calls: int, seconds: float, port: int, ports: int, ari_url: str | 
     counts: Counter[str] = Counter()
     registry = builtin_registry()
     codec = registry.codec("PCMU")
-    plan = MediaPlan(calls, np.arange(calls, dtype=np.int32), codec, codec, 20, frames(codec, 20))
+    plan = MediaPlan(calls, echo_media(codec, 20), 20)
     trackers = [*registry.trackers.values(), ReflectorError()]
     packets = int(seconds * PACKETS_PER_SECOND)
     with PortManager(host="127.0.0.1") as manager:
         worker = CallerWorker(plan, manager, "127.0.0.1", trackers)
         async with worker:
             used_before_s = time.process_time()
-            seats = [worker.take_leg() for _ in range(calls)]
+            seats = [worker.take_call()[0] for _ in range(calls)]
             taken: Counter[int] = Counter()
             for seat in seats:
                 # As with Asterisk, every call on a socket has a port of its own at the other end.

@@ -8,7 +8,7 @@ from pytest_ari_sla_pesq.tracker import PesqTracker
 from pytest_ari_sla.codecs.g711 import pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
-from pytest_ari_sla.hookspecs import Codec, Tracker, TrackerContext
+from pytest_ari_sla.hookspecs import Codec, Tracker, TrackerContext, Voice
 from pytest_ari_sla.load.impairment import Impairment
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
@@ -133,9 +133,18 @@ class Transcoded(EchoedStreams):
 
     @property
     def context(self) -> TrackerContext:
-        """The context of a transcoded load."""
+        """The context of a transcoded load: one more leg, of the other codec, is what all legs hear."""
         context = super().context
-        return replace(context, heard_leg=np.full(context.legs, -1, np.int32), received_codec=self.heard)
+        voice = Voice(self.heard, self.heard.encode(self.codec.decode(self.frames), self.packet_time_ms))
+        speaker = context.legs
+        return replace(
+            context,
+            legs=speaker + 1,
+            heard_leg=np.full(speaker + 1, -1, np.int32),
+            voices=(voice, *context.voices),
+            voice_of_leg=np.array([0] * speaker + [1], np.int32),
+            audio_legs=np.array([[speaker]] * speaker + [[-1]], np.int32),
+        )
 
 
 @pytest.mark.parametrize(("heard", "at_least", "below"), [(pcma(), 4.2, 4.549), (GsmCodec(), 2.5, 4.2)])
@@ -153,10 +162,10 @@ def test_silence_has_the_lowest_score() -> None:
     assert scores(streams).max <= 1500
 
 
-def test_nothing_is_scored_when_it_is_not_known_what_was_sent() -> None:
-    """Without a reference there is no PESQ, and a threshold on it fails for lack of samples."""
-    streams = EchoedStreams(legs=1, packets=TEN_SECONDS)
+def test_nothing_is_scored_where_several_are_heard() -> None:
+    """Without one reference there is no PESQ, and a threshold on it fails for lack of samples."""
+    streams = EchoedStreams(legs=2, packets=TEN_SECONDS)
     tracker = PesqTracker()
-    tracker.begin(replace(streams.context, frames=None))
+    tracker.begin(replace(streams.context, audio_legs=np.array([[0, 1], [1, 0]], np.int32)))
     streams.replay(tracker)
     assert all(kept == Histogram() for kept in tracker.snapshot().values())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.test_signal import frames
-from pytest_ari_sla.load.caller_worker import CallerWorker, MediaPlan
+from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.load.call_media import CallMedia, MediaPlan
+from pytest_ari_sla.load.caller_worker import CallerWorker
 from pytest_ari_sla.roles.registry import builtin_registry
 
 if TYPE_CHECKING:
@@ -22,17 +23,11 @@ if TYPE_CHECKING:
 PACKETS_PER_SECOND = 50
 
 
-def plan_for(legs: int, **changes: Any) -> MediaPlan:
-    """Return a plan of so many echoed legs."""
-    codec = builtin_registry().codec("PCMU")
-    values: dict[str, Any] = {
-        "heard_leg": np.arange(legs, dtype=np.int32),
-        "codec": codec,
-        "received_codec": codec,
-        "packet_time_ms": 20,
-        "frames": frames(codec, 20),
-    }
-    return MediaPlan(legs=legs, **values | changes)
+def plan_for(calls: int, media: CallMedia | None = None, **changes: Any) -> MediaPlan:
+    """Return a plan of so many calls, of one echoed leg each."""
+    voice = Voice(pcmu(), frames(pcmu(), 20))
+    values: dict[str, Any] = {"packet_time_ms": 20}
+    return MediaPlan(calls, media or CallMedia((0,), (voice,)), **values | changes)
 
 
 def make_caller(
@@ -45,7 +40,7 @@ def make_caller(
 
 def begin(caller: CallerWorker, remotes: Sequence[Address], packets: int) -> list[LegSeat]:
     """Start one leg towards each of these addresses."""
-    seats = [caller.take_leg() for _ in remotes]
+    seats = [caller.take_call()[0] for _ in remotes]
     for seat, remote in zip(seats, remotes, strict=True):
         caller.start_leg(seat, remote, packets)
     return seats

@@ -14,6 +14,7 @@ from pytest_ari_sla.errors import AriTimeout, ChannelLost, MediaLoopFailed, Usag
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load.call import CallLeg, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
+from pytest_ari_sla.load.call_media import CallMedia
 from pytest_ari_sla.load.caller_worker import LegSeat
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
@@ -53,27 +54,35 @@ class Ari:
 
     def __init__(self) -> None:
         self._numbers = count(1)
+        self.parents: dict[str, str] = {}
         self.watches: dict[str, Watch] = {}
         self.hung_up: list[str] = []
 
     def new_id(self, kind: str, parent: str = "") -> str:
         """Return the next id."""
-        return f"{kind}-{next(self._numbers)}"
+        identity = f"{kind}-{next(self._numbers)}"
+        self.parents[identity] = parent
+        return identity
+
+    def made_for(self, parent: str) -> tuple[list[str], list[str]]:
+        """Return the channels and bridges of a call."""
+        return [identity for identity, maker in self.parents.items() if maker == parent], []
 
     def watch(self, channel_id: str) -> Watch:
         """Return what is known of a channel."""
         return self.watches.setdefault(channel_id, Watch(channel_id))
 
-    async def hangup(self, channel_id: str) -> None:
+    async def hangup(self, channel_id: str) -> bool:
         """Hang up."""
         self.hung_up.append(channel_id)
+        return True
 
 
 @dataclass
 class Caller:
     """A caller whose packets are sent and back in no time, unless told otherwise."""
 
-    free_legs: int = 10
+    free_calls: int = 10
     ends: bool = True
     missing: int = 0
     reports: dict[int, LegReport] = field(default_factory=dict)
@@ -82,10 +91,11 @@ class Caller:
     stopped: list[int] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
 
-    def take_leg(self) -> LegSeat:
-        """Give out the next seat."""
-        self.free_legs -= 1
-        return LegSeat(10 - self.free_legs, 0, 0, ("127.0.0.1", 5000))
+    def take_call(self) -> list[LegSeat]:
+        """Give out the next two seats."""
+        self.free_calls -= 1
+        first = 2 * (10 - self.free_calls) - 1
+        return [LegSeat(leg, 0, 0, ("127.0.0.1", 5000)) for leg in (first, first + 1)]
 
     def start_leg(self, seat: LegSeat, remote: Address, packets: int) -> None:
         """Note it."""
@@ -108,7 +118,7 @@ class Caller:
     async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
         """Give the seats back."""
         self.retired += [seat.leg for seat in seats]
-        self.free_legs += len(seats)
+        self.free_calls += len(seats) // 2
         plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, rtt_course=[])
         return [self.reports.get(seat.leg, plain) for seat in seats]
 
@@ -127,7 +137,7 @@ class Topology:
         """Make two legs, or half a call and an error."""
         error = self.errors.pop(0) if self.errors else None
         for seat in call.seats[: 1 if error else 2]:
-            call.legs.append(CallLeg(call.ari.new_id("channel"), REMOTE, seat))
+            call.legs.append(CallLeg(call.ari.new_id("channel", call.id), REMOTE, seat))
         if error:
             raise error
 
@@ -143,7 +153,7 @@ class Bench:
             **stand_ins,
             meter=self.meter,
             relay=None,
-            asterisk_format="ulaw",
+            media=CallMedia((1, 0), ()),
             echo_extension=("default", "echo"),
             began_ns=time.monotonic_ns(),
         )
@@ -174,7 +184,7 @@ async def test_a_call_is_built_streamed_retired_and_hung_up(bench: Bench) -> Non
     assert bench.caller.started == [(leg, REMOTE, 5) for leg in (1, 2, 3, 4)]
     assert sorted(bench.caller.stopped) == sorted(bench.caller.retired) == [1, 2, 3, 4]
     assert len(bench.ari.hung_up) == 4
-    assert bench.caller.free_legs == 10
+    assert bench.caller.free_calls == 10
     assert [call.state for call in bench.driver.calls] == ["ended", "ended"]
 
 
@@ -186,7 +196,7 @@ async def test_a_call_that_cannot_be_built_has_failed(bench: Bench) -> None:
     failed = next(call for call in bench.driver.calls if call.state == "failed")
     assert failed.reason == "no circuit"
     assert failed.established_ns is None
-    assert bench.caller.free_legs == 10
+    assert bench.caller.free_calls == 10
     assert len(bench.ari.hung_up) == 3
 
 
@@ -252,7 +262,7 @@ async def test_a_packet_that_never_comes_is_waited_for_no_longer_than_the_loss_l
 
 async def test_a_call_without_a_seat_is_not_started(bench: Bench) -> None:
     """That is this generator's own fault, and counted as such, not as a failed call."""
-    bench.caller.free_legs = 3
+    bench.caller.free_calls = 1
     await bench.driver.run(calls(2))
     assert bench.driver.not_started == 1
     assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
@@ -287,7 +297,7 @@ async def test_what_asterisk_cannot_be_blamed_for_ends_the_load(bench: Bench, er
     with pytest.raises(type(error), match=str(error)):
         await bench.driver.run([*calls(2, packets=1 << 20), *calls(1, start_ns=1 << 60)])
     assert len(bench.ari.hung_up) == 3
-    assert bench.caller.free_legs == 10
+    assert bench.caller.free_calls == 10
 
 
 async def test_a_media_loop_that_died_ends_the_load_and_still_hangs_up(bench: Bench) -> None:

@@ -135,7 +135,7 @@ async def test_many_legs_are_told_apart_by_socket_and_source(ports: PortManager)
         servers = [one, other]
         caller = make_caller(ports, legs)
         async with caller:
-            seats = [caller.take_leg() for _ in range(legs)]
+            seats = [caller.take_call()[0] for _ in range(legs)]
             chosen = []
             for number in range(2):
                 pair = [seat for seat in seats if seat.socket == number][:2]
@@ -173,9 +173,9 @@ async def test_a_leg_is_used_again_with_nothing_left_of_its_last_call(
     """Numbers, addresses and counts of a call that is over never reach the next one."""
     async with make_caller(ports, 1) as caller:
         for _ in range(3):
-            assert caller.free_legs == 1
+            assert caller.free_calls == 1
             (seat,) = begin(caller, [echo.address], 5)
-            assert caller.free_legs == 0
+            assert caller.free_calls == 0
             await returned(caller, [seat], 5)
             (report,) = await finish(caller, [seat])
             assert report.sent == report.received == report.values["loss.sent"] <= 5
@@ -201,9 +201,9 @@ async def test_a_packet_that_comes_after_its_call_is_a_strangers(ports: PortMana
 async def test_no_more_legs_are_given_out_than_planned(ports: PortManager) -> None:
     """The plan is what memory was made for."""
     async with make_caller(ports, 1) as caller:
-        caller.take_leg()
-        with pytest.raises(MediaLoopFailed, match="all 1 legs are in use"):
-            caller.take_leg()
+        caller.take_call()
+        with pytest.raises(MediaLoopFailed, match="all 1 calls are in use"):
+            caller.take_call()
 
 
 async def test_a_drop_made_by_the_network_is_loss(ports: PortManager) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.hookspecs import TrackerContext, Voice
 from tests.unit.batches import MILLISECOND, START_NS, Packet, split
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PACKET_TIME_NS = 20 * MILLISECOND
 LOSS_LIMIT_NS = 100 * MILLISECOND
 ADVANCE_NS = 50 * MILLISECOND
 WINDOW = 16
+VOICE = Voice(pcmu(), frames(pcmu(), 20))
 
 
 @dataclass
@@ -65,8 +67,8 @@ def context_of(
     return TrackerContext(
         legs=len(heard_leg),
         heard_leg=np.array(heard_leg, np.int32),
-        codec=pcmu(),
-        received_codec=pcmu(),
+        voices=(VOICE,),
+        voice_of_leg=np.zeros(len(heard_leg), np.int32),
         packet_time_ns=PACKET_TIME_NS,
         send_log=log,
         probe_window=window,

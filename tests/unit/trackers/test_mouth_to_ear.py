@@ -9,6 +9,7 @@ import pytest
 from pytest_ari_sla.codecs.g711 import G711Codec, pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.test_signal import frames, speech_like
+from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.trackers.mouth_to_ear import LEGS_AT_A_TIME, WINDOW_NS, MouthToEarTracker
 from tests.unit.batches import MILLISECOND, START_NS, Packet, batch_of, split
@@ -26,11 +27,11 @@ SPEECH = pcmu().decode(FRAMES)
 
 
 def context(received: Codec, legs: int = 2) -> TrackerContext:
-    """Return a context of pairs that hear each other through a transcoder."""
+    """Return a context of pairs that hear each other through a transcoder: who hears A-law has spoken PCMU."""
     pairs = np.arange(legs, dtype=np.int32) ^ 1
-    return replace(
-        context_of(FixedLog([2000] * legs), [-1] * legs), received_codec=received, frames=FRAMES, audio_leg=pairs
-    )
+    voices = (Voice(received, frames(received, 20)), Voice(pcmu(), FRAMES))
+    plain = context_of(FixedLog([2000] * legs), [-1] * legs)
+    return replace(plain, voices=voices, voice_of_leg=pairs % 2 ^ 1, audio_legs=pairs[:, np.newaxis])
 
 
 def transcoded(samples: NDArray[np.int16], delay_ms: float, *, begin: int = 0, leg: int = 0) -> list[Packet]:
@@ -179,7 +180,8 @@ def test_all_legs_have_their_turn() -> None:
     """A few legs are listened to at a time; after all turns each has been, and a released one is not."""
     legs = 3 * LEGS_AT_A_TIME
     tracker = MouthToEarTracker()
-    tracker.begin(context(pcma(), legs))
+    voice = Voice(pcma(), pcma().encode(SPEECH, 20))
+    tracker.begin(replace(context(pcma(), legs), voices=(voice, voice)))
     packets = [packet._replace(leg=leg) for packet in transcoded(SPEECH, 10.0) for leg in range(legs)]
     for turn in range(3):
         tracker.advance(START_NS + turn * WINDOW_NS)
@@ -192,15 +194,10 @@ def test_all_legs_have_their_turn() -> None:
     assert np.isnan(tracker.per_leg()["mouth_to_ear"]).tolist() == [False] * (legs - 1) + [True]
 
 
-@pytest.mark.parametrize(
-    "known",
-    [replace(context(pcma()), frames=None), replace(context(pcma()), audio_leg=None)],
-    ids=["no frames", "no audio_leg"],
-)
-def test_without_knowing_what_is_sent_nothing_is_looked_up(known: TrackerContext) -> None:
-    """Where the audio, or its sender, is unknown, the tracker stays idle."""
+def test_without_knowing_who_is_heard_nothing_is_looked_up() -> None:
+    """Where the sender of the audio is unknown, the tracker stays idle."""
     tracker = MouthToEarTracker()
-    tracker.begin(known)
+    tracker.begin(replace(context(pcma()), audio_legs=None))
     tracker.advance(START_NS)
     tracker.observe(batch_of(transcoded(SPEECH, 10.0)))
     tracker.advance(START_NS + WINDOW_NS)

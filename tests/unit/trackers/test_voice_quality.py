@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 
 from pytest_ari_sla.codecs.l16 import l16_wideband
+from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.voice_quality import G711_PLC, burst_ratio, rate
 from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
@@ -98,7 +100,7 @@ def test_a_codec_without_impairment_values_is_not_rated() -> None:
     tracker = VoiceQualityTracker()
     codec = l16_wideband()
     assert codec.impairment is None
-    tracker.begin(replace(context_of(FixedLog([1]), [0]), codec=codec))
+    tracker.begin(replace(context_of(FixedLog([1]), [0]), voices=(Voice(codec, frames(codec, 20)),)))
     tracker.observe(batch_of([echo(0)]))
     tracker.advance(0)
     assert np.isnan(tracker.per_leg()["mos"]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,29 @@ METRICS = {
 }
 
 
+@dataclass(eq=False)
+class _Booth:
+    """Where legs are recorded that hear one voice in one codec.
+
+    Attributes
+    ----------
+    legs
+        (all legs,) bool. Which legs these are.
+    recorder, scorer
+        What records and scores them.
+    least_packets
+        The shortest recording that is scored.
+    waiting
+        Recordings of calls that have ended, to be scored.
+    """
+
+    legs: NDArray[np.bool_]
+    recorder: Recorder
+    scorer: Scorer
+    least_packets: int
+    waiting: list[Recording] = field(default_factory=list)
+
+
 class PesqTracker:
     """Scores windows of speech by PESQ.
 
@@ -64,18 +88,17 @@ class PesqTracker:
         self._least_s = least_s
         self._playout_ns = round(playout_ms * 1e6)
         self._scores = {metric.name: Histogram() for metric in self.metrics}
-        self._recorder: Recorder | None = None
-        self._waiting: list[Recording] = []
+        self._booths: list[_Booth] = []
 
     def begin(self, context: TrackerContext) -> None:
-        """Prepare to record; without knowing what is sent there is nothing to compare with, and nothing is scored."""
+        """Prepare to record, apart from each other, legs that hear other codecs or other voices."""
         self._scores = {metric.name: Histogram() for metric in self.metrics}
-        self._waiting = []
-        self._recorder = None
-        if context.frames is None:
-            return
+        self._booths = [self._booth(context, *pair) for pair in sorted({pair for pair in _pairs(context) if pair})]
+
+    def _booth(self, context: TrackerContext, listening: int, speaking: int) -> _Booth:
+        """Return where legs of one voice are recorded that hear another one."""
         packet_time_ms = context.packet_time_ns // 1_000_000
-        received = context.received_codec
+        received, spoken = context.voices[listening].codec, context.voices[speaking]
         silence = np.zeros(received.sample_rate_hz * packet_time_ms // 1000, np.int16)
         shape = WindowShape(
             packets=round(self._window_s * 1000 / packet_time_ms),
@@ -83,30 +106,32 @@ class PesqTracker:
             packet_time_ns=context.packet_time_ns,
             ticks=received.clock_rate_hz * packet_time_ms // 1000,
         )
-        self._least_packets = round(self._least_s * 1000 / packet_time_ms)
-        self._recorder = Recorder(context.legs, self._slots, shape, context.send_log)
-        self._scorer = Scorer(context.frames, context.codec, received, self._playout_ns)
+        return _Booth(
+            legs=np.array([pair == (listening, speaking) for pair in _pairs(context)]),
+            recorder=Recorder(context.legs, self._slots, shape, context.send_log),
+            scorer=Scorer(spoken.frames, spoken.codec, received, self._playout_ns),
+            least_packets=round(self._least_s * 1000 / packet_time_ms),
+        )
 
     def observe(self, batch: PacketBatch) -> None:
         """Record the packets of the legs whose turn it is."""
-        if self._recorder is not None:
-            self._recorder.observe(batch)
+        for booth in self._booths:
+            booth.recorder.observe(batch if booth.legs.all() else batch.select(booth.legs[batch.leg]))
 
     def advance(self, now_ns: int) -> None:
         """Score the windows that are complete."""
-        if self._recorder is None:
-            return
-        recordings = self._waiting + self._recorder.finished(now_ns, PATIENCE_NS)
-        self._waiting = []
-        for recording in recordings:
-            score = self._scorer.score(recording)
-            if score is not None:
-                self._scores[f"pesq.{self._scorer.mode}"].record_one(round(score / STEP))
+        for booth in self._booths:
+            recordings = booth.waiting + booth.recorder.finished(now_ns, PATIENCE_NS)
+            booth.waiting = []
+            for recording in recordings:
+                score = booth.scorer.score(recording)
+                if score is not None:
+                    self._scores[f"pesq.{booth.scorer.mode}"].record_one(round(score / STEP))
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """Keep what was recorded of calls that end, if it is long enough, to be scored at the next advance."""
-        if self._recorder is not None:
-            self._waiting += self._recorder.release(legs, self._least_packets)
+        for booth in self._booths:
+            booth.waiting += booth.recorder.release(legs, booth.least_packets)
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return the scores so far."""
@@ -115,3 +140,11 @@ class PesqTracker:
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
         """Most legs are not scored, so nothing is said of single ones."""
         return {}
+
+
+def _pairs(context: TrackerContext) -> list[tuple[int, int] | None]:
+    """Return, for each leg, its own voice and the one that it hears; None where that is unknown, or more than one."""
+    audible = context.heard_leg[:, np.newaxis] if context.audio_legs is None else context.audio_legs
+    heard = [[other for other in row if other >= 0] for row in audible.tolist()]
+    voices = context.voice_of_leg.tolist()
+    return [(voices[leg], voices[row[0]]) if len(row) == 1 else None for leg, row in enumerate(heard)]

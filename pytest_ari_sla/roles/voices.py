@@ -1,0 +1,99 @@
+"""What the legs of a call say: chosen by the topology, encoded by the codecs of the load."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ari_sla.codecs.test_signal import DIGIT_PAUSE_S, DIGIT_S, frames
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.hookspecs import DecodingTopology, Voice
+from pytest_ari_sla.load.call_media import CallMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_ari_sla.hookspecs import Codec, Topology
+
+__all__ = ["call_media", "echo_media", "with_options"]
+
+LOOP_S = 10.0
+TURN_S = 2.0
+"""How long one speaks where the legs of a call speak in turn."""
+
+
+def with_options(topology: Topology, options: Mapping[str, Any]) -> Topology:
+    """Return a topology with some of its fields set.
+
+    Raises
+    ------
+    UsageError
+        It has no such field, or refuses the value.
+    """
+    if not options:
+        return topology
+    prototype: Any = topology
+    known = [field.name for field in fields(prototype) if field.init] if is_dataclass(prototype) else []
+    unknown = ", ".join(sorted(options.keys() - known))
+    if unknown:
+        offered = f"its options are {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"neither load() nor topology {topology.name!r} knows {unknown}; {offered}")
+    varied: Topology = replace(prototype, **options)
+    return varied
+
+
+def echo_media(codec: Codec, packet_time_ms: int) -> CallMedia:
+    """Return what a call of one leg says that hears itself."""
+    return CallMedia(heard_leg=(0,), voices=(_voice(codec, packet_time_ms, (0, 1), ""),))
+
+
+def call_media(
+    topology: Topology, codec: Codec, other_codec: Codec | None, packet_time_ms: int, digits: str = ""
+) -> CallMedia:
+    """Return what the legs of each call say and hear.
+
+    Parameters
+    ----------
+    topology
+        Whether its legs speak two codecs, and in turn.
+    codec, other_codec
+        The codecs; the second one for topologies that use two.
+    packet_time_ms
+        One of the packet times of both.
+    digits
+        DTMF digits that sound in the audio of every leg.
+
+    Raises
+    ------
+    UsageError
+        There is a codec too many or too few, or digits that do not fit.
+    """
+    if not isinstance(topology, DecodingTopology):
+        _check_second(topology, other_codec, wanted=False)
+        return CallMedia(tuple(topology.heard_leg), (_voice(codec, packet_time_ms, (0, 1), digits),))
+    _check_second(topology, other_codec, wanted=any(topology.leg_codecs))
+    legs, codecs = len(topology.heard_leg), (codec, other_codec or codec)
+    takes_turns = max(map(len, topology.audio_legs)) > 1
+    kinds = [(number, (leg, legs) if takes_turns else (0, 1)) for leg, number in enumerate(topology.leg_codecs)]
+    distinct = list(dict.fromkeys(kinds))
+    return CallMedia(
+        heard_leg=tuple(topology.heard_leg),
+        voices=tuple(_voice(codecs[number], packet_time_ms, turn, digits) for number, turn in distinct),
+        voice_of_leg=tuple(distinct.index(kind) for kind in kinds),
+        audio_legs=tuple(map(tuple, topology.audio_legs)),
+    )
+
+
+def _check_second(topology: Topology, other_codec: Codec | None, *, wanted: bool) -> None:
+    if wanted and other_codec is None:
+        raise UsageError(f"topology {topology.name!r} uses two codecs: load(codec=…, other_codec=…)")
+    if other_codec is not None and not wanted:
+        raise UsageError(f"topology {topology.name!r} uses one codec: other_codec={other_codec.name!r} has no leg")
+
+
+def _voice(codec: Codec, packet_time_ms: int, turn: tuple[int, int], digits: str) -> Voice:
+    seconds = LOOP_S if turn == (0, 1) else TURN_S * turn[1]
+    dialling_s = len(digits) * (DIGIT_S + DIGIT_PAUSE_S)
+    if digits and (turn != (0, 1) or dialling_s > LOOP_S / 2):
+        raise UsageError(f"digits={digits!r} takes {dialling_s:g} s: at most {LOOP_S / 2:g} s fit, and none into turns")
+    return Voice(codec, frames(codec, packet_time_ms, seconds, turn=turn, digits=digits), digits.upper())

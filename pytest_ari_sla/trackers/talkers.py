@@ -1,0 +1,69 @@
+"""The voices of a load as sounds: who speaks when, and where in a loop a piece of what was heard comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.trackers.audio_search import SEARCH_RATE_HZ, AudioSearch, to_search_rate
+from pytest_ari_sla.trackers.silence import SILENCE_MEAN_SQUARE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import Voice
+
+__all__ = ["Talkers"]
+
+_BLOCK = SEARCH_RATE_HZ // 50
+"""Samples over which loudness is taken: 20 ms."""
+
+_LEAST_LOUD = 1 / 3
+"""A piece in which a smaller share of the blocks is loud says nothing: it may be a pause, or the end of a turn."""
+
+
+class Talkers:
+    """Looks up what was said, by whom.
+
+    Parameters
+    ----------
+    voices
+        What there is to hear; all loops that are heard together are of one length.
+    """
+
+    def __init__(self, voices: Sequence[Voice]) -> None:
+        self._loops = [to_search_rate(voice.codec.decode(voice.frames), voice.codec.sample_rate_hz) for voice in voices]
+        self._searches: dict[tuple[int, ...], AudioSearch] = {}
+
+    def find(self, voices: Collection[int], piece: NDArray[np.float64]) -> tuple[int, float]:
+        """Find where in the loops of these voices, which speak in turn, a piece begins; see :class:`AudioSearch`."""
+        key = tuple(sorted(set(voices)))
+        search = self._searches.get(key)
+        if search is None:
+            shortest = min(len(self._loops[voice]) for voice in key)
+            mixed = np.sum([self._loops[voice][:shortest] for voice in key], axis=0)
+            search = self._searches[key] = AudioSearch(mixed)
+        return search.find(piece)
+
+    def speaking(self, voices: Sequence[int], position: int, length: int) -> int | None:
+        """Return which of these voices (its place among them) says most in a part of the loop; None: none says enough.
+
+        Parameters
+        ----------
+        voices
+            Numbers of voices.
+        position, length
+            The part, in samples at ``SEARCH_RATE_HZ``; it may go on at the loop's beginning.
+        """
+        blocks = max(length // _BLOCK, 1)
+        loud = [self._loud_blocks(voice, position, blocks) for voice in voices]
+        most = int(np.argmax(loud))
+        return most if loud[most] >= _LEAST_LOUD * blocks else None
+
+    def _loud_blocks(self, voice: int, position: int, blocks: int) -> int:
+        loop = self._loops[voice]
+        part = np.take(loop, np.arange(position, position + blocks * _BLOCK), mode="wrap").reshape(blocks, _BLOCK)
+        return int((np.square(part).mean(axis=1) > SILENCE_MEAN_SQUARE).sum())
