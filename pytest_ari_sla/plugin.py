@@ -9,7 +9,7 @@ import pytest
 from pytest_ari_sla import fixtures, hookspecs, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
-from pytest_ari_sla.roles.fleet_hooks import join_fleet, settings_of_fleet
+from pytest_ari_sla.roles.fleet_hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.roles.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in filter(_uses_target, items):
             _role(config).thresholds_of(item)
     except SlaError as error:
-        raise pytest.UsageError(str(error)) from error
+        refuse(config, error)
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:

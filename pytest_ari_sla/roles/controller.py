@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.roles import fleet_messages as messages
 from pytest_ari_sla.roles.collectives import Broken, Collectives, Met
 
@@ -118,6 +118,21 @@ class Controller:
         self._targets: Any = None
         self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
+        self._refusal = ""
+
+    def check_refusals(self) -> None:
+        """Raise the mistake that a worker has found in the tests.
+
+        Raises
+        ------
+        UsageError
+            There is one.
+        """
+        heard_all = threading.Event()
+        self._put(heard_all.set)
+        heard_all.wait()
+        if self._refusal:
+            raise UsageError(self._refusal)
 
     def prepare(self) -> None:
         """Get ready for loads: bring in all that is heavy, and find or start the target.
@@ -239,6 +254,8 @@ class Controller:
         match message:
             case messages.NeedTarget():
                 threading.Thread(target=self._find_target, args=(member,), daemon=True).start()
+            case messages.Refuse(mistake):
+                self._refusal = mistake
             case messages.Arrive(test, step, payload, needs_all):
                 arrived = self._collectives.arrive(member.shard, test, step, payload, needs_all=needs_all, now_s=now_s)
                 self._deliver(arrived)

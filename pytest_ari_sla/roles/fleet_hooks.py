@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.roles.controller import Controller
 
-__all__ = ["ControllerHooks", "WorkerHooks", "join_fleet", "settings_of_fleet"]
+__all__ = ["ControllerHooks", "WorkerHooks", "join_fleet", "refuse", "settings_of_fleet"]
 
 _INPUT = "ari_sla"
 _CHANNEL = "ari_sla_channel"
@@ -61,10 +61,12 @@ class ControllerHooks:
         others = yield
         return ShardScheduler(others, self._controller.shards, self._controller.shard_of, self._prepare)
 
-    def _prepare(self) -> None:
-        """Get ready for loads, so that a wrong address stops pytest before the first test."""
+    def _prepare(self, has_loads: bool) -> None:
+        """Get ready, so that a mistake in a test or a wrong address stops pytest before the first test."""
         try:
-            self._controller.prepare()
+            self._controller.check_refusals()
+            if has_loads:
+                self._controller.prepare()
         except SlaError as error:
             raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
 
@@ -127,11 +129,13 @@ class WorkerHooks:
         if name.shard and not self.link.stop_reason:
             self.link.send(Leave(name.test, reason))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Run no more tests after this one when the controller says so."""
+        result = yield
         if self.link.stop_reason:
             item.session.shouldstop = self.link.stop_reason
+        return result
 
 
 def settings_of_fleet(config: pytest.Config) -> Settings | None:
@@ -141,6 +145,22 @@ def settings_of_fleet(config: pytest.Config) -> Settings | None:
     """
     workerinput = getattr(config, "workerinput", {})
     return Settings(**workerinput[_INPUT]["settings"]) if _INPUT in workerinput else None
+
+
+def refuse(config: pytest.Config, mistake: SlaError) -> None:
+    """Stop pytest before the first test, since the tests that were collected hold a mistake.
+
+    Raises
+    ------
+    pytest.UsageError
+        In a process that is no worker: from a worker it would look like a crash, so its controller raises it.
+    """
+    worker = config.pluginmanager.getplugin(WORKER_HOOKS)
+    if worker is None:
+        raise pytest.UsageError(str(mistake)) from mistake
+    from pytest_ari_sla.roles.fleet_messages import Refuse
+
+    worker.link.send(Refuse(str(mistake)))
 
 
 def join_fleet(config: pytest.Config, settings: Settings, judged: list[dict[str, Any]]) -> Controller | None:
@@ -175,7 +195,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: list[dict[str,
 
 def _rename_shards(config: pytest.Config, shards: int) -> None:
     """Let shards on the command line and in the cache of failed tests mean those of this fleet; 0: there is none."""
-    config.args[:] = [name for argument in config.args for name in names_in_fleet(argument, shards)]
+    config.args[:] = dict.fromkeys(name for argument in config.args for name in names_in_fleet(argument, shards))
     failed = getattr(config.pluginmanager.getplugin("lfplugin"), "lastfailed", None) or {}
     for nodeid in list(failed):
         names = names_in_fleet(str(nodeid), shards)

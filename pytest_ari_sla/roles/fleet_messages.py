@@ -13,6 +13,7 @@ __all__ = [
     "LoadDescription",
     "NeedTarget",
     "Progressed",
+    "Refuse",
     "StopSession",
     "TargetIs",
     "TestBroken",
@@ -28,6 +29,12 @@ __all__ = [
 
 class NeedTarget(msgspec.Struct, frozen=True, tag="need-target"):
     """Start or look up the target; answered by :class:`TargetIs`."""
+
+
+class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
+    """The tests, as collected, hold a mistake: nothing shall run."""
+
+    mistake: str
 
 
 class Arrive(msgspec.Struct, frozen=True, tag="arrive"):
@@ -162,7 +169,7 @@ class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
     reason: str
 
 
-ToController = NeedTarget | Arrive | Leave | Progressed
+ToController = NeedTarget | Refuse | Arrive | Leave | Progressed
 ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession
 
 _encoder = msgspec.msgpack.Encoder()

@@ -51,12 +51,12 @@ def parse_nodeid(nodeid: str) -> ShardName:
 
 
 def names_in_fleet(nodeid: str, shards: int) -> list[str]:
-    """Return the node ids that a shard's test has in a fleet of another size; ``shards`` 0: in no fleet.
+    """Return the node ids of all shards that a shard's test has in a fleet of any size; ``shards`` 0: in no fleet.
 
     Any other node id is returned as it is.
     """
     name = parse_nodeid(nodeid)
-    if not name.shard or name.shards == shards:
+    if not name.shard:
         return [nodeid]
     if not shards:
         return [name.test]

@@ -93,17 +93,17 @@ class ShardScheduler:
         How many workers there will be.
     shard_of
         Returns the shard of a worker.
-    before_first_shard
-        Called once, before anything is given out, if there are shards at all.
+    prepare
+        Called once before anything is given out, with whether there are shards at all.
     """
 
     def __init__(
-        self, others: Any, workers: int, shard_of: Callable[[Any], int], before_first_shard: Callable[[], None]
+        self, others: Any, workers: int, shard_of: Callable[[Any], int], prepare: Callable[[bool], None]
     ) -> None:
         self._others = others
         self._count = workers
         self._shard_of = shard_of
-        self._before_first_shard = before_first_shard
+        self._prepare = prepare
         self._workers: dict[Any, _Worker] = {}
         self._collected = 0
         self._started = False
@@ -206,8 +206,7 @@ class ShardScheduler:
         self._started = True
         nodeids = collections[0]
         shards = [name for name in map(parse_nodeid, nodeids) if name.shard]
-        if shards:
-            self._before_first_shard()
+        self._prepare(bool(shards))
         # Where collections differ there is nothing to run, and the other scheduler says so.
         # With --dist=each every worker runs everything that is meant for it, so that there is nothing to divide either.
         same = all(collection == nodeids for collection in collections)
