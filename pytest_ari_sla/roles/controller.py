@@ -274,10 +274,11 @@ class Controller:
         self._sweep_after(member)
 
     def _member_finished(self, member: FleetMember, reason: str) -> None:
-        self._deliver(self._collectives.finish(member.shard, reason, time.monotonic()))
         output = getattr(member.node, "workeroutput", {})
         if output.get("shouldfail") or output.get("shouldstop"):
+            # Before they hear that somebody is missing: that the session stops is no failure of theirs.
             self._stop_others(member, reason)
+        self._deliver(self._collectives.finish(member.shard, reason, time.monotonic()))
 
     def _stop_others(self, but: FleetMember | None, reason: str) -> None:
         for member in self._members.values():
