@@ -7,6 +7,8 @@ folder of a file system that holds one) with a limit that the relay does not kee
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +20,16 @@ from pytest_ari_sla.reporting.report_folder import write_reports
 REPOSITORY = Path(__file__).parents[1]
 SAMPLE = REPOSITORY / "reports" / "sample"
 LIMIT = "rtt.p99 < 2ms"
+CAPTURE = "worst:3"
+HOST = "load-generator"
+JUNIT = "junit.xml"
 
 
 def run_scenarios(asterisk: str, folder: Path) -> None:
     """Put the smoke scenarios on an Asterisk; that one of them fails is expected."""
-    command = [sys.executable, "-m", "pytest", "--asterisk", asterisk, "--sla", LIMIT, "scenarios/test_smoke.py"]
-    done = subprocess.run([*command, "--sla-report", str(folder)], cwd=REPOSITORY, check=False)
+    command = [sys.executable, "-m", "pytest", "--asterisk", asterisk, "--sla", LIMIT, "--sla-capture", CAPTURE]
+    files = ["--sla-report", str(folder), "--junitxml", str(folder / JUNIT)]
+    done = subprocess.run([*command, *files, "scenarios/test_smoke.py"], cwd=REPOSITORY, check=False)
     if done.returncode not in (0, 1):
         sys.exit(f"pytest ended with exit code {done.returncode}; no sample was made")
 
@@ -31,8 +37,11 @@ def run_scenarios(asterisk: str, folder: Path) -> None:
 def store(folder: Path) -> None:
     """Write all formats of a folder's record as the sample, without what is particular to this machine."""
     record = read_record(folder)
-    record.run.host = "load-generator"
-    record.run.command_line = f"pytest --asterisk /usr/sbin/asterisk --sla '{LIMIT}' scenarios/test_smoke.py"
+    record.run.host = HOST
+    record.run.command_line = (
+        f"pytest --asterisk /usr/sbin/asterisk --sla '{LIMIT}' --sla-capture {CAPTURE} --junitxml {JUNIT} "
+        "scenarios/test_smoke.py"
+    )
     for scenario in record.scenarios:
         for shard in scenario.harness:
             shard.host = record.run.host
@@ -44,9 +53,15 @@ def main() -> None:
     if len(sys.argv) == 1:
         store(SAMPLE)
         return
-    with TemporaryDirectory() as folder:
-        run_scenarios(sys.argv[1], Path(folder))
-        store(Path(folder))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        run_scenarios(sys.argv[1], folder)
+        shutil.rmtree(SAMPLE, ignore_errors=True)
+        store(folder)
+        if (folder / "captures").is_dir():
+            shutil.copytree(folder / "captures", SAMPLE / "captures")
+        junit = (folder / JUNIT).read_text(encoding="utf-8")
+        (SAMPLE / JUNIT).write_text(re.sub(r'hostname="[^"]*"', f'hostname="{HOST}"', junit), encoding="utf-8")
 
 
 if __name__ == "__main__":

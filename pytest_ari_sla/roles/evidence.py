@@ -36,7 +36,9 @@ def captured_calls(outcome: LoadOutcome, policy_text: str) -> dict[str, Captured
         failed={call.id for call in outcome.calls if call.state in _LOST},
     )
     return {
-        call: CapturedCall(f"{CAPTURE_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))
+        call: CapturedCall(
+            f"{CAPTURE_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call])
+        )
         for call in chosen
         if call in outcome.captures
     }

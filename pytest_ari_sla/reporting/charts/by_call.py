@@ -131,11 +131,14 @@ def _category_axis(names: list[str], format_name: str, labels: int = _MOST_BARS)
 
 
 def _scale(scenario: Scenario, grid: CallGrid) -> tuple[list[float], bool]:
-    """Return the bounds between six colours, and whether they come from a limit; else from the cells themselves."""
+    """Return the bounds between six colours, and whether they come from a limit; else from the cells themselves.
+
+    A limit that all cells are far below would give them all one colour.
+    """
     limits = [item.limit for item in scenario.thresholds if item.metric == grid.metric and item.unit == grid.unit]
-    if limits:
-        return [min(limits) * split for split in _SPLITS], True
     cells = sorted(cell for row in grid.values for cell in row if cell is not None)
+    if limits and cells and cells[-1] >= min(limits) * _SPLITS[1]:
+        return [min(limits) * split for split in _SPLITS], True
     places = (0.3, 0.6, 0.9, 0.97, 0.995)
     return [cells[int(place * (len(cells) - 1))] if cells else 0.0 for place in places], False
 

@@ -125,7 +125,7 @@ def test_many_calls_share_rows_that_show_the_worst_of_them() -> None:
 
 def test_the_colours_of_the_heat_map_change_at_the_limit() -> None:
     """Warm means broken."""
-    grid = CallGrid(metric="rtt", stat="mean", unit="s", t=[0], calls=["c"], values=[[0.01]])
+    grid = CallGrid(metric="rtt", stat="mean", unit="s", t=[0], calls=["c"], values=[[0.02]])
     chart = heat_map(scenario(call_grid=grid), "s1")
     assert chart
     pieces = chart.option["visualMap"]["pieces"]
@@ -133,11 +133,12 @@ def test_the_colours_of_the_heat_map_change_at_the_limit() -> None:
     assert [piece["color"] for piece in pieces if piece.get("gte", 0) >= 0.03] == ["--h4", "--h5", "--h6"]
 
 
-def test_without_a_limit_the_colours_follow_the_cells() -> None:
-    """A load without thresholds still shows its slowest calls."""
+@pytest.mark.parametrize("limits", [[], [threshold(limit=10)]], ids=["no limit", "a limit far above"])
+def test_without_a_limit_in_reach_the_colours_follow_the_cells(limits: list[Threshold]) -> None:
+    """A healthy load still shows its slowest calls."""
     cells: list[list[float | None]] = [[n / 1000] for n in range(1, 101)]
     grid = CallGrid(metric="rtt", stat="", unit="s", t=[0], calls=["c"] * 100, values=cells)
-    chart = heat_map(scenario(call_grid=grid, thresholds=[]), "s1")
+    chart = heat_map(scenario(call_grid=grid, thresholds=limits), "s1")
     assert chart
     assert "slowest tenth" in chart.caption
     assert chart.option["visualMap"]["pieces"][2]["lt"] == 0.09

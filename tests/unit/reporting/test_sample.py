@@ -1,4 +1,5 @@
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,17 @@ def test_the_committed_sample_is_what_its_record_gives(tmp_path: Path, name: str
     shutil.copy(SAMPLE / "report.json", tmp_path)
     render(tmp_path)
     assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes()
+
+
+def test_every_capture_that_the_sample_links_is_there() -> None:
+    """And the JUnit file beside it holds the verdicts."""
+    record = read_record(SAMPLE)
+    linked = [call.capture for scenario in record.scenarios for call in scenario.worst_calls if call.capture]
+    assert linked
+    assert all((SAMPLE / path).is_file() for path in linked)
+    junit = ElementTree.parse(SAMPLE / "junit.xml")
+    verdicts = [item.get("value") for item in junit.iter("property") if item.get("name") == "sla.verdict"]
+    assert verdicts == [scenario.verdict for scenario in record.scenarios]
 
 
 def test_the_sample_comes_from_a_real_asterisk_and_has_something_to_show() -> None:
