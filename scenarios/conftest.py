@@ -1,4 +1,4 @@
-"""A load lasts as long as it is asked to: the time-out that this project sets for its own tests is not for scenarios."""
+"""A load lasts as long as it is asked to: the time-out of this project's own tests is not for scenarios."""
 
 import pytest
 
