@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from pytest_ari_sla.transport.ari_watch import ChannelWatch
     from pytest_ari_sla.transport.datagrams import Address
 
-__all__ = ["CallLeg", "CallTools", "LiveCall", "RelayControl"]
+__all__ = ["CONTINUED", "CallLeg", "CallTools", "LiveCall", "RelayControl"]
 
 STEP_TIMEOUT_S = 10.0
+CONTINUED = "POST /channels/continue"
+"""How a call's story tells that a channel was sent to the dialplan."""
+
 TIMELINE_EVENTS = 100
 
 
@@ -165,7 +168,7 @@ class LiveCall:
         await self.tools.ari.continue_in_dialplan(leg.channel_id, context, extension, priority)
         # Until it has left Stasis, the channel's thread throws away what it reads; from then on the kernel keeps it.
         await _told(self.tools.ari.watch(leg.channel_id), StasisEnd)
-        self.note("request", "POST /channels/continue", f"to {extension}@{context}")
+        self.note("request", CONTINUED, f"to {extension}@{context}")
 
     def note(self, source: str, what: str, detail: str = "") -> None:
         """Add to the call's story; only its beginning is kept."""

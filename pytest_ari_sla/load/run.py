@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.errors import MediaUnreachable, SlaError
+from pytest_ari_sla.errors import ChannelLost, MediaUnreachable, SlaError
 from pytest_ari_sla.load.calibration import clock_floor
-from pytest_ari_sla.load.call import CallTools
+from pytest_ari_sla.load.call import CONTINUED, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
 from pytest_ari_sla.load.call_media import MediaPlan
 from pytest_ari_sla.load.caller_worker import CallerWorker
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.call_media import CallMedia
+    from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.transport.port_leases import PortManager
 
@@ -200,6 +201,8 @@ class LoadRun:
             The load could not be made at all.
         MediaUnreachable
             Calls were established and streamed, but not one packet came back.
+        ChannelLost
+            That was so because Asterisk itself ended all of them.
         """
         plan = self._plan
         async with AsyncExitStack() as stack:
@@ -320,9 +323,19 @@ class LoadRun:
             notes=(*self._notes, *(f"{note.kind}: {note.reason}" for note in ari.notes)),
             captures=self._shelf.kept(),
         )
-        if caller.packets_sent and not total.count("loss.received") and total.count("calls.established"):
-            raise MediaUnreachable(self._unreachable(total))
+        self._check_media(outcome, caller)
         return outcome
+
+    def _check_media(self, outcome: LoadOutcome, caller: CallerWorker) -> None:
+        """Say so where calls came up, and nothing was ever heard on them."""
+        total = outcome.total
+        established = total.count("calls.established")
+        if not established or total.count("loss.received"):
+            return
+        if total.count("calls.dropped") == established:
+            raise ChannelLost(_all_dropped(outcome.calls))
+        if caller.packets_sent:
+            raise MediaUnreachable(self._unreachable(total))
 
     def _unreachable(self, total: Snapshot) -> str:
         foreign = total.count("harness.foreign_packets")
@@ -333,3 +346,14 @@ class LoadRun:
             f"{self._tools.ports.low}-{self._tools.ports.high}, reachable from Asterisk "
             f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
         )
+
+
+def _all_dropped(calls: Sequence[CallOutcome]) -> str:
+    """Return what to look for where Asterisk ended all calls before it sent a packet."""
+    dropped = [call for call in calls if call.state == "dropped"]
+    continued = [event.detail for event in dropped[0].timeline if event.what == CONTINUED]
+    hint = f"; they had been sent {continued[-1]}: is there such an extension, and does it stay on the line?"
+    return (
+        f"Asterisk hung up all {len(dropped)} calls that it had accepted, before one RTP packet came back "
+        f"({dropped[0].reason}){hint if continued else ''}"
+    )

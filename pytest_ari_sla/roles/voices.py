@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["call_media", "echo_media", "with_options"]
 
+LAST_STATIC_TYPE = 34
+"""RFC 3551, table 5: the last payload type that needs no agreement."""
+
 LOOP_S = 10.0
 TURN_S = 2.0
 """How long one speaks where the legs of a call speak in turn."""
@@ -66,8 +69,15 @@ def call_media(
     Raises
     ------
     UsageError
-        There is a codec too many or too few, or digits that do not fit.
+        There is a codec too many or too few, one that Asterisk would not hear, or digits that do not fit.
     """
+    for chosen in filter(None, (codec, other_codec)):
+        if chosen.payload_type > LAST_STATIC_TYPE:
+            raise UsageError(
+                f"codec {chosen.name} has the dynamic RTP payload type {chosen.payload_type}: Asterisk sends it on "
+                f"ExternalMedia channels, but drops without a word what arrives with a type above {LAST_STATIC_TYPE}, "
+                "since there is no SDP that would say what it means"
+            )
     if not isinstance(topology, DecodingTopology):
         _check_second(topology, other_codec, wanted=False)
         return CallMedia(tuple(topology.heard_leg), (_voice(codec, packet_time_ms, (0, 1), digits),))
