@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_ari_sla.options import OPTIONS, settings_from
+from pytest_ari_sla.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing of the developer's own settings."""
+    for name in ("ARI_URL", "ARI_USER", "ARI_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def settings_of(pytester: pytest.Pytester, ini: str, arguments: list[str]) -> Settings:
+    """Return what a session would work with."""
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    return settings_from(pytester.parseconfig(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("field", "ini", "environment", "arguments", "shown"),
+    [
+        ("ari_user", "ari_user = ini", {}, [], "ini"),
+        ("ari_user", "ari_user = ini", {"ARI_USER": "environment"}, [], "environment"),
+        ("ari_user", "ari_user = ini", {"ARI_USER": "environment"}, ["--ari-user=line"], "line"),
+        ("ari_url", "ari_url = http://ini", {"ARI_URL": "http://environment"}, [], "http://environment"),
+        ("calls", "ari_calls = 5", {}, [], "5"),
+        ("calls", "ari_calls = 5", {}, ["--ari-calls=7"], "7"),
+        ("duration_ns", "ari_duration = 1m30s", {}, [], "90000000000"),
+        ("rtp_ports", "", {}, ["--ari-rtp-ports=20000-20999"], "(20000, 20999)"),
+        ("pacing_limit_s", "", {}, [], "0.005"),
+        ("sla", "sla = rtt.p99 < 1s", {}, ["--sla=rtt.p50 < 1s"], "('rtt.p50 < 1s',)"),
+        ("sla_ini", "sla =\n  rtt.p99 < 1s\n  setup.p99 < 2s", {}, [], "('rtt.p99 < 1s', 'setup.p99 < 2s')"),
+        ("ari_password", "", {"ARI_PASSWORD": "secret"}, [], "secret"),
+    ],
+)
+def test_the_command_line_wins_over_the_environment_and_that_over_ini(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    ini: str,
+    environment: dict[str, str],
+    arguments: list[str],
+    shown: str,
+) -> None:
+    """One table of options serves all three places; thresholds are kept by where they come from."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert str(getattr(settings_of(pytester, ini, arguments), field)) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--ari-calls=none"], "--ari-calls: 'none' is not a whole number of at least 1"),
+        (["--ari-duration=0s"], "--ari-duration: '0s' is no time at all"),
+        (["--ari-rtp-ports=5-1"], "--ari-rtp-ports: '5-1' is no range of ports"),
+        (["--ari-password-file=nowhere"], "--ari-password-file: there is no file 'nowhere'"),
+        (["--asterisk=nowhere"], "--asterisk: there is no 'nowhere'; give an asterisk binary"),
+        (["--sla-live=loud"], "--sla-live: 'loud' is none of auto, on, off"),
+        (["--ari-echo=here"], "--ari-echo: 'here' is no address; write HOST:PORT"),
+        (["--asterisk=.", "--ari-url=http://u:p@pbx"], "--asterisk and --ari-url name two targets"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_a_usage_error(
+    pytester: pytest.Pytester, arguments: list[str], sentence: str
+) -> None:
+    """With the option's name."""
+    with pytest.raises(pytest.UsageError, match=re.escape(sentence)):
+        settings_of(pytester, "", arguments)
+
+
+def test_a_wrong_value_in_an_ini_file_names_the_file(pytester: pytest.Pytester) -> None:
+    """And its key."""
+    with pytest.raises(pytest.UsageError, match=r"ari_calls in .*tox\.ini: 'many' is not a whole number"):
+        settings_of(pytester, "ari_calls = many", [])
+
+
+def test_nothing_given_leaves_the_defaults(pytester: pytest.Pytester) -> None:
+    """They are in one place."""
+    assert settings_of(pytester, "", []) == Settings()
+
+
+def test_a_private_asterisk_outweighs_an_address_left_in_the_environment(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for it on the command line means it."""
+    monkeypatch.setenv("ARI_URL", "http://elsewhere")
+    settings = settings_of(pytester, "", ["--asterisk=."])
+    assert (settings.asterisk, settings.ari_url) == (".", None)
+
+
+def test_a_password_is_read_from_its_file_and_never_shown(pytester: pytest.Pytester) -> None:
+    """Without the line end that editors add; the file wins over the environment."""
+    pytester.path.joinpath("password").write_text("pass word\n")
+    settings = settings_of(pytester, "", ["--ari-password-file=password"])
+    assert settings.ari_password == "pass word"
+    assert "pass word" not in repr(settings)
+
+
+def test_every_option_sets_a_field_that_exists() -> None:
+    """And each field is set by one option only."""
+    fields = [option.setting for option in OPTIONS]
+    assert len(set(fields)) == len(fields)
+    assert set(fields) | {"sla_ini"} == set(Settings.__dataclass_fields__)
