@@ -21,6 +21,7 @@ import msgspec
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.roles import fleet_messages as messages
 from pytest_ari_sla.roles.collectives import Broken, Collectives, Met
+from pytest_ari_sla.roles.shard_names import parse_nodeid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -187,9 +188,11 @@ class Controller:
             self._vacant.add(member.shard)
             self._put(lambda: self._member_died(member, str(error)))
 
-    def stop_all(self, reason: str) -> None:
-        """Tell all workers to end their loads and run no more tests."""
-        self._put(lambda: self._stop_others(None, reason))
+    def give_up(self, nodeid: str) -> None:
+        """Let the test of a shard be over, since its worker died in it."""
+        test, shard, _ = parse_nodeid(nodeid)
+        if shard:
+            self._put(lambda: self._leave(shard, test, "its worker died"))
 
     # --- the target ---
 
@@ -260,13 +263,16 @@ class Controller:
                 arrived = self._collectives.arrive(member.shard, test, step, payload, needs_all=needs_all, now_s=now_s)
                 self._deliver(arrived)
             case messages.Leave(test, reason):
-                self._deliver(self._collectives.leave(member.shard, test, reason, now_s))
+                self._leave(member.shard, test, reason)
             case messages.Progressed(test, number, at_ns, calls_up, recent):
                 self._collectives.heard(member.shard, test, now_s)
                 if self._supervisor is not None:
                     from pytest_ari_sla.metrics.snapshot import Snapshot
 
                     self._supervisor.hear(test, number, member.shard, at_ns, calls_up, Snapshot.from_plain(recent))
+
+    def _leave(self, shard: int, test: str, reason: str) -> None:
+        self._deliver(self._collectives.leave(shard, test, reason, time.monotonic()))
 
     def _member_died(self, member: FleetMember, reason: str) -> None:
         why = f"its worker died ({reason})"

@@ -53,6 +53,11 @@ class ControllerHooks:
         """Let the other shards know that a worker has ended, or died."""
         self._controller.dismiss(node, error)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        """Let the other shards know which test a worker died in, though it may not have come to a load yet."""
+        self._controller.give_up(crashitem)
+
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
         """Schedule shards ourselves; everything else is left to the scheduler that was asked for."""

@@ -22,15 +22,16 @@ TROUBLE = """
     async def test_before(load):
         await load(calls=2, duration="1s")
 
-    async def test_trouble(load, shard):
+    async def test_trouble(load, shard, ari):
         async def have_trouble():
-            await asyncio.sleep(2)
+            while len(await ari.channels()) < {up}:
+                await asyncio.sleep(0.1)
             Path(f"trouble-{{shard[0]}}").write_text(str(time.time()))
             if shard == "{victim} of 2":
                 os.kill(os.getpid(), signal.{signal})
 
         trouble = asyncio.create_task(have_trouble())
-        await load(calls=40, duration="{duration}")
+        await load(calls=40, duration="20s")
         await trouble
 
     async def test_after(load):
@@ -56,7 +57,7 @@ def test_a_killed_worker_fails_its_load_at_once_and_nothing_else(session_on_aste
     """A sentence names the shard, the others clean up, the dead one's channels are swept, later tests run."""
     session = session_on_asterisk
     session.write("conftest.py", WHEN_FAILED)
-    session.write("test_trouble.py", TROUBLE.format(victim=victim, signal="SIGKILL", duration="20s"))
+    session.write("test_trouble.py", TROUBLE.format(victim=victim, signal="SIGKILL", up=40))
     done = session.run("-n", "2")
 
     died_at = float((session.folder / f"trouble-{victim}").read_text())
@@ -76,6 +77,19 @@ def test_a_killed_worker_fails_its_load_at_once_and_nothing_else(session_on_aste
     assert len(done.scenarios["test_after"]["harness"]) == 2
 
 
+def test_a_worker_that_dies_before_its_load_begins_is_not_waited_for(session_on_asterisk: Session) -> None:
+    """The one that replaces it goes on with the next test; the others are told which one it died in."""
+    session = session_on_asterisk
+    session.write("test_trouble.py", TROUBLE.format(victim=2, signal="SIGKILL", up=0))
+    started_s = time.monotonic()
+    done = session.run("-n", "2")
+    assert time.monotonic() - started_s < 55
+    assert "shard 2 of 2 is missing: its worker died" in done.output
+    assert done.count("failed") == 2
+    assert done.scenarios["test_after"]["verdict"] == "pass"
+    assert session.channels_left() == []
+
+
 def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk: Session) -> None:
     """It is not heard of any more; patience is short here."""
     session = session_on_asterisk
@@ -88,7 +102,7 @@ def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk:
         controller.Collectives = partial(collectives.Collectives, patience=collectives.Patience(silence_s=4))
         """,
     )
-    session.write("test_trouble.py", TROUBLE.format(victim=2, signal="SIGSTOP", duration="20s"))
+    session.write("test_trouble.py", TROUBLE.format(victim=2, signal="SIGSTOP", up=40))
     done = session.run("-n", "2")
     assert "shard 2 of 2 is missing: it was not heard of for 4 s" in done.output
     assert done.scenarios["test_trouble"]["duration_s"] < 12
