@@ -283,6 +283,14 @@ async def test_playing_into_a_bridge(raw_ari: RawAri, new_id: NewId) -> None:
     assert await log.story(playback) == ["PlaybackStarted playing", "PlaybackFinished done"]
 
 
+async def test_playing_nothing_into_a_bridge(raw_ari: RawAri, new_id: NewId) -> None:
+    """Without media the answer is 500, in a form that no other error has."""
+    bridge = new_id("bridge")
+    await raw_ari.post("/bridges", bridgeId=bridge)
+    reply = await raw_ari.post(f"/bridges/{bridge}/play")
+    assert (reply.status, reply.body) == (500, {"error": "Allocation failed"})
+
+
 async def test_recording_a_bridge(raw_ari: RawAri, new_id: NewId) -> None:
     """A bridge is recorded until it is stopped."""
     log, name = await raw_ari.listen(), new_id("rec")
