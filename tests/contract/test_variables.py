@@ -43,7 +43,9 @@ async def test_several_variables_at_once(raw_ari: RawAri, new_id: NewId, kind: s
     assert (read.status, read.body) == (200, {"variables": {"COLOUR": "blue", "SIZE": "nine"}})
     assert (await raw_ari.get(f"{path}/variables", variables="COLOUR,NEVER")).error == _NO_SUCH_VARIABLE
     assert (await raw_ari.get(f"{path}/variables")).error == (400, "At least one variable name is required")
-    assert (await raw_ari.post(f"{path}/variables", {})).error == (400, "The 'variables' field is required")
+    assert (await raw_ari.post(f"{path}/variables")).error == (400, "The 'variables' field is required")
+    no_object = await raw_ari.post(f"{path}/variables", {"variables": "blue"})
+    assert no_object.error == (400, "The 'variables' field must be a JSON object")
 
 
 async def test_a_bridge_has_variables(raw_ari: RawAri, new_id: NewId) -> None:

@@ -68,6 +68,13 @@ class Arguments:
         given = self.body.get("variables")
         return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
 
+    def check_variables(self) -> None:
+        """Refuse with 400 unless the body has an object of variables."""
+        if "variables" not in self.body:
+            raise Refused(400, "The 'variables' field is required")
+        if not isinstance(self.body["variables"], dict):
+            raise Refused(400, "The 'variables' field must be a JSON object")
+
     def required(self, name: str, message: str) -> str:
         """Return a parameter, or refuse with 400."""
         if value := self.text(name):

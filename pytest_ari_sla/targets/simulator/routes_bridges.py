@@ -106,8 +106,7 @@ def _get_variables(pbx: Pbx, arguments: Arguments) -> Reply:
 
 
 def _set_variables(pbx: Pbx, arguments: Arguments) -> Reply:
-    if "variables" not in arguments.body:
-        raise Refused(400, "The 'variables' field is required")
+    arguments.check_variables()
     _bridge(pbx, arguments).variables |= arguments.variables()
     return NO_CONTENT
 

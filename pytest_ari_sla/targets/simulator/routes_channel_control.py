@@ -153,8 +153,7 @@ def _get_variables(pbx: Pbx, arguments: Arguments) -> Reply:
 
 
 def _set_variables(pbx: Pbx, arguments: Arguments) -> Reply:
-    if "variables" not in arguments.body:
-        raise Refused(400, "The 'variables' field is required")
+    arguments.check_variables()
     channel = _channel(pbx, arguments)
     for name, value in arguments.variables().items():
         pbx.calls.write_variable(channel, name, value)
