@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import itertools
 import secrets
 from contextlib import AsyncExitStack
@@ -20,6 +19,7 @@ from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, Sta
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
+from pytest_ari_sla.load.tracker_group import TrackerGroup
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
 from pytest_ari_sla.transport.capture import CapturedStream, PacketKeeper, rebuilt_packets
@@ -27,7 +27,7 @@ from pytest_ari_sla.transport.datagrams import prepare_socket, receive_drops
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_ari_sla.hookspecs import Codec, Tracker, Voice
     from pytest_ari_sla.load.call_media import MediaPlan
@@ -71,8 +71,8 @@ class CallerWorker:
         Where sockets are leased.
     media_host
         The address that Asterisk sends to.
-    trackers
-        Prototypes; copied.
+    trackers, owners
+        Prototypes, which are copied, and the plug-in that each came from, by its name.
 
     Attributes
     ----------
@@ -80,7 +80,14 @@ class CallerWorker:
         What the kernel granted to each socket.
     """
 
-    def __init__(self, plan: MediaPlan, ports: PortManager, media_host: str, trackers: Sequence[Tracker]) -> None:
+    def __init__(
+        self,
+        plan: MediaPlan,
+        ports: PortManager,
+        media_host: str,
+        trackers: Iterable[Tracker],
+        owners: Mapping[str, str] | None = None,
+    ) -> None:
         self._plan = plan
         self._ports = ports
         self._media_host = media_host
@@ -95,7 +102,7 @@ class CallerWorker:
         self._legs_taken = [0] * plan.calls
         self._expected: dict[int, Address] = {}
         self._ssrc: dict[int, int] = {}
-        self._trackers = [copy.deepcopy(tracker) for tracker in trackers]
+        self._trackers = TrackerGroup(trackers, owners or {})
         self._leases: list[PortLease] = []
         self.receive_buffer_bytes = 0
 
@@ -144,8 +151,7 @@ class CallerWorker:
             receive_drops=drops,
             shard=plan.shard,
         )
-        for tracker in self._trackers:
-            tracker.begin(context)
+        self._trackers.begin(context)
         reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
         return Measurer(self._memory, self._send_log, reader, self._trackers, drops, keeper)
@@ -308,6 +314,10 @@ class CallerWorker:
         self._loop.ensure_alive()
         self._check_measurer()
         return self._measurer.latest()
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the report must know of the trackers: failures, and undue cost."""
+        return self._trackers.remarks()
 
     def _check_measurer(self) -> None:
         error = self._measurer.error

@@ -9,27 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.leg_courses import LegCourses
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.load.media_memory import MediaMemory
     from pytest_ari_sla.load.ring_reader import RingReader
     from pytest_ari_sla.load.send_log import MediaSendLog
+    from pytest_ari_sla.load.tracker_group import TrackerGroup
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.transport.capture import CapturedPackets, CapturedStream, PacketKeeper
 
@@ -116,14 +114,14 @@ class Measurer:
         memory: MediaMemory,
         send_log: MediaSendLog,
         reader: RingReader,
-        trackers: Sequence[Tracker],
+        trackers: TrackerGroup,
         receive_drops: Callable[[], int],
         keeper: PacketKeeper | None = None,
     ) -> None:
         self._memory = memory
         self._send_log = send_log
         self._reader = reader
-        self._trackers = list(trackers)
+        self._trackers = trackers
         self._receive_drops = receive_drops
         self._keeper = keeper
         self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
@@ -211,17 +209,13 @@ class Measurer:
         )
         numbers = batch.probe[probed]
         self._back[batch.source_leg[probed], numbers % self._back.shape[1]] = numbers
-        for tracker in self._trackers:
-            with _blamed_on(tracker):
-                tracker.observe(batch)
+        self._trackers.observe(batch)
         if self._keeper is not None:
             self._keeper.observe(batch)
 
     def _advance(self) -> None:
         now_ns = time.time_ns()
-        for tracker in self._trackers:
-            with _blamed_on(tracker):
-                tracker.advance(now_ns)
+        self._trackers.advance(now_ns)
         self._read_departures()
         self._read_cpu()
         self._latest = self._snapshot()
@@ -231,9 +225,7 @@ class Measurer:
         legs = np.array([leg for call, _ in leaving for leg in call], np.int32)
         self._send_log.close(legs)
         reports = self._last_words(legs)
-        for tracker in self._trackers:
-            with _blamed_on(tracker):
-                tracker.release(legs)
+        self._trackers.release(legs)
         self._courses.release(legs)
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
@@ -245,11 +237,8 @@ class Measurer:
     def _last_words(self, legs: NDArray[np.int32]) -> dict[int, LegReport]:
         """Let trackers decide on all that is open for these legs, and report on each."""
         now_ns = time.time_ns()
-        values: dict[str, NDArray[np.float64]] = {}
-        for tracker in self._trackers:
-            with _blamed_on(tracker):
-                tracker.advance(now_ns)
-                values.update(tracker.per_leg())
+        self._trackers.advance(now_ns)
+        values = self._trackers.per_leg()
         return {leg: self._report(leg, values) for leg in legs.tolist()}
 
     def _report(self, leg: int, values: Mapping[str, NDArray[np.float64]]) -> LegReport:
@@ -281,10 +270,7 @@ class Measurer:
             "harness.foreign_packets": self._reader.foreign,
             "harness.malformed_packets": self._reader.malformed,
         }
-        for tracker in self._trackers:
-            with _blamed_on(tracker):
-                values.update(tracker.snapshot())
-        return Snapshot(values)
+        return Snapshot(values | self._trackers.snapshot())
 
     def _read_departures(self) -> None:
         """Take the pacing error of every packet whose turn has come."""
@@ -299,18 +285,3 @@ class Measurer:
         if used_ns > used_then_ns:
             self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
             self._cpu_seen = (now_ns, used_ns)
-
-
-@contextmanager
-def _blamed_on(tracker: Tracker) -> Iterator[None]:
-    """Name the tracker in what it raises: it may be a plug-in's.
-
-    Raises
-    ------
-    MediaLoopFailed
-        In place of any exception.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise MediaLoopFailed(f"tracker {tracker.name!r} failed: {type(error).__name__}: {error}") from error

@@ -26,7 +26,7 @@ from pytest_ari_sla.transport.batched_udp import backend
 from pytest_ari_sla.transport.capture import NO_CAPTURE, CapturePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
@@ -105,8 +105,8 @@ class LoadTools:
         The address that Asterisk sends RTP to.
     ports
         Where sockets are leased.
-    trackers
-        Prototypes.
+    trackers, owners
+        Prototypes, and the plug-in that each came from, by its name.
     open_relay
         Connects to the relay, for topologies that use one.
     preflight
@@ -125,6 +125,7 @@ class LoadTools:
     media_host: str
     ports: PortManager
     trackers: Sequence[Tracker]
+    owners: Mapping[str, str]
     open_relay: Callable[[], AbstractAsyncContextManager[RelayControl]]
     preflight: Callable[[AriSession, LoadPlan], Awaitable[list[str]]]
     echo_extension: tuple[str, str]
@@ -222,7 +223,7 @@ class LoadRun:
             duration_ns = self._now_ns()
         cleanup = await ari.aclose()
         total = self._total(caller, driver, len(cleanup.leaked))
-        self._series.add(max(0, duration_ns - 1), total - self._seen)
+        self._enter(max(0, duration_ns - 1), total)
         return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
 
     async def _prepare(self, stack: AsyncExitStack) -> tuple[AriSession, RelayControl | None, CallerWorker]:
@@ -233,7 +234,7 @@ class LoadRun:
             self._notes += await tools.preflight(ari, plan)
             relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
             media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
-            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers)
+            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers, tools.owners)
             return ari, relay, await stack.enter_async_context(caller)
         except SlaError as error:
             error.before_any_call = True
@@ -282,11 +283,17 @@ class LoadRun:
     def _enter_second(self, caller: CallerWorker, driver: CallDriver) -> None:
         at_ns = self._now_ns()
         total = self._total(caller, driver)
-        recent = total - self._seen
-        self._seen = total
         # A tick comes just after the second that it tells of.
-        self._series.add(max(0, at_ns - _HALF_TICK_NS), recent)
+        recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total)
         self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
+
+    def _enter(self, at_ns: int, total: Snapshot) -> Snapshot:
+        """Enter what has happened since the last time into the series, and return it."""
+        # What a tracker measured is gone when the tracker has failed.
+        recent = total - self._seen.only(total)
+        self._seen = total
+        self._series.add(at_ns, recent)
+        return recent
 
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
         counts = {"calls.not_started": driver.not_started}
@@ -320,7 +327,7 @@ class LoadRun:
             series=self._series,
             calls=tuple(driver.calls),
             generators=(health,),
-            notes=(*self._notes, *(f"{note.kind}: {note.reason}" for note in ari.notes)),
+            notes=(*self._notes, *caller.remarks(), *(f"{note.kind}: {note.reason}" for note in ari.notes)),
             captures=self._shelf.kept(),
         )
         self._check_media(outcome, caller)

@@ -135,7 +135,8 @@ class Standalone:
         codec = self.registry.codec(codec_name)
         packet_time_ms = codec.packet_times_ms[0]
         plan = MediaPlan(legs, echo_media(codec, packet_time_ms), packet_time_ms, realtime=self.settings.realtime)
-        return CallerWorker(plan, self.ports(), self.media_host(), list(self.registry.trackers.values()))
+        trackers = self.registry.trackers.values()
+        return CallerWorker(plan, self.ports(), self.media_host(), trackers, self.registry.owners)
 
     def _new_id(self) -> str:
         """Return what begins the ids of one ARI session at Asterisk; different for every one, on every shard."""
@@ -165,6 +166,7 @@ class Standalone:
             media_host=self.media_host(),
             ports=self.ports(),
             trackers=list(self.registry.trackers.values()),
+            owners=self.registry.owners,
             open_relay=self._open_relay,
             preflight=self._preflight,
             echo_extension=self.settings.echo_extension,

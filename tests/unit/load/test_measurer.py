@@ -12,8 +12,11 @@ from pytest_ari_sla.load.measurer import LegReport, Measurer
 from pytest_ari_sla.load.media_memory import Gauge
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
+from pytest_ari_sla.load.tracker_group import TrackerGroup
+from pytest_ari_sla.metrics.catalogue import Metric
 from tests.unit.load.media import NONCE, WINDOW, Schedule, make_memory
 from tests.unit.load.ring import ASTERISK, OTHER_PORT, RingWriter, probe, rtp
+from tests.unit.trackers.loads import FixedLog, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +26,22 @@ if TYPE_CHECKING:
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 
+CONTEXT = context_of(FixedLog([0] * 6), range(6))
+
+
 class Recorder:
     """A tracker that notes what it is asked, in order."""
 
     name = "recorder"
-    metrics = ()
+    metrics = (Metric("seen", "count", "count", "Packets"),)
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, object]] = []
         self.seen = 0
+
+    def __deepcopy__(self, memo: object) -> Recorder:
+        """Let the test see what its own tracker heard."""
+        return self
 
     def begin(self, context: object) -> None:
         """Nothing to prepare."""
@@ -70,7 +80,9 @@ class Bench:
         self.sources = SourceTable(sockets=2, legs=self.memory.layout.legs)
         self.log = MediaSendLog(self.memory)
         reader = RingReader(self.memory, self.log, self.sources, NONCE)
-        self.measurer = Measurer(self.memory, self.log, reader, [self.tracker], lambda: 6)
+        self.trackers = TrackerGroup([self.tracker], {"recorder": "a plug-in"})
+        self.trackers.begin(CONTEXT)
+        self.measurer = Measurer(self.memory, self.log, reader, self.trackers, lambda: 6)
 
     def retire(self, *legs: int) -> list[LegReport]:
         """Retire legs and wait for their reports."""
@@ -197,13 +209,19 @@ def test_outstanding_are_probes_that_were_sent_and_are_not_back(bench: Bench) ->
     assert bench.measurer.outstanding(3) == 0
 
 
-def test_a_tracker_that_fails_ends_the_thread_and_is_named(bench: Bench) -> None:
-    """Whose mistake it is stands in the error."""
+def test_a_tracker_that_fails_is_left_out(bench: Bench) -> None:
+    """The rest is measured; whose mistake it was is remarked."""
 
     def broken(now_ns: int) -> None:
         raise KeyError("gone")
 
     bench.tracker.advance = broken  # type: ignore[method-assign]
     bench.measurer.start()
+    bench.ring.write(rtp(7))
     bench.measurer.stop()
-    assert str(bench.measurer.error) == "tracker 'recorder' failed: KeyError: 'gone'"
+    assert bench.measurer.error is None
+    assert bench.measurer.latest().count("harness.trackers_failed") == 1
+    assert "seen" not in bench.measurer.latest()
+    assert bench.trackers.remarks() == [
+        "tracker 'recorder' of a plug-in failed in advance() and was left out: KeyError: 'gone'"
+    ]

@@ -1,0 +1,173 @@
+"""The trackers of one load, each kept apart from the others: one that fails is left out, and what each costs is known.
+
+A tracker may be anybody's code. An exception in it costs its own metrics, and nothing else: the run goes on, thresholds
+on these metrics find no samples, and the report says whose tracker that was.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from pytest_ari_sla.metrics.histogram import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.hookspecs import Tracker, TrackerContext
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["SLOW_SHARE", "TrackerGroup"]
+
+SLOW_SHARE = 0.1
+"""A tracker that takes a larger share of a core than this is slow."""
+
+_LEAST_SPAN_NS = 1_000_000_000
+_FAILED = "harness.trackers_failed"
+
+T = TypeVar("T")
+
+
+class _Guarded:
+    """One tracker, what it has cost, and what is wrong with it.
+
+    Parameters
+    ----------
+    prototype
+        As a plug-in registered it.
+    owner
+        The plug-in.
+    """
+
+    def __init__(self, prototype: Tracker, owner: str) -> None:
+        self._label = f"tracker {prototype.name!r} of {owner}"
+        self._metrics = {metric.name for metric in prototype.metrics}
+        self._used_ns = 0
+        self.problem = ""
+        self._tracker = prototype
+        self._tracker = self.call("a copy of it", lambda: copy.deepcopy(prototype), prototype)
+
+    def call(self, what: str, work: Callable[[], T], otherwise: T) -> T:
+        """Let the tracker do something; after a failure it does nothing any more, and ``otherwise`` is returned."""
+        if self.problem:
+            return otherwise
+        began_ns = time.thread_time_ns()
+        try:
+            return work()
+        except Exception as error:
+            self.problem = f"{self._label} failed in {what} and was left out: {type(error).__name__}: {error}"
+            return otherwise
+        finally:
+            self._used_ns += time.thread_time_ns() - began_ns
+
+    def begin(self, context: TrackerContext) -> None:
+        """Prepare; what that takes is not part of the cost of measuring."""
+        self.call("begin()", lambda: self._tracker.begin(context), None)
+        self._legs, self._used_ns = context.legs, 0
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Take in a batch."""
+        self.call("observe()", lambda: self._tracker.observe(batch), None)
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass."""
+        self.call("advance()", lambda: self._tracker.advance(now_ns), None)
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """End these legs."""
+        self.call("release()", lambda: self._tracker.release(legs), None)
+
+    def snapshot(self) -> Mapping[str, Histogram | int]:
+        """Return all values; nothing after a failure: what stopped growing must not look like a result."""
+        return self.call("snapshot()", self._checked_snapshot, {})
+
+    def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return values for each leg."""
+        return self.call("per_leg()", self._checked_columns, {})
+
+    def _checked_snapshot(self) -> Mapping[str, Histogram | int]:
+        values = self._tracker.snapshot()
+        for name, value in values.items():
+            if name not in self._metrics:
+                message = f"it gives {name!r}, which is not among its metrics"
+                raise KeyError(message)
+            if isinstance(value, bool) or not isinstance(value, Histogram | int):
+                message = f"{name!r} is {value!r}; values are Histograms, or whole numbers that add up"
+                raise TypeError(message)
+        return values
+
+    def _checked_columns(self) -> Mapping[str, NDArray[np.float64]]:
+        columns = self._tracker.per_leg()
+        for name, column in columns.items():
+            if np.shape(column) != (self._legs,):
+                message = f"{name!r} has the shape {np.shape(column)}, not one value for each of {self._legs} legs"
+                raise ValueError(message)
+        return columns
+
+    def remark(self, span_ns: int) -> str:
+        """Return what a reader of the report must know of this tracker; usually nothing."""
+        share = self._used_ns / span_ns
+        if self.problem or share <= SLOW_SHARE:
+            return self.problem
+        return (
+            f"{self._label} is slow: it took {share:.0%} of a core to measure; results were delayed, packets were not "
+            "(work on whole batches of packets, with NumPy)"
+        )
+
+
+class TrackerGroup:
+    """All trackers of a load, as one.
+
+    Parameters
+    ----------
+    prototypes
+        Copied.
+    owners
+        Which plug-in a tracker came from, by the tracker's name.
+    """
+
+    def __init__(self, prototypes: Iterable[Tracker], owners: Mapping[str, str]) -> None:
+        self._trackers = [_Guarded(tracker, owners.get(tracker.name, "a test")) for tracker in prototypes]
+        self._began_ns = time.monotonic_ns()
+        self._span_ns = 0
+
+    def begin(self, context: TrackerContext) -> None:
+        """Prepare for a load."""
+        for tracker in self._trackers:
+            tracker.begin(context)
+        self._began_ns = time.monotonic_ns()
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Take in a batch."""
+        for tracker in self._trackers:
+            tracker.observe(batch)
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass."""
+        for tracker in self._trackers:
+            tracker.advance(now_ns)
+        self._span_ns = time.monotonic_ns() - self._began_ns
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """End these legs."""
+        for tracker in self._trackers:
+            tracker.release(legs)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the values of all trackers, and how many trackers have failed."""
+        values = {name: value for tracker in self._trackers for name, value in tracker.snapshot().items()}
+        return values | {_FAILED: sum(bool(tracker.problem) for tracker in self._trackers)}
+
+    def per_leg(self) -> dict[str, NDArray[np.float64]]:
+        """Return the values of all trackers for each leg."""
+        return {name: column for tracker in self._trackers for name, column in tracker.per_leg().items()}
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the report must know: which trackers failed, and which are slow."""
+        remarks = (tracker.remark(max(self._span_ns, _LEAST_SPAN_NS)) for tracker in self._trackers)
+        return [remark for remark in remarks if remark]
