@@ -5,12 +5,13 @@ what happened                                           exit code  reports
 ======================================================  =========  =======================================
 every load kept its SLA                                 0          written
 a load broke it, became worse than the baseline, or     1          written; the verdict is ``fail``
-could not be made
+could not be made to its end
 a load could not be judged                              1          written; ``inconclusive``
 the same with ``--sla-inconclusive pass``               0          written; ``inconclusive``
 a threshold, option or file cannot be read, or the      4          none: not one call was made
 target cannot be reached
-no load could make even its first call                  4          written; ``fail``
+loads could not make even their first call, and         4          written; ``fail``
+nothing else failed
 ======================================================  =========  =======================================
 
 ``-x`` and ``--maxfail`` make no further loads, ``-k`` and ``--lf`` choose among them: a report holds what this session
@@ -118,7 +119,7 @@ def test_a_load_that_could_not_be_made_fails_the_run_in_the_report_too(session: 
         "test_mistaken.py", 'async def test_mistaken(load):\n    await load(calls=1, duration="1s", codec="PCMX")'
     )
     done = session.run()
-    assert done.exit_code == 1
+    assert done.exit_code == 4
     assert done.report is not None
     assert done.report["verdict"] == "fail"
     assert done.scenarios["test_mistaken"]["reason"] == (

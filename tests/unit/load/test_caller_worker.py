@@ -309,6 +309,27 @@ def open_sockets() -> int:
     return sum("socket:" in os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir())
 
 
+@pytest.mark.parametrize("keep_packets", [True, False])
+async def test_packets_are_kept_as_evidence_where_that_is_wanted(
+    ports: PortManager, echo: EchoServerProcess, *, keep_packets: bool
+) -> None:
+    """Both directions of a leg, with their addresses; what the echo server returned is what was sent."""
+    async with make_caller(ports, keep_packets=keep_packets) as caller:
+        seats = begin(caller, [echo.address], 20)
+        await returned(caller, seats, 20)
+        (report,) = await finish(caller, seats)
+    if not keep_packets:
+        assert not report.streams
+        return
+    there, back = report.streams
+    assert (there.source, there.destination) == (back.destination, back.source) == (seats[0].local, echo.address)
+    assert len(there.packets) == len(back.packets) == report.sent
+    for name in ("sequence", "timestamp", "ssrc"):
+        assert there.packets.header[name].tolist() == back.packets.header[name].tolist(), name
+    assert (there.packets.time_ns < back.packets.time_ns).all()
+    assert there.packets.length.tolist() == back.packets.length.tolist()
+
+
 async def test_a_worker_without_ports_leaves_nothing_open(tmp_path: Path) -> None:
     """The sockets that it did get are given back."""
     with PortManager(43_000, 43_001, "127.0.0.1", lock_folder=tmp_path / "locks") as ports:

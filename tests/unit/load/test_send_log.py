@@ -224,3 +224,16 @@ def test_packets_departed_are_those_that_were_sent(turns: list[tuple[int, bool, 
     assert departed == log.sent().sum()
     assert departed + not_sent == log.due().sum()
     memory.close()
+
+
+def test_the_last_sends_of_a_leg_can_be_read_back(schedule: Schedule, log: MediaSendLog) -> None:
+    """From the first turn on, or as far back as the log remembers; what did not leave is 0."""
+    schedule.start(1, first_turn=0)
+    schedule.turn(0)
+    schedule.turn(0, unsent=(1,))
+    schedule.turn(0)
+    first, sent_ns = log.last_sent(1)
+    assert (first, (sent_ns > 0).tolist()) == (0, [True, False, True])
+    schedule.turns(0, 3 * WINDOW)
+    first, sent_ns = log.last_sent(1)
+    assert (first + len(sent_ns), len(sent_ns)) == (3 + 3 * WINDOW, WINDOW - 1)
