@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -36,6 +36,8 @@ __all__ = ["LoadWatch"]
 _SECOND_NS = 1_000_000_000
 _RECENT_NS = 5 * _SECOND_NS
 _FIGURES = ("setup", "first_packet", "rtt", "relay_rtt")
+_HEALTH = ("harness.pacing_error", "harness.cpu")
+_LOSS = ("loss.lost", "loss.sent")
 _TROUBLES = {
     "calls.failed": "calls failed",
     "calls.dropped": "calls ended before they were told to",
@@ -43,16 +45,18 @@ _TROUBLES = {
     "harness.receive_drops": "packets were dropped in this generator's own receive buffers",
 }
 _EVENTS_KEPT = 20
+_INTERVALS = 300
+"""Fewer than in the series that shards record: this one serves interim reports only, and costs memory besides theirs."""
 
 
 @dataclass
 class _Shard:
-    """The last seconds of one shard, and its state now."""
+    """The last seconds of one shard, as compact snapshots, and its state now."""
 
     at_ns: int = 0
     calls_up: int = 0
     receive_drops: int = 0
-    recent: deque[tuple[int, Snapshot]] = field(default_factory=deque)
+    recent: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,12 @@ class LoadWatch:
         self._until = parse(description.until, catalogue) if description.until else None
         watched = [condition.threshold for condition in self._conditions] + ([self._until] if self._until else [])
         self._keep_ns = max([_RECENT_NS, *(threshold.window_ns or 0 for threshold in watched)])
+        names = {name for threshold in watched for name in threshold.metric.names}
+        self._kept_names = names | {*_FIGURES, *_HEALTH, *_LOSS}
         self._stages = {threshold.stage: Snapshot() for threshold in watched if threshold.stage}
         self._shards: dict[int, _Shard] = {}
         self._total = Snapshot()
-        self._series = TimeSeries()
+        self._series = TimeSeries(limit=_INTERVALS)
         self._events: deque[LiveEvent] = deque(maxlen=_EVENTS_KEPT)
         for name, start_ns, end_ns in description.stages:
             self._series.mark_stage(name, start_ns, end_ns)
@@ -117,7 +123,7 @@ class LoadWatch:
         state = self._shards.setdefault(shard, _Shard())
         state.at_ns, state.calls_up = at_ns, calls_up
         state.receive_drops += recent.count("harness.receive_drops")
-        state.recent.append((at_ns, recent))
+        state.recent.append((at_ns, recent.only(self._kept_names).to_compact()))
         while state.recent[0][0] <= at_ns - self._keep_ns:
             state.recent.popleft()
         self._total += recent
@@ -183,7 +189,9 @@ class LoadWatch:
     def _since(self, at_ns: int, shard: int | None = None) -> Snapshot:
         """Return what happened after a time, on all shards or one."""
         states = self._shards.values() if shard is None else [self._shards[shard]]
-        return Snapshot.sum_of(recent for state in states for when_ns, recent in state.recent if when_ns > at_ns)
+        return Snapshot.sum_of(
+            Snapshot.from_plain(recent) for state in states for when_ns, recent in state.recent if when_ns > at_ns
+        )
 
     @property
     def _duration_ns(self) -> int:

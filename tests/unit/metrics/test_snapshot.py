@@ -50,6 +50,7 @@ def test_the_plain_form_keeps_everything(snapshot: Snapshot) -> None:
     """Plain built-ins pass through execnet, and give back an equal snapshot."""
     plain: dict[str, Any] = execnet.loads(execnet.dumps(snapshot.to_plain()))
     assert Snapshot.from_plain(plain) == snapshot
+    assert Snapshot.from_plain(snapshot.to_compact()) == snapshot
 
 
 def test_numbers_leave_numpy() -> None:
