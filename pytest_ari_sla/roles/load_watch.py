@@ -46,7 +46,7 @@ _TROUBLES = {
 }
 _EVENTS_KEPT = 20
 _INTERVALS = 300
-"""Fewer than in the series that shards record: this one serves interim reports only, and costs memory besides theirs."""
+"""Fewer than in the series that shards record: this one only serves interim reports."""
 
 
 @dataclass
