@@ -43,7 +43,7 @@ sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
 	$(BIN)/pytest tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
-	$(BIN)/pytest tests/contract
+	$(BIN)/pytest -n 3 tests/contract
 
 asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
 	$(BIN)/pytest tests/asterisk
