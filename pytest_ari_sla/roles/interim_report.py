@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
-    from pytest_ari_sla.roles.controller import Controller
     from pytest_ari_sla.roles.load_watch import LoadWatch
-    from pytest_ari_sla.roles.standalone import Standalone
+    from pytest_ari_sla.roles.session_report import Reported
     from pytest_ari_sla.sla.verdict import Rules
 
 __all__ = ["InterimReport"]
@@ -51,7 +50,7 @@ class InterimReport:
     def __init__(
         self,
         config: pytest.Config,
-        role: Standalone | Controller,
+        role: Reported,
         catalogue: Catalogue,
         rules: Rules,
         judged: Sequence[dict[str, Any]],

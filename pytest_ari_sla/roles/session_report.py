@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -21,19 +21,47 @@ from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     import pytest
 
     from pytest_ari_sla.reporting.run_record import CallRow
-    from pytest_ari_sla.roles.controller import Controller
-    from pytest_ari_sla.roles.standalone import Standalone
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.target import Target as TargetInUse
 
-__all__ = ["build_record", "report_folder_of", "report_session"]
+__all__ = ["Reported", "build_record", "report_folder_of", "report_session"]
 
 _REPORTS = Path("reports")
 
 
-def report_session(config: pytest.Config, role: Standalone | Controller, judged: list[dict[str, Any]]) -> str:
+class Reported(Protocol):
+    """What a report tells of its session: the role of the process that writes it.
+
+    Attributes
+    ----------
+    settings
+        What the user asked for.
+    run_id
+        Unique among runs.
+    started
+        When the session began.
+    shards
+        How many processes make the load.
+    """
+
+    settings: Settings
+    run_id: str
+    started: datetime
+    shards: int
+
+    def target(self) -> TargetInUse:
+        """Return what was tested."""
+
+    def seconds_since_start(self) -> float:
+        """Return how long the session has lasted."""
+
+
+def report_session(config: pytest.Config, role: Reported, judged: list[dict[str, Any]]) -> str:
     """Write all reports of a session; return what the terminal is to show.
 
     Parameters
@@ -54,7 +82,7 @@ def report_session(config: pytest.Config, role: Standalone | Controller, judged:
     return summary + "".join(f"{line}\n" for line in told)
 
 
-def build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
+def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
     """Return the record of a session."""
     target = role.target()
     return RunRecord(
@@ -75,7 +103,7 @@ def build_record(role: Standalone | Controller, loads: Sequence[JudgedLoad], arg
     )
 
 
-def report_folder_of(role: Standalone | Controller) -> Path:
+def report_folder_of(role: Reported) -> Path:
     """Return where the reports of a session go."""
     chosen = role.settings.report_folder
     return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"

@@ -11,7 +11,7 @@ EVERYWHERE = "[sla]\nthresholds = ['setup.p50 < 4s']\n"
 @pytest.fixture
 def item(pytester: pytest.Pytester) -> pytest.Item:
     """A test with a marker of its own and one of its module."""
-    pytester.makeini("[pytest]\nmarkers = sla")
+    pytester.makeini("[pytest]\nmarkers = sla\nasyncio_default_fixture_loop_scope = function")
     module = pytester.mkpydir("voice") / "test_voice.py"
     module.write_text(
         "import pytest\n"
