@@ -2,11 +2,14 @@
 
 What it answers is held to real Asterisks by ``tests/contract``. From the bottom up:
 
-* ``reply``, ``resources``, ``agenda``, ``prompts``: what is answered, what exists, what happens later, what is heard;
+* ``reply``, ``resources``, ``agenda``, ``causes``, ``prompts``: what is answered, what exists, what happens later, why
+  channels end, what is heard;
 * ``world``: all state at one moment, and who is told of its changes;
-* ``calls``, ``dialplan``, ``bridging``, ``playing``, ``recording``: the rules, without I/O and without a clock;
-* ``route`` and ``routes_*``: ARI's operations on top of the rules; ``description``: the same operations as api-docs;
+* ``calls``, ``dialplan``, ``bridging``, ``playing``, ``recording``: the rules, without I/O and without a clock; all of
+  them joined in ``pbx``;
+* ``route`` and ``routes_*``: ARI's operations on top of the rules; ``description``, ``models``: the same as api-docs;
 * ``media*``: RTP, in a process of its own;
 * ``faults``: what goes wrong on request;
-* ``server``, ``program``, ``process``: HTTP and WebSockets, the command line, and the simulator as a target.
+* ``server``, ``event_socket``, ``program``, ``process``: HTTP and WebSockets, the command line, and the simulator as a
+  target.
 """

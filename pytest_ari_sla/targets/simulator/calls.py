@@ -6,6 +6,7 @@ on the agenda: what ARI answers is the state before them, as with the real one.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pytest_ari_sla.targets.simulator.causes import NORMAL, cause_text
 from pytest_ari_sla.targets.simulator.dialplan import Dialplan
 from pytest_ari_sla.targets.simulator.reply import Refused
 from pytest_ari_sla.targets.simulator.resources import OUTGOING_LINE, Channel, Party
-from pytest_ari_sla.targets.simulator.world import NoPortLeft
+from pytest_ari_sla.targets.simulator.world import MediaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = ["FORMATS", "Calls"]
 FORMATS = frozenset({"ulaw", "alaw", "g722", "gsm", "opus", "slin", "slin16", "slin48"})
 """Media formats that the simulator takes."""
 
+_UNICAST = re.compile(r"(?P<host>[^/]+):(?P<port>\d{1,5})(?:/c\((?P<format>\w+)\))?")
 _SOFT_HANGUP_BY_ASYNC = 32  # the "cause" of a hang-up request that comes by ARI: a flag of Asterisk's, not of Q.850
 
 
@@ -130,7 +132,7 @@ class Calls:
     def _unicast(self, channel_id: str, remote: tuple[str, int], payload_format: str) -> Channel:
         try:
             host, port = self._world.media.open(channel_id, remote, payload_format)
-        except NoPortLeft as error:
+        except MediaUnavailable as error:
             # Asterisk 16 and 22 die of this; to be refused is what their other channel types do.
             raise Refused(500, "An internal error prevented this request from being handled") from error
         pointer = 0x7F0000000000 + self._world.number() * 0x10
@@ -142,14 +144,12 @@ class Calls:
 
     def _dialled(self, endpoint: tuple[str, str], ids: tuple[str, str]) -> tuple[Channel, Channel | None]:
         technology, resource = endpoint
-        if technology == "UnicastRTP":
-            address, _, options = resource.partition("/")
-            host, _, port = address.rpartition(":")
-            payload_format = options.removeprefix("c(").removesuffix(")") or "ulaw"
-            return self._unicast(ids[0], (host, int(port)), payload_format), None
-        if technology != "Local":
+        if technology == "Local":
+            return self._local(resource, ids)
+        parts = _UNICAST.fullmatch(resource)
+        if technology != "UnicastRTP" or parts is None:
             raise Refused(500, "Allocation failed", key="error")
-        return self._local(resource, ids)
+        return self._unicast(ids[0], (parts["host"], int(parts["port"])), parts["format"] or "ulaw"), None
 
     def _local(self, resource: str, ids: tuple[str, str]) -> tuple[Channel, Channel]:
         exten, _, context = resource.partition("/")[0].partition("@")

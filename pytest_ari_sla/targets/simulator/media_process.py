@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.targets.simulator.media_commands import Command, send_command
 from pytest_ari_sla.targets.simulator.media_formats import PAYLOAD_TYPES
-from pytest_ari_sla.targets.simulator.world import NoPortLeft
+from pytest_ari_sla.targets.simulator.world import MediaUnavailable
 from pytest_ari_sla.targets.target import local_address_towards
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ class MediaProcess:
                 self._process.kill()
                 self._process.wait()
 
+    def fileno(self) -> int:
+        """Return what becomes readable when the process is gone: it never sends anything."""
+        if self._channel is None:
+            raise MediaLoopFailed("the simulator's media process was not started")
+        return self._channel.fileno()
+
     def set_faults(self, faults: Faults) -> None:
         """Let these faults be shown from now on."""
         self._max_channels = faults.max_media_channels
@@ -81,14 +87,17 @@ class MediaProcess:
 
         Raises
         ------
-        NoPortLeft
-            If there is none.
+        MediaUnavailable
+            If there is none, or ``remote`` does not exist.
         """
         if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
-            raise NoPortLeft
+            raise MediaUnavailable
         if payload_format not in PAYLOAD_TYPES:
             payload_format = "ulaw"  # Asterisk too falls back to what it can
-        remote_host = socket.gethostbyname(remote[0])
+        try:
+            remote_host = socket.gethostbyname(remote[0])
+        except OSError as error:
+            raise MediaUnavailable from error
         local_host = self._host if self._host != "0.0.0.0" else local_address_towards(remote_host)
         with self._bind(local_host) as udp:
             leg, port = self._free_legs.pop(), udp.getsockname()[1]
@@ -145,7 +154,7 @@ class MediaProcess:
                 udp.close()
                 continue
             return udp
-        raise NoPortLeft
+        raise MediaUnavailable
 
     def _tell_leg(self, name: str, channel: str, *arguments: Any) -> None:
         """Tell something about a channel; one without media is left alone."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.errors import MediaLoopFailed, UsageError
 from pytest_ari_sla.targets.simulator.description import operations_table
 from pytest_ari_sla.targets.simulator.faults import Faults
 from pytest_ari_sla.targets.simulator.media_process import MediaProcess
@@ -74,6 +74,9 @@ def run(options: argparse.Namespace) -> int:
         return 2
     try:
         asyncio.run(_serve(options, faults, ports))
+    except MediaLoopFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except OSError as error:
         what = error.filename or f"{options.host}:{options.port}"
         sys.stderr.write(f"the simulator cannot start: {what}: {error.strerror}\n")
@@ -89,11 +92,23 @@ def _port_range(text: str) -> tuple[int, int]:
 
 
 async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, int]) -> None:
-    """Listen until SIGTERM or SIGINT."""
-    stopped = asyncio.Event()
+    """Listen until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    MediaLoopFailed
+        If the media process dies before.
+    """
+    loop, stopped, media_died = asyncio.get_running_loop(), asyncio.Event(), False
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stopped.set)
     given = options.password_file.read_text().strip() if options.password_file else ""
+
+    def mourn() -> None:
+        nonlocal media_died
+        media_died = True
+        stopped.set()
+
     password = given or secrets.token_urlsafe(12)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((options.host, options.port), backlog=512))
@@ -105,9 +120,13 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
         try:
             await web.SockSite(runner, listener).start()
             _announce(listener, options.user, "" if given else password)
+            loop.add_reader(media.fileno(), mourn)
             await stopped.wait()
         finally:
+            loop.remove_reader(media.fileno())
             await runner.cleanup()
+    if media_died:
+        raise MediaLoopFailed("the simulator's media process died")
 
 
 def _announce(listener: socket.socket, user: str, password: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 _INTERNAL = "An internal error prevented this request from being handled"
+_LARGEST_PORT = 0xFFFF
 _DIRECTIONS = frozenset({"none", "both", "out", "in"})
 
 
@@ -113,7 +114,7 @@ def _create(pbx: Pbx, arguments: Arguments) -> Reply:
 def _remote(arguments: Arguments) -> tuple[str, int]:
     given = arguments.required("external_host", "external_host is required for all but websocket server connections")
     host, colon, port = given.rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or not port.isdigit() or int(port) > _LARGEST_PORT:
         raise Refused(400, "external_host must be <host>:<port> for all transports other than websocket")
     return host, int(port)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-__all__ = ["MediaPlane", "NoMedia", "NoPortLeft", "Timing", "World"]
+__all__ = ["MediaPlane", "MediaUnavailable", "NoMedia", "Timing", "World"]
 
 VERSION = "22.0.0-simulator"
 """What the simulator says it is: a number that clients can read, and the plain truth."""
@@ -30,8 +30,8 @@ ENTITY_ID = "02:73:69:6d:00:01"
 _MS = 1_000_000
 
 
-class NoPortLeft(Exception):
-    """There is no port for another channel."""
+class MediaUnavailable(Exception):
+    """A channel cannot have media: there is no port left, or no such place to send to."""
 
 
 class MediaPlane(Protocol):
@@ -42,8 +42,8 @@ class MediaPlane(Protocol):
 
         Raises
         ------
-        NoPortLeft
-            If there is none.
+        MediaUnavailable
+            If there is none, or ``remote`` does not exist.
         """
 
     def close(self, channel: str) -> None:

@@ -11,7 +11,7 @@ from pytest_ari_sla.targets.simulator.calls import Calls
 from pytest_ari_sla.targets.simulator.pbx import Pbx
 from pytest_ari_sla.targets.simulator.reply import Refused
 from pytest_ari_sla.targets.simulator.routes import answer
-from pytest_ari_sla.targets.simulator.world import NoMedia, NoPortLeft, World
+from pytest_ari_sla.targets.simulator.world import MediaUnavailable, NoMedia, World
 
 _SECOND_NS = 1_000_000_000
 
@@ -40,7 +40,7 @@ class FullMedia(NoMedia):
 
     def open(self, channel: str, remote: tuple[str, int], payload_format: str) -> tuple[str, int]:
         """Refuse."""
-        raise NoPortLeft
+        raise MediaUnavailable
 
 
 @pytest.fixture
