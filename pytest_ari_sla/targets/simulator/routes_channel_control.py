@@ -122,8 +122,6 @@ def _dial(pbx: Pbx, arguments: Arguments) -> Reply:
     channel = _channel(pbx, arguments)
     if channel.state != "Down":
         raise Refused(409, "Channel is not in the 'Down' state")
-    if (caller := arguments.text("caller")) and pbx.world.find_channel(caller) is None:
-        raise Refused(404, "Channel not found")
     pbx.calls.dial(channel)
     return NO_CONTENT
 
