@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ari_sla.ari.messages import decode_event
+from pytest_ari_sla.load.control_meter import ControlMeter
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.messages import Event
+
+DESTROYED = (
+    b'{"type": "ChannelDestroyed", "application": "a", "timestamp": "2026-01-02T03:04:05.678+0000", "cause": 16, '
+    b'"cause_txt": "Normal Clearing", "channel": {"id": "call-1-a", "name": "UnicastRTP/x", "state": "Up", '
+    b'"caller": {"name": "", "number": ""}, "connected": {"name": "", "number": ""}, "accountcode": "", '
+    b'"dialplan": {"context": "default", "exten": "s", "priority": 1}, '
+    b'"creationtime": "2026-01-02T03:04:05.000+0000", "language": "en"}}'
+)
+
+
+class Story:
+    """A call that notes what happens to it."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+
+    def note(self, source: str, what: str) -> None:
+        """Note it."""
+        self.notes.append((source, what))
+
+
+def destroyed() -> Event:
+    """Return the event of a channel's end."""
+    return decode_event(DESTROYED)
+
+
+@pytest.mark.parametrize(("status", "answered"), [(200, 1), (204, 1), (404, 1), (409, 0), (500, 0), (0, 0)])
+def test_only_answers_have_a_time(status: int, answered: int) -> None:
+    """A failed request has failed; "not found" is an answer, for what is being removed may be gone."""
+    meter = ControlMeter()
+    meter.on_request("DELETE", "/channels/{channelId}", 1_000, status, queued_ns=5)
+    values: dict[str, Any] = meter.values()
+    assert values["ari.request"].count == answered
+    assert values["ari.errors"] == 1 - answered
+
+
+def test_the_lag_of_events_is_never_negative() -> None:
+    """Two machines' clocks differ; an event without a time stamp has no lag."""
+    meter = ControlMeter()
+    for lag_ns in (-5, 7, None):
+        meter.on_event(destroyed(), 0, lag_ns)
+    values: dict[str, Any] = meter.values()
+    assert (values["ari.event_lag"].count, values["ari.event_lag"].min, values["ari.event_lag"].max) == (2, 0, 7)
+    assert values["ari.event_lag"].clipped == 0
+
+
+def test_events_enter_the_story_of_their_call_as_long_as_it_lasts() -> None:
+    """Nobody else's, and none when the call is over: memory is bounded by calls that are up."""
+    meter, ours, theirs = ControlMeter(), Story(), Story()
+    stories: Any = {"call-1-a": ours, "call-2-a": theirs}
+    for channel, story in stories.items():
+        meter.follow(channel, story)
+    meter.on_event(destroyed(), 0, None)
+    meter.forget("call-1-a")
+    meter.forget("call-1-a")
+    meter.on_event(destroyed(), 0, None)
+    assert ours.notes == [("ari", "ChannelDestroyed")]
+    assert theirs.notes == []
