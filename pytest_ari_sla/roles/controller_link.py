@@ -96,7 +96,11 @@ class ControllerLink:
         ------
         ShardLost
             If one of them is missing for good: who, and why.
+        Skipped
+            If the session is being stopped, and this is the beginning of a load.
         """
+        if self.stop_reason and needs_all and not self._gone:
+            raise _skipped(self.stop_reason)
         with self._expecting((test, step)) as answer:
             self.send(messages.Arrive(test, step, payload, needs_all))
             return await asyncio.wrap_future(answer)
@@ -159,7 +163,7 @@ class ControllerLink:
     def _stop(self, reason: str) -> None:
         """Let nothing more begin, and end what is under way."""
         self.stop_reason = self.stop_reason or reason
-        self._fail_waiting(ShardLost(reason) if self._gone else pytest.skip.Exception(f"the session ends: {reason}"))
+        self._fail_waiting(ShardLost(reason) if self._gone else _skipped(reason))
         self._end_loads(reason, hurried=True)
 
     def _fail_waiting(self, error: BaseException, test: str | None = None) -> None:
@@ -172,3 +176,7 @@ class ControllerLink:
         for load, tell in self._running.values():
             if test in (None, load.test) and number in (None, load.number):
                 tell(lambda load=load: load.end_early(reason, hurried=hurried))
+
+
+def _skipped(reason: str) -> pytest.skip.Exception:
+    return pytest.skip.Exception(f"the session ends: {reason}")

@@ -97,6 +97,8 @@ async def test_a_session_that_stops_skips_what_has_not_begun(link: ControllerLin
             await task
     assert load.told == [("stopping after 1 failures", True)]
     assert link.stop_reason == "stopping after 1 failures"
+    with pytest.raises(pytest.skip.Exception, match="stopping after 1 failures"):
+        await link.meet(TEST, "2 begin", b"", needs_all=True)
 
 
 async def test_without_the_controller_everything_ends_at_once(link: ControllerLink, channel: Channel) -> None:
