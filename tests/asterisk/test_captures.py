@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 
 MS = 1_000_000
+MOST_AT_THE_EDGES = 2
 BAD_NETWORK = Impairment(loss=0.03, delay_ns=10 * MS, jitter_ns=4 * MS, seed=3)
 
 SCENARIO = '''
@@ -61,22 +62,24 @@ def rtp_streams(capture: Path) -> dict[str, list[str]]:
 
 
 def test_tshark_sees_the_loss_and_jitter_that_the_report_tells(asterisk: PrivateAsterisk, tmp_path: Path) -> None:
-    """Of each call, tshark counts the same lost packets; our last jitter lies between its smallest and largest."""
+    """Of each call, tshark counts the same packets, and finds the same loss and jitter.
+
+    A packet that was lost before the first or after the last one that arrived leaves no gap: we know of it, since we
+    sent it, and tshark cannot. Our jitter of a call is its last value, which lies between tshark's extremes; the mean
+    of our samples, one a second, is near the mean of tshark's, one a packet.
+    """
     with EchoServerProcess(impairment=BAD_NETWORK) as echo:
         scenario = run_scenario(asterisk, "{}:{}".format(*echo.address), tmp_path)
-    assert scenario["metrics"]["loss"]["lost"] > 10
+    means_ms = []
     for call in scenario["call_table"]:
         streams = rtp_streams(tmp_path / "report" / "captures" / f"{call['id'].removesuffix('.')}.pcapng")
         assert len(streams) == 2
         sent, received = sorted(streams.values(), key=lambda columns: int(columns[1]))
         values = call["values"]
         assert (int(sent[0]), int(sent[1])) == (values["loss.sent"], 0)
-        assert (int(received[0]), int(received[1])) == (
-            values["loss.sent"] - values["loss.lost"],
-            values["loss.lost"],
-        )
-        lowest, _, highest = (float(text) for text in received[6:9])
-        assert lowest <= values["jitter"] * 1e3 <= highest
-    jitter = scenario["metrics"]["jitter"]
-    means = [float(columns[7]) for columns in (received, sent)]
-    assert jitter["mean"] * 1e3 == pytest.approx(means[0], rel=0.3)
+        assert int(received[0]) == values["loss.sent"] - values["loss.lost"]
+        assert 0 < int(received[1]) <= values["loss.lost"] <= int(received[1]) + MOST_AT_THE_EDGES
+        lowest_ms, mean_ms, highest_ms = (float(text) for text in received[6:9])
+        assert lowest_ms <= values["jitter"] * 1e3 <= highest_ms
+        means_ms.append(mean_ms)
+    assert scenario["metrics"]["jitter"]["mean"] * 1e3 == pytest.approx(sum(means_ms) / len(means_ms), rel=0.25)
