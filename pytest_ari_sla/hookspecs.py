@@ -327,14 +327,134 @@ class DecodingTopology(Topology, Protocol):
 
 @pytest.hookspec
 def pytest_ari_sla_register_codecs() -> Sequence[Codec]:
-    """Return the codecs that this plugin adds."""
+    """Return the codecs that this plug-in adds.
+
+    Called once, before the first load, in every process that makes one: alone or each worker of a fleet. Return a list
+    of objects; names that are taken already end the session with both owners. Plug-ins are asked one by one, and all
+    answers count.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_codecs():
+    ...     return [Ilbc()]
+
+    Since 0.1.
+    """
 
 
 @pytest.hookspec
 def pytest_ari_sla_register_trackers() -> Sequence[Tracker]:
-    """Return the trackers that this plugin adds."""
+    """Return the trackers that this plug-in adds.
+
+    Called once, before thresholds are read, in every process that makes loads. Return a list of prototypes: every load
+    works on copies of its own, in each worker of a fleet, and what they measure is merged by adding up.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_trackers():
+    ...     return [PayloadBytes()]
+
+    Since 0.1.
+    """
 
 
 @pytest.hookspec
 def pytest_ari_sla_register_topologies() -> Sequence[Topology]:
-    """Return the topologies that this plugin adds."""
+    """Return the topologies that this plug-in adds.
+
+    Called once, before the first load, in every process that makes one. Return a list of objects, each of which builds
+    all calls of a load.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_topologies():
+    ...     return [Queue()]
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_call_started(call: Call) -> None:
+    """Take note of a call that is about to be built.
+
+    Called on the event loop of the process that makes the call, before its first request: return at once. Nothing is
+    returned. A plug-in that raises is not told again, which stands in the report.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_call_started(call):
+    ...     logger.info("call %s", call.id)
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_call_ended(call: Any) -> None:
+    """Take note of what came of a call.
+
+    Called on the event loop of the process that made the call, when the call has been removed from Asterisk: return at
+    once. Nothing is returned. A plug-in that raises is not told again, which stands in the report.
+
+    Parameters
+    ----------
+    call
+        A :class:`~pytest_ari_sla.load.outcome.CallOutcome`: its id, ``state``, ``reason``, times, figures of its own,
+        and what happened to it.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_call_ended(call):
+    ...     if call.state == "failed":
+    ...         logger.warning("call %s: %s", call.id, call.reason)
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_verdict_reached(scenario: Any, verdict: str) -> None:
+    """Take note of a verdict, and amend what is reported with it.
+
+    Called once for each load of the whole fleet, when its test is over: alone, or in the worker that judges (usually
+    the one with shard 1). What is added to ``scenario.notes`` is in all reports; the verdict itself stands. Nothing is
+    returned. A plug-in that raises is not told again, which stands in the report.
+
+    Parameters
+    ----------
+    scenario
+        The load's part of ``report.json``: a :class:`~pytest_ari_sla.reporting.run_record.Scenario`.
+    verdict
+        ``pass``, ``fail`` or ``inconclusive``.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_verdict_reached(scenario, verdict):
+    ...     if verdict == "fail":
+    ...         scenario.notes.append(f"logs: https://logs.example/{scenario.started}")
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_update_run_record(record: Any) -> None:
+    """Amend the record of the session before any report is made from it.
+
+    Called once, at the session's end, in the process that writes reports: alone, or the controller of a fleet. Change
+    the record in place; it must still fit ``report.schema.json``. Nothing is returned. A plug-in that raises is named
+    in the report's notes.
+
+    Parameters
+    ----------
+    record
+        A :class:`~pytest_ari_sla.reporting.run_record.RunRecord`.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_update_run_record(record):
+    ...     record.notes.append(f"build {os.environ['BUILD_ID']}")
+
+    Since 0.1.
+    """

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ari_sla import fixtures, hookspecs, options
+from pytest_ari_sla import fixtures, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
+from pytest_ari_sla.roles import hook_calls, refusals
 from pytest_ari_sla.roles.fleet_hooks import join_fleet, refuse, settings_of_fleet
-from pytest_ari_sla.roles.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the hooks that teams can implement."""
-    pluginmanager.add_hookspecs(hookspecs)
+    hook_calls.add_hooks(pluginmanager)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
     judged = config.stash[_ALL_JUDGED] = []
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
-    config.pluginmanager.register(Refusals(), "ari-sla-refusals")
+    config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
     config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.caller_worker import CallerWorker, LegSeat
     from pytest_ari_sla.load.control_meter import ControlMeter
+    from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.transport.ari_http import AriSession
     from pytest_ari_sla.transport.ari_watch import ChannelWatch
     from pytest_ari_sla.transport.datagrams import Address
 
-__all__ = ["CONTINUED", "CallLeg", "CallTools", "LiveCall", "RelayControl"]
+__all__ = ["CONTINUED", "CallLeg", "CallListener", "CallTools", "LiveCall", "RelayControl"]
 
 STEP_TIMEOUT_S = 10.0
 CONTINUED = "POST /channels/continue"
@@ -47,6 +48,19 @@ class RelayControl(Protocol):
         """Return what the relay has measured on its own leg."""
 
 
+class CallListener(Protocol):
+    """Who is told of calls; on the event loop, so that it has to return at once."""
+
+    def call_started(self, call: LiveCall) -> None:
+        """Take note of a call that is about to be built."""
+
+    def call_ended(self, call: CallOutcome) -> None:
+        """Take note of what came of a call."""
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the report must know."""
+
+
 @dataclass(frozen=True)
 class CallTools:
     """What calls are made with.
@@ -67,6 +81,8 @@ class CallTools:
         Context and extension of the dialplan that runs ``Echo()``.
     began_ns
         The load's beginning, on the monotonic clock.
+    listener
+        Who is told of each call.
     """
 
     ari: AriSession
@@ -76,6 +92,7 @@ class CallTools:
     media: CallMedia
     echo_extension: tuple[str, str]
     began_ns: int
+    listener: CallListener
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ class CallDriver:
         reports: dict[LegSeat, LegReport] = {}
         failure = ""
         established_ns = None
+        self._tools.listener.call_started(call)
         try:
             try:
                 await self._topology.establish(call)
@@ -212,8 +213,6 @@ class CallDriver:
         failure: str,
         reports: dict[LegSeat, LegReport],
     ) -> None:
-        if len(self.calls) >= CALLS_KEPT and not failure:
-            return
         started_ns, established_ns, first_packet_ns = times_ns
         state = ("failed" if established_ns is None else "dropped") if failure else "ended"
         outcome = CallOutcome(
@@ -229,6 +228,9 @@ class CallDriver:
             timeline=call.timeline,
             rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
         )
+        self._tools.listener.call_ended(outcome)
+        if len(self.calls) >= CALLS_KEPT and not failure:
+            return
         self.calls.append(outcome)
         self._shelf.offer(outcome, (stream for report in reports.values() for stream in report.streams))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
-    from pytest_ari_sla.load.call import RelayControl
+    from pytest_ari_sla.load.call import CallListener, RelayControl
     from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.profile import LoadProfile
@@ -115,6 +115,8 @@ class LoadTools:
         Context and extension of the dialplan that runs ``Echo()``.
     id_prefix
         Begins every id at Asterisk; different for every run and shard.
+    listener
+        Who is told of each call.
     ca_file, verify
         How the certificate of an ``https`` target is checked.
     capture, ranked_by
@@ -130,6 +132,7 @@ class LoadTools:
     preflight: Callable[[AriSession, LoadPlan], Awaitable[list[str]]]
     echo_extension: tuple[str, str]
     id_prefix: str
+    listener: CallListener
     ca_file: str | None = None
     verify: bool = True
     capture: CapturePolicy = NO_CAPTURE
@@ -264,6 +267,7 @@ class LoadRun:
             media=plan.media,
             echo_extension=tools.echo_extension,
             began_ns=self._began_ns,
+            listener=tools.listener,
         )
         packet_time_ns = plan.packet_time_ms * 1_000_000
         return CallDriver(call_tools, plan.topology, self._ledger, packet_time_ns, plan.shard, self._shelf)
@@ -327,7 +331,12 @@ class LoadRun:
             series=self._series,
             calls=tuple(driver.calls),
             generators=(health,),
-            notes=(*self._notes, *caller.remarks(), *(f"{note.kind}: {note.reason}" for note in ari.notes)),
+            notes=(
+                *self._notes,
+                *caller.remarks(),
+                *self._tools.listener.remarks(),
+                *(f"{note.kind}: {note.reason}" for note in ari.notes),
+            ),
             captures=self._shelf.kept(),
         )
         self._check_media(outcome, caller)

@@ -54,7 +54,10 @@ def judge_loads(
     if not judged and failure is not None:
         failed = Scenario(nodeid=test, doc=doc_of(item), verdict="fail", reason=clean(_why(failure)))
         judged = [JudgedLoad(failed, _line_of(item))]
+    hooks = role.registry.hook_calls
     for load in judged:
+        hooks.tell("verdict_reached", scenario=load.scenario, verdict=load.scenario.verdict)
+        load.scenario.notes += [remark for remark in hooks.remarks() if remark not in load.scenario.notes]
         item.user_properties += junit_properties(load.scenario)
     return [msgspec.to_builtins(load) for load in judged]
 

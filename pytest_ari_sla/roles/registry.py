@@ -10,7 +10,8 @@ from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.load.relay_group import RELAY_METRICS
-from pytest_ari_sla.metrics.catalogue import core_catalogue
+from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
+from pytest_ari_sla.roles.hook_calls import HookCalls, ask
 from pytest_ari_sla.topologies import builtin as topologies
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 
@@ -33,6 +34,8 @@ class Registry:
         All metrics: the core's and every tracker's.
     owners
         Which plug-in a tracker came from, by the tracker's name.
+    hook_calls
+        Tells plug-ins what happens.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Registry:
         topologies: Mapping[str, Topology],
         trackers: Mapping[str, Tracker],
         owners: Mapping[str, str],
+        calls: HookCalls,
     ) -> None:
         self.codecs = codecs
         self.topologies = topologies
         self.trackers = trackers
         self.owners = owners
+        self.hook_calls = calls
         self.catalogue = core_catalogue()
         self.catalogue.register(RELAY_METRICS, "the relay")
         for name, tracker in trackers.items():
@@ -66,7 +71,7 @@ class Registry:
         trackers, owners = _collect(
             hooks.pytest_ari_sla_register_trackers, "tracker", ("observe", "advance", "snapshot", "metrics")
         )
-        return cls(found_codecs, found_topologies, trackers, owners)
+        return cls(found_codecs, found_topologies, trackers, owners, HookCalls(hooks))
 
     def codec(self, name: str) -> Codec:
         """Return the codec of that name, in any case, or of Asterisk's name for it.
@@ -115,9 +120,10 @@ def _collect(hook: Any, kind: str, needed: tuple[str, ...]) -> tuple[dict[str, A
     owners: dict[str, str] = {}
     for plugin, item in _registered(hook, kind):
         missing = [name for name in ("name", *needed) if not hasattr(item, name)]
-        if missing:
+        problem = f"it has no {', '.join(missing)}" if missing else _problem_of(kind, item)
+        if problem:
             raise UsageError(
-                f"plug-in {plugin!r} registered {item!r} as a {kind}, but it has no {', '.join(missing)}; "
+                f"plug-in {plugin!r} registered {item!r} as a {kind}, but {problem}; "
                 f"see pytest_ari_sla.hookspecs.{kind.capitalize()}"
             )
         if item.name in found:
@@ -127,11 +133,24 @@ def _collect(hook: Any, kind: str, needed: tuple[str, ...]) -> tuple[dict[str, A
     return found, owners
 
 
+def _problem_of(kind: str, item: Any) -> str:
+    """Return what is wrong with an object that has all it needs; an empty string where nothing is."""
+    if not isinstance(item.name, str) or not item.name:
+        return f"its name is {item.name!r}"
+    if kind == "codec" and (not isinstance(item.payload_type, int) or not 0 <= item.payload_type < 128):
+        return f"its payload_type is {item.payload_type!r}"
+    if kind == "tracker" and not all(isinstance(metric, Metric) for metric in item.metrics):
+        return f"its metrics are {item.metrics!r}, not Metrics"
+    if kind == "topology":
+        legs = range(-1, len(item.heard_leg))
+        if not item.heard_leg or not all(leg in legs for leg in item.heard_leg):
+            return f"its heard_leg is {item.heard_leg!r}"
+    return ""
+
+
 def _registered(hook: Any, kind: str) -> Iterator[tuple[str, Any]]:
-    for implementation in hook.get_hookimpls():
-        plugin = str(implementation.plugin_name)
-        items = implementation.function()
+    for plugin, items in ask(hook):
         if not isinstance(items, list | tuple):
-            raise UsageError(f"plug-in {plugin!r} must return a list from {hook.name}, not {items!r}")
+            raise UsageError(f"plug-in {plugin!r} must return a list of {kind} objects from {hook.name}, not {items!r}")
         for item in items:
             yield plugin, item

@@ -16,6 +16,7 @@ from pytest_ari_sla.reporting.record_file import write_record
 from pytest_ari_sla.reporting.run_record import Run, RunRecord, Target
 from pytest_ari_sla.reporting.terminal_summary import summary_text
 from pytest_ari_sla.roles.environment import describe_environment, reproducing_command
+from pytest_ari_sla.roles.hook_calls import HookCalls
 from pytest_ari_sla.roles.judged_load import JudgedLoad
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
@@ -73,6 +74,9 @@ def report_session(config: pytest.Config, role: Reported, judged: list[dict[str,
     """
     loads = msgspec.convert(judged, list[JudgedLoad])
     run = build_record(role, loads, config.invocation_params.args)
+    hooks = HookCalls(config.hook)
+    hooks.tell("update_run_record", record=run)
+    run.notes += hooks.remarks()
     folder = report_folder_of(role)
     page = _write_reports(run, loads, folder, role.settings.templates)
     lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}

@@ -171,6 +171,7 @@ class Standalone:
             preflight=self._preflight,
             echo_extension=self.settings.echo_extension,
             id_prefix=self._new_id(),
+            listener=self.registry.hook_calls,
             ca_file=self.settings.ari_ca_file,
             verify=not self.settings.ari_insecure,
             capture=parse_policy(self.settings.capture),

@@ -142,12 +142,31 @@ class Topology:
             raise error
 
 
+class Listener:
+    """Is told of calls."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def call_started(self, call: Any) -> None:
+        """Note it."""
+        self.told.append((call.id, "started"))
+
+    def call_ended(self, call: CallOutcome) -> None:
+        """Note it."""
+        self.told.append((call.id, call.state))
+
+    def remarks(self) -> list[str]:
+        """Have none."""
+        return []
+
+
 class Bench:
     """A driver and all that it works with."""
 
     def __init__(self) -> None:
         self.ari, self.caller, self.topology = Ari(), Caller(), Topology()
-        self.meter, self.ledger = ControlMeter(), CallLedger()
+        self.meter, self.ledger, self.listener = ControlMeter(), CallLedger(), Listener()
         stand_ins: dict[str, Any] = {"ari": self.ari, "caller": self.caller}
         tools = CallTools(
             **stand_ins,
@@ -156,6 +175,7 @@ class Bench:
             media=CallMedia((1, 0), ()),
             echo_extension=("default", "echo"),
             began_ns=time.monotonic_ns(),
+            listener=self.listener,
         )
         shelf = CaptureShelf(parse_policy("off"))
         self.driver = CallDriver(tools, self.topology, self.ledger, PACKET_NS, 1, shelf)
@@ -343,3 +363,13 @@ async def test_only_so_many_ended_calls_are_remembered_one_by_one(
     await bench.driver.run(calls(4))
     assert bench.counts()["requested"] == 4
     assert sorted(call.state for call in bench.driver.calls) == ["ended", "ended", "failed"]
+
+
+async def test_every_call_is_told_of_at_its_beginning_and_at_its_end(bench: Bench) -> None:
+    """Also one that failed, with what came of it."""
+    bench.topology.errors = [AriTimeout("no answer")]
+    await bench.driver.run(calls(2))
+    failed, ended = (call.id for call in sorted(bench.driver.calls, key=lambda call: call.state == "ended"))
+    assert sorted(bench.listener.told) == sorted(
+        [(failed, "started"), (ended, "started"), (failed, "failed"), (ended, "ended")]
+    )

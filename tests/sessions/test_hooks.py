@@ -1,0 +1,226 @@
+"""Each hook, implemented as a team would in its conftest.py; one test for each, named after it."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.sessions.session import Session
+
+LOAD = '''
+    async def test_load(load):
+        """A small load."""
+        await load(calls=2, duration="1s"{more})
+'''
+TRACKER = """
+    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.testing import PerPacketTracker
+
+    class Counter:
+        name = "counter"
+        metrics = (Metric("counted", "count", "count", "Packets that were counted"),)
+
+        def begin(self, context):
+            self.counted = 0
+
+        def observe(self, batch):
+            self.counted += len(batch)
+            {in_observe}
+
+        def advance(self, now_ns):
+            pass
+
+        def release(self, legs):
+            pass
+
+        def snapshot(self):
+            return {{"counted": self.counted}}
+
+        def per_leg(self):
+            return {{}}
+
+    def pytest_ari_sla_register_trackers():
+        return [Counter()]
+"""
+
+
+def write(session: Session, conftest: str, more: str = "") -> None:
+    """Write a project: a plug-in in its conftest.py, and one small load."""
+    session.write("conftest.py", dedent(conftest))
+    session.write("test_hooks.py", LOAD.format(more=more))
+
+
+def test_pytest_ari_sla_register_codecs(session: Session) -> None:
+    """A codec of one's own is sent, named in the report, and as good as any other."""
+    write(
+        session,
+        """
+        from pytest_ari_sla.codecs.g711 import G711Codec
+
+        def pytest_ari_sla_register_codecs():
+            return [G711Codec("PCMU", asterisk_format="ulaw", payload_type=0).__class__("PCMA", "alaw2", 8)]
+        """,
+    )
+    done = session.run()
+    assert done.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert "two plug-ins register a codec 'PCMA': " in done.output
+    write(
+        session,
+        """
+        from dataclasses import dataclass
+        from pytest_ari_sla.codecs.g711 import pcmu
+
+        class Loud:
+            name = "LOUD"
+
+            def __getattr__(self, name):
+                return getattr(pcmu(), name)
+
+        def pytest_ari_sla_register_codecs():
+            return [Loud()]
+        """,
+        ', codec="LOUD"',
+    )
+    done = session.run()
+    assert done.exit_code == 0, done.output
+    assert done.scenarios["test_load"]["codec"] == "LOUD"
+
+
+def test_pytest_ari_sla_register_trackers(session: Session) -> None:
+    """What it measures is in thresholds and in the report."""
+    write(session, TRACKER.format(in_observe="pass"))
+    done = session.run("--sla", "counted >= 90", "--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    assert done.scenarios["test_load"]["metrics"]["counted"]["value"] >= 90
+
+
+def test_a_tracker_that_fails_costs_its_own_metrics_only(session: Session) -> None:
+    """The load goes on; the report and the terminal name the plug-in, and a threshold on its metric fails."""
+    write(session, TRACKER.format(in_observe="raise ValueError('oh no')"))
+    done = session.run("--sla", "counted >= 90", "--sla-inconclusive", "pass")
+    assert done.exit_code == pytest.ExitCode.TESTS_FAILED
+    scenario = done.scenarios["test_load"]
+    assert scenario["metrics"]["loss"]["lost"] == 0
+    assert scenario["metrics"]["harness"]["trackers_failed"] == 1
+    (note,) = (note for note in scenario["notes"] if "counter" in note)
+    assert note.endswith("failed in observe() and was left out: ValueError: oh no")
+    assert "conftest.py" in note
+    assert "ValueError: oh no" in " ".join(done.output.split())
+
+
+def test_pytest_ari_sla_register_topologies(session: Session) -> None:
+    """A topology of one's own builds calls; its fields are options of load()."""
+    write(
+        session,
+        """
+        from dataclasses import dataclass
+        from typing import ClassVar
+
+        @dataclass(frozen=True)
+        class Twice:
+            times: int = 1
+            name: ClassVar[str] = "twice"
+            relay_legs: ClassVar[int] = 0
+
+            @property
+            def heard_leg(self):
+                return range(self.times)
+
+            async def establish(self, call):
+                for _ in range(self.times):
+                    await call.continue_to_echo(await call.external_media())
+
+        def pytest_ari_sla_register_topologies():
+            return [Twice()]
+        """,
+        ', topology="twice", times=3',
+    )
+    done = session.run()
+    assert done.exit_code == 0, done.output
+    assert done.scenarios["test_load"]["metrics"]["loss"]["sent"] == 2 * 3 * 50
+
+
+def test_pytest_ari_sla_call_started(session: Session) -> None:
+    """Every call is told of before it is built."""
+    write(
+        session,
+        """
+        def pytest_ari_sla_call_started(call):
+            print("started", call.id)
+        """,
+    )
+    done = session.run("-s")
+    assert done.exit_code == 0, done.output
+    assert sum(line.startswith("started sla-") for line in done.output.splitlines()) == 2
+
+
+def test_pytest_ari_sla_call_ended(session: Session) -> None:
+    """What came of every call is told; a plug-in that fails is told no more, and named in the report."""
+    write(
+        session,
+        """
+        told = []
+
+        def pytest_ari_sla_call_ended(call):
+            print("ended", call.id, call.state)
+            raise LookupError("no such dashboard")
+        """,
+    )
+    done = session.run("-s")
+    assert done.exit_code == 0, done.output
+    assert sum(line.startswith("ended sla-") for line in done.output.splitlines()) == 1
+    notes = done.scenarios["test_load"]["notes"]
+    assert any("pytest_ari_sla_call_ended and is not told any more: LookupError" in note for note in notes), notes
+
+
+def test_pytest_ari_sla_verdict_reached(session: Session) -> None:
+    """What a plug-in adds to the notes is in the report."""
+    write(
+        session,
+        """
+        def pytest_ari_sla_verdict_reached(scenario, verdict):
+            scenario.notes.append(f"{scenario.nodeid} came to {verdict}")
+        """,
+    )
+    done = session.run("--sla", "rtt.max < 1ns", "--sla-inconclusive", "pass")
+    assert "test_hooks.py::test_load came to fail" in done.scenarios["test_load"]["notes"]
+
+
+def test_pytest_ari_sla_update_run_record(session: Session) -> None:
+    """The record of a fleet is amended once, in the process that writes it."""
+    write(
+        session,
+        """
+        def pytest_ari_sla_update_run_record(record):
+            record.notes.append(f"build 7 of {len(record.scenarios)} loads on {record.run.shards} shards")
+        """,
+    )
+    done = session.run("-n", "2")
+    assert done.exit_code == 0, done.output
+    assert done.report is not None
+    assert done.report["notes"] == ["build 7 of 1 loads on 2 shards"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        ("def pytest_ari_sla_register_tracker(): return []", "did you mean pytest_ari_sla_register_trackers?"),
+        ("def pytest_ari_sla_register_trackers(): return None", "must return a list of tracker objects from"),
+        (
+            "def pytest_ari_sla_register_trackers(): return [7]",
+            "registered 7 as a tracker, but it has no name, observe",
+        ),
+        ("def pytest_ari_sla_register_codecs(): return 1 / 0", "pytest_ari_sla_register_codecs: ZeroDivisionError"),
+    ],
+)
+def test_mistakes_are_told_with_the_name_of_the_plugin(session: Session, plugin: str, message: str) -> None:
+    """Before the first test, in one line, as a usage error."""
+    write(session, plugin)
+    done = session.run()
+    assert done.exit_code == pytest.ExitCode.USAGE_ERROR
+    (line,) = (line for line in done.output.splitlines() if line.startswith("ERROR"))
+    assert "conftest.py" in line
+    assert message in line
