@@ -178,5 +178,5 @@ class ControllerLink:
                 tell(lambda load=load: load.end_early(reason, hurried=hurried))
 
 
-def _skipped(reason: str) -> pytest.skip.Exception:
+def _skipped(reason: str) -> BaseException:
     return pytest.skip.Exception(f"the session ends: {reason}")
