@@ -26,6 +26,7 @@ from pytest_ari_sla.transport.capture import parse_policy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.transport.datagrams import Address
 
 MS = 1_000_000
