@@ -114,6 +114,7 @@ class LiveCall:
     timeline: list[TimelineEvent] = field(default_factory=list)
     seats: list[LegSeat] = field(default_factory=list)
     _free: list[LegSeat] = field(default_factory=list)
+    _creating: set[asyncio.Future[None]] = field(default_factory=set)
 
     @property
     def ari(self) -> AriSession:
@@ -152,6 +153,15 @@ class LiveCall:
         return leg
 
     async def _create(self, local: Address, seat: LegSeat | None, asterisk_format: str) -> CallLeg:
+        done = asyncio.get_running_loop().create_future()
+        self._creating.add(done)
+        try:
+            return await self._create_channel(local, seat, asterisk_format)
+        finally:
+            self._creating.remove(done)
+            done.set_result(None)
+
+    async def _create_channel(self, local: Address, seat: LegSeat | None, asterisk_format: str) -> CallLeg:
         ari = self.tools.ari
         channel_id = ari.new_id("channel", self.id)
         watch = ari.watch(channel_id)
@@ -206,6 +216,9 @@ class LiveCall:
             A channel still exists.
         """
         ari = self.tools.ari
+        if self._creating:
+            # One leg has failed while another is on its way: that one is going to be there, and must not stay.
+            await asyncio.wait(self._creating)
         # A topology may have made more of them through ARI itself than there are legs.
         channels, bridges = ari.made_for(self.id)
         existed = await asyncio.gather(*(ari.hangup(channel) for channel in channels))
