@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(400)  # a whole session over three hosts, on whatever else the machine does
+
 HOSTS = {"pbx": 2, "west": 11, "east": 12}
 GATEWAY_PORT = 8888
 SCENARIO = '''

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
+pytestmark = pytest.mark.timeout(400)  # whole sessions, several of them, on whatever else the machine does
+
 SCENARIOS = '''
     import pytest
 
@@ -216,3 +218,22 @@ def test_a_test_may_make_several_loads(session: Session) -> None:
     done = session.run("-n", "2")
     assert done.exit_code == 0, done.output
     assert list(done.scenarios) == ["test_several load 1", "test_several load 2"]
+
+
+def test_the_calls_of_all_shards_together_follow_the_ramp(session: Session) -> None:
+    """Within two percent of the top, second by second: shards take turns, and none starts in bursts."""
+    session.write(
+        "test_ramp.py",
+        """
+        from pytest_ari_sla import hold, ramp
+
+        async def test_ramp(load):
+            await load(stages=[ramp(100, over="10s"), hold("2s")])
+        """,
+    )
+    done = session.run("-n", "2")
+    series = done.scenarios["test_ramp"]["time_series"]
+    for second, active in zip(series["t"], series["calls.active"], strict=True):
+        if second < 11:  # the last second is that in which they end
+            asked_for = min(100.0, 10 * (second + 1))
+            assert abs(active - asked_for) <= 2, (second, active, asked_for)

@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
+pytestmark = pytest.mark.timeout(400)  # whole sessions, on whatever else the machine does
+
 TROUBLE = """
     import asyncio, os, signal, time
     from pathlib import Path
