@@ -61,6 +61,24 @@ async def test_parameters_may_come_as_json_body(raw_ari: RawAri, new_id: Callabl
     assert (await raw_ari.get("/asterisk/variable", variable=name)).body == {"value": "json"}
 
 
+async def test_a_body_that_is_no_json_is_refused(raw_ari: RawAri) -> None:
+    """400; JSON that is no object is as good as no body."""
+    address, headers = raw_ari.base + "/asterisk/variable", {"Content-Type": "application/json"}
+    async with raw_ari.session.post(address, data=b"{no json", headers=headers) as response:
+        assert (response.status, await response.json()) == (400, {"message": "Error parsing request body"})
+    async with raw_ari.session.post(address, data=b"[1]", headers=headers) as response:
+        assert (response.status, await response.json()) == (400, {"message": "Variable name is required"})
+
+
+async def test_parameters_may_come_as_a_form(raw_ari: RawAri, new_id: Callable[[str], str]) -> None:
+    """As a browser sends it."""
+    name = new_id("F").replace("-", "_")
+    form = {"variable": name, "value": "form"}
+    async with raw_ari.session.post(raw_ari.base + "/asterisk/variable", data=form) as response:
+        assert response.status == 204
+    assert (await raw_ari.get("/asterisk/variable", variable=name)).body == {"value": "form"}
+
+
 async def test_the_modules_that_a_load_needs_run(raw_ari: RawAri) -> None:
     """Whoever checks a target before a load finds ExternalMedia, Stasis, Echo() and the parts of ARI."""
     running = {module["name"] for module in (await raw_ari.get("/asterisk/modules")).body}

@@ -213,5 +213,7 @@ async def test_unknown_faults_are_refused(ari: RawAri, faulty: SimulatorProcess)
     async with ari.session.put(address, json={"nonsense": 1}) as response:
         assert response.status == 400
         assert "no fault 'nonsense'" in (await response.json())["message"]
+    async with ari.session.post(address, json={}) as response:
+        assert response.status == 405
     async with ari.session.get(address) as response:
         assert (await response.json())["lost_event_ratio"] == 0.0
