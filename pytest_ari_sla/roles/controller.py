@@ -97,6 +97,8 @@ class Controller:
         Unique among runs; begins every id at Asterisk.
     started
         When the session began.
+    interrupted
+        Whether the user has lost patience: workers may not have had the time to clean up.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Controller:
         self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
         self._refusal = ""
+        self.interrupted = False
 
     def check_refusals(self) -> None:
         """Raise the mistake that a worker has found in the tests.
@@ -327,17 +330,18 @@ class Controller:
 
     def _sweep_after(self, member: FleetMember) -> None:
         """Remove a dead worker's channels; in a thread, since it takes a while."""
-        if self._targets is None or self._targets.known is None:
-            return
-        sweeper = threading.Thread(target=self._sweep, args=(id_prefix(self.run_id, member.number),), daemon=True)
+        prefix = id_prefix(self.run_id, member.number)
+        sweeper = threading.Thread(target=self._sweep, args=(prefix,), daemon=True)
         sweeper.start()
         self._sweepers.append(sweeper)
 
     def _sweep(self, prefix: str) -> None:
         """Remove everything with a prefix, twice: Asterisk may carry out a request after its sender's death."""
+        target = None if self._targets is None else self._targets.known
+        if target is None:
+            return
         from pytest_ari_sla.transport.ari_cleanup import sweep
 
-        target = self._targets.known
         for number in range(_SWEEPS):
             if number:
                 time.sleep(_SWEEP_PAUSE_S)
@@ -362,6 +366,8 @@ class Controller:
             self._thread.join()
         for sweeper in self._sweepers:
             sweeper.join()
+        if self.interrupted:
+            self._sweep(f"sla-{self.run_id}-")
         if self._supervisor is not None:
             self._supervisor.close()
         if self._targets is not None:

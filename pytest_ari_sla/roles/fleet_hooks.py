@@ -53,6 +53,10 @@ class ControllerHooks:
         """Let the other shards know that a worker has ended, or died."""
         self._controller.dismiss(node, error)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Look after what workers leave behind that are not given the time to clean up."""
+        self._controller.interrupted = True
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str) -> None:
         """Let the other shards know which test a worker died in, though it may not have come to a load yet."""
