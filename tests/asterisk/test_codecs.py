@@ -76,4 +76,5 @@ def test_codecs_that_asterisk_would_drop_are_refused(asterisk22: PrivateAsterisk
     code, output, scenarios = run_scenario(asterisk22, [codec], tmp_path)
     assert code == pytest.ExitCode.USAGE_ERROR
     assert f"codec {codec} has the dynamic RTP payload type" in output
-    assert scenarios == []
+    assert [scenario["verdict"] for scenario in scenarios] == ["fail"]
+    assert scenarios[0]["calls"]["requested"] == 0
