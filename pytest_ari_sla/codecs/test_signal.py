@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.hookspecs import Codec
 
-__all__ = ["COLUMNS_HZ", "DIGIT_PAUSE_S", "DIGIT_S", "KEYPAD", "ROWS_HZ", "dtmf", "frames", "marker", "speech_like"]
+__all__ = ["COLUMNS_HZ", "KEYPAD", "ROWS_HZ", "dialling", "dtmf", "frames", "marker", "speech_like"]
 
 ACTIVE_LEVEL_DBFS = -20.0  # near the usual -26 dBov of ITU-T P.56 test speech, and well above line noise
 PEAK = 32000
@@ -36,6 +36,7 @@ FORMANT_WIDTHS_HZ = np.array([80.0, 110.0, 160.0])
 ROWS_HZ, COLUMNS_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # ITU-T Q.23
 KEYPAD = "123A456B789C*0#D"  # row by row
 DIGIT_S, DIGIT_PAUSE_S = 0.1, 0.1  # at least 40 ms each, ITU-T Q.24
+DIALLING_PAUSE_S = 1.0
 DIGIT_AMPLITUDE = 4000  # of each tone: -12 dB for both, against a full-scale square wave
 MARKER_LOW_HZ, MARKER_HIGH_HZ = 350.0, 3300.0  # inside every telephone band
 
@@ -174,7 +175,6 @@ def frames(
     seed: int = 0,
     *,
     turn: tuple[int, int] = (0, 1),
-    digits: str = "",
 ) -> NDArray[np.uint8]:
     """Return encoded speech for the media loop to send over and over.
 
@@ -186,8 +186,6 @@ def frames(
         How long the speech is, and which.
     turn
         ``(k, n)``: of n equal parts of it only the k-th is audible, from 0; the others are silence.
-    digits
-        DTMF digits that sound in place of the first speech.
 
     Returns
     -------
@@ -195,9 +193,22 @@ def frames(
     """
     packets = int(seconds * 1000) // packet_time_ms
     samples = speech_like(packets * packet_time_ms / 1000, codec.sample_rate_hz, seed)
-    tones = dtmf(digits, codec.sample_rate_hz)
-    samples[: len(tones)] = tones[: len(samples)]
     part, parts = turn
     samples[: len(samples) * part // parts] = 0
     samples[len(samples) * (part + 1) // parts :] = 0
+    return codec.encode(samples, packet_time_ms)
+
+
+def dialling(codec: Codec, packet_time_ms: int, digits: str) -> NDArray[np.uint8]:
+    """Return encoded DTMF digits and a pause for the media loop to send over and over; no speech sounds like them.
+
+    Returns
+    -------
+    (packets, bytes) uint8.
+    """
+    tones = dtmf(digits, codec.sample_rate_hz)
+    seconds = len(tones) / codec.sample_rate_hz + DIALLING_PAUSE_S
+    packets = -(-round(seconds * 1000) // packet_time_ms)
+    samples = np.zeros(packets * packet_time_ms * codec.sample_rate_hz // 1000, np.int16)
+    samples[: len(tones)] = tones
     return codec.encode(samples, packet_time_ms)

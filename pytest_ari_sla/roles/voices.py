@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.codecs.test_signal import DIGIT_PAUSE_S, DIGIT_S, frames
+from pytest_ari_sla.codecs.test_signal import dialling, frames
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.hookspecs import DecodingTopology, Voice
 from pytest_ari_sla.load.call_media import CallMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_ari_sla.hookspecs import Codec, Topology
 
@@ -19,6 +19,9 @@ __all__ = ["call_media", "echo_media", "with_options"]
 
 LAST_STATIC_TYPE = 34
 """RFC 3551, table 5: the last payload type that needs no agreement."""
+
+ALWAYS = (0, 1)
+"""The turn of one who need not wait for others."""
 
 LOOP_S = 10.0
 TURN_S = 2.0
@@ -47,7 +50,7 @@ def with_options(topology: Topology, options: Mapping[str, Any]) -> Topology:
 
 def echo_media(codec: Codec, packet_time_ms: int) -> CallMedia:
     """Return what a call of one leg says that hears itself."""
-    return CallMedia(heard_leg=(0,), voices=(_voice(codec, packet_time_ms, (0, 1), ""),))
+    return CallMedia(heard_leg=(0,), voices=(_voice(codec, packet_time_ms, ALWAYS, ""),))
 
 
 def call_media(
@@ -64,34 +67,45 @@ def call_media(
     packet_time_ms
         One of the packet times of both.
     digits
-        DTMF digits that sound in the audio of every leg.
+        DTMF digits that every leg dials as tones, instead of speech and probes.
 
     Raises
     ------
     UsageError
-        There is a codec too many or too few, one that Asterisk would not hear, or digits that do not fit.
+        There is a codec too many or too few, one that Asterisk would not hear, or digits where they cannot be told.
     """
     for chosen in filter(None, (codec, other_codec)):
-        if chosen.payload_type > LAST_STATIC_TYPE:
-            raise UsageError(
-                f"codec {chosen.name} has the dynamic RTP payload type {chosen.payload_type}: Asterisk sends it on "
-                f"ExternalMedia channels, but drops without a word what arrives with a type above {LAST_STATIC_TYPE}, "
-                "since there is no SDP that would say what it means"
-            )
-    if not isinstance(topology, DecodingTopology):
-        _check_second(topology, other_codec, wanted=False)
-        return CallMedia(tuple(topology.heard_leg), (_voice(codec, packet_time_ms, (0, 1), digits),))
-    _check_second(topology, other_codec, wanted=any(topology.leg_codecs))
-    legs, codecs = len(topology.heard_leg), (codec, other_codec or codec)
-    takes_turns = max(map(len, topology.audio_legs)) > 1
-    kinds = [(number, (leg, legs) if takes_turns else (0, 1)) for leg, number in enumerate(topology.leg_codecs)]
+        _check_type(chosen)
+    heard_leg = tuple(topology.heard_leg)
+    audio_legs: Sequence[Sequence[int]] = [(leg,) if leg >= 0 else () for leg in heard_leg]
+    leg_codecs: Sequence[int] = (0,) * len(heard_leg)
+    if isinstance(topology, DecodingTopology):
+        audio_legs, leg_codecs = topology.audio_legs, topology.leg_codecs
+    _check_second(topology, other_codec, wanted=any(leg_codecs))
+    takes_turns = max(map(len, audio_legs)) > 1
+    if takes_turns and digits:
+        raise UsageError(
+            f"digits={digits!r}: in topology {topology.name!r} several legs would be heard dialling at once"
+        )
+    kinds = [(number, (leg, len(heard_leg)) if takes_turns else ALWAYS) for leg, number in enumerate(leg_codecs)]
     distinct = list(dict.fromkeys(kinds))
+    codecs = (codec, other_codec or codec)
     return CallMedia(
-        heard_leg=tuple(topology.heard_leg),
+        # A probe would be heard as a click in a tone.
+        heard_leg=(-1,) * len(heard_leg) if digits else heard_leg,
         voices=tuple(_voice(codecs[number], packet_time_ms, turn, digits) for number, turn in distinct),
         voice_of_leg=tuple(distinct.index(kind) for kind in kinds),
-        audio_legs=tuple(map(tuple, topology.audio_legs)),
+        audio_legs=tuple(map(tuple, audio_legs)),
     )
+
+
+def _check_type(codec: Codec) -> None:
+    if codec.payload_type > LAST_STATIC_TYPE:
+        raise UsageError(
+            f"codec {codec.name} has the dynamic RTP payload type {codec.payload_type}: Asterisk sends it on "
+            f"ExternalMedia channels, but drops without a word what arrives with a type above {LAST_STATIC_TYPE}, "
+            "since there is no SDP that would say what it means"
+        )
 
 
 def _check_second(topology: Topology, other_codec: Codec | None, *, wanted: bool) -> None:
@@ -102,8 +116,7 @@ def _check_second(topology: Topology, other_codec: Codec | None, *, wanted: bool
 
 
 def _voice(codec: Codec, packet_time_ms: int, turn: tuple[int, int], digits: str) -> Voice:
-    seconds = LOOP_S if turn == (0, 1) else TURN_S * turn[1]
-    dialling_s = len(digits) * (DIGIT_S + DIGIT_PAUSE_S)
-    if digits and (turn != (0, 1) or dialling_s > LOOP_S / 2):
-        raise UsageError(f"digits={digits!r} takes {dialling_s:g} s: at most {LOOP_S / 2:g} s fit, and none into turns")
-    return Voice(codec, frames(codec, packet_time_ms, seconds, turn=turn, digits=digits), digits.upper())
+    if digits:
+        return Voice(codec, dialling(codec, packet_time_ms, digits), digits.upper())
+    seconds = LOOP_S if turn == ALWAYS else TURN_S * turn[1]
+    return Voice(codec, frames(codec, packet_time_ms, seconds, turn=turn))

@@ -30,6 +30,7 @@ class BuiltinTrackers:
         from pytest_ari_sla.trackers.pdv import DelayVariationTracker
         from pytest_ari_sla.trackers.sequence import SequenceTracker
         from pytest_ari_sla.trackers.silence import SilenceTracker
+        from pytest_ari_sla.trackers.tones import ToneTracker
         from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
 
         return [
@@ -43,4 +44,5 @@ class BuiltinTrackers:
             ContentTracker(),
             MouthToEarTracker(),
             DtmfTracker(),
+            ToneTracker(),
         ]

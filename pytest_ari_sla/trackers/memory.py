@@ -11,6 +11,7 @@ from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
 from pytest_ari_sla.trackers.pdv import DelayVariationTracker
 from pytest_ari_sla.trackers.sequence import SequenceTracker
 from pytest_ari_sla.trackers.silence import SilenceTracker
+from pytest_ari_sla.trackers.tones import ToneTracker
 from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
 
 __all__ = ["bytes_per_leg"]
@@ -38,4 +39,5 @@ def bytes_per_leg(probe_window: int) -> dict[str, int]:
         ContentTracker.name: ContentTracker.BYTES_PER_LEG,
         MouthToEarTracker.name: MouthToEarTracker.BYTES_PER_LEG,
         DtmfTracker.name: DtmfTracker.BYTES_PER_LEG,
+        ToneTracker.name: ToneTracker.BYTES_PER_LEG,
     }

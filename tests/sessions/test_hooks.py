@@ -201,7 +201,8 @@ def test_pytest_ari_sla_update_run_record(session: Session) -> None:
             "registered 7 as a tracker, but it has no name",
         ),
         (
-            "from pytest_ari_sla.topologies.echo import Echo\ndef pytest_ari_sla_register_topologies(): return [Echo()]",
+            "from pytest_ari_sla.topologies import echo\n"
+            "def pytest_ari_sla_register_topologies(): return [echo.Echo()]",
             "two plug-ins register a topology 'echo'",
         ),
         ("def pytest_ari_sla_register_codecs(): return 1 / 0", "pytest_ari_sla_register_codecs: ZeroDivisionError"),

@@ -48,6 +48,13 @@ def test_everybody_is_heard_in_a_conference(session: Session) -> None:
     assert metrics["content"]["unheard"] == 0
 
 
+def test_digits_arrive_once_each(session: Session) -> None:
+    """They are dialled as tones, and followed by ear."""
+    metrics = measure(session, 'calls=2, duration="5s", topology="pair", digits="0123456789*#ABCD"')
+    assert metrics["tones"] == {"digits": metrics["tones"]["digits"], "lost": 0, "wrong": 0}
+    assert 4 * 15 <= metrics["tones"]["digits"] <= 4 * 20
+
+
 def test_a_party_on_hold_is_one_way_audio(session: Session) -> None:
     """The other party hears nothing; the one on hold hears all."""
     metrics = measure(session, 'calls=3, duration="4s", topology="hold"')
@@ -65,7 +72,7 @@ def test_a_party_on_hold_is_one_way_audio(session: Session) -> None:
         ('topology="conference", party=5', "topology 'conference' knows party; its options are parties"),
         ('topology="conference", parties=2', "a conference has at least 3 parties, not 2; for two there is 'pair'"),
         ('digits="12E"', "'E' in '12E' is no DTMF digit; there are 123A456B789C*0#D"),
-        ('digits="0123456789" * 3', "takes 6 s: at most 5 s fit"),
+        ('digits="1", topology="conference"', "several legs are heard dialling at once"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_first_call(session: Session, arguments: str, message: str) -> None:
