@@ -37,6 +37,8 @@ COMMAND_BYTES = 512
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
 _COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
 _HOUSEKEEPING_SLOTS = 1000
+_COMMANDS_PER_SLOT = 4
+"""More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
 _CLOCK_STEP_NS = 1_000_000
 _DRAIN_BATCH = 256
 GROUP_CAPACITY = 128
@@ -97,7 +99,7 @@ class MediaLoop:
             while self._running:
                 timer.wait()
                 self._catch_up((time.monotonic_ns() - origin_ns) // SLOT_NS)
-                if self._gauges[_COMMANDS_SENT] != self._gauges[_COMMANDS_DONE]:
+                for _ in range(min(self._gauges[_COMMANDS_SENT] - self._gauges[_COMMANDS_DONE], _COMMANDS_PER_SLOT)):
                     self._obey()
                 if self._next_slot >= next_housekeeping:
                     next_housekeeping = self._next_slot + _HOUSEKEEPING_SLOTS
