@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.load.echo_process import EchoServerProcess
+from pytest_ari_sla.load.impairment import Impairment
+
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
@@ -237,3 +240,25 @@ def test_the_calls_of_all_shards_together_follow_the_ramp(session: Session) -> N
         if second < 11:  # the last second is that in which they end
             asked_for = min(100.0, 10 * (second + 1))
             assert abs(active - asked_for) <= 2, (second, active, asked_for)
+
+
+def test_a_fleet_counts_the_packets_that_one_process_counts(session: Session) -> None:
+    """Over an echo server that sends everything back twice: what is sent, received and doubled adds up alike."""
+    session.write(
+        "test_twice.py",
+        """
+        async def test_twice(load):
+            await load(calls=5, duration="2s", topology="relay")
+        """,
+    )
+    with EchoServerProcess(impairment=Impairment(duplicate=1.0)) as echo:
+        host, port = echo.address
+        alone, fleet = (
+            session.run("--ari-echo", f"{host}:{port}", *arguments).scenarios["test_twice"]
+            for arguments in ((), ("-n", "2"))
+        )
+    assert alone["verdict"] == fleet["verdict"] == "pass"
+    assert alone["calls"] == fleet["calls"]
+    for family, count in (("loss", "sent"), ("loss", "received"), ("relay", "echoed"), ("relay", "duplicates")):
+        assert alone["metrics"][family][count] == fleet["metrics"][family][count], (family, count)
+    assert fleet["metrics"]["loss"]["sent"] == 5 * 100
