@@ -163,14 +163,13 @@ class CallDriver:
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._now_ns() + packets * self._packet_time_ns
         seats = [seat for seat, _ in call.caller_legs]
-        while not caller.have_ended(seats, packets):
+        while not (lost := call.lost_channel()) and not caller.have_ended(seats, packets):
             left_s = (end_ns - self._now_ns()) / 1e9
-            lost = call.lost_channel()
-            if lost is not None:
-                return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
             if await _set_within(self._ending, min(max(left_s, POLL_S), 1.0)):
                 break
-        return ""
+        if lost is None:
+            return ""
+        return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
     async def _retire(self, call: LiveCall) -> dict[LegSeat, LegReport]:
         """Stop sending, wait for what is still on its way, and take the legs' reports."""

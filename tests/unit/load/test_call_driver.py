@@ -233,6 +233,13 @@ async def test_a_call_that_asterisk_hangs_up_is_dropped(bench: Bench) -> None:
     assert call.reason == "channel channel-2 was hung up by Asterisk: cause 41 Temporary Failure"
 
 
+async def test_a_call_that_asterisk_hangs_up_at_its_very_end_is_dropped(bench: Bench) -> None:
+    """Also where all its packets have been sent by the time that we look."""
+    bench.ari.watch("channel-2").is_lost = True
+    await bench.driver.run(calls(1))
+    assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
+
+
 async def test_a_load_that_is_ended_early_ends_its_calls_in_order(bench: Bench) -> None:
     """They were told to end: that is neither failed nor dropped; no further call begins."""
     bench.caller.ends = False
