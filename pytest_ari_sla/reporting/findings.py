@@ -75,7 +75,7 @@ def when(scenario: Scenario, t_s: float) -> str:
     stage = stage_at(scenario, t_s)
     calls = _value_at(scenario, _CALLS_NOW, t_s)
     circumstances = [f"stage {stage.name}"] if stage else []
-    circumstances += [f"{calls:,.0f} calls up"] if calls is not None else []
+    circumstances += [f"{calls:,.0f} call{'s' * (calls != 1)} up"] if calls is not None else []
     return show_clock(t_s) + (f" ({', '.join(circumstances)})" if circumstances else "")
 
 

@@ -132,6 +132,8 @@ def _bullet(text: str, mark: str = "") -> Table:
 def _load_line(scenario: Scenario) -> str:
     """Return what was put on the target, in one line."""
     calls = scenario.calls
+    if not scenario.topology:
+        return "No call was made"
     parts = [
         f"{calls.requested:,} calls, {scenario.topology or '?'} topology, {scenario.codec or '?'}, "
         f"{show_clock(scenario.duration_s)}",
