@@ -35,6 +35,13 @@ def test_faults_of_the_generator_are_found(measured: Snapshot, expected: list[Gu
     assert list(tripped_guards(measured, 0.005)) == expected
 
 
+@pytest.mark.parametrize(("not_sent", "trips"), [(1, False), (2, True)])
+def test_a_thousandth_of_the_packets_may_stay_unsent(not_sent: int, trips: bool) -> None:
+    """They are never lost, and a load that lacks so few of them is the one that was asked for."""
+    measured = Snapshot({"harness.pacing_error": histogram([MS] * 999), "harness.not_sent": not_sent})
+    assert bool(tripped_guards(measured, 0.005)) is trips
+
+
 def test_the_limit_of_pacing_can_be_set() -> None:
     """A slower machine may be allowed more."""
     measured = Snapshot({"harness.pacing_error": histogram([6 * MS] * 100)})
