@@ -52,7 +52,8 @@ def test_digits_arrive_once_each(session: Session) -> None:
     """They are dialled as tones, and followed by ear."""
     metrics = measure(session, 'calls=2, duration="5s", topology="pair", digits="0123456789*#ABCD"')
     assert metrics["tones"] == {"digits": metrics["tones"]["digits"], "lost": 0, "wrong": 0}
-    assert 4 * 15 <= metrics["tones"]["digits"] <= 4 * 20
+    # A round takes 4.2 s; a digit that is cut at either end may count or not.
+    assert 4 * 19 <= metrics["tones"]["digits"] <= 4 * 21
 
 
 def test_a_party_on_hold_is_one_way_audio(session: Session) -> None:

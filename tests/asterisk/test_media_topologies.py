@@ -1,0 +1,134 @@
+"""What happens to audio inside a real Asterisk: transcoders, mixers, muted and listening channels, dialled digits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sessions.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+
+PASS_THROUGH = '''
+async def test_pass_through(load):
+    """Pairs that Asterisk passes untouched."""
+    await load(calls=3, duration="8s", topology="pair")
+'''
+TRANSCODE = '''
+async def test_{other}(load):
+    """Pairs in two codecs."""
+    await load(calls=3, duration="8s", topology="transcode", codec="PCMU", other_codec="{other}")
+'''
+LOAD = '''
+async def test_load(load):
+    """A small load."""
+    await load({arguments})
+'''
+
+AGREEMENT_S = 0.005
+
+RESAMPLER_S = 0.005
+"""What Asterisk's codec_resample adds between 8 and 16 kHz: Speex at quality 5, a filter of 80 taps at 8 kHz."""
+
+
+def run(asterisk: PrivateAsterisk, folder: Path, source: str) -> dict[str, Any]:
+    """Run scenarios on a real Asterisk; return the metrics of each, by the name of its test."""
+    session = Session(folder, asterisk)
+    session.write("test_media.py", source)
+    done = session.run("--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    return {name: scenario["metrics"] for name, scenario in done.scenarios.items()}
+
+
+def measure(asterisk: PrivateAsterisk, folder: Path, arguments: str) -> dict[str, Any]:
+    """Run one load; return its metrics."""
+    metrics: dict[str, Any] = run(asterisk, folder, LOAD.format(arguments=arguments))["test_load"]
+    return metrics
+
+
+def test_the_way_through_a_transcoder_agrees_with_the_way_of_packets(
+    asterisk22: PrivateAsterisk, tmp_path: Path
+) -> None:
+    """Audio that is found by its sound behind A-law, GSM and G.722 is as fast as untouched packets, within 5 ms.
+
+    For G.722, which samples twice as fast, that is so once the delay of Asterisk's resampling filter is taken off.
+    """
+    sources = [PASS_THROUGH, *(TRANSCODE.format(other=other) for other in ("PCMA", "GSM", "G722"))]
+    metrics = run(asterisk22, tmp_path, "".join(sources))
+    round_trip_s = metrics["test_pass_through"]["rtt"]["p50"]
+    for other, filter_s in {"PCMA": 0.0, "GSM": 0.0, "G722": RESAMPLER_S}.items():
+        found = metrics[f"test_{other}"]
+        assert found["content"]["recognised"] >= 12
+        assert found["content"]["unrecognised"] == found["content"]["unheard"] == 0
+        assert abs(found["mouth_to_ear"]["p50"] - filter_s - round_trip_s) < AGREEMENT_S, other
+        assert found["loss"]["lost"] == 0
+
+
+def test_a_conference_of_five_is_heard_by_all(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
+    """Each party hears each other one in its turn; the mixer's delay of up to 20 ms shows."""
+    metrics = measure(asterisk22, tmp_path, 'calls=1, duration="22s", topology="conference", parties=5')
+    assert metrics["content"]["unheard"] == 0
+    assert metrics["content"]["recognised"] >= 30
+    assert metrics["content"]["unrecognised"] <= 1
+    assert metrics["mouth_to_ear"]["max"] < 0.06
+
+
+def test_a_party_that_nobody_hears_is_found(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
+    """Muted in a conference of three, it is missing at both others; what it hears itself is complete."""
+    muting = """
+from pytest_ari_sla.topologies.conference import Conference
+
+class Muted(Conference):
+    name = "muted"
+
+    async def establish(self, call):
+        await super().establish(call)
+        await call.ari.mute(call.legs[0].channel_id, "in")
+
+def pytest_ari_sla_register_topologies():
+    return [Muted()]
+"""
+    (tmp_path / "conftest.py").write_text(muting)
+    metrics = measure(asterisk22, tmp_path, 'calls=1, duration="16s", topology="muted"')
+    assert metrics["content"]["unheard"] == 2
+    assert metrics["audio"]["one_way_legs"] == 0
+
+
+def test_a_muted_leg_is_one_way_audio(asterisk: PrivateAsterisk, tmp_path: Path) -> None:
+    """Of each pair one party is on hold: the other one hears nothing, and is counted."""
+    metrics = measure(asterisk, tmp_path, 'calls=3, duration="5s", topology="hold"')
+    assert metrics["audio"]["one_way_legs"] == 3
+    assert metrics["rtt"]["count"] == 3 * 250
+
+
+def test_a_snooping_channel_hears_what_the_party_says(asterisk: PrivateAsterisk, tmp_path: Path) -> None:
+    """The parties talk as if nobody listened; the listener hears the first one, a little later; nothing is left."""
+    metrics = measure(asterisk, tmp_path, 'calls=2, duration="8s", topology="snoop"')
+    assert metrics["rtt"]["count"] == 2 * 400
+    assert metrics["content"]["altered"] == metrics["content"]["unheard"] == 0
+    assert metrics["content"]["recognised"] >= 8
+    assert metrics["calls"]["leaked"] == 0
+
+
+@pytest.mark.parametrize("other", ["PCMA", "G722", "GSM"])
+def test_digits_arrive_once_each(asterisk22: PrivateAsterisk, tmp_path: Path, other: str) -> None:
+    """All sixteen, dialled as tones through a transcoder, round after round."""
+    arguments = f'calls=2, duration="9s", topology="transcode", other_codec="{other}", digits="0123456789*#ABCD"'
+    tones = measure(asterisk22, tmp_path, arguments)["tones"]
+    assert tones["lost"] == tones["wrong"] == 0
+    # Two rounds of 4.2 s and a part of the third, at each of four legs.
+    assert 4 * 34 <= tones["digits"] <= 4 * 37
+
+
+def test_an_extension_that_does_not_exist_is_named(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
+    """Asterisk accepts the calls and hangs all of them up when they reach the dialplan."""
+    session = Session(tmp_path, asterisk22)
+    session.write("test_media.py", LOAD.format(arguments='calls=2, duration="1s"'))
+    done = session.run("--ari-echo-extension", "nowhere@default")
+    assert done.exit_code == pytest.ExitCode.TESTS_FAILED
+    output = " ".join(line.removeprefix("E").strip() for line in done.output.splitlines())
+    assert "sent to nowhere@default: is there such an extension" in output
