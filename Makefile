@@ -40,7 +40,7 @@ unit: $(VENV)/.ready ## tests without Asterisk
 	$(BIN)/pytest tests/unit
 
 sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
-	$(BIN)/pytest tests/sessions
+	$(BIN)/pytest -n 2 tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
 	$(BIN)/pytest -n 3 tests/contract

@@ -1,7 +1,14 @@
 """Settings for all tests."""
 
+import signal
+
 from hypothesis import settings
 
 # A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and children inherit that: the sessions that our tests
+# interrupt must hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
