@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections import Counter
+from typing import cast
 
 PACKET_TIME_S = 0.02
 LATE_S = 0.005
@@ -27,8 +28,7 @@ class Stream(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, to send by."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Take a packet back."""
