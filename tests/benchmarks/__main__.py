@@ -1,6 +1,7 @@
 """The benchmark of the media path: ``python -m tests.benchmarks``; ``--help`` tells more.
 
-Runs, in turns and within one session, our caller (every packet measured by all built-in trackers), a C program that
+Runs, in turns and within one session, our caller (every packet measured by all built-in trackers, and by two of them
+only), a C program that
 does the same paced work without measuring (the limit of what the kernel's interface allows), the plain asyncio way, and
 SIPp where it is installed; each pinned to the first core, with a reflector in C on the second. Prints the medians and
 the ratios. Times of single runs on a shared machine mean little; ratios within one session do.
@@ -32,6 +33,10 @@ FIRST_PORT, PORTS = 61_000, 256  # above those that the kernel gives out, and th
 HELD_LATE_SHARE = 0.001
 LIMIT, OURS, ASYNCIO = "C, measuring nothing", "pytest-ari-sla", "plain asyncio"
 OURS_SIGNALLING = "… and 50 set-ups/s"
+OURS_LEAN = "… two trackers only"
+LEAN_TRACKERS = "sequence,latency"
+MOST_FOR_TRACKERS = 1.5
+"""With all built-in trackers our caller costs at most so many times what it costs with two."""
 ASYNCIO_MOST_CALLS = 500
 
 Figures = dict[str, float]
@@ -58,7 +63,8 @@ class Bench:
         commands = {
             LIMIT: [str(self._native / "paced_limit"), *arguments],
             OURS: [sys.executable, "-m", "tests.benchmarks.caller", *arguments],
-            OURS_SIGNALLING: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, str(self.ari_url)],
+            OURS_SIGNALLING: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, "--ari", str(self.ari_url)],
+            OURS_LEAN: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, "--trackers", LEAN_TRACKERS],
             ASYNCIO: [sys.executable, "-m", "tests.benchmarks.plain_asyncio", *arguments],
         }
         reflector = self._start_reflector()
@@ -90,7 +96,7 @@ def is_held(figures: Figures) -> bool:
 
 def compare(bench: Bench, calls: int, rounds: int) -> list[tuple[str, Figures, str]]:
     """Run all designs in turns; return each with its medians, and how many of its runs were held."""
-    designs = [LIMIT, OURS, *([OURS_SIGNALLING] if bench.ari_url else [])]
+    designs = [LIMIT, OURS, OURS_LEAN, *([OURS_SIGNALLING] if bench.ari_url else [])]
     designs += [ASYNCIO] if calls <= ASYNCIO_MOST_CALLS else []
     runs: dict[str, list[Figures]] = {design: [] for design in designs}
     for _ in range(rounds):
@@ -106,7 +112,7 @@ def _median(runs: list[Figures]) -> Figures:
 
 def show(calls: int, rows: list[tuple[str, Figures, str]]) -> None:
     """Print a table of one number of calls."""
-    limit = next(figures for design, figures, _ in rows if design == LIMIT)["cpu_us_per_call_second"]
+    limit = figures_of(rows, LIMIT)
     sys.stdout.write(f"\n{calls:,} two-way calls of 20 ms G.711 on one core\n")
     sys.stdout.write(
         f"{'design':<22}{'µs CPU per call-second':>24}{'ratio':>8}{'held':>7}   measured against reflector\n"
@@ -119,7 +125,17 @@ def show(calls: int, rows: list[tuple[str, Figures, str]]) -> None:
             else "-"
         )
         sys.stdout.write(f"{design:<22}{cost:>24.0f}{cost / limit:>8.2f}{held:>7}   {error}\n")
+    share = figures_of(rows, OURS) / figures_of(rows, OURS_LEAN)
+    sys.stdout.write(
+        f"All built-in trackers cost {share:.2f} times {LEAN_TRACKERS.replace(',', ' and ')} alone "
+        f"(at most {MOST_FOR_TRACKERS}: {'held' if share <= MOST_FOR_TRACKERS else 'BROKEN'})\n"
+    )
     sys.stdout.flush()
+
+
+def figures_of(rows: list[tuple[str, Figures, str]], wanted: str) -> float:
+    """Return what a design costs in a table: CPU for a second of a call, in µs."""
+    return next(figures for design, figures, _ in rows if design == wanted)["cpu_us_per_call_second"]
 
 
 def main() -> int:

@@ -1,11 +1,12 @@
-"""Our caller with all built-in trackers against a reflector: prints what it cost and how well it kept its schedule.
+"""Our caller with built-in trackers against a reflector: prints what it cost and how well it kept its schedule.
 
-Usage: ``python -m tests.benchmarks.caller CALLS SECONDS PORT PORTS [ARI_URL]``. One line of JSON comes out. With an ARI
-URL, channels are set up and removed there at 50 per second all the while, by the same process.
+``python -m tests.benchmarks.caller --help`` tells its arguments. One line of JSON comes out. With an ARI URL, channels
+are set up and removed there at 50 per second all the while, by the same process.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import resource
@@ -90,13 +91,15 @@ async def _set_up_one(session: AriSession, counts: Counter[str]) -> None:
     counts["setups"] += 1
 
 
-async def run(calls: int, seconds: float, port: int, ports: int, ari_url: str | None) -> dict[str, object]:
+async def run(options: argparse.Namespace) -> dict[str, object]:
     """Stream, and return the figures."""
+    calls, seconds, port, ports, ari_url = options.calls, options.seconds, options.port, options.ports, options.ari
     counts: Counter[str] = Counter()
     registry = builtin_registry()
     codec = registry.codec("PCMU")
     plan = MediaPlan(calls, echo_media(codec, 20), 20)
-    trackers = [*registry.trackers.values(), ReflectorError()]
+    names = options.trackers.split(",") if options.trackers else registry.trackers
+    trackers = [*(registry.trackers[name] for name in names), ReflectorError()]
     packets = int(seconds * PACKETS_PER_SECOND)
     with PortManager(host="127.0.0.1") as manager:
         worker = CallerWorker(plan, manager, "127.0.0.1", trackers)
@@ -139,8 +142,17 @@ def _figures(worker: CallerWorker, cpu_s: float) -> dict[str, object]:
     }
 
 
+def main() -> None:
+    """Run, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("calls", type=int)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("port", type=int)
+    parser.add_argument("ports", type=int)
+    parser.add_argument("--ari", metavar="URL", help="an ARI to set channels up at, meanwhile")
+    parser.add_argument("--trackers", metavar="NAMES", help="built-in trackers, with commas; default: all")
+    sys.stdout.write(json.dumps(asyncio.run(run(parser.parse_args()))) + "\n")
+
+
 if __name__ == "__main__":
-    arguments = [float(argument) for argument in sys.argv[1:5]]
-    url = sys.argv[5] if len(sys.argv) > 5 else None
-    result = asyncio.run(run(int(arguments[0]), arguments[1], int(arguments[2]), int(arguments[3]), url))
-    sys.stdout.write(json.dumps(result) + "\n")
+    main()
