@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.hookspecs import Codec
 
-__all__ = ["COLUMNS_HZ", "KEYPAD", "ROWS_HZ", "dialling", "dtmf", "frames", "marker", "speech_like"]
+__all__ = ["dialling", "dtmf", "frames", "marker", "speech_like"]
 
 ACTIVE_LEVEL_DBFS = -20.0  # near the usual -26 dBov of ITU-T P.56 test speech, and well above line noise
 PEAK = 32000
@@ -33,8 +34,6 @@ VOWEL_FORMANTS_HZ = np.array(  # first three formants of seven vowels, after Pet
     ]
 )
 FORMANT_WIDTHS_HZ = np.array([80.0, 110.0, 160.0])
-ROWS_HZ, COLUMNS_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # ITU-T Q.23
-KEYPAD = "123A456B789C*0#D"  # row by row
 DIGIT_S, DIGIT_PAUSE_S = 0.1, 0.1  # at least 40 ms each, ITU-T Q.24
 DIALLING_PAUSE_S = 1.0
 DIGIT_AMPLITUDE = 4000  # of each tone: -12 dB for both, against a full-scale square wave

@@ -84,9 +84,7 @@ def call_media(
     _check_second(topology, other_codec, wanted=any(leg_codecs))
     takes_turns = max(map(len, audio_legs)) > 1
     if takes_turns and digits:
-        raise UsageError(
-            f"digits={digits!r}: in topology {topology.name!r} several legs are heard dialling at once"
-        )
+        raise UsageError(f"digits={digits!r}: in topology {topology.name!r} several legs are heard dialling at once")
     kinds = [(number, (leg, len(heard_leg)) if takes_turns else ALWAYS) for leg, number in enumerate(leg_codecs)]
     distinct = list(dict.fromkeys(kinds))
     codecs = (codec, other_codec or codec)

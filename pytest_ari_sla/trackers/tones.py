@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.codecs.test_signal import COLUMNS_HZ, KEYPAD, ROWS_HZ
 from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
 from pytest_ari_sla.trackers.silence import SILENCE_MEAN_SQUARE
 
 if TYPE_CHECKING:
