@@ -29,7 +29,17 @@ __all__ = ["summary_text", "terminal_summary"]
 VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _INDENT: Final = 2
 _WIDE: Final = 110
-_KEY_METRICS: Final = ("setup", "first_packet", "rtt", "relay_rtt", "one_way", "jitter", "pdv", "ari.request")
+_KEY_METRICS: Final = (
+    "setup",
+    "first_packet",
+    "rtt",
+    "relay_rtt",
+    "one_way",
+    "mouth_to_ear",
+    "jitter",
+    "pdv",
+    "ari.request",
+)
 _STATS: Final = ("p50", "p90", "p99", "p999", "max")
 _NARROW_STATS: Final = ("p50", "p99", "max")
 _CHANGES: Final = ("worse", "cannot tell", "better", "same")
@@ -199,8 +209,10 @@ def _baseline_table(comparisons: Sequence[Comparison], *, wide: bool) -> Table:
 
 
 def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
-    """Return the distributions that matter most, in one table; None without any."""
-    rows = [(name, values) for name in _KEY_METRICS if (values := scenario.metrics.get(name, {})).get("count")]
+    """Return the distributions that matter most, and those with thresholds, in one table; None without any."""
+    judged = (threshold.metric for threshold in scenario.thresholds)
+    names = dict.fromkeys((*_KEY_METRICS, *judged))
+    rows = [(name, values) for name in names if (values := scenario.metrics.get(name, {})).get("count")]
     if not rows:
         return None
     stats = _STATS if wide else _NARROW_STATS

@@ -1,0 +1,80 @@
+"""The author's guide, done as it says: every file written, every session run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.sessions.session import Session
+
+GUIDE = Path(__file__).parents[2] / "plugins" / "README.md"
+_STEP = re.compile(
+    r"<!-- file: (?P<file>\S+) -->\n```python\n(?P<code>.*?)```|```console\n\$ (?P<command>.*?)\n```", re.DOTALL
+)
+_FIRST = "pytest test_gaps.py"
+
+
+def steps() -> list[tuple[str, dict[str, str]]]:
+    """Return the guide's commands, each with the files as they stand when it is given."""
+    files: dict[str, str] = {}
+    found = []
+    for step in _STEP.finditer(GUIDE.read_text(encoding="utf-8")):
+        if step["file"]:
+            files[step["file"]] = step["code"]
+        else:
+            found.append((step["command"], dict(files)))
+    return found
+
+
+STEPS = [step for step in steps() if step[0].startswith("pytest ")]
+
+
+def follow(session: Session, files: dict[str, str], command: str) -> list[str]:
+    """Write the files; return the arguments of the command."""
+    for name, code in files.items():
+        session.write(name, code)
+    return shlex.split(command)[1:]
+
+
+def test_the_guide_has_steps() -> None:
+    """One for each kind of plug-in, one for hooks, and one for tests."""
+    assert [command for command, _ in STEPS] == [
+        _FIRST,
+        "pytest test_size.py",
+        "pytest test_ringing.py",
+        "pytest test_soft.py",
+        "pytest test_notes.py",
+        "pytest test_tracker.py",
+    ]
+
+
+@pytest.mark.parametrize(("command", "files"), STEPS, ids=[command for command, _ in STEPS])
+def test_every_step_of_the_guide_works(session: Session, command: str, files: dict[str, str]) -> None:
+    """On the simulator, with nothing but what stands there."""
+    if command == "pytest test_tracker.py":
+        files = {**files, "conftest.py": STEPS[0][1]["conftest.py"]}
+    done = session.run(*follow(session, files, command), "--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
+def test_a_tracker_of_one_page_is_everywhere(session: Session, fleet: list[str]) -> None:
+    """Under forty lines: in thresholds, terminal, report.json, its course over time, and HTML; merged over a fleet."""
+    command, files = STEPS[0]
+    assert len(files["conftest.py"].strip().splitlines()) < 40
+    done = session.run(*follow(session, files, command), *fleet, "--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    scenario = done.scenarios["test_gaps"]
+    assert [threshold["metric"] for threshold in scenario["thresholds"]] == ["gap", "gap"]
+    # Five calls of 100 packets: each leg waits 99 times, whichever worker it is on.
+    assert scenario["metrics"]["gap"]["count"] == 5 * 99
+    assert 0.015 < scenario["metrics"]["gap"]["p50"] < 0.025
+    assert scenario["histograms"]["gap"]["unit"] == "s"
+    assert any(scenario["time_series"]["gap.p50"])
+    assert "gap" in (session.folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"^ *gap +495 ", done.output, re.MULTILINE)
