@@ -117,11 +117,11 @@ def test_a_snooping_channel_hears_what_the_party_says(asterisk: PrivateAsterisk,
 @pytest.mark.parametrize("other", ["PCMA", "G722", "GSM"])
 def test_digits_arrive_once_each(asterisk22: PrivateAsterisk, tmp_path: Path, other: str) -> None:
     """All sixteen, dialled as tones through a transcoder, round after round."""
-    arguments = f'calls=2, duration="9s", topology="transcode", other_codec="{other}", digits="0123456789*#ABCD"'
+    arguments = f'calls=2, duration="8.4s", topology="transcode", other_codec="{other}", digits="0123456789*#ABCD"'
     tones = measure(asterisk22, tmp_path, arguments)["tones"]
     assert tones["lost"] == tones["wrong"] == 0
-    # Two rounds of 4.2 s and a part of the third, at each of four legs.
-    assert 4 * 34 <= tones["digits"] <= 4 * 37
+    # Exactly two rounds, wherever in one a leg begins: a digit may be cut in two, and be heard at both ends or at none.
+    assert 4 * 31 <= tones["digits"] <= 4 * 33
 
 
 def test_an_extension_that_does_not_exist_is_named(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
