@@ -94,6 +94,10 @@ class UsageError(SlaError):
     before_any_call = True
 
 
+_FEW_NAMES = 20
+"""So many known names are all told; of more only the nearest, where there are any."""
+
+
 class UnknownName(UsageError):
     """A name that is not in the catalogue it was looked up in.
 
@@ -112,8 +116,10 @@ class UnknownName(UsageError):
         self.name = name
         known = sorted(known)
         self.suggestions = get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(self.suggestions)}?" if self.suggestions else f"known: {', '.join(known)}"
-        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        hints = [f"did you mean {' or '.join(self.suggestions)}?"] if self.suggestions else []
+        if not hints or len(known) <= _FEW_NAMES:
+            hints.append(f"known: {', '.join(known)}")
+        super().__init__(f"unknown {kind} {name!r}; {' '.join(hints)}")
 
 
 class ThresholdSyntaxError(UsageError):

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -49,8 +50,8 @@ class Load:
         ramp: str | None = None,
         stages: Sequence[StageRequest] | None = None,
         holding: str | None = None,
-        topology: str = "echo",
-        codec: str = "PCMU",
+        topology: str = DEFAULT_TOPOLOGY,
+        codec: str = DEFAULT_CODEC,
         other_codec: str | None = None,
         packet_time: str | None = None,
         until: str | None = None,
@@ -213,7 +214,7 @@ async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[.
     async with AsyncExitStack() as stack:
         role = request.config.stash[ROLE]
 
-        async def make(legs: int, codec: str = "PCMU") -> CallerWorker:
+        async def make(legs: int, codec: str = DEFAULT_CODEC) -> CallerWorker:
             return await stack.enter_async_context(role.caller(legs, codec))
 
         yield make

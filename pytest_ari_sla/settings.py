@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Settings"]
+__all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "Settings"]
+
+DEFAULT_CODEC = "PCMU"
+DEFAULT_TOPOLOGY = "echo"
+"""What ``load()`` takes where a test names none: any plug-in may have registered them."""
 
 
 @dataclass(frozen=True, kw_only=True)

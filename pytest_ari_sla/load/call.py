@@ -12,6 +12,8 @@ from pytest_ari_sla.errors import AriTimeout, ChannelLost, UsageError
 from pytest_ari_sla.load.outcome import TimelineEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytest_ari_sla.ari.messages import Event
     from pytest_ari_sla.hookspecs import Leg
     from pytest_ari_sla.load.call_media import CallMedia
@@ -83,6 +85,8 @@ class CallTools:
         The load's beginning, on the monotonic clock.
     listener
         Who is told of each call.
+    higher_is_better
+        Names of metrics whose larger values are the better ones.
     """
 
     ari: AriSession
@@ -93,6 +97,7 @@ class CallTools:
     echo_extension: tuple[str, str]
     began_ns: int
     listener: CallListener
+    higher_is_better: Collection[str] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pytest_ari_sla.load.caller_worker import LOSS_LIMIT_NS
 from pytest_ari_sla.load.outcome import CallOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools
@@ -223,7 +223,7 @@ class CallDriver:
             first_packet_ns=first_packet_ns,
             reason=failure,
             shard=self._shard,
-            values=_worst_values(reports.values()),
+            values=_worst_values(reports.values(), self._tools.higher_is_better),
             timeline=call.timeline,
             rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
         )
@@ -249,12 +249,12 @@ def _worst_course(reports: Iterable[LegReport], began_at_ns: int) -> list[tuple[
     return [(start - began_at_ns, end - began_at_ns, rtt_ns / 1e9) for (start, end), rtt_ns in sorted(course.items())]
 
 
-def _worst_values(reports: Iterable[LegReport]) -> dict[str, float]:
-    """Return a call's figures: those of the leg on which each is largest, and smallest for voice quality."""
+def _worst_values(reports: Iterable[LegReport], higher_is_better: Collection[str]) -> dict[str, float]:
+    """Return a call's figures: those of the leg on which each is worst; a stat (``rtt.p50``) is as its metric."""
     values: dict[str, float] = {}
     for report in reports:
         for name, value in report.values.items():
-            choose = min if name.startswith("mos") else max
+            choose = min if {name, name.rpartition(".")[0]} & set(higher_is_better) else max
             values[name] = choose(values.get(name, value), value)
     return values
 

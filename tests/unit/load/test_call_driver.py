@@ -177,6 +177,7 @@ class Bench:
             echo_extension=("default", "echo"),
             began_ns=time.monotonic_ns(),
             listener=self.listener,
+            higher_is_better={"grade"},
         )
         shelf = CaptureShelf(parse_policy("off"))
         self.driver = CallDriver(tools, self.topology, self.ledger, PACKET_NS, 1, shelf)
@@ -351,15 +352,16 @@ async def test_the_first_packet_is_timed_on_the_slowest_leg(bench: Bench) -> Non
 
 
 async def test_a_call_has_the_figures_of_its_worse_leg(bench: Bench) -> None:
-    """The largest of each, but for voice quality, where small is bad."""
+    """The largest of each, but the smallest where larger is better; a stat is as its metric."""
+
+    def values(leg: int) -> dict[str, float]:
+        return {"loss.lost": leg, "grade": 4 - leg / 10, "grade.p50": 5 - leg / 10}
+
     bench.caller.reports = {
-        leg: LegReport(
-            first_arrival_ns=1, sent=1, received=1, values={"loss.lost": leg, "mos": 4 - leg / 10}, rtt_course=[]
-        )
-        for leg in (1, 2)
+        leg: LegReport(first_arrival_ns=1, sent=1, received=1, values=values(leg), rtt_course=[]) for leg in (1, 2)
     }
     await bench.driver.run(calls(1))
-    assert bench.driver.calls[0].values == {"loss.lost": 2, "mos": 3.8}
+    assert bench.driver.calls[0].values == {"loss.lost": 2, "grade": 3.8, "grade.p50": 4.8}
 
 
 async def test_only_so_many_ended_calls_are_remembered_one_by_one(

@@ -18,6 +18,7 @@ from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.topologies import builtin as topologies
 from pytest_ari_sla.topologies.echo import Echo
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
+from tests.reference_page import reference_page
 
 BUILTIN = builtin_registry()
 
@@ -125,33 +126,42 @@ def test_a_hook_that_raises_is_told_with_the_plugins_name() -> None:
         registry_with(codecs=broken)
 
 
+def section(title: str) -> str:
+    """Return a section of the reference, as it would be generated now."""
+    return reference_page().partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
 @pytest.mark.parametrize("name", BUILTIN.topologies)
 def test_a_topology_that_is_not_registered_is_unknown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The built-in ones come by the hook, and by nothing else."""
+    """To load(), whose message tells all others, and to the reference: the built-in ones come by the hook alone."""
     kept = [topology for topology in topologies.pytest_ari_sla_register_topologies() if topology.name != name]
     monkeypatch.setattr(topologies, "pytest_ari_sla_register_topologies", pytest.hookimpl(lambda: kept))
     registry = builtin_registry()
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName) as unknown:
         registry.topology(name)
+    assert str(unknown.value).endswith(f"known: {', '.join(sorted(BUILTIN.topologies.keys() - {name}))}")
+    assert f"`{name}`" not in section("Built-in topologies")
 
 
 @pytest.mark.parametrize("name", BUILTIN.codecs)
 def test_a_codec_that_is_not_registered_is_unknown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By both its names."""
+    """By both its names, to load() and to the reference; all others are told."""
     removed = BUILTIN.codec(name)
     kept = [codec for codec in codecs.pytest_ari_sla_register_codecs() if codec.name != name]
     monkeypatch.setattr(codecs, "pytest_ari_sla_register_codecs", pytest.hookimpl(lambda: kept))
     registry = builtin_registry()
     for known_as in (name, removed.asterisk_format):
-        with pytest.raises(UnknownName):
+        with pytest.raises(UnknownName) as unknown:
             registry.codec(known_as)
+        assert str(unknown.value).endswith(f"known: {', '.join(sorted(BUILTIN.codecs.keys() - {name}))}")
+    assert f"`{name}`" not in section("Built-in codecs")
 
 
 @pytest.mark.parametrize("name", BUILTIN.trackers)
 def test_the_metrics_of_a_tracker_that_is_not_registered_are_unknown(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the catalogue, and so in thresholds and reports; all other trackers do without it."""
+    """In the catalogue, and so in thresholds, reports and the reference; all other trackers do without it."""
     trackers = BuiltinTrackers().pytest_ari_sla_register_trackers()
     kept = [tracker for tracker in trackers if tracker.name != name]
     (removed,) = (tracker for tracker in trackers if tracker.name == name)
@@ -159,7 +169,9 @@ def test_the_metrics_of_a_tracker_that_is_not_registered_are_unknown(
     monkeypatch.setattr(BuiltinTrackers, "pytest_ari_sla_register_trackers", hook)
     registry = builtin_registry()
     assert name not in registry.trackers
+    assert f"`{name}`" not in section("Built-in trackers")
     for metric in removed.metrics:
         assert metric.name not in registry.catalogue
+        assert f"`{metric.name}`" not in section("Metrics")
         with pytest.raises(ThresholdSyntaxError, match="unknown metric"):
             parse(f"{metric.name}{'.p99' if metric.kind == 'distribution' else ''} < 1", registry.catalogue)

@@ -1,0 +1,87 @@
+"""The core names no codec, tracker or topology: they come through the hooks, the built-in ones like a stranger's."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pytest_ari_sla
+from pytest_ari_sla.roles.registry import builtin_registry
+
+PACKAGE = Path(pytest_ari_sla.__file__).parent
+BUILTIN = builtin_registry()
+OWN = ("codecs", "topologies", "trackers")
+# What plug-in authors get to try theirs with, and a stand-in for Asterisk, which has codecs and an Echo() of its own.
+OUTSIDE = (*OWN, "testing", "targets/simulator")
+CORE = [
+    path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.relative_to(PACKAGE).as_posix().startswith(tuple(f"{folder}/" for folder in OUTSIDE))
+]
+REGISTRATION = {"pytest_ari_sla.codecs", "pytest_ari_sla.topologies", "pytest_ari_sla.trackers.builtin"}
+TEST_SIGNAL = "pytest_ari_sla.codecs.test_signal"
+"""What is said in any codec."""
+
+OTHER_MEANINGS = {
+    "echo": {
+        "settings.py",  # what load() takes where a test names none; and the dialplan's extension
+        "cli.py",  # the command that runs an echo server
+        "options.py",  # the address of one
+    },
+    "relay": {"cli.py", "options.py"},  # the command that runs a relay, and the address of one
+    "hold": {
+        "__init__.py",  # a stage of a load: hold("5m")
+        "load/stages.py",
+        "transport/ari_commands.py",  # what ARI calls putting a channel on hold
+    },
+    "PCMU": {"settings.py"},  # what load() takes where a test names none
+}
+"""Where a literal that a built-in is named by is something else, or a declared default."""
+
+NAMES = [*BUILTIN.codecs, *(codec.asterisk_format for codec in BUILTIN.codecs.values()), *BUILTIN.topologies]
+
+
+def literals(path: Path) -> set[str]:
+    """Return the strings in a module's code: all but its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docs)
+    return {node.value for node in constants if isinstance(node.value, str)}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+LITERALS = {path.relative_to(PACKAGE).as_posix(): literals(path) for path in CORE}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_a_codec_or_a_topology_is_in_the_core(name: str) -> None:
+    """But for one declared default each, and words that mean something else where they stand."""
+    named = {path for path, found in LITERALS.items() if name in found}
+    assert named == OTHER_MEANINGS.get(name, set())
+
+
+def test_only_the_registration_imports_built_ins() -> None:
+    """Of codecs, topologies and trackers nothing else is imported, but the sounds that loads say in any codec."""
+    prefixes = tuple(f"pytest_ari_sla.{kind}" for kind in OWN)
+    found = {
+        (path.relative_to(PACKAGE).as_posix(), module)
+        for path in CORE
+        for module in imports(path)
+        if module.startswith(prefixes)
+    }
+    assert found == {
+        *(("roles/registry.py", module) for module in REGISTRATION),
+        ("roles/voices.py", TEST_SIGNAL),
+    }
