@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
 __all__ = [
     "Call",
     "Codec",
     "DecodingTopology",
     "Leg",
+    "ReportTracker",
     "SendLog",
     "Topology",
     "Tracker",
@@ -240,6 +242,18 @@ class Tracker(Protocol):
         """Return values for each leg ((legs,), NaN where unknown), in the metric's unit; may be empty."""
 
 
+@runtime_checkable
+class ReportTracker(Tracker, Protocol):
+    """A tracker that is told of RTCP reports as well."""
+
+    def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
+        """Take in what far ends have reported on legs since the last time; never empty.
+
+        Called about once a second, and before legs are released. Nothing is ever reported where the far end speaks no
+        RTCP, as Asterisk's ExternalMedia channels do not.
+        """
+
+
 class Leg(Protocol):
     """One media end of a call: an ExternalMedia channel at Asterisk, and a stream each way at this end."""
 
@@ -347,7 +361,8 @@ def pytest_ari_sla_register_trackers() -> Sequence[Tracker]:
     """Return the trackers that this plug-in adds.
 
     Called once, before thresholds are read, in every process that makes loads. Return a list of prototypes: every load
-    works on copies of its own, in each worker of a fleet, and what they measure is merged by adding up.
+    works on copies of its own, in each worker of a fleet, and what they measure is merged by adding up. One that has
+    ``observe_reports`` (``ReportTracker``) is told of RTCP reports too.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from pytest_ari_sla.load.loop_process import LoopProcess
 from pytest_ari_sla.load.measurer import Measurer
 from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.load.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.load.tracker_group import TrackerGroup
@@ -121,6 +122,8 @@ class CallerWorker:
         np.concatenate([voice.frames.reshape(-1) for voice in self._plan.media.voices], out=self._memory.frames)
         self._leases = [stack.enter_context(self._ports.lease()) for _ in self._on_socket]
         sockets = [lease.rtp_socket for lease in self._leases]
+        rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
+        self._reports = ReportExchange(rtcp_sockets, self._sources, self._send_log, self._plan.legs)
         self._measurer = self._make_measurer(sockets)
         self._measurer.start()
         stack.push_async_callback(asyncio.to_thread, self._measurer.stop)
@@ -154,7 +157,7 @@ class CallerWorker:
         self._trackers.begin(context)
         reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
-        return Measurer(self._memory, self._send_log, reader, self._trackers, drops, keeper)
+        return Measurer(self._memory, self._send_log, reader, self._trackers, drops, keeper, self._reports)
 
     def media_cpu_ns(self) -> int:
         """Return the processor time that the media loop has used: to the second while it runs, then exactly."""
@@ -202,6 +205,10 @@ class CallerWorker:
         self._expected[seat.leg] = remote
         self._ssrc[seat.leg] = secrets.randbits(32)
         plan, voice = self._plan, self._plan.voice(seat.leg)
+        frame_bytes = voice.frames.shape[1]
+        self._reports.follow(
+            seat.leg, SentStream(seat.socket, remote, self._ssrc[seat.leg], voice.codec.clock_rate_hz, frame_bytes)
+        )
         self._loop.command(
             StartLeg(
                 leg=seat.leg,
@@ -214,7 +221,7 @@ class CallerWorker:
                 ticks=plan.ticks(seat.leg),
                 frame_offset=self._frame_offset(voice),
                 frame_count=voice.frames.shape[0],
-                frame_bytes=voice.frames.shape[1],
+                frame_bytes=frame_bytes,
                 packets=packets,
                 nonce=self._nonce if plan.has_probes(seat.leg) else None,
             )
@@ -256,6 +263,7 @@ class CallerWorker:
         def done(reports: list[LegReport]) -> None:
             # In the measuring thread, so that no packet of this call can be taken for one of the seats' next call.
             for seat in seats:
+                self._reports.forget(seat.leg)
                 if seat.leg in self._expected:
                     self._sources.forget(seat.socket, self._expected[seat.leg])
             loop.call_soon_threadsafe(reported.set_result, reports)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.load.media_memory import MediaMemory
+    from pytest_ari_sla.load.report_exchange import ReportExchange
     from pytest_ari_sla.load.ring_reader import RingReader
     from pytest_ari_sla.load.send_log import MediaSendLog
     from pytest_ari_sla.load.tracker_group import TrackerGroup
@@ -100,6 +101,8 @@ class Measurer:
         Tells how many datagrams have found our receive buffers full.
     keeper
         Keeps packets as evidence; None for none.
+    reports
+        Exchanges RTCP reports with far ends; None: there are none.
 
     Attributes
     ----------
@@ -117,6 +120,7 @@ class Measurer:
         trackers: TrackerGroup,
         receive_drops: Callable[[], int],
         keeper: PacketKeeper | None = None,
+        reports: ReportExchange | None = None,
     ) -> None:
         self._memory = memory
         self._send_log = send_log
@@ -124,6 +128,7 @@ class Measurer:
         self._trackers = trackers
         self._receive_drops = receive_drops
         self._keeper = keeper
+        self._reports = reports
         self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
         self._received = np.zeros(memory.layout.legs, np.int64)
         self._courses = LegCourses(memory.layout.legs)
@@ -215,10 +220,15 @@ class Measurer:
 
     def _advance(self) -> None:
         now_ns = time.time_ns()
+        self._exchange_reports(now_ns)
         self._trackers.advance(now_ns)
         self._read_departures()
         self._read_cpu()
         self._latest = self._snapshot()
+
+    def _exchange_reports(self, now_ns: int) -> None:
+        if self._reports is not None:
+            self._trackers.observe_reports(self._reports.exchange(now_ns))
 
     def _retire(self, leaving: list[tuple[Sequence[int], Callable[[list[LegReport]], None]]]) -> None:
         self._read_departures()
@@ -237,6 +247,7 @@ class Measurer:
     def _last_words(self, legs: NDArray[np.int32]) -> dict[int, LegReport]:
         """Let trackers decide on all that is open for these legs, and report on each."""
         now_ns = time.time_ns()
+        self._exchange_reports(now_ns)
         self._trackers.advance(now_ns)
         values = self._trackers.per_leg()
         return {leg: self._report(leg, values) for leg in legs.tolist()}
@@ -270,6 +281,8 @@ class Measurer:
             "harness.foreign_packets": self._reader.foreign,
             "harness.malformed_packets": self._reader.malformed,
         }
+        if self._reports is not None:
+            values |= {"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored}
         return Snapshot(values | self._trackers.snapshot())
 
     def _read_departures(self) -> None:

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pytest_ari_sla.hookspecs import ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pytest_ari_sla.hookspecs import Tracker, TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
 __all__ = ["SLOW_SHARE", "TrackerGroup"]
 
@@ -73,6 +75,12 @@ class _Guarded:
     def observe(self, batch: PacketBatch) -> None:
         """Take in a batch."""
         self.call("observe()", lambda: self._tracker.observe(batch), None)
+
+    def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
+        """Take in RTCP reports, if that is among what the tracker does."""
+        tracker = self._tracker
+        if isinstance(tracker, ReportTracker):
+            self.call("observe_reports()", lambda: tracker.observe_reports(reports), None)
 
     def advance(self, now_ns: int) -> None:
         """Let time pass."""
@@ -146,6 +154,12 @@ class TrackerGroup:
         """Take in a batch."""
         for tracker in self._trackers:
             tracker.observe(batch)
+
+    def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
+        """Take in RTCP reports, usually none."""
+        if reports:
+            for tracker in self._trackers:
+                tracker.observe_reports(reports)
 
     def advance(self, now_ns: int) -> None:
         """Let time pass."""

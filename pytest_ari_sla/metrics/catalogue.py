@@ -146,6 +146,8 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
     _count("harness.foreign_packets", "Packets from addresses that no call expects; ignored"),
     _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
+    _count("harness.reports_sent", "RTCP sender reports that this generator sent", "higher"),
+    _count("harness.reports_ignored", "RTCP datagrams that no call expects, or that cannot be read; ignored"),
     _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
     _count("harness.trackers_failed", "Trackers that raised an exception and were left out; their metrics are missing"),
     _count("harness.clock_steps", "Jumps of the system clock against the monotonic one, during the load"),

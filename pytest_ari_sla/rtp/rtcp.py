@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 
 __all__ = [
+    "REPORT_INTERVAL_NS",
+    "ReceivedReport",
     "ReceiverReport",
     "ReportBlock",
     "SenderReport",
@@ -16,8 +18,12 @@ __all__ = [
     "middle_32_bits",
     "ntp_timestamp",
     "parse",
+    "report_interval_ns",
     "round_trip_s",
 ]
+
+REPORT_INTERVAL_NS = 5_000_000_000
+"""Usual time between two reports on a stream (RFC 3550, 6.2)."""
 
 _HEADER = struct.Struct(">BBH")
 _SENDER_INFO = struct.Struct(">QIII")
@@ -88,6 +94,47 @@ class SenderReport:
     packets: int
     octets: int
     blocks: tuple[ReportBlock, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReceivedReport:
+    """A report that has come for one of our legs.
+
+    Attributes
+    ----------
+    leg
+        Whose far end sent it.
+    report
+        What it says.
+    arrival_ns
+        The kernel's time of arrival, ns since the Unix epoch.
+    own_ssrc
+        The source of the stream that the leg sends.
+    """
+
+    leg: int
+    report: SenderReport | ReceiverReport
+    arrival_ns: int
+    own_ssrc: int
+
+    @property
+    def own_block(self) -> ReportBlock | None:
+        """What it says about the leg's own stream; None where it is silent on that."""
+        return next((block for block in self.report.blocks if block.ssrc == self.own_ssrc), None)
+
+
+def report_interval_ns(chance: float, *, is_first: bool) -> int:
+    """Return the time until a stream's next report: five seconds, the first time half of that, varied by half.
+
+    That is the least interval of RFC 3550 (6.2), which holds for calls of two parties whatever their codec. Reports
+    keep it without the reconsideration of section 6.3 (and its compensation), which is for groups that grow.
+
+    Parameters
+    ----------
+    chance
+        0 to 1, at random, so that the reports of calls that began together spread (RFC 3550, 6.3.1).
+    """
+    return int((REPORT_INTERVAL_NS >> is_first) * (0.5 + chance))
 
 
 def ntp_timestamp(unix_ns: int) -> int:

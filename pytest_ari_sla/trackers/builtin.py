@@ -28,6 +28,7 @@ class BuiltinTrackers:
         from pytest_ari_sla.trackers.loss import LossTracker
         from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
         from pytest_ari_sla.trackers.pdv import DelayVariationTracker
+        from pytest_ari_sla.trackers.rtcp import RtcpTracker
         from pytest_ari_sla.trackers.sequence import SequenceTracker
         from pytest_ari_sla.trackers.silence import SilenceTracker
         from pytest_ari_sla.trackers.tones import ToneTracker
@@ -45,4 +46,5 @@ class BuiltinTrackers:
             MouthToEarTracker(),
             DtmfTracker(),
             ToneTracker(),
+            RtcpTracker(),
         ]

@@ -9,6 +9,7 @@ from pytest_ari_sla.trackers.latency import LatencyTracker
 from pytest_ari_sla.trackers.loss import LossTracker
 from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
 from pytest_ari_sla.trackers.pdv import DelayVariationTracker
+from pytest_ari_sla.trackers.rtcp import RtcpTracker
 from pytest_ari_sla.trackers.sequence import SequenceTracker
 from pytest_ari_sla.trackers.silence import SilenceTracker
 from pytest_ari_sla.trackers.tones import ToneTracker
@@ -40,4 +41,5 @@ def bytes_per_leg(probe_window: int) -> dict[str, int]:
         MouthToEarTracker.name: MouthToEarTracker.BYTES_PER_LEG,
         DtmfTracker.name: DtmfTracker.BYTES_PER_LEG,
         ToneTracker.name: ToneTracker.BYTES_PER_LEG,
+        RtcpTracker.name: RtcpTracker.BYTES_PER_LEG,
     }

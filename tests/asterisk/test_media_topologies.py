@@ -112,6 +112,10 @@ def test_a_snooping_channel_hears_what_the_party_says(asterisk: PrivateAsterisk,
     assert metrics["content"]["altered"] == metrics["content"]["unheard"] == 0
     assert metrics["content"]["recognised"] >= 8
     assert metrics["calls"]["leaked"] == 0
+    # ExternalMedia speaks no RTCP (tests/contract/test_rtcp.py): no report is told as none, not as no loss.
+    assert metrics["harness"]["reports_sent"] >= 2 * 2
+    assert metrics["rtcp"]["reports"] == 0
+    assert "fraction_lost" not in metrics["rtcp"]
 
 
 @pytest.mark.parametrize("other", ["PCMA", "G722", "GSM"])

@@ -35,11 +35,12 @@ def pattern(number: int, size: int = SAMPLES) -> bytes:
 
 
 class RtpEndpoint:
-    """A UDP socket on loopback that speaks RTP."""
+    """A UDP socket on loopback that speaks RTP: on any port, unless it is given a bound one."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+    def __init__(self, bound: socket.socket | None = None) -> None:
+        self._socket = bound or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        if bound is None:
+            self._socket.bind(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.remote = ("127.0.0.1", 0)

@@ -16,10 +16,12 @@ from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
 from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET
 from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.impairment import Impairment
+from pytest_ari_sla.rtp import rtcp
 from pytest_ari_sla.trackers.sequence import SequenceTracker
 from pytest_ari_sla.transport.batched_udp import BACKEND_VARIABLE
 from pytest_ari_sla.transport.port_leases import PortManager
 from tests.unit.load.callers import begin, finish, make_caller
+from tests.unit.load.rtcp_peer import RtcpPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -233,6 +235,44 @@ async def test_copies_do_not_hide_what_is_still_on_its_way(ports: PortManager) -
     assert total.count("loss.received") == 30 - total.count("harness.not_sent")
     # Copies of the very last packets may come when the call is over.
     assert duplicated - 5 <= total.count("duplicates") <= duplicated
+
+
+async def test_far_ends_are_told_what_was_sent_and_heard(ports: PortManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By RTCP, to and from a device that speaks it; what it holds a report for is no part of the round trip."""
+    monkeypatch.setattr(rtcp, "REPORT_INTERVAL_NS", 200 * MS)
+    told: list[rtcp.SenderReport] = []
+    with RtcpPeer() as peer:
+        caller = make_caller(ports)
+        async with caller:
+            (seat,) = begin(caller, [peer.address], 1000)
+            while not told:
+                await asyncio.sleep(0.01)
+                told += peer.sender_reports()
+            await asyncio.sleep(0.3)
+            peer.answer(told[-1], held_s=0.3, fraction_lost=128, jitter=160)
+            await until(lambda: caller.snapshot().count("rtcp.reports") == 1)
+            (report,) = await finish(caller, [seat])
+    total = caller.snapshot()
+    assert 0 < told[0].packets <= total.count("loss.sent")
+    assert told[0].octets == 160 * told[0].packets
+    assert total.count("harness.reports_sent") >= len(told)
+    assert total.count("harness.reports_ignored") == total.count("harness.foreign_packets") == 0
+    # More than was waited is this machine's; an answer that was not held back would take 0.3 s.
+    assert total.histogram("rtcp.rtt").count == 1
+    assert report.values["rtcp.rtt"] == pytest.approx(total.histogram("rtcp.rtt").max / 1e9)
+    assert report.values["rtcp.rtt"] < 0.2
+    assert total.histogram("rtcp.fraction_lost").max == 128
+    assert total.histogram("rtcp.jitter").max == 20 * MS
+
+
+async def test_a_far_end_without_rtcp_reports_nothing(
+    ports: PortManager, echo: EchoServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is told as no reports, not as no loss."""
+    monkeypatch.setattr(rtcp, "REPORT_INTERVAL_NS", 200 * MS)
+    total = await all_back(make_caller(ports), echo.address, 1, 80)
+    assert total.count("rtcp.reports") == total.histogram("rtcp.fraction_lost").count == 0
+    assert total.count("loss.lost") == 0
 
 
 async def test_leaving_takes_less_than_100_ms_under_load(ports: PortManager, echo: EchoServerProcess) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from pytest_ari_sla.load.tracker_group import SLOW_SHARE, TrackerGroup
 from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport
 from tests.unit.batches import Packet, batch_of
 from tests.unit.trackers.loads import FixedLog, context_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CONTEXT = context_of(FixedLog([9, 9]), [0, 1])
 BATCH = batch_of([Packet(leg=0), Packet(leg=1)])
+REPORT = ReceivedReport(0, ReceiverReport(1), 0, own_ssrc=2)
 
 
 class Counter:
@@ -92,6 +94,18 @@ class Witness(Counter):
         return {}
 
 
+class Listener(Witness):
+    """A witness that counts RTCP reports as well."""
+
+    def __deepcopy__(self, memo: object) -> Listener:
+        return Listener("witness", **self.faults)
+
+    def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
+        """Count."""
+        self._maybe("observe_reports")
+        self.seen += len(reports)
+
+
 def lived(**faults: Any) -> tuple[dict[str, Any], list[str]]:
     """Let a tracker with these faults live through a load, beside one without; return values and remarks."""
     group = TrackerGroup([Counter(**faults), Witness()], {"counter": "acme-plugin", "witness": "other"})
@@ -121,6 +135,27 @@ def test_an_exception_in_any_method_leaves_a_tracker_out(method: str) -> None:
     values, remarks = lived(**{method: ValueError("oh no")})
     assert values == {"witnessed": 2, "harness.trackers_failed": 1}
     assert remarks == [f"tracker 'counter' of acme-plugin failed in {method}() and was left out: ValueError: oh no"]
+
+
+def told_of_reports(*reports: ReceivedReport, **faults: Any) -> TrackerGroup:
+    """Return a counter of packets and one of reports, when these have come."""
+    group = TrackerGroup([Counter(), Listener("witness", **faults)], {"witness": "acme-plugin"})
+    group.begin(CONTEXT)
+    group.observe_reports(reports)
+    return group
+
+
+def test_reports_are_told_to_those_who_ask_for_them() -> None:
+    """By having a method for them; where there are none, nobody is asked."""
+    assert told_of_reports(REPORT, REPORT).snapshot() == {"seen": 0, "witnessed": 2, "harness.trackers_failed": 0}
+    assert told_of_reports(observe_reports=ValueError("oh no")).remarks() == []
+
+
+def test_a_tracker_that_fails_over_a_report_is_left_out() -> None:
+    """As over a packet."""
+    group = told_of_reports(REPORT, observe_reports=ValueError("oh no"))
+    assert group.snapshot() == {"seen": 0, "harness.trackers_failed": 1}
+    assert "of acme-plugin failed in observe_reports() and was left out: ValueError: oh no" in group.remarks()[0]
 
 
 def test_a_prototype_that_cannot_be_copied_is_left_out() -> None:

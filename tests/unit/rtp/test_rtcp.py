@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.rtp.rtcp import (
+    REPORT_INTERVAL_NS,
+    ReceivedReport,
     ReceiverReport,
     ReportBlock,
     SenderReport,
@@ -12,6 +14,7 @@ from pytest_ari_sla.rtp.rtcp import (
     middle_32_bits,
     ntp_timestamp,
     parse,
+    report_interval_ns,
     round_trip_s,
 )
 
@@ -114,3 +117,19 @@ def test_what_does_not_fit_is_not_built() -> None:
         build(ReceiverReport(1, (NO_LOSS,) * 32), "x")
     with pytest.raises(ValueError, match="256 bytes"):
         build(ReceiverReport(1), "x" * 256)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])
+def test_reports_are_spread_about_their_interval(chance: float) -> None:
+    """By half of it to either side; the first one comes in half the time (RFC 3550, 6.2 and 6.3.1)."""
+    usual_ns = report_interval_ns(chance, is_first=False)
+    assert usual_ns == pytest.approx(REPORT_INTERVAL_NS * (0.5 + chance))
+    assert report_interval_ns(chance, is_first=True) == pytest.approx(usual_ns / 2)
+
+
+def test_of_a_received_report_one_block_is_about_our_own_stream() -> None:
+    """Or none is."""
+    others = tuple(ReportBlock(ssrc, 0, 0, 0, 0, 0, 0) for ssrc in (1, 2))
+    own = ReportBlock(3, 9, 0, 0, 0, 0, 0)
+    assert ReceivedReport(0, ReceiverReport(8, (*others, own)), 0, own_ssrc=3).own_block == own
+    assert ReceivedReport(0, ReceiverReport(8, others), 0, own_ssrc=3).own_block is None
