@@ -118,6 +118,7 @@ class LiveCall:
     legs: list[CallLeg] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
     seats: list[LegSeat] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
     _free: list[LegSeat] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -170,6 +171,7 @@ class LiveCall:
         ari = self.tools.ari
         channel_id = ari.new_id("channel", self.id)
         watch = ari.watch(channel_id)
+        self.followed.append(channel_id)
         self.tools.meter.follow(channel_id, self)
         media = await ari.external_media(channel_id, f"{local[0]}:{local[1]}", asterisk_format)
         self.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {media.local_address[1]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import NetworkError, TargetError
@@ -29,7 +30,7 @@ START_TOLERANCE_NS = 1_000_000_000
 """A call that could not be started for so long is not started at all: that would be another load than planned."""
 
 CALLS_KEPT = 2_000
-"""Calls that are remembered one by one; the totals cover all."""
+"""Calls that are remembered one by one: that many good ones, and that many bad ones. The totals cover all."""
 
 
 class CallDriver:
@@ -70,6 +71,7 @@ class CallDriver:
         self._hurried = False
         self._broken_by: Exception | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._kept: Counter[bool] = Counter()
         self.not_started = 0
         self.calls: list[CallOutcome] = []
 
@@ -192,8 +194,9 @@ class CallDriver:
         except Exception as error:
             self.give_up(error)
         finally:
-            for leg in call.legs:
-                self._tools.meter.forget(leg.channel_id)
+            # Also channels that never became a leg: the meter would hold on to the call for ever.
+            for channel_id in call.followed:
+                self._tools.meter.forget(channel_id)
         return ""
 
     def _close(self, call: LiveCall, failure: str, leftover: str) -> None:
@@ -228,8 +231,10 @@ class CallDriver:
             rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
         )
         self._tools.listener.call_ended(outcome)
-        if len(self.calls) >= CALLS_KEPT and not failure:
+        is_bad = bool(failure)
+        if self._kept[is_bad] >= CALLS_KEPT:
             return
+        self._kept[is_bad] += 1
         self.calls.append(outcome)
         self._shelf.offer(outcome, (stream for report in reports.values() for stream in report.streams))
 

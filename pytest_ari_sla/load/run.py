@@ -177,7 +177,7 @@ class LoadRun:
         self._tools = tools
         self._on_progress = on_progress
         self._meter = ControlMeter()
-        self._ledger = CallLedger()
+        self._ledger = CallLedger(rows_kept=0)  # the driver remembers calls one by one
         self._series = TimeSeries()
         self._seen = Snapshot()
         self._relayed = Snapshot()
@@ -338,7 +338,7 @@ class LoadRun:
                 *self._notes,
                 *caller.remarks(),
                 *self._tools.listener.remarks(),
-                *(f"{note.kind}: {note.reason}" for note in ari.notes),
+                *_told_by(ari),
             ),
             captures=self._shelf.kept(),
         )
@@ -370,6 +370,14 @@ class LoadRun:
 def _not_ours(total: Snapshot) -> int:
     """Return how many of the datagrams that came were no packets of any leg."""
     return total.count("harness.foreign_packets") + total.count("harness.malformed_packets")
+
+
+def _told_by(ari: AriSession) -> list[str]:
+    """Return what the session noted, in words."""
+    told = [f"{note.kind}: {note.reason}" for note in ari.notes]
+    if ari.notes_left_out:
+        told.append(f"{ari.notes_left_out:,} more notes of the ARI session were left out")
+    return told
 
 
 def _all_dropped(calls: Sequence[CallOutcome]) -> str:

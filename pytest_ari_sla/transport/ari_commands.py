@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.transport.ari_creation import AriCreation
 from pytest_ari_sla.transport.ari_ownership import Kind
 from pytest_ari_sla.transport.ari_queries import BRIDGE, CHANNEL
@@ -98,8 +99,8 @@ class AriCommands(AriCreation):
         if watch is not None:
             watch.hangup_requested = True
         existed = await self.client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
-        if not existed:
-            self._ledger.forget(Kind.CHANNEL, channel_id)
+        if not existed and (watch is None or watch.state is not ChannelState.DESTROYED):
+            self._retire(channel_id)
         return existed
 
     # --- bridges ---

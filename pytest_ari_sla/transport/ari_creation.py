@@ -38,6 +38,10 @@ class AriCreation(AriQueries, ABC):
     def _known_watch(self, channel_id: str) -> ChannelWatch | None:
         """Return the watch over a channel, if there is one."""
 
+    @abstractmethod
+    def _retire(self, channel_id: str) -> None:
+        """Let a channel that does not exist (any more) go."""
+
     async def external_media(
         self,
         channel_id: str,
@@ -181,7 +185,7 @@ class AriCreation(AriQueries, ABC):
                 Channel, "POST", route, path=path, query=query, body=body, on_sent=watch.requested
             )
         except _REFUSALS:
-            self._ledger.forget(Kind.CHANNEL, channel_id)
+            self._retire(channel_id)
             raise
         watch.answered()
         return channel

@@ -30,6 +30,9 @@ __all__ = ["AriSession"]
 #: Watches over channels that ended are kept for this many more channels, so that an event after the end is noticed.
 ENDED_KEPT = 1000
 
+#: Notes that are kept; what goes wrong for hours says the same again and again.
+NOTES_KEPT = 200
+
 #: Pause between the two sweeps at the end: usually, and where requests without an answer may still be carried out.
 GRACE_S = 0.1
 GRACE_AFTER_UNCERTAIN_S = 2.0
@@ -67,7 +70,9 @@ class AriSession(AriCommands):
     Attributes
     ----------
     notes
-        What a report should mention: disconnects, missed events, lost channels, repeated requests.
+        What a report should mention: disconnects, missed events, lost channels, repeated requests; the first ones.
+    notes_left_out
+        How many more there were.
     unexpected_events
         Events out of order, and events that could not be read: metric ``ari.unexpected_events``.
     cleanup
@@ -95,6 +100,7 @@ class AriSession(AriCommands):
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
         self.app = app
         self.notes: list[AriNote] = []
+        self.notes_left_out = 0
         self.unexpected_events = 0
         self.cleanup: CleanupReport | None = None
         self._cleanup_timeout_s = cleanup_timeout_s
@@ -191,10 +197,10 @@ class AriSession(AriCommands):
     def _known_watch(self, channel_id: str) -> ChannelWatch | None:
         return self._watches.get(channel_id)
 
-    def _retire(self, watch: ChannelWatch) -> None:
-        """Let a channel that ended go; its watch stays for a while."""
-        self._ledger.forget(Kind.CHANNEL, watch.channel_id)
-        self._ended.append(watch.channel_id)
+    def _retire(self, channel_id: str) -> None:
+        """Let a channel that does not exist (any more) go; its watch stays for a while."""
+        self._ledger.forget(Kind.CHANNEL, channel_id)
+        self._ended.append(channel_id)
         if len(self._ended) > ENDED_KEPT:
             self._watches.pop(self._ended.popleft(), None)
 
@@ -217,11 +223,14 @@ class AriSession(AriCommands):
         if not watch.deliver(event, received_ns):
             self.unexpected_events += 1
         if isinstance(event, ChannelDestroyed) and not was_over:
-            self._retire(watch)
+            self._retire(watch.channel_id)
 
     def on_note(self, kind: str, reason: str) -> None:
         """Take a note."""
-        self.notes.append(AriNote(self._clock.time_ns(), kind, reason))
+        if len(self.notes) < NOTES_KEPT:
+            self.notes.append(AriNote(self._clock.time_ns(), kind, reason))
+        else:
+            self.notes_left_out += 1
 
     async def on_restored(self) -> None:
         """Find out what became of our channels while no events came."""
@@ -266,7 +275,7 @@ class AriSession(AriCommands):
             return
         self.on_note("missed-event", f"channel {watch.channel_id} was found {watch.state.value}, not {before.value}")
         if watch.state is ChannelState.DESTROYED:
-            self._retire(watch)
+            self._retire(watch.channel_id)
             if watch.is_lost:
                 self.on_note("lost-channel", f"channel {watch.channel_id} vanished while no events came")
 

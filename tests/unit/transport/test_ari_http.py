@@ -539,3 +539,34 @@ async def test_an_ended_channel_is_forgotten_after_a_while(
     assert kept == [False, False, True, True]
     last = [event async for event in watches[0]][-1]
     assert isinstance(last, ChannelDestroyed)
+
+
+async def test_a_channel_that_was_refused_or_never_made_is_forgotten_after_a_while(
+    fake_ari: FakeAri, session: AriSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event will ever tell of its end."""
+    monkeypatch.setattr(ari_http, "ENDED_KEPT", 1)
+    refused, unknown, last = (session.watch(session.new_id("channel")) for _ in range(3))
+
+    async def refuse(_: web.Request) -> web.StreamResponse | None:
+        return refusal(500, "Allocation failed")
+
+    fake_ari.interfere = refuse
+    with pytest.raises(AriRequestFailed):
+        await session.external_media(refused.channel_id, "127.0.0.1:5000", "ulaw")
+    fake_ari.interfere = None
+    assert not await session.hangup(unknown.channel_id)
+    assert not await session.hangup(last.channel_id)
+    assert session.watch(refused.channel_id) is not refused
+    assert session.watch(unknown.channel_id) is not unknown
+    assert session.watch(last.channel_id) is last
+    assert session.made_for("") == ((), ())
+
+
+async def test_only_so_many_notes_are_kept(session: AriSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones; of all others it is known how many there were."""
+    monkeypatch.setattr(ari_http, "NOTES_KEPT", 2)
+    for number in range(5):
+        session.on_note("retried", f"attempt {number}")
+    assert [note.reason for note in session.notes] == ["attempt 0", "attempt 1"]
+    assert session.notes_left_out == 3
