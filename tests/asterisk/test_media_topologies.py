@@ -53,8 +53,8 @@ def test_the_way_through_a_transcoder_agrees_with_the_way_of_packets(
 ) -> None:
     """Audio that is found by its sound behind A-law, GSM and G.722 is as fast as untouched packets, within 5 ms.
 
-    For G.722, which samples twice as fast, that is so once the delay of Asterisk's resampling filter is taken off: it is
-    in the audio, whatever becomes of packets, and known by another way (``tests/contract/test_resampling.py``).
+    For G.722, which samples twice as fast, that is so once the delay of Asterisk's resampling filter is taken off: it
+    is in the audio, whatever becomes of packets, and known by another way (``tests/contract/test_resampling.py``).
     """
     sources = [PASS_THROUGH, *(TRANSCODE.format(other=other) for other in ("PCMA", "GSM", "G722"))]
     metrics = run(asterisk22, tmp_path, "".join(sources))
