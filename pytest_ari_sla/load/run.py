@@ -18,6 +18,7 @@ from pytest_ari_sla.load.caller_worker import CallerWorker
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
+from pytest_ari_sla.load.own_memory import OwnMemory
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.profile import LoadProfile
+    from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.transport.port_leases import PortManager
 
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
@@ -177,6 +179,7 @@ class LoadRun:
         self._tools = tools
         self._on_progress = on_progress
         self._meter = ControlMeter()
+        self._memory = OwnMemory()
         self._ledger = CallLedger(rows_kept=0)  # the driver remembers calls one by one
         self._series = TimeSeries()
         self._seen = Snapshot()
@@ -289,6 +292,7 @@ class LoadRun:
 
     def _enter_second(self, caller: CallerWorker, driver: CallDriver) -> None:
         at_ns = self._now_ns()
+        self._memory.read()
         total = self._total(caller, driver)
         # A tick comes just after the second that it tells of.
         recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total)
@@ -303,8 +307,9 @@ class LoadRun:
         return recent
 
     def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
-        counts = {"calls.not_started": driver.not_started}
-        total = caller.snapshot() + Snapshot(self._meter.values()) + self._ledger.snapshot() + Snapshot(counts)
+        counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
+        own = self._meter.values() | self._memory.values() | counts
+        total = caller.snapshot() + Snapshot(own) + self._ledger.snapshot()
         return total + self._floor + self._relayed + Snapshot({"calls.leaked": leaked})
 
     def _outcome(

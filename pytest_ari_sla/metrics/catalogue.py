@@ -158,6 +158,13 @@ CORE_METRICS: tuple[Metric, ...] = (
         "Share of one core that the media loop used, second by second",
         resolution=1e-4,
     ),
+    Metric(
+        "harness.memory",
+        "distribution",
+        "B",
+        "Memory in RAM of each process that makes calls and measures them, second by second",
+        resolution=1,
+    ),
 )
 """What is measured whatever trackers there are."""
 

@@ -168,6 +168,8 @@ class ShardHealth(Struct, kw_only=True):
         Packets that the kernel threw away because this process read too late.
     cpu_ratio
         Busy share of one core, of the process that moves packets.
+    memory_min_bytes, memory_max_bytes
+        Least and most memory in RAM of the process that makes calls and measures: flat, however long the load.
     clock_floor_s
         The smallest time difference that this machine can tell.
     scheduler
@@ -184,6 +186,8 @@ class ShardHealth(Struct, kw_only=True):
     pacing_max_s: float | None = None
     receive_drops: int = 0
     cpu_ratio: float | None = None
+    memory_min_bytes: int | None = None
+    memory_max_bytes: int | None = None
     clock_floor_s: float | None = None
     scheduler: str = ""
     receive_buffer_bytes: int | None = None

@@ -93,4 +93,7 @@ class InterimReport:
         judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, self._rules)
         if judgement.verdict is Verdict.PASS:
             judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=outcome.notes[0])
-        return JudgedLoad(scenario_record(watch.name, told.doc, outcome, judgement, thresholds, self._catalogue))
+        scenario = scenario_record(
+            watch.name, told.doc, outcome, judgement, thresholds, self._catalogue, comparable=False
+        )
+        return JudgedLoad(scenario)

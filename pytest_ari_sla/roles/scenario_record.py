@@ -35,6 +35,8 @@ def scenario_record(
     thresholds: Iterable[SourcedThreshold],
     catalogue: Catalogue,
     captures: Mapping[str, str] | None = None,
+    *,
+    comparable: bool = True,
 ) -> record.Scenario:
     """Return the record of one load of one test.
 
@@ -52,6 +54,9 @@ def scenario_record(
         All metrics of the session.
     captures
         Paths of captured packets by call id, relative to the report's folder.
+    comparable
+        Whether later runs may be compared with this one: that takes the distributions of many spans of time, which are
+        the largest part of a record, and take seconds to encode for a load of a thousand calls.
     """
     total = outcome.total
     sources = {str(sourced.threshold): sourced for sourced in thresholds}
@@ -78,7 +83,7 @@ def scenario_record(
             )
             for metric in _measured_distributions(total, catalogue)
         },
-        blocks=_blocks(outcome.series, [metric.name for metric in _measured_distributions(total, catalogue)]),
+        blocks=_blocks(outcome.series, _compared(total, catalogue)) if comparable else None,
         worst_calls=worst_calls(outcome.calls, captures or {}),
         call_table=_call_table(outcome.calls),
         call_grid=call_grid(outcome.calls, outcome.duration_ns),
@@ -93,6 +98,12 @@ def _measured_distributions(total: Snapshot, catalogue: Catalogue) -> list[Metri
         for metric in catalogue
         if metric.kind == "distribution" and metric.name in total and total.histogram(metric.name).count
     ]
+
+
+def _compared(total: Snapshot, catalogue: Catalogue) -> list[str]:
+    """Return the distributions that later runs may be compared by: not the generator's own health."""
+    names = (metric.name for metric in _measured_distributions(total, catalogue))
+    return [name for name in names if not name.startswith("harness.")]
 
 
 def _call_counts(total: Snapshot, catalogue: Catalogue) -> record.CallCounts:
@@ -234,11 +245,17 @@ def _health(generator: GeneratorHealth, catalogue: Catalogue) -> record.ShardHea
         pacing_max_s=figure("harness.pacing_error", "max"),
         receive_drops=values.count("harness.receive_drops"),
         cpu_ratio=figure("harness.cpu", "max"),
+        memory_min_bytes=_whole(figure("harness.memory", "min")),
+        memory_max_bytes=_whole(figure("harness.memory", "max")),
         clock_floor_s=figure("harness.clock_floor", "p50"),
         scheduler="SCHED_FIFO" if generator.realtime else "normal",
         receive_buffer_bytes=generator.receive_buffer_bytes,
         remarks=list(_remarks(generator, values)),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _remarks(generator: GeneratorHealth, values: Snapshot) -> Iterator[str]:

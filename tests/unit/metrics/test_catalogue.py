@@ -33,6 +33,7 @@ def test_the_core_declares_what_the_design_lists() -> None:
         "harness.receive_drops",
         "harness.clock_floor",
         "harness.cpu",
+        "harness.memory",
     } <= names
 
 

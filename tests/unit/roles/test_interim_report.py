@@ -73,6 +73,7 @@ def test_a_load_that_runs_is_on_disk_and_has_not_passed_yet(report: InterimRepor
     assert scenario.metrics["rtt"]["count"] == 3000
     assert len(scenario.time_series["t"]) == 60
     assert scenario.calls.established == 5
+    assert scenario.blocks is None  # nobody compares with half a run, and they take long to encode
     assert record.run.shards == 2
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -167,6 +169,32 @@ def test_the_generators_oddities_become_remarks() -> None:
     (shard,) = built().harness
     assert shard.scheduler == "SCHED_FIFO"
     assert [remark.split()[0] for remark in shard.remarks] == ["packets", "the"]
+
+
+def test_the_generators_own_health_is_in_no_block() -> None:
+    """No later run is compared by it, and it would be much of a long run's report."""
+    late = Histogram()
+    late.record_one(1000)
+    load, metrics = measured_load(), catalogue()
+    load.series.add(0, Snapshot({"harness.pacing_error": late}))
+    load = replace(load, total=load.total + Snapshot({"harness.pacing_error": late}))
+    scenario = scenario_record("t", "", load, judge([], load.total, load.series), [], metrics)
+    assert scenario.blocks is not None
+    assert "rtt" in scenario.blocks.histograms
+    assert "harness.pacing_error" in scenario.histograms
+    assert "harness.pacing_error" not in scenario.blocks.histograms
+
+
+def test_the_memory_of_a_generator_is_in_the_report() -> None:
+    """Its least and its most: whoever soaks for hours sees whether it was flat."""
+    memory = Histogram()
+    for megabytes in (80, 81, 80):
+        memory.record_one(megabytes * 1_000_000)
+    health = GeneratorHealth(1, "load-1", Snapshot({"harness.memory": memory}).to_plain(), False, "mmsg", 4 << 20)
+    load, metrics = replace(measured_load(), generators=(health,)), catalogue()
+    (shard,) = scenario_record("t", "", load, judge([], load.total, load.series), [], metrics).harness
+    assert (shard.memory_min_bytes, shard.memory_max_bytes) == (80_000_000, 81_000_000)
+    assert built().harness[0].memory_max_bytes is None
 
 
 def test_a_load_without_any_interval_has_no_blocks() -> None:
