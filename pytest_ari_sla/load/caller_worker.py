@@ -19,6 +19,7 @@ from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, Sta
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.load.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.load.ring_reader import RingReader, SourceTable
+from pytest_ari_sla.load.send_group import GROUP_CAPACITY
 from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.load.tracker_group import TrackerGroup
 from pytest_ari_sla.rtp.header import HEADER_BYTES
@@ -96,9 +97,8 @@ class CallerWorker:
         self._memory = MediaMemory(_layout(plan))
         self._send_log = MediaSendLog(self._memory)
         self._slots = SlotAssigner(plan.packet_time_ms)
-        socket_count = -(-plan.legs // LEGS_PER_SOCKET)
-        self._sources = SourceTable(socket_count, plan.legs)
-        self._on_socket = [0] * socket_count
+        self._on_socket = [0] * _sockets_for(plan.legs)
+        self._sources = SourceTable(len(self._on_socket), plan.legs)
         self._free_calls = list(range(plan.calls - 1, -1, -1))
         self._legs_taken = [0] * plan.calls
         self._expected: dict[int, Address] = {}
@@ -356,12 +356,23 @@ def _encoding(codec: Codec) -> str:
     return f"{codec.name}/{codec.clock_rate_hz}"
 
 
+def _sockets_for(legs: int) -> int:
+    return -(-legs // LEGS_PER_SOCKET)
+
+
+def _most_groups(plan: MediaPlan) -> int:
+    """Return how many groups there can be: by slot, socket, voice and probes or not, and as many again as are full."""
+    kinds = 2 * len(plan.media.voices)
+    return plan.packet_time_ms * _sockets_for(plan.legs) * kinds + plan.legs // GROUP_CAPACITY
+
+
 def _layout(plan: MediaPlan) -> MediaLayout:
     window_ns = LOSS_LIMIT_NS + 2_000_000_000
     frame_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
     packets_per_second = plan.legs * 1000 / plan.packet_time_ms
     return MediaLayout(
         legs=plan.legs,
+        groups=_most_groups(plan),
         cycle=plan.packet_time_ms,
         probe_window=1 << (window_ns // plan.packet_time_ns).bit_length(),
         ring_rows=max(4096, int(packets_per_second * RING_SECONDS)),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptPackets", "LegReport", "Measurer"]
 
-POLL_S = 0.2
+POLL_S = 0.5
 """Time between two looks into the ring: long enough for batches that are worth their overhead."""
 
 ADVANCE_NS = 1_000_000_000

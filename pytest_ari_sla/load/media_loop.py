@@ -16,10 +16,11 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from pytest_ari_sla.load.media_commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
-from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
-from pytest_ari_sla.load.send_group import SendGroup
+from pytest_ari_sla.load.media_memory import LEG, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.load.send_group import GROUP_CAPACITY, SendGroup
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
 from pytest_ari_sla.transport.batched_udp import make_receiver, make_timer
 from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
@@ -27,10 +28,11 @@ from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
 if TYPE_CHECKING:
     from pytest_ari_sla.load.media_commands import Command
 
-__all__ = ["COMMAND_BYTES", "GROUP_CAPACITY", "MediaLoop", "main"]
+__all__ = ["COMMAND_BYTES", "MediaLoop", "main"]
 
 DRAIN_CYCLE_SLOTS = 20
-"""Each socket is drained once in so many slots; the kernel stamps arrivals, so it does not matter when we look."""
+"""Each socket is drained once in so many slots, or once per cycle where that is shorter; the kernel stamps arrivals, so
+it does not matter when we look."""
 
 COMMAND_BYTES = 512
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
@@ -40,9 +42,8 @@ _HOUSEKEEPING_SLOTS = 1000
 _COMMANDS_PER_SLOT = 4
 """More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
 _CLOCK_STEP_NS = 1_000_000
+_NO_LEG = np.zeros((), LEG)
 _DRAIN_BATCH = 256
-GROUP_CAPACITY = 128
-"""Most streams in one ``sendmmsg``."""
 
 
 class MediaLoop:
@@ -58,18 +59,17 @@ class MediaLoop:
 
     def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
         self._memory = memory
-        self._due_ns = memory.due_ns.data
         # A memoryview reads and writes single numbers several times faster than an array.
         self._gauges = memory.gauges.data
         self._turns = memory.turns.data
         self._cycle = memory.layout.cycle
-        self._mask = memory.layout.probe_window - 1
         self._commands = commands
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
         self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
         self._group_of: dict[int, SendGroup] = {}
-        self._drains: list[list[int]] = [[] for _ in range(DRAIN_CYCLE_SLOTS)]
+        self._drain_slots = min(DRAIN_CYCLE_SLOTS, self._cycle)
+        self._drains: list[list[int]] = [[] for _ in range(self._cycle)]
         self._running = True
         self._next_slot = 0
         self._origin_ns = 0
@@ -95,14 +95,21 @@ class MediaLoop:
         self._set_origin(origin_ns)
         timer = make_timer(origin_ns, SLOT_NS)
         next_housekeeping = _HOUSEKEEPING_SLOTS
+        wait, clock, gauges = timer.wait, time.monotonic_ns, self._gauges
         try:
             while self._running:
-                timer.wait()
-                self._catch_up((time.monotonic_ns() - origin_ns) // SLOT_NS)
-                for _ in range(min(self._gauges[_COMMANDS_SENT] - self._gauges[_COMMANDS_DONE], _COMMANDS_PER_SLOT)):
-                    self._obey()
-                if self._next_slot >= next_housekeeping:
-                    next_housekeeping = self._next_slot + _HOUSEKEEPING_SLOTS
+                wait()
+                now_slot = (clock() - origin_ns) // SLOT_NS
+                if now_slot - self._next_slot >= self._cycle:
+                    self._skip_until(now_slot)
+                slot = self._next_slot
+                while slot <= now_slot:
+                    self._run_slot(slot)
+                    slot = self._next_slot = slot + 1
+                if gauges[_COMMANDS_SENT] != gauges[_COMMANDS_DONE]:
+                    self._obey_some()
+                if slot >= next_housekeeping:
+                    next_housekeeping = slot + _HOUSEKEEPING_SLOTS
                     self._set_origin(origin_ns)
                     self._tell_cpu()
                     self._look_for_end()
@@ -116,38 +123,39 @@ class MediaLoop:
             self._gauges[Gauge.CLOCK_STEPS] += 1
         self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = realtime_ns
 
-    def _catch_up(self, now_slot: int) -> None:
-        """Run all slots up to now, usually one."""
-        first = self._next_slot
-        if now_slot - first >= self._cycle:
-            to_send, _ = plan_catch_up(first, now_slot, self._cycle)
-            for slot in range(first, to_send):
-                self._skip(slot)
-            first = to_send
-        for slot in range(first, now_slot + 1):
-            self._send(slot)
-            for number in self._drains[slot % DRAIN_CYCLE_SLOTS]:
-                self._drain(number)
-        self._next_slot = max(self._next_slot, now_slot + 1)
+    def _skip_until(self, now_slot: int) -> None:
+        """Let those slots pass that are too late for their packets."""
+        first, _ = plan_catch_up(self._next_slot, now_slot, self._cycle)
+        for slot in range(self._next_slot, first):
+            self._skip(slot)
+        self._next_slot = first
 
-    def _send(self, slot: int) -> None:
+    def _run_slot(self, slot: int) -> None:
         turn, phase = divmod(slot, self._cycle)
-        groups = self._groups[phase]
-        if groups:
-            self._due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
-            for group in groups:
-                if group.count:
-                    group.send(turn)
+        if not phase:
+            self._prepare(turn)
+        for group in self._groups[phase]:
+            if group.count:
+                group.send(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
                     self._forget(group.take_ended(turn))
         self._turns[phase] = turn + 1
+        for number in self._drains[phase]:
+            self._drain(number)
+
+    def _prepare(self, turn: int) -> None:
+        """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.load.send_group.SendGroup.prepare`."""
+        for groups in self._groups:
+            for group in groups:
+                group.prepare(turn)
 
     def _skip(self, slot: int) -> None:
         turn, phase = divmod(slot, self._cycle)
-        self._due_ns[phase, turn & self._mask] = self._origin_ns + slot * SLOT_NS
         for group in self._groups[phase]:
             if group.count:
-                group.skip(turn)
-                self._forget(group.take_ended(turn))
+                group.skip(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
         self._turns[phase] = turn + 1
 
     def _forget(self, ended: list[int]) -> None:
@@ -176,6 +184,11 @@ class MediaLoop:
         if select.select([self._commands], [], [], 0)[0] and not self._commands.recv(1, socket.MSG_PEEK):
             self._running = False
 
+    def _obey_some(self) -> None:
+        """Carry out the next commands, but not so many that the next slot waits for them."""
+        for _ in range(min(self._gauges[_COMMANDS_SENT] - self._gauges[_COMMANDS_DONE], _COMMANDS_PER_SLOT)):
+            self._obey()
+
     def _obey(self) -> None:
         """Carry out the next command; the end of the command socket is the order to stop."""
         message, descriptors, _, _ = socket.recv_fds(self._commands, COMMAND_BYTES, 1)
@@ -189,18 +202,20 @@ class MediaLoop:
         match command:
             case OpenSocket(number):
                 self._sockets[number] = socket.socket(fileno=descriptors[0])
-                self._drains[(number * 7 + 10) % DRAIN_CYCLE_SLOTS].append(number)
+                for phase in range((number * 7 + 10) % self._drain_slots, self._cycle, self._drain_slots):
+                    self._drains[phase].append(number)
             case StartLeg():
                 group = self._group_for(command)
                 group.add(command, first_slot(self._next_slot, command.slot, self._cycle) // self._cycle)
                 self._group_of[command.leg] = group
             case StopLeg(leg):
                 if leg in self._group_of:
-                    self._group_of.pop(leg).remove(leg)
                     record = self._memory.legs[leg]
-                    record["end_turn"] = max(self._turns[record["slot"]], record["first_turn"])
+                    next_turn = self._turns[record["slot"]]
+                    self._group_of.pop(leg).remove(leg, next_turn)
+                    record["end_turn"] = max(next_turn, record["first_turn"])
             case ForgetLeg(leg):
-                self._memory.legs[leg] = (0, 0, 0, 0)
+                self._memory.legs[leg] = _NO_LEG
             case Stall(duration_ns):
                 time.sleep(duration_ns / 1e9)
 
@@ -209,8 +224,9 @@ class MediaLoop:
         for group in groups:
             if group.sends_like(sending, start):
                 return group
-        groups.append(SendGroup(sending, GROUP_CAPACITY, self._memory, start))
-        return groups[-1]
+        group = SendGroup(sum(map(len, self._groups)), sending, self._memory, start, GROUP_CAPACITY)
+        groups.append(group)
+        return group
 
 
 def main(arguments: list[str]) -> None:

@@ -9,14 +9,17 @@ Heads and tails are counted, never wrapped, and are written after what they anno
 instructions and a system call between the two, which is more ordering than any processor needs.
 
 Time is counted in *turns*: in every cycle of slots each slot has one turn, in which all legs of that slot send one
-packet. A packet carries the number of its turn, so a send costs the loop no work per leg but its time stamp; which
-packet of its leg that was follows from the turn that the leg began in.
+packet. A packet carries the number of its turn; which packet of its leg that was follows from the turn that the leg
+began in. Legs that leave by one system call are a *group*, and one record tells of all their packets of a turn: the
+kernel takes them one after the other, so when a packet left follows from its leg's place in the group. A send costs the
+loop no work per leg.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import struct
 import tempfile
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any
@@ -29,12 +32,30 @@ from pytest_ari_sla.transport.datagrams import DatagramMemory
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["LEG", "Gauge", "MediaLayout", "MediaMemory"]
+__all__ = ["BURST", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
 
-LEG = np.dtype([("slot", "i8"), ("first_turn", "i8"), ("end_turn", "i8"), ("unsent", "i8")])
-"""A leg's part of the schedule: its slot in the cycle, the turns from the first to before the end, and how many of them
-passed without its packet; all zero where there is no leg."""
+LEG = np.dtype(
+    [(name, "i8") for name in ("slot", "first_turn", "end_turn", "unsent", "group", "place", "moved_turn", "old_place")]
+)
+"""A leg's part of the schedule; all zero where there is no leg.
 
+Its slot in the cycle, the turns from the first to before the end, and how many of them passed without its packet. Its
+group, its place in that from turn ``moved_turn`` on, and its place before (a leg takes the place of one that ends).
+"""
+
+BURST = np.dtype(
+    [("turn", "i8"), ("due_ns", "i8"), ("began_ns", "i8"), ("step_ns", "i8"), ("count", "i4"), ("unsent", "i4")]
+)
+"""What became of a group's packets of a turn: how many there were, how many of them did not leave; when they were due,
+when the first was handed to the kernel (ns since the Unix epoch), and the time that each took."""
+
+BURST_RECORD = struct.Struct("=qqqqii")
+"""Writes a BURST at once: several times faster than a NumPy record."""
+
+NONE = -1
+"""A turn or slot that is none."""
+
+_UNSENT_TURN = np.dtype("u4")
 _ALIGNMENT = 64
 
 
@@ -68,6 +89,8 @@ class MediaLayout(msgspec.Struct, frozen=True):
     ----------
     legs
         Most legs at one time.
+    groups
+        Most groups.
     cycle
         Slots per cycle: the packet time in ms.
     probe_window
@@ -81,6 +104,7 @@ class MediaLayout(msgspec.Struct, frozen=True):
     """
 
     legs: int
+    groups: int
     cycle: int
     probe_window: int
     ring_rows: int
@@ -89,7 +113,7 @@ class MediaLayout(msgspec.Struct, frozen=True):
 
     def bytes_per_leg(self) -> int:
         """Return the memory that each leg takes here."""
-        return self.probe_window * 8 + LEG.itemsize
+        return self.probe_window * _UNSENT_TURN.itemsize + LEG.itemsize
 
 
 class MediaMemory:
@@ -101,11 +125,14 @@ class MediaMemory:
         int64, indexed by :class:`Gauge`.
     legs
         LEG, (legs,).
-    sent_ns
-        int64, (probe_window, legs). When each leg's packet of a turn left, ns since the Unix epoch; 0: it did not.
-        Turn k is in row ``k % probe_window``.
-    due_ns
-        int64, (cycle, probe_window). When each slot's turn was due, ns since the Unix epoch.
+    bursts
+        BURST, (groups, probe_window). What became of each group's turns: turn k in column ``k % probe_window``, where
+        ``turn`` tells whether it is that one or an older one.
+    group_slot
+        int64, (groups,). Which slot a group is of; -1 for one that there is not yet.
+    unsent_turn
+        uint32, (probe_window, legs). Packets that did not leave: turn k is noted in row ``k % probe_window`` as k + 1.
+        Written only when one does not, so these pages are hardly ever touched.
     turns
         int64, (cycle,). Turns that each slot has had.
     ring, ring_socket
@@ -124,14 +151,17 @@ class MediaMemory:
         self._buffer = mmap.mmap(self.descriptor, self._used)
         self._used = 0
         self._arrange()
+        if descriptor is None:
+            self.bursts["turn"] = self.group_slot[:] = NONE
 
     def _arrange(self) -> None:
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
         layout = self.layout
         self.gauges: NDArray[np.int64] = self._take((len(Gauge),), np.int64)
         self.legs: NDArray[np.void] = self._take((layout.legs,), LEG)
-        self.sent_ns: NDArray[np.int64] = self._take((layout.probe_window, layout.legs), np.int64)
-        self.due_ns: NDArray[np.int64] = self._take((layout.cycle, layout.probe_window), np.int64)
+        self.bursts: NDArray[np.void] = self._take((layout.groups, layout.probe_window), BURST)
+        self.group_slot: NDArray[np.int64] = self._take((layout.groups,), np.int64)
+        self.unsent_turn: NDArray[np.uint32] = self._take((layout.probe_window, layout.legs), _UNSENT_TURN)
         self.turns: NDArray[np.int64] = self._take((layout.cycle,), np.int64)
         self.ring_socket: NDArray[np.int16] = self._take((layout.ring_rows,), np.int16)
         self.ring = DatagramMemory.allocate(layout.ring_rows, layout.packet_width, self._take)
@@ -148,7 +178,7 @@ class MediaMemory:
 
     def touch(self) -> None:
         """Fault all pages in, so that none is missing while packets wait; changes nothing."""
-        for array in (self.sent_ns, self.due_ns, self.ring_socket):
+        for array in (self.bursts.view(np.int64), self.ring_socket):
             array |= 0
 
     def close(self) -> None:

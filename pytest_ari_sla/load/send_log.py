@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.load.media_memory import Gauge
+from pytest_ari_sla.load.media_memory import NONE, Gauge
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class MediaSendLog:
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes (not older than the window) were really sent."""
         turns = self._memory.legs["first_turn"][legs] + probes
-        was_sent: NDArray[np.bool_] = self._memory.sent_ns[turns & self._mask, legs] != 0
+        was_sent: NDArray[np.bool_] = self._memory.unsent_turn[turns & self._mask, legs] != _noted(turns)
         return was_sent
 
     def audio_start_ns(self) -> NDArray[np.int64]:
@@ -123,10 +123,24 @@ class MediaSendLog:
         past = memory.turns[slot]
         numbers = turns - memory.legs["first_turn"][legs]
         is_probe = (legs >= 0) & (numbers >= 0) & (turns < end_turn) & (turns < past)
-        known = is_probe & (past - turns < memory.layout.probe_window)
-        column = turns & self._mask
-        sent_ns = np.where(known, memory.sent_ns[column, legs], 0)
-        return np.where(is_probe, numbers, -1), sent_ns, np.where(known, memory.due_ns[slot, column], 0)
+        sent_ns, due_ns = self._times(legs, turns)
+        return np.where(is_probe, numbers, -1), np.where(is_probe, sent_ns, 0), np.where(is_probe, due_ns, 0)
+
+    def _times(self, legs: NDArray[np.int32], turns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when legs' packets of these turns left and were due; 0 for what is forgotten, or did not leave."""
+        memory, record = self._memory, self._memory.legs
+        # The loop writes the place last, so reading it first never joins a new place with an old turn.
+        place = record["place"][legs]
+        place = np.where(turns < record["moved_turn"][legs], record["old_place"][legs], place)
+        at = record["group"][legs] * memory.layout.probe_window + (turns & self._mask)
+        bursts = memory.bursts.reshape(-1)
+        known = bursts["turn"][at] == turns
+        sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)
+        failing = np.flatnonzero(record["unsent"][legs])
+        if len(failing):
+            noted = memory.unsent_turn[turns[failing] & self._mask, legs[failing]]
+            sent_ns[failing[noted == _noted(turns[failing])]] = 0
+        return sent_ns, np.where(known, bursts["due_ns"][at], 0)
 
     def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
         """Return a turn, and when the leg's packets of that turn and all later ones left ((k,) ns; 0: it did not)."""
@@ -134,27 +148,31 @@ class MediaSendLog:
         record = memory.legs[leg]
         end = min(int(memory.turns[record["slot"]]), int(record["end_turn"]))
         first = max(int(record["first_turn"]), end - self._mask)
-        return first, memory.sent_ns[np.arange(first, end) & self._mask, leg]
+        turns = np.arange(first, end)
+        return first, self._times(np.full(len(turns), leg, np.int32), turns)[0]
 
     def departures(self) -> Departures:
         """Return what became of every packet whose turn came since the last time."""
-        late_ns, not_sent = [], 0
         turns = self._memory.turns.copy()
-        for slot in np.flatnonzero(turns > self._turns_read).tolist():
-            begin, end = max(self._turns_read[slot], turns[slot] - self._mask), turns[slot]
-            late, unsent = self._departures_of(slot, np.arange(begin, end))
-            late_ns.append(late)
-            not_sent += unsent
+        bursts = self._new_bursts(turns)
         self._turns_read = turns
-        return Departures(np.concatenate(late_ns) if late_ns else np.zeros(0, np.int64), not_sent)
+        left = bursts["count"] - bursts["unsent"]
+        late_ns = np.repeat(bursts["began_ns"] - bursts["due_ns"], left)
+        place = np.arange(1, len(late_ns) + 1) - np.repeat(np.cumsum(left) - left, left)
+        return Departures(late_ns + place * np.repeat(bursts["step_ns"], left), int(bursts["unsent"].sum()))
 
-    def _departures_of(self, slot: int, turns: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-        memory = self._memory
-        legs = np.flatnonzero((memory.legs["slot"] == slot) & (memory.legs["end_turn"] > turns[0]) & self._shown)
-        first_turn, end_turn = memory.legs["first_turn"][legs], memory.legs["end_turn"][legs]
-        rows = turns & self._mask
-        was_due = (turns[:, None] >= first_turn) & (turns[:, None] < end_turn)
-        sent_ns = memory.sent_ns[rows[:, None], legs]
-        left = was_due & (sent_ns != 0)
-        late_ns = (sent_ns - memory.due_ns[slot, rows][:, None])[left]
-        return late_ns, int(np.count_nonzero(was_due) - np.count_nonzero(left))
+    def _new_bursts(self, turns: NDArray[np.int64]) -> NDArray[np.void]:
+        """Return what all groups have sent since the last look; what the window has lost is lost."""
+        groups = np.flatnonzero(self._memory.group_slot != NONE)
+        slots = self._memory.group_slot[groups]
+        end = turns[slots][:, None]
+        begin = np.maximum(self._turns_read[slots][:, None], end - self._mask)
+        wanted = begin + np.arange(max(int((end - begin).max(initial=0)), 0))
+        bursts = self._memory.bursts[groups[:, None], wanted & self._mask]
+        chosen: NDArray[np.void] = bursts[(wanted < end) & (bursts["turn"] == wanted)]
+        return chosen
+
+
+def _noted(turns: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return how these turns are noted where a packet did not leave."""
+    return (turns + 1).astype(np.uint32)

@@ -46,8 +46,11 @@ class LegCourses:
             self._first = self._merge_neighbours(self._first)
         # What comes late from before the first column counts there.
         places = np.maximum(time_ns // self.column_ns - self._first, 0)
-        np.add.at(self._sum, (legs, places), values)
-        np.add.at(self._count, (legs, places), 1)
+        rows = len(self._sum)
+        for place in np.flatnonzero(np.bincount(places)).tolist():  # one or two: batches are short
+            here = slice(None) if (chosen := places == place).all() else chosen
+            self._sum[:, place] += np.bincount(legs[here], values[here], rows)
+            self._count[:, place] += np.bincount(legs[here], minlength=rows)
 
     def course(self, leg: int) -> list[tuple[int, int, float]]:
         """Return (start, end, mean value) of each column that has a value; times are ns since the Unix epoch."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LegGrouping", "PacketBatch"]
 
+_LAST_SHORT = 0xFFFF
+
 
 @dataclass(frozen=True)
 class LegGrouping:
@@ -105,7 +107,9 @@ class PacketBatch:
     @cached_property
     def by_leg(self) -> LegGrouping:
         """The rows grouped by leg; computed once and shared by all trackers."""
-        order = np.argsort(self.leg, kind="stable")
+        # NumPy sorts 16-bit numbers by radix: many times faster.
+        keys = self.leg.astype(np.uint16) if self.leg.max(initial=0) <= _LAST_SHORT else self.leg
+        order = np.argsort(keys, kind="stable")
         sorted_legs = self.leg[order]
         is_start = np.ones(len(order), bool)
         np.not_equal(sorted_legs[1:], sorted_legs[:-1], out=is_start[1:])

@@ -2,7 +2,9 @@
 
 A leg sends once per *cycle*, as many slots as its packet time has milliseconds, always at the same *phase* of the
 cycle. So its packets' times are exact multiples of the packet time: nothing adds up, and a late packet does not delay
-the next one. The phases are filled evenly, because a burst of ours would be measured as Asterisk's latency.
+the next one. The phases are filled evenly, because a burst of ours would be measured as Asterisk's latency: with slots
+of two milliseconds the generator would need a quarter less processor time at 500 calls, and the p99 of an Asterisk's
+round trip at 200 calls was measured twice as long.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from pytest_ari_sla.transport import mmsg, mmsg_python
 from pytest_ari_sla.transport.datagrams import DatagramMemory, open_udp_socket
 
 if TYPE_CHECKING:
+    import socket
+
     from pytest_ari_sla.transport.datagrams import Burst, Receiver, Sender
 
 __all__ = ["DatagramMemory", "backend", "make_burst", "make_receiver", "make_sender", "make_timer", "open_udp_socket"]
@@ -42,11 +44,11 @@ def make_sender(memory: DatagramMemory) -> Sender:
     return mmsg.MmsgSender(memory) if backend() == "mmsg" else mmsg_python.PythonSender(memory)
 
 
-def make_burst(memory: DatagramMemory, before: bytearray, after: bytearray) -> Burst:
-    """Return what sends packets made of ``before``, a row of ``memory``, and ``after``."""
+def make_burst(memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket) -> Burst:
+    """Return what sends packets made of ``before``, a row of ``memory``, and ``after`` by a socket."""
     if backend() == "mmsg":
-        return mmsg.MmsgBurst(memory, before, after)
-    return mmsg_python.PythonBurst(memory, before, after)
+        return mmsg.MmsgBurst(memory, before, after, sending)
+    return mmsg_python.PythonBurst(memory, before, after, sending)
 
 
 def make_timer(first_ns: int, period_ns: int) -> mmsg.TimerFd | mmsg_python.PythonTimer:

@@ -127,7 +127,7 @@ class Sender(Protocol):
 class Burst(Protocol):
     """Sends packets that differ in their middle only: :class:`~.mmsg.MmsgBurst` or its portable twin."""
 
-    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
+    def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
 
 

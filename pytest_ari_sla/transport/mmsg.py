@@ -125,14 +125,13 @@ class MmsgReceiver:
         self._headers["control"] = memory.control.ctypes.data + np.arange(rows) * CONTROL.itemsize
         self._first = _pointer(self._headers)
         self._name_length = self._headers["name_length"]
+        self._name_length.fill(SOCKADDR_IN.itemsize)
         self._control_length = self._headers["control_length"]
+        self._control_length.fill(CONTROL.itemsize)
         self._length = self._headers["length"]
 
     def receive(self, receiving: socket.socket, first: int, count: int) -> int:
         """Receive at most ``count`` datagrams into the rows from ``first`` on; return how many, at once, 0 if none."""
-        end = first + count
-        self._name_length[first:end] = SOCKADDR_IN.itemsize
-        self._control_length[first:end] = CONTROL.itemsize
         received: int = _libc.recvmmsg(
             receiving.fileno(), self._first + first * MMSGHDR.itemsize, count, socket.MSG_DONTWAIT, _ffi.NULL
         )
@@ -140,7 +139,11 @@ class MmsgReceiver:
             if received < 0 and _ffi.errno not in (11, 111):  # EAGAIN: empty; ECONNREFUSED: an old ICMP error
                 _check(received)
             return 0
-        self._memory.length[first : first + received] = self._length[first : first + received]
+        rows = slice(first, first + received)
+        self._memory.length[rows] = self._length[rows]
+        # The kernel wrote what it used of these: they shall be offered whole again.
+        self._name_length[rows] = SOCKADDR_IN.itemsize
+        self._control_length[rows] = CONTROL.itemsize
         return received
 
 
@@ -175,9 +178,12 @@ class MmsgBurst:
         The rows, and where each goes.
     before, after
         What all packets begin and end with; may be rewritten, not resized.
+    sending
+        The socket to send by; stays open as long as this is used.
     """
 
-    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray) -> None:
+    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket) -> None:
+        self._descriptor = sending.fileno()
         rows = len(memory)
         self._shared = [np.frombuffer(part, np.uint8) for part in (before, after)]
         self._iovecs = np.zeros((rows, 3), IOVEC)
@@ -189,10 +195,10 @@ class MmsgBurst:
         self._headers = _headers_for(memory, self._iovecs, parts=3)
         self._first = _pointer(self._headers)
 
-    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
+    def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
         pointer = self._first + first * MMSGHDR.itemsize if first else self._first
-        sent: int = _libc.sendmmsg(sending.fileno(), pointer, count - first, 0)
+        sent: int = _libc.sendmmsg(self._descriptor, pointer, count - first, 0)
         return max(sent, 0)
 
 

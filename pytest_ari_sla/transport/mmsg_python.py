@@ -91,16 +91,17 @@ class PythonSender:
 class PythonBurst:
     """Sends packets that differ in their middle only; same interface as :class:`~.mmsg.MmsgBurst`."""
 
-    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray) -> None:
+    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket) -> None:
+        self._socket = sending
         self._rows = [row.data for row in memory.data]
         self._before, self._after = before, after
         self._addresses = _Addresses(memory)
 
-    def send(self, sending: socket.socket, count: int, first: int = 0) -> int:
+    def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
         for row in range(first, count):
             try:
-                sending.sendmsg([self._before, self._rows[row], self._after], [], 0, self._addresses.of(row))
+                self._socket.sendmsg([self._before, self._rows[row], self._after], [], 0, self._addresses.of(row))
             except OSError:
                 return row - first
         return count - first

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pytest_ari_sla.load.media_commands import StartLeg
 from pytest_ari_sla.load.media_memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
@@ -24,6 +26,7 @@ def make_memory(*, legs: int = 6, ring_rows: int = 16, packet_width: int = 64) -
     memory = MediaMemory(
         MediaLayout(
             legs=legs,
+            groups=2 * CYCLE,
             cycle=CYCLE,
             probe_window=WINDOW,
             ring_rows=ring_rows,
@@ -57,31 +60,34 @@ def start_leg(leg: int, to: Address, **changes: Any) -> StartLeg:
 
 
 class Schedule:
-    """Plays the loop's part in a memory: starts legs, lets turns pass, sends or fails to."""
+    """Plays the loop's part in a memory: starts legs, lets turns pass, sends or fails to; each slot has one group."""
 
     def __init__(self, memory: MediaMemory) -> None:
         self.memory = memory
 
-    def start(self, leg: int, *, slot: int = 0, first_turn: int = 0, packets: int = 1 << 20) -> None:
+    def start(self, leg: int, *, slot: int = 0, first_turn: int = 0, packets: int = 1 << 20, place: int = 0) -> None:
         """Enter a leg into the schedule."""
-        self.memory.legs[leg] = (slot, first_turn, first_turn + packets, 0)
+        self.memory.group_slot[slot] = slot
+        self.memory.legs[leg] = (slot, first_turn, first_turn + packets, 0, slot, place, first_turn, place)
 
     def stop(self, leg: int) -> None:
         """Let a leg send nothing more from the next turn on."""
         record = self.memory.legs[leg]
         record["end_turn"] = max(self.memory.turns[record["slot"]], record["first_turn"])
 
-    def turn(self, slot: int, *, late_ns: int = 0, unsent: tuple[int, ...] = ()) -> int:
-        """Let a slot have its next turn; return when that was due."""
+    def turn(self, slot: int, *, late_ns: int = 0, step_ns: int = 0, unsent: tuple[int, ...] = ()) -> int:
+        """Let a slot have its next turn, and legs that are due not leave in it; return when that was due."""
         memory = self.memory
         turn = int(memory.turns[slot])
         due_ns = self.due_ns(slot, turn)
         row = turn % memory.layout.probe_window
-        memory.due_ns[slot, row] = due_ns
-        for leg, record in enumerate(memory.legs):
-            if record["slot"] == slot and record["first_turn"] <= turn < record["end_turn"]:
-                memory.sent_ns[row, leg] = 0 if leg in unsent else due_ns + late_ns
-                record["unsent"] += leg in unsent
+        legs = memory.legs
+        due = np.flatnonzero((legs["slot"] == slot) & (legs["first_turn"] <= turn) & (turn < legs["end_turn"])).tolist()
+        failing = [leg for leg in due if leg in unsent]
+        memory.unsent_turn[row, failing] = turn + 1
+        legs["unsent"][failing] += 1
+        if due:
+            memory.bursts[slot, row] = (turn, due_ns, due_ns + late_ns, step_ns, len(due), len(failing))
         memory.turns[slot] += 1
         return due_ns
 

@@ -20,7 +20,7 @@ from pytest_ari_sla.ari.messages import decode_event
 from pytest_ari_sla.load import caller_worker
 from pytest_ari_sla.load.measurer import Measurer
 from pytest_ari_sla.load.media_commands import ForgetLeg, StartLeg, StopLeg
-from pytest_ari_sla.load.media_memory import Gauge
+from pytest_ari_sla.load.media_memory import LEG, Gauge
 from pytest_ari_sla.load.run import LoadRun
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
@@ -141,12 +141,13 @@ class _SimulatedMedia:
         legs, turns = self._memory.legs, self._memory.turns
         match command:
             case StartLeg(leg=leg, slot=slot, packets=packets):
-                legs[leg] = (slot, turns[slot], turns[slot] + packets, 0)
+                legs[leg] = (slot, turns[slot], turns[slot] + packets, 0, slot, 0, 0, 0)
+                self._memory.group_slot[slot] = slot
                 self._streams[leg] = command
             case StopLeg(leg=leg):
                 legs[leg]["end_turn"] = min(legs[leg]["end_turn"], turns[legs[leg]["slot"]])
             case ForgetLeg(leg=leg):
-                legs[leg] = (0, 0, 0, 0)
+                legs[leg] = np.zeros((), LEG)
                 self._streams.pop(leg, None)
 
     async def obeyed(self) -> None:
@@ -164,17 +165,23 @@ class _SimulatedMedia:
         past = (now_slot - np.arange(cycle)) // cycle + 1
         for stream in self._streams.values():
             turns = np.arange(memory.turns[stream.slot], past[stream.slot])
-            due_ns = self._origin_ns + (turns * cycle + stream.slot) * SLOT_NS
-            memory.due_ns[stream.slot, turns % memory.layout.probe_window] = due_ns
-            self._send(stream, turns, due_ns)
+            self._send(stream, turns, self._origin_ns + (turns * cycle + stream.slot) * SLOT_NS)
         memory.turns[:] = past
 
     def _send(self, stream: StartLeg, turns: NDArray[np.int64], due_ns: NDArray[np.int64]) -> None:
         begin, end = (int(self._memory.legs[stream.leg][name]) for name in ("first_turn", "end_turn"))
         sent = (turns >= begin) & (turns < end)
         turns, due_ns = turns[sent], due_ns[sent]
-        self._memory.sent_ns[turns % self._memory.layout.probe_window, stream.leg] = due_ns + SEND_LATE_NS
+        self._log(stream.slot, turns, due_ns)
         self._echo(stream, turns, due_ns + SEND_LATE_NS + ROUND_TRIP_NS + turns % 97 * 10_000)
+
+    def _log(self, slot: int, turns: NDArray[np.int64], due_ns: NDArray[np.int64]) -> None:
+        """Note one more packet in these turns of a slot, whose streams are one group."""
+        columns = turns % self._memory.layout.probe_window
+        bursts = self._memory.bursts[slot]
+        count = np.where(bursts["turn"][columns] == turns, bursts["count"][columns], 0) + 1
+        for name, value in (("turn", turns), ("due_ns", due_ns), ("began_ns", due_ns + SEND_LATE_NS), ("count", count)):
+            bursts[name][columns] = value
 
     def _echo(self, stream: StartLeg, turns: NDArray[np.int64], arrival_ns: NDArray[np.int64]) -> None:
         """Put packets into the ring, as they come back: with SSRC and numbers of Asterisk's own."""

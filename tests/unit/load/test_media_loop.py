@@ -163,7 +163,7 @@ def test_what_is_sent_is_in_the_log(stage: Stage) -> None:
     assert departures.late_ns.tolist() == [0, 0, 0]
     assert departures.not_sent == 0
     first_due_ns = EPOCH_NS + stage.origin_ns + 2 * MS
-    assert [stage.memory.due_ns[2, turn] - first_due_ns for turn in range(3)] == [0, CYCLE * MS, 2 * CYCLE * MS]
+    assert (stage.memory.bursts["due_ns"][0, :3] - first_due_ns).tolist() == [0, CYCLE * MS, 2 * CYCLE * MS]
 
 
 def test_a_late_wake_up_is_made_up_for_at_once_and_moves_nothing(stage: Stage) -> None:
@@ -210,10 +210,10 @@ def test_a_stopped_leg_sends_nothing_more_and_can_be_forgotten(stage: Stage) -> 
         if slot == 6:
             stage.command(StopLeg(0))
         elif slot == 14:
-            assert stage.memory.legs[0].tolist() == (0, 1, 2, 0)
+            assert stage.memory.legs[0].tolist()[:4] == (0, 1, 2, 0)
             stage.command(ForgetLeg(0))
         elif slot == 16:
-            assert stage.memory.legs[0].tolist() == (0, 0, 0, 0)
+            assert not any(stage.memory.legs[0].tolist())
 
     stage.start(0)
     stage.run(list(range(18)), at)

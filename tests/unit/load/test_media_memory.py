@@ -5,10 +5,10 @@ import os
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.load.media_memory import LEG, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.load.media_memory import BURST, BURST_RECORD, LEG, NONE, Gauge, MediaLayout, MediaMemory
 from tests.unit.load.media import make_memory
 
-ARRAYS = ("gauges", "legs", "sent_ns", "due_ns", "turns", "ring_socket", "frames")
+ARRAYS = ("gauges", "legs", "bursts", "group_slot", "unsent_turn", "turns", "ring_socket", "frames")
 
 
 def all_arrays(memory: MediaMemory) -> list[np.ndarray[tuple[int, ...], np.dtype[np.void]]]:
@@ -43,13 +43,14 @@ def test_arrays_do_not_overlap() -> None:
 
 
 def test_shapes_follow_the_layout() -> None:
-    """A turn of all legs is one row, so that a send is one write; rows of the ring are as wide as told."""
+    """A turn of a group is one record, so that a send is one write; rows of the ring are as wide as told."""
     memory = make_memory(legs=5, ring_rows=32, packet_width=128)
     layout = memory.layout
     assert memory.gauges.shape == (len(Gauge),)
     assert memory.legs.shape == (5,)
-    assert memory.sent_ns.shape == (layout.probe_window, 5)
-    assert memory.due_ns.shape == (layout.cycle, layout.probe_window)
+    assert memory.bursts.shape == (layout.groups, layout.probe_window)
+    assert memory.group_slot.shape == (layout.groups,)
+    assert memory.unsent_turn.shape == (layout.probe_window, 5)
     assert memory.turns.shape == (layout.cycle,)
     assert memory.ring.data.shape == (32, 128)
     assert len(memory.ring) == len(memory.ring_socket) == 32
@@ -65,18 +66,34 @@ def test_the_memory_of_a_leg_is_what_the_layout_says() -> None:
         sizes.append(os.fstat(memory.descriptor).st_size)
         memory.close()
     per_leg = memory.layout.bytes_per_leg()
-    assert per_leg == memory.layout.probe_window * 8 + LEG.itemsize
+    assert per_leg == memory.layout.probe_window * 4 + LEG.itemsize
     assert abs(sizes[1] - sizes[0] - 1000 * per_leg) <= 2 * 64  # arrays begin at multiples of 64
 
 
 def test_touching_changes_nothing() -> None:
     """It only faults pages in."""
     memory = make_memory()
-    memory.sent_ns[:] = 7
+    memory.bursts["due_ns"] = 7
     memory.ring_socket[:] = 3
     memory.touch()
-    assert (memory.sent_ns == 7).all()
+    assert (memory.bursts["due_ns"] == 7).all()
     assert (memory.ring_socket == 3).all()
+    memory.close()
+
+
+def test_a_burst_is_written_at_once() -> None:
+    """The format that the loop writes by is the record that the measuring side reads."""
+    bursts = np.zeros(2, BURST)
+    BURST_RECORD.pack_into(bursts.view(np.uint8).data, BURST.itemsize, 1, 2, 3, 4, 5, 6)
+    assert bursts[1].tolist() == (1, 2, 3, 4, 5, 6)
+    assert not bursts[0]["turn"]
+
+
+def test_a_new_memory_has_no_groups_and_no_turns() -> None:
+    """Zero is a slot and a turn like any other."""
+    memory = make_memory()
+    assert (memory.group_slot == NONE).all()
+    assert (memory.bursts["turn"] == NONE).all()
     memory.close()
 
 
@@ -89,7 +106,7 @@ def test_a_descriptor_is_duplicated_and_given_up() -> None:
     for memory in (ours, theirs):
         memory.close()
     del ours, theirs, memory
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_layout_crosses_to_the_other_process_as_json() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.load.send_group import SendGroup
+from pytest_ari_sla.load.send_log import MediaSendLog
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.transport.batched_udp import (
     BACKEND_VARIABLE,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.media_memory import MediaMemory
     from pytest_ari_sla.transport.datagrams import Address
 
+DUE_NS = 1_700_000_000_000_000_000
 LOOPBACK = ("127.0.0.1", 0)
 REFUSED: Address = ("127.0.0.1", 0)
 """Nobody can be sent to at port 0: the kernel refuses it."""
@@ -43,7 +45,18 @@ class Bench:
         self.sending = sending
         self._receiving = receiving
         self.address: Address = receiving.getsockname()
-        self.group = SendGroup(sending, 8, memory, start_leg(0, self.address))
+        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8)
+
+    def send(self, turn: int) -> int:
+        """Send a turn that is due now."""
+        return self.group.send(turn, DUE_NS)
+
+    def sent_ns(self, turn: int, *legs: int) -> list[int]:
+        """Return what the log says of a turn of these legs."""
+        self.memory.turns[0] = turn + 1
+        log = MediaSendLog(self.memory)
+        sent_ns: list[int] = log.times_of(np.array(legs, np.int32), np.full(len(legs), turn))[1].tolist()
+        return sent_ns
 
     def add(self, *legs: int, first_turn: int = 0, packets: int = 5) -> None:
         """Add streams to where the receiving socket is."""
@@ -81,7 +94,7 @@ def bench() -> Iterator[Bench]:
 def test_a_packet_is_what_the_command_said(bench: Bench) -> None:
     """Header, probe and audio, byte for byte; all streams of a turn carry the same frame."""
     bench.add(4, 2)
-    assert bench.group.send(7) == 2
+    assert bench.send(7) == 2
     packets = bench.receive()
     headers = packets.headers
     assert headers.valid.all()
@@ -101,7 +114,7 @@ def test_numbers_wrap_as_their_fields_do(bench: Bench) -> None:
     """Sequence numbers have 16 bits, time stamps and probes 32 (RFC 3550, 5.1)."""
     bench.add(0, packets=1 << 40)
     for turn in (0xFFFF, 0x1_0000, 0x1_0000_0001):
-        bench.group.send(turn)
+        bench.send(turn)
     packets = bench.receive()
     assert packets.headers.sequence.tolist() == [0xFFFF, 0, 1]
     assert packets.headers.timestamp.tolist() == [0xFFFF * 160, 0x1_0000 * 160, 160]
@@ -112,16 +125,16 @@ def test_frames_follow_each_other_by_turn(bench: Bench) -> None:
     """The audio goes on without a break, whenever a leg joins, and begins again at its end."""
     bench.add(0)
     for turn in range(4):
-        bench.group.send(turn)
+        bench.send(turn)
     assert bench.receive().payload[:, probe.PROBE_BYTES].tolist() == [1, 2, 3, 1]
 
 
 def test_without_probes_frames_are_sent_whole(bench: Bench) -> None:
     """Where Asterisk decodes the audio, a probe would be a click in it."""
     plain = start_leg(0, bench.address, nonce=None)
-    group = SendGroup(bench.sending, 8, bench.memory, plain)
+    group = SendGroup(1, bench.sending, bench.memory, plain, 8)
     group.add(plain, 0)
-    group.send(1)
+    group.send(1, DUE_NS)
     packets = bench.receive()
     assert packets.headers.payload_length.tolist() == [FRAME_BYTES]
     assert (packets.payload[0, :FRAME_BYTES] == 2).all()
@@ -141,7 +154,7 @@ def test_streams_of_another_kind_need_another_group(bench: Bench) -> None:
 
 def test_a_full_group_takes_no_more(bench: Bench) -> None:
     """The next stream gets a group of its own."""
-    group = SendGroup(bench.sending, 1, bench.memory, start_leg(0, bench.address))
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1)
     group.add(start_leg(0, bench.address), 0)
     assert not group.sends_like(bench.sending, start_leg(1, bench.address))
 
@@ -149,18 +162,18 @@ def test_a_full_group_takes_no_more(bench: Bench) -> None:
 def test_starting_a_stream_writes_its_schedule(bench: Bench) -> None:
     """The measuring side reads from the log which turns are the leg's."""
     bench.group.add(start_leg(3, bench.address, slot=2, packets=5), 11)
-    assert bench.memory.legs[3].tolist() == (2, 11, 16, 0)
+    record = bench.memory.legs[3]
+    assert [int(record[name]) for name in ("slot", "first_turn", "end_turn", "unsent")] == [2, 11, 16, 0]
 
 
 def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The packets of a batch are spread over the system call, in the order in which the kernel took them."""
-    bench.add(5, 3)
+    bench.add(5, 3, packets=2 * WINDOW)
     clock = iter([1_000, 1_400])
     monkeypatch.setattr("pytest_ari_sla.load.send_group.time.time_ns", lambda: next(clock))
-    bench.group.send(WINDOW + 2)
-    log = bench.memory.sent_ns
-    assert (log[2, 5], log[2, 3]) == (1_200, 1_400)
-    assert np.count_nonzero(log) == 2
+    bench.group.send(WINDOW + 2, 900)
+    assert bench.memory.bursts[0, 2].tolist() == (WINDOW + 2, 900, 1_000, 200, 2, 0)
+    assert bench.sent_ns(WINDOW + 2, 5, 3) == [1_200, 1_400]
 
 
 @pytest.mark.parametrize("refused", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
@@ -168,21 +181,19 @@ def test_a_refused_packet_was_not_sent_and_keeps_no_other_back(bench: Bench, ref
     """Its leg is told as unsent, its time is 0; the others leave."""
     for leg in range(3):
         bench.group.add(start_leg(leg, REFUSED if leg in refused else bench.address), 0)
-    bench.memory.sent_ns[4] = 99  # of an earlier round of the window
-    assert bench.group.send(4) == 3 - len(refused)
+    assert bench.send(4) == 3 - len(refused)
     taken = [leg for leg in range(3) if leg not in refused]
     assert bench.receive().legs.tolist() == taken
-    assert np.flatnonzero(bench.memory.sent_ns[4, :3]).tolist() == taken
+    assert np.flatnonzero(bench.sent_ns(4, 0, 1, 2)).tolist() == taken
     assert bench.memory.legs["unsent"][:3].tolist() == [int(leg in refused) for leg in range(3)]
 
 
 def test_a_skipped_turn_is_nobodys_send(bench: Bench) -> None:
-    """Too late to be sent: all legs are told as unsent, and what an older turn left in the log is gone."""
-    bench.add(0, 1)
-    bench.memory.sent_ns[6] = 99
-    bench.group.skip(6)
+    """Too late to be sent: all legs are told as unsent, and there is no time of sending."""
+    bench.add(0, 1, packets=10)
+    bench.group.skip(6, DUE_NS)
     assert len(bench.receive()) == 0
-    assert bench.memory.sent_ns[6, :2].tolist() == [0, 0]
+    assert bench.sent_ns(6, 0, 1) == [0, 0]
     assert bench.memory.legs["unsent"].tolist() == [1, 1, 0, 0, 0, 0]
 
 
@@ -192,8 +203,8 @@ def test_a_stream_ends_by_itself_after_its_packets(bench: Bench) -> None:
     bench.add(1, packets=3)
     ended = []
     for turn in range(3):
-        bench.group.send(turn)
-        ended.append(bench.group.take_ended(turn))
+        bench.send(turn)
+        ended.append(bench.group.take_ended(turn) if turn >= bench.group.ending_turn else [])
     assert ended == [[], [0], [1]]
     assert bench.group.count == 0
     assert bench.receive().legs.tolist() == [0, 1, 0, 1, 1]
@@ -204,17 +215,32 @@ def test_the_last_stream_takes_the_place_of_a_removed_one(bench: Bench) -> None:
     bench.add(0, 1)
     with open_udp_socket(LOOPBACK) as elsewhere:
         bench.group.add(start_leg(2, elsewhere.getsockname()), 0)
-        bench.group.remove(0)
-        assert bench.group.send(0) == 2
+        bench.group.remove(0, 0)
+        assert bench.send(0) == 2
         assert elsewhere.recv(64)[8:12] == (1002).to_bytes(4)
     assert bench.receive().headers.ssrc.tolist() == [1001]
-    assert np.flatnonzero(bench.memory.sent_ns[0]).tolist() == [1, 2]
+    assert all(bench.sent_ns(0, 1, 2))
+
+
+def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sent from its old place left later than what it sends from the new one."""
+    bench.add(0, 1)
+    with monkeypatch.context() as patch:
+        clock = iter([1_000, 1_400, 2_000, 2_200])
+        patch.setattr("pytest_ari_sla.load.send_group.time.time_ns", lambda: next(clock))
+        bench.send(0)
+        bench.group.remove(0, 1)
+        bench.send(1)
+    assert bench.sent_ns(0, 1) == [1_400]
+    assert bench.sent_ns(1, 1) == [2_200]
 
 
 def test_the_last_stream_itself_can_be_removed(bench: Bench) -> None:
     """Nothing moves then; a stream that comes later is as good as any."""
     bench.add(0, 1)
-    bench.group.remove(1)
+    bench.group.remove(1, 0)
     bench.add(2)
-    bench.group.send(0)
+    bench.send(0)
     assert bench.receive().legs.tolist() == [0, 2]

@@ -143,7 +143,7 @@ def test_an_old_probe_is_known_by_number_but_not_by_time(schedule: Schedule, log
     schedule.turns(0, WINDOW + 1)
     numbers, sent_ns, intended_ns = log.times_of(np.array([0, 0, 0], np.int32), np.array([0, 1, 2]))
     assert numbers.tolist() == [0, 1, 2]
-    assert np.flatnonzero(sent_ns).tolist() == np.flatnonzero(intended_ns).tolist() == [2]
+    assert np.flatnonzero(sent_ns).tolist() == np.flatnonzero(intended_ns).tolist() == [1, 2]
 
 
 def test_audio_begins_where_turn_0_would_have_been(schedule: Schedule, log: MediaSendLog) -> None:
@@ -173,7 +173,7 @@ def test_departures_are_told_once(schedule: Schedule, log: MediaSendLog) -> None
 
 
 def test_departures_know_when_a_leg_began_and_ended(schedule: Schedule, log: MediaSendLog) -> None:
-    """Turns of the slot before and after are no packets of it; a hidden leg's have been told before it was hidden."""
+    """Turns of the slot before and after are no packets of it."""
     schedule.turns(0, 2)
     schedule.start(0, first_turn=3)
     schedule.turns(0, 3)
@@ -182,10 +182,32 @@ def test_departures_know_when_a_leg_began_and_ended(schedule: Schedule, log: Med
     departures = log.departures()
     assert len(departures.late_ns) == 2
     assert departures.not_sent == 0
-    schedule.start(1, first_turn=6)
-    schedule.turns(0, 1)
-    log.hide(np.array([1], np.int32))
-    assert len(log.departures().late_ns) == 0
+
+
+def test_what_left_together_left_one_after_the_other(schedule: Schedule, log: MediaSendLog) -> None:
+    """Each packet has the time of its place; where some did not leave, as many fewer are told."""
+    for leg in range(3):
+        schedule.start(leg, place=leg)
+    due_ns = schedule.turn(0, late_ns=100, step_ns=7)
+    _, sent_ns, _ = log.times_of(np.array([0, 1, 2], np.int32), np.zeros(3, np.int64))
+    assert (sent_ns - due_ns).tolist() == [107, 114, 121]
+    assert log.departures().late_ns.tolist() == [107, 114, 121]
+    schedule.turn(0, late_ns=100, step_ns=7, unsent=(1,))
+    _, sent_ns, _ = log.times_of(np.array([0, 1, 2], np.int32), np.ones(3, np.int64))
+    assert np.flatnonzero(sent_ns).tolist() == [0, 2]
+    departures = log.departures()
+    assert (len(departures.late_ns), departures.not_sent) == (2, 1)
+
+
+def test_a_leg_that_moved_up_keeps_the_times_of_its_old_place(schedule: Schedule, log: MediaSendLog) -> None:
+    """It takes the place of one that ended; packets from before are still on their way."""
+    schedule.start(0, place=3)
+    schedule.turn(0, step_ns=10)
+    record = schedule.memory.legs[0]
+    record["old_place"], record["moved_turn"], record["place"] = 3, 1, 0
+    schedule.turn(0, step_ns=10)
+    _, sent_ns, due_ns = log.times_of(np.zeros(2, np.int32), np.arange(2))
+    assert (sent_ns - due_ns).tolist() == [40, 10]
 
 
 def test_the_last_packets_of_a_leg_can_be_told(schedule: Schedule, log: MediaSendLog) -> None:

@@ -137,10 +137,10 @@ class TestBothBackEnds:
         sending, receiving = ends
         memory = outbox_of_bytes(b"abc", receiving)
         before, after = bytearray(b"<<"), bytearray(b">")
-        burst = make_burst(memory, before, after)
-        assert burst.send(sending, 3) == 3
+        burst = make_burst(memory, before, after, sending)
+        assert burst.send(3) == 3
         before[:], after[:] = b"[[", b"]"
-        assert burst.send(sending, 3, 1) == 2
+        assert burst.send(3, 1) == 2
         assert received(receiving) == [b"<<a>", b"<<b>", b"<<c>", b"[[b]", b"[[c]"]
 
     @pytest.mark.parametrize("refused", [0, 1, 2])
@@ -151,9 +151,9 @@ class TestBothBackEnds:
         sending, receiving = ends
         memory = outbox_of_bytes(b"abc", receiving)
         memory.address["port"][refused] = 0
-        burst = make_burst(memory, bytearray(b"<"), bytearray(b">"))
-        assert burst.send(sending, 3) == refused
-        assert burst.send(sending, 3, refused + 1) == 2 - refused
+        burst = make_burst(memory, bytearray(b"<"), bytearray(b">"), sending)
+        assert burst.send(3) == refused
+        assert burst.send(3, refused + 1) == 2 - refused
         assert len(received(receiving)) == 2
 
     def test_a_datagram_that_is_too_long_is_known_by_filling_its_row(
