@@ -272,6 +272,10 @@ class ShardLost(HarnessError):
     """A worker of the fleet vanished or did not reach a barrier in time."""
 
 
+class SimulatorCrashed(HarnessError):
+    """The embedded simulator ended by itself."""
+
+
 class SimulatorStartFailed(HarnessError):
     """The embedded simulator did not come up.
 

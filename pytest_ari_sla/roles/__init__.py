@@ -48,5 +48,5 @@ def choose_role(config: pytest.Config, settings: Settings, judged: list[dict[str
     role = Standalone(settings, registry)
     views = LiveViews(config, settings)
     interim = InterimReport(config, role, registry.catalogue, role.rules, judged)
-    role.supervisor = Supervisor(registry.catalogue, role.rules, views, interim)
+    role.supervisor = Supervisor(registry.catalogue, role.rules, views, interim, role.target_crash)
     return role

@@ -157,7 +157,7 @@ class Controller:
         rules = Rules(pacing_error_s=self.settings.pacing_limit_s)
         views = LiveViews(self._config, self.settings)
         interim = InterimReport(self._config, self, catalogue, rules, self._judged)
-        self._supervisor = Supervisor(catalogue, rules, views, interim)
+        self._supervisor = Supervisor(catalogue, rules, views, interim, self._target_crash)
         self.target()
 
     # --- workers come and go: called by xdist's main loop ---
@@ -221,6 +221,9 @@ class Controller:
         except SlaError as error:
             found = messages.TargetIs(error=str(error), culprit=error.culprit)
         member.send(found)
+
+    def _target_crash(self) -> SlaError | None:
+        return None if self._targets is None else self._targets.crash()
 
     # --- the thread that serves the fleet ---
 

@@ -20,6 +20,8 @@ from pytest_ari_sla.roles import fleet_messages as messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_ari_sla.errors import SlaError
+
 __all__ = ["ControllerLink", "RunningLoad"]
 
 _CONTROLLER_GONE = "the controller of the fleet is gone"
@@ -34,6 +36,9 @@ class RunningLoad(Protocol):
 
     def end_early(self, reason: str, *, hurried: bool) -> None:
         """End all calls; hurried: without waiting for packets that are still on their way."""
+
+    def target_died(self, crash: SlaError) -> None:
+        """End all calls: there is nothing any more that they could be put on."""
 
 
 class ControllerLink:
@@ -150,8 +155,10 @@ class ControllerLink:
             case messages.TestBroken(test, reason):
                 self._fail_waiting(ShardLost(reason), test)
                 self._end_loads(reason, hurried=True, test=test)
-            case messages.EndLoad(test, number, reason):
+            case messages.EndLoad(test, number, reason, ""):
                 self._end_loads(reason, hurried=False, test=test, number=number)
+            case messages.EndLoad(test, number, reason, culprit):
+                self._tell_of_death(messages.error_of(culprit, reason), test, number)
             case messages.StopSession(reason):
                 self._stop(reason)
 
@@ -176,6 +183,11 @@ class ControllerLink:
         for load, tell in self._running.values():
             if test in (None, load.test) and number in (None, load.number):
                 tell(lambda load=load: load.end_early(reason, hurried=hurried))
+
+    def _tell_of_death(self, crash: SlaError, test: str, number: int) -> None:
+        for load, tell in self._running.values():
+            if (test, number) == (load.test, load.number):
+                tell(load.target_died, crash)
 
 
 def _skipped(reason: str) -> BaseException:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from pytest_ari_sla.errors import HarnessError, NetworkError, SlaError, TargetError, UsageError
+
 __all__ = [
     "Arrive",
     "EndLoad",
@@ -22,6 +24,7 @@ __all__ = [
     "Together",
     "controller_reads",
     "encode",
+    "error_of",
     "read_description",
     "worker_reads",
 ]
@@ -156,11 +159,12 @@ class TestBroken(msgspec.Struct, frozen=True, tag="broken"):
 
 
 class EndLoad(msgspec.Struct, frozen=True, tag="end-load"):
-    """End a load early on all shards, in good order."""
+    """End a load early on all shards: in good order, or since the target died, with whose fault that is."""
 
     test: str
     number: int
     reason: str
+    culprit: str = ""
 
 
 class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
@@ -172,6 +176,8 @@ class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
 ToController = NeedTarget | Refuse | Arrive | Leave | Progressed
 ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession
 
+_ERRORS = {kind.culprit: kind for kind in (HarnessError, NetworkError, TargetError, UsageError)}
+
 _encoder = msgspec.msgpack.Encoder()
 _controller_decoder: msgspec.msgpack.Decoder[ToController] = msgspec.msgpack.Decoder(ToController)
 _worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
@@ -180,6 +186,11 @@ _worker_decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToW
 def encode(message: ToController | ToWorker | LoadDescription) -> bytes:
     """Return a message as bytes: execnet takes these as they are, without walking through what they hold."""
     return _encoder.encode(message)
+
+
+def error_of(culprit: str, text: str) -> SlaError:
+    """Return an error that was told as its culprit and its text."""
+    return _ERRORS[culprit](text)
 
 
 def read_description(data: bytes) -> LoadDescription:

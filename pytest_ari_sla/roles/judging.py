@@ -68,7 +68,8 @@ def _judged(
     thresholds = role.thresholds_of(item)
     catalogue = role.registry.catalogue
     judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, role.rules)
-    if failure is not None and judgement.verdict is not Verdict.FAIL:
+    # What the test itself raised says less than a broken limit; that the target or a shard died says more.
+    if failure is not None and (judgement.verdict is not Verdict.FAIL or isinstance(failure, SlaError)):
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=_why(failure))
     captures = captured_calls(outcome, role.settings.capture)
     paths = {call: capture.path for call, capture in captures.items()}

@@ -39,7 +39,7 @@ class LoadJob:
     notes
         Why it ended early.
     problem
-        What the test has to hear although there is an outcome: a shard was lost.
+        What the test has to hear although there is an outcome: a shard was lost, the target died.
     """
 
     test: str
@@ -58,6 +58,11 @@ class LoadJob:
             self.notes.append(reason)
         if self.run is not None:
             self.run.end_early(hurried=hurried)
+
+    def target_died(self, crash: SlaError) -> None:
+        """End the load, since there is nothing any more that it could be put on."""
+        self.problem = crash
+        self.end_early(str(crash).splitlines()[0], hurried=True)
 
     def raise_problem(self) -> None:
         """Raise what the test has to hear."""

@@ -9,11 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.load.call_media import MediaPlan
 from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET, CallerWorker
 from pytest_ari_sla.load.echo_process import EchoServerProcess
 from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
+from pytest_ari_sla.roles.fleet_messages import error_of
 from pytest_ari_sla.roles.regression import Baseline
 from pytest_ari_sla.roles.target_source import TargetSource
 from pytest_ari_sla.roles.thresholds import SourcedThreshold, thresholds_of
@@ -152,9 +154,14 @@ class Standalone:
 
     async def make(self, job: LoadJob) -> LoadOutcome:
         """Make a load and return what came of it, over all shards."""
+        if crash := self.target_crash():
+            raise crash
         job.run = LoadRun(job.plan, self._tools(), lambda progress: self.progress(job, progress))
         try:
             outcome = await job.run.run(lambda: self.begin_together(job))
+        except SlaError:
+            job.raise_problem()  # whatever went wrong, it did so because the target died
+            raise
         finally:
             if self.supervisor is not None:
                 self.supervisor.end(job.test, job.number)
@@ -222,7 +229,14 @@ class Standalone:
         if self.supervisor is not None:
             self.supervisor.hear(job.test, job.number, self.shard, progress.at_ns, progress.calls_up, progress.recent)
             for ending in self.supervisor.look():
-                job.end_early(ending.reason)
+                if ending.culprit:
+                    job.target_died(error_of(ending.culprit, ending.reason))
+                else:
+                    job.end_early(ending.reason)
+
+    def target_crash(self) -> SlaError | None:
+        """Return how the target has ended by itself, if it was started here, and has."""
+        return self._targets.crash()
 
     # --- the end ---
 

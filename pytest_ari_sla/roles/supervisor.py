@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_ari_sla.roles.load_watch import LoadWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.roles.fleet_messages import LoadDescription
@@ -25,11 +28,22 @@ INTERIM_INTERVAL_NS = 60_000_000_000
 
 
 class Ending(NamedTuple):
-    """A load that shall end now, and why."""
+    """A load that shall end now.
+
+    Attributes
+    ----------
+    test, number
+        Which load.
+    reason
+        Why; where the target has died, how, with its last words in more lines.
+    culprit
+        Whose fault it is that there is nothing more to measure; empty: nobody's, the load ends in good order.
+    """
 
     test: str
     number: int
     reason: str
+    culprit: str = ""
 
 
 class Supervisor:
@@ -45,13 +59,23 @@ class Supervisor:
         Where loads are shown.
     interim
         Where they are written down once a minute.
+    find_crash
+        Tells how the target has ended by itself, if it has.
     """
 
-    def __init__(self, catalogue: Catalogue, rules: Rules, views: LiveViews, interim: InterimReport) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        rules: Rules,
+        views: LiveViews,
+        interim: InterimReport,
+        find_crash: Callable[[], SlaError | None],
+    ) -> None:
         self._catalogue = catalogue
         self._rules = rules
         self._views = views
         self._interim = interim
+        self._find_crash = find_crash
         self._watches: dict[tuple[str, int], LoadWatch] = {}
         self._news: set[tuple[str, int]] = set()
         self._ending: set[tuple[str, int]] = set()
@@ -79,13 +103,13 @@ class Supervisor:
     def look(self) -> list[Ending]:
         """Look at every load that has news; return those that shall end."""
         endings = []
+        crash = self._find_crash()
         for key in self._news:
             watch = self._watches[key]
-            reason = "" if key in self._ending else watch.reason_to_end()
-            if reason:
+            if key not in self._ending and (ending := _ending_of(key, watch, crash)):
                 self._ending.add(key)
-                watch.note(reason)
-                endings.append(Ending(*key, reason))
+                watch.note(ending.reason.splitlines()[0])
+                endings.append(ending)
             if self._views.wanted:
                 self._views.update(watch.state())
             if watch.elapsed_ns >= self._next_interim_ns[key]:
@@ -107,3 +131,11 @@ class Supervisor:
         """Show and write nothing more."""
         self._views.close()
         self._interim.close()
+
+
+def _ending_of(key: tuple[str, int], watch: LoadWatch, crash: SlaError | None) -> Ending | None:
+    """Return why a load shall end now; None if it shall go on."""
+    if crash is not None:
+        return Ending(*key, str(crash), crash.culprit)
+    reason = watch.reason_to_end()
+    return Ending(*key, reason) if reason else None

@@ -7,31 +7,27 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.targets.external import external_target
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 from pytest_ari_sla.transport.ari_http import AriSession
 
 if TYPE_CHECKING:
     from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.simulator.process import SimulatorProcess
     from pytest_ari_sla.targets.target import Target
 
 __all__ = ["TargetSource", "check_reachable"]
 
 
 class TargetSource:
-    """Gives the target that the settings name, and stops what it started.
-
-    Attributes
-    ----------
-    private
-        The private Asterisk, if that is the target and it runs.
-    """
+    """Gives the target that the settings name, and stops what it started."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = ExitStack()
         self._target: Target | None = None
-        self.private: PrivateAsterisk | None = None
+        self._started: PrivateAsterisk | SimulatorProcess | None = None
 
     @property
     def known(self) -> Target | None:
@@ -50,11 +46,21 @@ class TargetSource:
             self._target = asyncio.run(check_reachable(self._find(), self._settings))
         return self._target
 
+    def crash(self) -> SlaError | None:
+        """Return how a target that was started here ended by itself, with its last words; None as long as it runs."""
+        if self._started is None:
+            return None
+        try:
+            self._started.ensure_alive()
+        except SlaError as error:
+            return error
+        return None
+
     def _find(self) -> Target:
         settings = self._settings
         if settings.asterisk is not None:
-            self.private = self._stack.enter_context(PrivateAsterisk(settings.asterisk))
-            return self.private.target
+            self._started = self._stack.enter_context(PrivateAsterisk(settings.asterisk))
+            return self._started.target
         if settings.ari_url is not None:
             return external_target(
                 settings.ari_url,
@@ -64,10 +70,12 @@ class TargetSource:
             )
         from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 
-        return self._stack.enter_context(SimulatorProcess()).target
+        self._started = self._stack.enter_context(SimulatorProcess())
+        return self._started.target
 
     def close(self) -> None:
         """Stop what was started."""
+        self._started = None
         self._stack.close()
 
 

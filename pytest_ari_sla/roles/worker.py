@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_ari_sla.errors import HarnessError, NetworkError, ShardLost, TargetError, UsageError
+from pytest_ari_sla.errors import ShardLost
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.roles import fleet_messages as messages
 from pytest_ari_sla.roles.standalone import Standalone
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 _TARGET_TIMEOUT_S = 120.0
-_ERRORS = {kind.culprit: kind for kind in (HarnessError, NetworkError, TargetError, UsageError)}
 
 
 class Worker(Standalone):
@@ -68,7 +67,7 @@ class Worker(Standalone):
         if self._target is None:
             answer = self._link.ask_target(_TARGET_TIMEOUT_S)
             if answer.error:
-                raise _ERRORS[answer.culprit](answer.error)
+                raise messages.error_of(answer.culprit, answer.error)
             self._target = msgspec.convert(answer.values, Target)
         return self._target
 
@@ -98,7 +97,7 @@ class Worker(Standalone):
         payload = msgspec.msgpack.encode(outcome.to_plain())
         together = await self._link.meet(job.test, f"{job.number} result", payload, needs_all=False)
         self.judges = self.shard == min(together.present)
-        if together.missing:
+        if together.missing and job.problem is None:
             job.problem = ShardLost("; ".join(together.missing))
         return LoadOutcome.from_plain(msgspec.msgpack.decode(together.payload))
 

@@ -32,6 +32,7 @@ _USER = "ari-sla"
 _SESSION_LIMIT = 4096
 _POLL_S = 0.05
 _PORT_ATTEMPTS = 3
+_LINES_SHOWN = 15
 
 
 class _PortTaken(Exception):
@@ -212,7 +213,8 @@ class PrivateAsterisk:
         """Raise ``AsteriskCrashed``, with signal or exit code and the end of the log, if it ended by itself."""
         process = self._running()
         if not process.alive:
-            raise AsteriskCrashed(f"the private Asterisk {process.ending()}", self.log_tail())
+            words = f"the private Asterisk (process {process.pid}) {process.ending()}"
+            raise AsteriskCrashed(words, self.log_tail(_LINES_SHOWN))
 
     def _running(self) -> GuardedProcess:
         if self._process is None:

@@ -7,13 +7,17 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
+from tests.asterisk.conftest import provisioned_folder
+
 if TYPE_CHECKING:
-    from tests.sessions.session import Session
+    from tests.sessions.session import Running, Session
 
 pytestmark = pytest.mark.timeout(400)  # whole sessions, on whatever else the machine does
 
+TARGET = re.compile(r"-m pytest_ari_sla\.targets\.simulator |asterisk -f -C")
 TROUBLE = """
     import asyncio, os, signal, time
     from pathlib import Path
@@ -185,3 +189,48 @@ def test_a_load_ends_in_good_order_when_its_condition_comes_true(session: Sessio
     done = session.run(*arguments)
     assert done.exit_code == 0, done.output
     assert any("when calls.established >= 6 came true" in note for note in done.scenarios["test_until"]["notes"])
+
+
+@pytest.mark.parametrize("kind", ["simulator", "private Asterisk"])
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
+    session: Session, arguments: tuple[str, ...], kind: str
+) -> None:
+    """The load ends at once, and neither lost packets nor a refused connection are blamed for it."""
+    session.write(
+        "test_death.py",
+        """
+        import asyncio
+        from pathlib import Path
+
+        async def test_death(load):
+            waiting = asyncio.create_task(asyncio.sleep(3))
+            waiting.add_done_callback(lambda _: Path("up").write_text("up"))
+            await load(calls=10, duration="60s")
+
+        async def test_after(load):
+            await load(calls=1, duration="1s")
+        """,
+    )
+    own = ("--asterisk", str(provisioned_folder("22"))) if kind == "private Asterisk" else ()
+    running = session.start(*arguments, *own)
+    running.wait_for("up")
+    victim = target_of(running)
+    victim.kill()
+    killed_s = time.monotonic()
+    done = running.finish()
+    assert time.monotonic() - killed_s < 25
+    words = f"the {kind} (process {victim.pid}) was ended by signal 9 (SIGKILL)"
+    assert words in done.output
+    scenario = done.scenarios["test_death"]
+    assert scenario["verdict"] == "fail"
+    assert scenario["reason"].startswith(words)
+    assert 2 < scenario["duration_s"] < 25
+    assert done.scenarios["test_after"]["verdict"] == "fail"
+    assert "INTERNALERROR" not in done.output
+
+
+def target_of(running: Running) -> psutil.Process:
+    """Return the process of the target that a session has started."""
+    children = psutil.Process(running.process.pid).children(recursive=True)
+    return next(child for child in children if TARGET.search(" ".join(child.cmdline())))

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from pytest_ari_sla.errors import SimulatorStartFailed, UsageError
+from pytest_ari_sla.errors import SimulatorCrashed, SimulatorStartFailed, UsageError
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
 from pytest_ari_sla.targets.simulator.faults import Faults
 from pytest_ari_sla.targets.simulator.server import FAULTS_PATH
@@ -26,6 +26,7 @@ __all__ = ["SimulatorProcess"]
 
 _USER = "ari-sla"
 _POLL_S = 0.02
+_LINES_SHOWN = 15
 
 
 class SimulatorProcess:
@@ -113,6 +114,13 @@ class SimulatorProcess:
     def pid(self) -> int:
         """Process id of the simulator."""
         return self._running().pid
+
+    def ensure_alive(self) -> None:
+        """Raise ``SimulatorCrashed``, with signal or exit code and its last words, if it ended by itself."""
+        process = self._running()
+        if not process.alive:
+            printed = process.output_path.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
+            raise SimulatorCrashed("\n".join([f"the simulator (process {process.pid}) {process.ending()}", *printed]))
 
     def start(self) -> None:
         """Start it and wait until ARI answers.

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pytest_ari_sla.errors import ShardLost
+from pytest_ari_sla.errors import HarnessError, ShardLost, SlaError
 from pytest_ari_sla.roles import fleet_messages as messages
 from pytest_ari_sla.roles.controller_link import ControllerLink
 from tests.unit.roles.fleet import Channel, wait_until
@@ -25,6 +25,10 @@ class Load:
     def end_early(self, reason: str, *, hurried: bool) -> None:
         """Keep why."""
         self.told.append((reason, hurried))
+
+    def target_died(self, crash: SlaError) -> None:
+        """Keep how, and whose fault that is."""
+        self.told.append((f"{crash} ({crash.culprit})", True))
 
 
 @pytest.fixture
@@ -85,6 +89,17 @@ async def test_a_load_in_progress_hears_what_concerns_it(link: ControllerLink, c
     channel.say(messages.EndLoad(TEST, 1, "too late"))
     await asyncio.sleep(0)
     assert load.told == [("hopeless", False), ("somebody is missing", True)]
+
+
+async def test_a_load_whose_target_died_hears_whose_fault_that_is(link: ControllerLink, channel: Channel) -> None:
+    """As the error that the controller found: of Asterisk, or of this tool where the simulator died."""
+    load = Load()
+    with link.in_load(load):
+        channel.say(messages.EndLoad(TEST, 2, "of another load", "Asterisk"))
+        channel.say(messages.EndLoad(TEST, 1, "it crashed", "Asterisk"))
+        channel.say(messages.EndLoad(TEST, 1, "the simulator crashed", HarnessError.culprit))
+        await asyncio.sleep(0)
+    assert load.told == [("it crashed (Asterisk)", True), (f"the simulator crashed ({HarnessError.culprit})", True)]
 
 
 async def test_a_session_that_stops_skips_what_has_not_begun(link: ControllerLink, channel: Channel) -> None:

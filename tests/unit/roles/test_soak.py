@@ -130,7 +130,7 @@ class Soak:
         )
         config = SimpleNamespace(invocation_params=SimpleNamespace(args=[]))
         self._interim = InterimReport(config, role, catalogue, Rules(), [])  # type: ignore[arg-type]
-        return Supervisor(catalogue, Rules(), _Lines(), self._interim)  # type: ignore[arg-type]
+        return Supervisor(catalogue, Rules(), _Lines(), self._interim, lambda: None)  # type: ignore[arg-type]
 
     def run(self) -> LoadOutcome:
         """Let six hours pass."""

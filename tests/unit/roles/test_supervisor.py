@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.errors import AsteriskCrashed, SlaError
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.roles.fleet_messages import LoadDescription
 from pytest_ari_sla.roles.registry import builtin_registry
@@ -62,7 +63,8 @@ class Watched:
     def __init__(self, *, wanted: bool = True) -> None:
         self.views = Views(wanted=wanted)
         self.interim = Interim()
-        self.supervisor = Supervisor(CATALOGUE, Rules(), self.views, self.interim)  # type: ignore[arg-type]
+        self.crash: SlaError | None = None
+        self.supervisor = Supervisor(CATALOGUE, Rules(), self.views, self.interim, lambda: self.crash)  # type: ignore[arg-type]
         self.supervisor.begin(
             "t.py::test_a",
             1,
@@ -106,6 +108,17 @@ def test_a_load_is_told_to_end_once(watched: Watched) -> None:
     watched.hear(6)
     assert watched.supervisor.look() == []
     assert [event.text for event in watched.views.shown[-1].events] == ["1 calls failed", ending.reason]
+
+
+def test_a_load_whose_target_died_ends_with_whose_fault_that_is(watched: Watched) -> None:
+    """Once, and before any of its conditions; the event of it is one line, the log is for the test."""
+    watched.crash = AsteriskCrashed("the private Asterisk ended with exit code 3", "last words")
+    watched.hear(5, failed=1)
+    (ending,) = watched.supervisor.look()
+    assert ending == ("t.py::test_a", 1, "the private Asterisk ended with exit code 3\nlast words", "Asterisk")
+    watched.hear(6)
+    assert watched.supervisor.look() == []
+    assert watched.views.shown[-1].events[-1].text == "the private Asterisk ended with exit code 3"
 
 
 def test_loads_are_written_down_once_a_minute(watched: Watched) -> None:
