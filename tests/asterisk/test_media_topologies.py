@@ -48,6 +48,11 @@ def measure(asterisk: PrivateAsterisk, folder: Path, arguments: str) -> dict[str
     return metrics
 
 
+def assert_all_back(metrics: dict[str, Any], packets: int) -> None:
+    """All of these packets were measured, but for those that a busy machine may have kept us from sending."""
+    assert packets - metrics["harness"]["not_sent"] <= metrics["rtt"]["count"] <= packets
+
+
 def test_the_way_through_a_transcoder_agrees_with_the_way_of_packets(
     asterisk22: PrivateAsterisk, tmp_path: Path
 ) -> None:
@@ -101,13 +106,13 @@ def test_a_muted_leg_is_one_way_audio(asterisk: PrivateAsterisk, tmp_path: Path)
     """Of each pair one party is on hold: the other one hears nothing, and is counted."""
     metrics = measure(asterisk, tmp_path, 'calls=3, duration="5s", topology="hold"')
     assert metrics["audio"]["one_way_legs"] == 3
-    assert metrics["rtt"]["count"] == 3 * 250
+    assert_all_back(metrics, 3 * 250)
 
 
 def test_a_snooping_channel_hears_what_the_party_says(asterisk: PrivateAsterisk, tmp_path: Path) -> None:
     """The parties talk as if nobody listened; the listener hears the first one, a little later; nothing is left."""
     metrics = measure(asterisk, tmp_path, 'calls=2, duration="8s", topology="snoop"')
-    assert metrics["rtt"]["count"] == 2 * 400
+    assert_all_back(metrics, 2 * 400)
     assert metrics["content"]["altered"] == metrics["content"]["unheard"] == 0
     assert metrics["content"]["recognised"] >= 8
     assert metrics["calls"]["leaked"] == 0
