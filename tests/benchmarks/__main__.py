@@ -34,6 +34,7 @@ HELD_LATE_SHARE = 0.001
 LIMIT, OURS, ASYNCIO = "C, measuring nothing", "pytest-ari-sla", "plain asyncio"
 OURS_SIGNALLING = "… and 50 set-ups/s"
 OURS_LEAN = "… two trackers only"
+SIPP = "SIPp, reading nothing"
 LEAN_TRACKERS = "sequence,latency"
 MOST_FOR_TRACKERS = 1.5
 """With all built-in trackers our caller costs at most so many times what it costs with two."""
@@ -65,6 +66,7 @@ class Bench:
             OURS: [sys.executable, "-m", "tests.benchmarks.caller", *arguments],
             OURS_SIGNALLING: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, "--ari", str(self.ari_url)],
             OURS_LEAN: [sys.executable, "-m", "tests.benchmarks.caller", *arguments, "--trackers", LEAN_TRACKERS],
+            SIPP: [sys.executable, "-m", "tests.benchmarks.sipp_stream", *arguments, str(_core(REFLECTOR_CORE))],
             ASYNCIO: [sys.executable, "-m", "tests.benchmarks.plain_asyncio", *arguments],
         }
         reflector = self._start_reflector()
@@ -86,17 +88,27 @@ class Bench:
 
 
 def _pinned(core: int, command: Sequence[str]) -> list[str]:
-    return ["taskset", "-c", str(core % (os.cpu_count() or 1)), *command]
+    return ["taskset", "-c", str(_core(core)), *command]
+
+
+def _core(core: int) -> int:
+    return core % (os.cpu_count() or 1)
 
 
 def is_held(figures: Figures) -> bool:
-    """Tell whether a run kept its schedule: at most 0.1 % of packets more than 5 ms late, no drop of its own."""
+    """Tell whether a run kept its schedule: at most 0.1 % of packets more than 5 ms late, no drop of its own.
+
+    SIPp does not know when it sent; it must at least have sent all.
+    """
+    if "sent_share" in figures:
+        return figures["sent_share"] >= 1 - HELD_LATE_SHARE
     return figures["late"] <= HELD_LATE_SHARE * figures["sent"] and not figures.get("receive_drops", 0)
 
 
 def compare(bench: Bench, calls: int, rounds: int) -> list[tuple[str, Figures, str]]:
     """Run all designs in turns; return each with its medians, and how many of its runs were held."""
     designs = [LIMIT, OURS, OURS_LEAN, *([OURS_SIGNALLING] if bench.ari_url else [])]
+    designs += [SIPP] if shutil.which("sipp") else []
     designs += [ASYNCIO] if calls <= ASYNCIO_MOST_CALLS else []
     runs: dict[str, list[Figures]] = {design: [] for design in designs}
     for _ in range(rounds):

@@ -13,7 +13,6 @@ import resource
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +25,7 @@ from pytest_ari_sla.roles.registry import builtin_registry
 from pytest_ari_sla.roles.voices import echo_media
 from pytest_ari_sla.transport.ari_http import AriSession
 from pytest_ari_sla.transport.port_leases import PortManager
+from tests.benchmarks.processor_time import used_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,20 +115,14 @@ async def run(options: argparse.Namespace) -> dict[str, object]:
                 taken[seat.socket] += 1
             signalling = None if ari_url is None else asyncio.create_task(set_up_channels(ari_url, counts))
             await asyncio.sleep(WARM_UP_S)
-            used_before_s = _used_s(worker.media_pid)
+            used_before_s = time.process_time() + used_s(worker.media_pid)
             await asyncio.sleep(seconds)
-            used_s = _used_s(worker.media_pid) - used_before_s
+            cost_s = time.process_time() + used_s(worker.media_pid) - used_before_s
             await asyncio.sleep(LINGER_S)
             if signalling is not None:
                 signalling.cancel()
                 await asyncio.wait([signalling])
-    return _figures(worker, used_s / calls / seconds) | counts
-
-
-def _used_s(media_pid: int) -> float:
-    """Return the processor time of this process and of the media loop's, which Linux knows to the nanosecond."""
-    nanoseconds = Path(f"/proc/{media_pid}/schedstat").read_text().split()[0]
-    return time.process_time() + int(nanoseconds) / 1e9
+    return _figures(worker, cost_s / calls / seconds) | counts
 
 
 def _figures(worker: CallerWorker, cpu_s: float) -> dict[str, object]:
