@@ -1,7 +1,7 @@
 """Holds a fleet to its size: ``python -m tests.fleet_at_size`` puts 2,000 calls on this machine by ``pytest -n 2``.
 
 The whole tool works as in any session: two workers that make and measure calls, a controller that merges and judges,
-reports. Only the far end is not Asterisk, whose limit on two cores lies below that, but a reflector in C. It has to wait
+reports. Only the far end is not Asterisk, whose limit on two cores lies below that, but a reflector in C, which waits
 for a core like everybody, so RTT says how busy the machine was; the schedule is what counts here.
 
 Prints the verdict, each shard's own health, and how far the sum of calls was from the ramp that was asked for. Ends
