@@ -10,19 +10,18 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageError
+from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed
 from pytest_ari_sla.targets.asterisk_configuration import MODULES, AsteriskConfiguration, render_configuration
 from pytest_ari_sla.targets.asterisk_installation import find_installation
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
+from pytest_ari_sla.targets.started_target import StartedTarget
 from pytest_ari_sla.targets.target import Target, local_address_towards
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
-
-    from pytest_ari_sla.ari.endpoint import AriEndpoint
 
 __all__ = ["DEFAULT_RTP_PORTS", "PrivateAsterisk"]
 
@@ -39,7 +38,7 @@ class _PortTaken(Exception):
     """Another program listens at the ARI port."""
 
 
-class PrivateAsterisk:
+class PrivateAsterisk(StartedTarget):
     """An Asterisk process with a minimal configuration, for one run; a context manager.
 
     It listens on one address only, with a random password, and writes into one temporary folder only. That folder is
@@ -68,6 +67,8 @@ class PrivateAsterisk:
         How long it may take until ARI answers.
     """
 
+    name: ClassVar[str] = "private Asterisk"
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -82,6 +83,7 @@ class PrivateAsterisk:
         files: Mapping[str, str] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
+        super().__init__()
         self.rtp_ports = rtp_ports
         self.address = address
         self.session_limit = _SESSION_LIMIT
@@ -97,15 +99,7 @@ class PrivateAsterisk:
         self._files = dict(files or {})
         self._start_timeout_s = start_timeout_s
         self._installation = find_installation(Path(path))
-        self._process: GuardedProcess | None = None
         self._last_log: list[str] = []
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
@@ -117,11 +111,6 @@ class PrivateAsterisk:
     def media_host(self) -> str:
         """The local address that Asterisk sends RTP to: its own, unless it is in a network namespace."""
         return local_address_towards(self.address)
-
-    @property
-    def endpoint(self) -> AriEndpoint:
-        """Where its ARI is, and who we are there."""
-        return self.target.endpoint
 
     @property
     def target(self) -> Target:
@@ -136,16 +125,6 @@ class PrivateAsterisk:
             session_limit=self.session_limit,
             rtp_ports=self.rtp_ports,
         )
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.alive
-
-    @property
-    def pid(self) -> int:
-        """Process id of Asterisk itself."""
-        return self._running().pid
 
     @property
     def log_path(self) -> Path:
@@ -165,8 +144,7 @@ class PrivateAsterisk:
         AsteriskStartFailed
             If it ends, or does not answer in time; the error holds the end of the log.
         """
-        if self._process is not None:
-            raise UsageError("this private Asterisk is started already")
+        self._ensure_not_started()
         self.version = self._installation.version()
         for _ in range(1 if self._asked_port else _PORT_ATTEMPTS):
             try:
@@ -187,8 +165,7 @@ class PrivateAsterisk:
         """End it (asked first, killed after 5 s) and remove its folder; twice does no harm."""
         if self._process is not None:
             self._last_log = self._read_log()
-            self._process.end()
-            self._process = None
+        super().stop()
 
     def cli(self, command: str, *, timeout_s: float = 10.0) -> str:
         """Run a command on Asterisk's own console (``asterisk -rx``) and return what it prints.
@@ -209,17 +186,8 @@ class PrivateAsterisk:
             raise AsteriskCrashed(f"Asterisk's console did not take '{command}'", result.stdout + result.stderr)
         return result.stdout
 
-    def ensure_alive(self) -> None:
-        """Raise ``AsteriskCrashed``, with signal or exit code and the end of the log, if it ended by itself."""
-        process = self._running()
-        if not process.alive:
-            words = f"the private Asterisk (process {process.pid}) {process.ending()}"
-            raise AsteriskCrashed(words, self.log_tail(_LINES_SHOWN))
-
-    def _running(self) -> GuardedProcess:
-        if self._process is None:
-            raise UsageError("this private Asterisk is not running: it was not started, or has been stopped")
-        return self._process
+    def _crash(self, problem: str) -> AsteriskCrashed:
+        return AsteriskCrashed(problem, self.log_tail(_LINES_SHOWN))
 
     def _start_once(self) -> None:
         self._port = self._asked_port or _free_port()

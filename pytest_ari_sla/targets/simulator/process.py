@@ -7,20 +7,19 @@ import json
 import secrets
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ari_sla.errors import SimulatorCrashed, SimulatorStartFailed, UsageError
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
 from pytest_ari_sla.targets.simulator.faults import Faults
 from pytest_ari_sla.targets.simulator.server import FAULTS_PATH
 from pytest_ari_sla.targets.simulator.world import VERSION
+from pytest_ari_sla.targets.started_target import StartedTarget
 from pytest_ari_sla.targets.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from pytest_ari_sla.ari.endpoint import AriEndpoint
 
 __all__ = ["SimulatorProcess"]
 
@@ -29,8 +28,8 @@ _POLL_S = 0.02
 _LINES_SHOWN = 15
 
 
-class SimulatorProcess:
-    """A simulator for one run; a context manager, of the same shape as ``PrivateAsterisk``.
+class SimulatorProcess(StartedTarget):
+    """A simulator for one run.
 
     It ends by :meth:`stop`, when this interpreter exits, and when this process is killed.
 
@@ -55,6 +54,8 @@ class SimulatorProcess:
         What it says it is.
     """
 
+    name: ClassVar[str] = "simulator"
+
     def __init__(
         self,
         *,
@@ -64,6 +65,7 @@ class SimulatorProcess:
         faults: Mapping[str, float] | None = None,
         start_timeout_s: float = 15.0,
     ) -> None:
+        super().__init__()
         self.address = address
         self.media_host = address
         self.rtp_ports = rtp_ports
@@ -73,24 +75,11 @@ class SimulatorProcess:
         self._port = ari_port
         self._faults = Faults().with_values(faults or {})
         self._start_timeout_s = start_timeout_s
-        self._process: GuardedProcess | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
         """Where ARI is; complete once it is started."""
         return f"http://{self.address}:{self._port}/ari"
-
-    @property
-    def endpoint(self) -> AriEndpoint:
-        """Where its ARI is, and who we are there."""
-        return self.target.endpoint
 
     @property
     def target(self) -> Target:
@@ -105,23 +94,6 @@ class SimulatorProcess:
             rtp_ports=self.rtp_ports,
         )
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.alive
-
-    @property
-    def pid(self) -> int:
-        """Process id of the simulator."""
-        return self._running().pid
-
-    def ensure_alive(self) -> None:
-        """Raise ``SimulatorCrashed``, with signal or exit code and its last words, if it ended by itself."""
-        process = self._running()
-        if not process.alive:
-            printed = process.output_path.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
-            raise SimulatorCrashed("\n".join([f"the simulator (process {process.pid}) {process.ending()}", *printed]))
-
     def start(self) -> None:
         """Start it and wait until ARI answers.
 
@@ -130,8 +102,7 @@ class SimulatorProcess:
         SimulatorStartFailed
             If it ends, or does not answer in time; the error holds what it printed.
         """
-        if self._process is not None:
-            raise UsageError("this simulator is started already")
+        self._ensure_not_started()
         self._process = GuardedProcess("ari-sla-simulator-")
         try:
             self._process.start(self._command(self._process.folder))
@@ -139,12 +110,6 @@ class SimulatorProcess:
         except BaseException:
             self.stop()
             raise
-
-    def stop(self) -> None:
-        """End it; twice does no harm."""
-        if self._process is not None:
-            self._process.end()
-            self._process = None
 
     def set_faults(self, **faults: float) -> None:
         """Let things go wrong, or right again, from now on; see ``Faults`` for what there is."""
@@ -169,10 +134,9 @@ class SimulatorProcess:
                 command += ["--fault", f"{name}={value}"]
         return command
 
-    def _running(self) -> GuardedProcess:
-        if self._process is None:
-            raise UsageError("this simulator is not running: it was not started, or has been stopped")
-        return self._process
+    def _crash(self, problem: str) -> SimulatorCrashed:
+        printed = self._running().output_path.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
+        return SimulatorCrashed("\n".join([problem, *printed]))
 
     def _wait_until_ready(self, process: GuardedProcess) -> None:
         deadline_s = time.monotonic() + self._start_timeout_s
