@@ -21,6 +21,7 @@ __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "sta
 _CALLS_NOW: Final = "calls.active"
 _LOST: Final = {"failed": "failed", "dropped": "ended too early"}
 _LATE_SHARE: Final = 2.0  # less than so many times the relay's part is mostly the relay's
+_LATE_S: Final = 0.001  # packets that leave later than this could leave sooner on a core of their own
 _OVERLOADED_RTT_S: Final = 0.02  # where the RTT of a real Asterisk leaves its usual range
 _SLOW_REQUEST_S: Final = 0.1
 _MANY_TIMES: Final = 9.0
@@ -116,7 +117,7 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
 
 def _lateness(scenario: Scenario) -> Iterator[str]:
     """Tell which shard sent latest, where nothing can be said about the target."""
-    shards = [shard for shard in scenario.harness if shard.pacing_p99_s]
+    shards = [shard for shard in scenario.harness if (shard.pacing_p99_s or 0.0) >= _LATE_S]
     if shards:
         latest = max(shards, key=lambda shard: shard.pacing_p99_s or 0.0)
         busy = f", using {show(latest.cpu_ratio, 'ratio')} of a core" if latest.cpu_ratio else ""

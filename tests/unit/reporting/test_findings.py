@@ -136,6 +136,12 @@ def test_an_inconclusive_run_names_the_shard_that_was_latest() -> None:
     ]
 
 
+def test_a_run_with_too_few_samples_is_not_said_to_be_late() -> None:
+    """Inconclusive for another reason: a generator that was punctual needs no core of its own."""
+    shard = ShardHealth(shard=1, pacing_p99_s=0.0002, cpu_ratio=0.18)
+    assert findings(failing(verdict="inconclusive", harness=[shard], thresholds=[])) == []
+
+
 def test_failed_calls_are_grouped_by_reason() -> None:
     """A thousand equal failures are one line."""
     rows = [CallRow(id=f"c{n}", outcome="failed", started_s=0, reason="answered 500") for n in range(1_000)]
