@@ -55,9 +55,11 @@ asterisk-22 asterisk-16: asterisk-%:
 
 bench: $(VENV)/.ready ## benchmarks; see README
 	$(BIN)/python -m tests.benchmarks --rounds 5
+	$(BIN)/python -m tests.fleet_at_size
 
-sample: $(VENV)/.ready asterisk-22 ## make the reports in reports/sample from a real run
+sample: $(VENV)/.ready asterisk-22 ## make the reports and recordings in reports/sample from real runs
 	$(BIN)/python -m tests.make_sample $(ASTERISK_22)
+	$(BIN)/python -m tests.record_console $(ASTERISK_22)
 
 clean: ## remove what make made here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

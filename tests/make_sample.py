@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from pytest_ari_sla.reporting.record_file import read_record
 from pytest_ari_sla.reporting.report_folder import write_reports
+from tests.record_console import FOLDER as CONSOLE
 
 REPOSITORY = Path(__file__).parents[1]
 SAMPLE = REPOSITORY / "reports" / "sample"
@@ -56,7 +57,9 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         run_scenarios(sys.argv[1], folder)
-        shutil.rmtree(SAMPLE, ignore_errors=True)
+        for old in SAMPLE.iterdir():
+            if old != CONSOLE:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
         store(folder)
         if (folder / "captures").is_dir():
             shutil.copytree(folder / "captures", SAMPLE / "captures")

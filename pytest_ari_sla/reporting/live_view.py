@@ -80,7 +80,7 @@ def _stage_names(state: LiveState) -> Text:
     line = Text()
     for stage in state.stages:
         running = stage is state.stage
-        left = f" {show_clock(stage.to_s - state.elapsed_s)} left" if running else ""
+        left = f" ({show_clock(stage.to_s - state.elapsed_s)} left)" if running else ""
         line.append(f"{' > ' if line else ''}{clean(stage.name, 40)}{left}", style="bold" if running else "dim")
     return line
 

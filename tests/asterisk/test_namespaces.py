@@ -1,4 +1,4 @@
-"""One load from several hosts: network namespaces play the hosts, execnet's socket gateways reach them.
+"""One load from several hosts: network namespaces play the hosts, reached by ssh, or by execnet's own servers.
 
 Three hosts on one switch: an Asterisk, and two load generators with a pytest worker each. The controller is here.
 """
@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,13 +20,36 @@ from tests.asterisk.conftest import provisioned_folder
 from tests.sessions.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    Gateways = Callable[["Network", Path], AbstractContextManager[list[str]]]
 
 pytestmark = pytest.mark.timeout(400)  # a whole session over three hosts, on whatever else the machine does
 
 HOSTS = {"pbx": 2, "west": 11, "east": 12}
-GATEWAY_PORT = 8888
+GENERATORS = ("west", "east")
+GATEWAY_PORT, SSH_PORT = 8888, 2222
+SSHD_CONFIG = f"""
+ListenAddress {{address}}:{SSH_PORT}
+HostKey {{folder}}/host_key
+AuthorizedKeysFile {{folder}}/user_key.pub
+PidFile none
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+StrictModes no
+"""
+SSH_CONFIG = f"""
+Host {{host}}
+    HostName {{address}}
+    Port {SSH_PORT}
+    IdentityFile {{folder}}/user_key
+    IdentitiesOnly yes
+    StrictHostKeyChecking no
+    UserKnownHostsFile /dev/null
+    LogLevel ERROR
+"""
+PACKAGES = {"ip": "iproute2", "ssh-keygen": "openssh-client"}
 SCENARIO = '''
     import pytest
 
@@ -92,12 +116,18 @@ class Network:
         self._stack.close()
 
 
-def _ip(*arguments: str) -> None:
-    """Run ``ip``; a refusal fails the test with the privilege that is missing: nothing is skipped."""
+def _run(*command: str) -> None:
+    """Run a program; where it is missing the test fails: nothing is skipped."""
     try:
-        subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True)
+        subprocess.run(command, capture_output=True, text=True, check=True)
     except FileNotFoundError:
-        pytest.fail("this test needs the program `ip` (Debian: iproute2)", pytrace=False)
+        pytest.fail(f"this test needs the program `{command[0]}` (Debian: {PACKAGES[command[0]]})", pytrace=False)
+
+
+def _ip(*arguments: str) -> None:
+    """Run ``ip``; a refusal fails the test with the privilege that is missing."""
+    try:
+        _run("ip", *arguments)
     except subprocess.CalledProcessError as error:
         pytest.fail(
             f"`ip {' '.join(arguments)}` failed: {error.stderr.strip()}. Making network namespaces takes "
@@ -121,33 +151,58 @@ def asterisk(network: Network) -> Iterator[PrivateAsterisk]:
         yield running
 
 
-@pytest.fixture
-def gateways(network: Network, tmp_path: Path) -> Iterator[list[str]]:
-    """Return what ``--tx`` takes: one execnet gateway on each load generator."""
+@contextmanager
+def socket_gateways(network: Network, folder: Path) -> Iterator[list[str]]:
+    """Run execnet's own server on each load generator; return what ``--tx`` takes."""
     with ExitStack() as stack:
-        for host in ("west", "east"):
+        for host in GENERATORS:
             address = f"{network.address(host)}:{GATEWAY_PORT}"
             server = [sys.executable, "-u", "-m", "execnet.script.socketserver", address]
-            output = stack.enter_context((tmp_path / f"{host}.txt").open("wb"))
-            process = subprocess.Popen([*network.prefix_command(host), *server], stdout=output, stderr=output)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            _wait_until_listening(tmp_path / f"{host}.txt", process)
+            stack.enter_context(_server(network, host, server, folder, "Entering Accept loop"))
+        yield [f"socket={network.address(host)}:{GATEWAY_PORT}//chdir={folder}/on-{host}" for host in GENERATORS]
+
+
+@contextmanager
+def ssh_gateways(network: Network, folder: Path) -> Iterator[list[str]]:
+    """Run an sshd on each load generator, as on any machine; return what ``--tx`` takes."""
+    Path("/run/sshd").mkdir(exist_ok=True)  # what a system's own start of sshd makes
+    for key in ("host_key", "user_key"):
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key))
+    client = folder / "ssh_config"
+    with ExitStack() as stack:
+        for host in GENERATORS:
+            settings = SSHD_CONFIG.format(address=network.address(host), folder=folder)
+            (folder / f"sshd_config-{host}").write_text(settings)
+            server = ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / f"sshd_config-{host}")]
+            stack.enter_context(_server(network, host, server, folder, "Server listening"))
+        entries = (SSH_CONFIG.format(host=host, address=network.address(host), folder=folder) for host in GENERATORS)
+        client.write_text("".join(entries))
         yield [
-            f"socket={network.address(host)}:{GATEWAY_PORT}//chdir={tmp_path}/on-{host}" for host in ("west", "east")
+            f"ssh={host}//ssh_config={client}//python={sys.executable}//chdir={folder}/on-{host}" for host in GENERATORS
         ]
 
 
-def _wait_until_listening(output: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + 20
-    while "Entering Accept loop" not in output.read_text():
-        assert process.poll() is None, output.read_text()
-        assert time.monotonic() < deadline_s, "the gateway does not come up"
-        time.sleep(0.05)
+@contextmanager
+def _server(network: Network, host: str, command: list[str], folder: Path, ready: str) -> Iterator[None]:
+    """Run a program on a host, from when it says that it is ready."""
+    path = folder / f"{host}.txt"
+    with path.open("wb") as output:
+        process = subprocess.Popen([*network.prefix_command(host), *command], stdout=output, stderr=output)
+        try:
+            deadline_s = time.monotonic() + 20
+            while ready not in path.read_text():
+                assert process.poll() is None, path.read_text()
+                assert time.monotonic() < deadline_s, f"{command[0]} does not come up: {path.read_text()}"
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
 
+@pytest.mark.parametrize("gateways", [ssh_gateways, socket_gateways])
 def test_two_hosts_put_one_load_on_a_third_with_one_verdict(
-    network: Network, asterisk: PrivateAsterisk, gateways: list[str], tmp_path: Path
+    network: Network, asterisk: PrivateAsterisk, gateways: Gateways, tmp_path: Path
 ) -> None:
     """Each worker takes its media on its own host's address, and nothing but the URL has to be told."""
     folder = tmp_path / "project"
@@ -156,8 +211,9 @@ def test_two_hosts_put_one_load_on_a_third_with_one_verdict(
     # Copying files to hosts is xdist's own way, which warns that it will go; see README for the other one.
     session.write("pytest.ini", "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     session.write("test_hosts.py", SCENARIO.replace("NET", network.prefix))
-    specifications = [argument for gateway in gateways for argument in ("--tx", gateway)]
-    done = session.run("--dist", "load", *specifications, "--rsyncdir", str(folder), str(folder / "test_hosts.py"))
+    with gateways(network, tmp_path) as reached:
+        specifications = [argument for gateway in reached for argument in ("--tx", gateway)]
+        done = session.run("-d", *specifications, "--rsyncdir", str(folder), str(folder / "test_hosts.py"))
 
     assert done.exit_code == 0, done.output
     scenario = done.scenarios["test_two_hosts"]

@@ -25,7 +25,7 @@ def test_progress_calls_figures_and_health_are_shown() -> None:
     """All that matters about a running load, in a dozen lines."""
     text = shown(live_state())
     assert "83 s of 5:00 min" in text
-    assert "hold 3:17 min left" in text
+    assert "hold (3:17 min left)" in text
     assert "998 up of 1,000 wanted, 1,012 established, 2 failed, 1 dropped" in text
     assert "rtt" in text
     assert "31.2 ms" in text

@@ -1,3 +1,4 @@
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from pytest_ari_sla.reporting.record_file import read_record
 from pytest_ari_sla.reporting.report_folder import render
+from tests import record_console
 from tests.make_sample import SAMPLE
 
 
@@ -34,3 +36,17 @@ def test_the_sample_comes_from_a_real_asterisk_and_has_something_to_show() -> No
     assert not record.simulated
     assert {scenario.verdict for scenario in record.scenarios} >= {"pass", "fail"}
     assert all(scenario.call_table and scenario.call_grid for scenario in record.scenarios)
+
+
+@pytest.mark.parametrize("columns", record_console.WIDTHS)
+@pytest.mark.parametrize("name", [recording.name for recording in record_console.RECORDINGS])
+def test_the_recorded_console_fits_its_terminal(name: str, columns: int) -> None:
+    """During the load and at its end; a fleet shows every shard, and a broken limit is called broken."""
+    text = (record_console.FOLDER / f"{name}-{columns}.txt").read_text()
+    _, *frames = re.split(r"^~+ (.*) ~+$", text, flags=re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= columns
+    pictures = [frame for frame in frames if "Calls: " in frame]
+    assert len(pictures) == len(record_console.MOMENTS_S)
+    assert all(("Shard 2: " in picture) == (name == "fleet") for picture in pictures)
+    assert all(("BROKEN" in picture) == (name == "broken-threshold") for picture in pictures)
+    assert "SLA verdict: " in frames[-1]
