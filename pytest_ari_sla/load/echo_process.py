@@ -130,5 +130,7 @@ def _options(impairment: Impairment) -> list[str]:
     }
     if impairment.loss_burst is not None:
         options["--loss-burst"] = impairment.loss_burst
+    if impairment.loss_every is not None:
+        options["--loss-every"] = impairment.loss_every
     # One word each: a seed may be negative.
     return [f"{name}={value!s}" for name, value in options.items()]

@@ -242,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
         "--loss", type=_share, default=0.0, metavar="SHARE", help="share of packets to drop, such as 2%%"
     )
     parser.add_argument("--loss-burst", type=float, metavar="PACKETS", help="mean number of packets lost in a row")
+    parser.add_argument(
+        "--loss-every", type=int, metavar="N", help="drop each packet whose number can be divided by N, and no others"
+    )
     parser.add_argument("--delay", type=_duration_ns, default=0, metavar="TIME", help="delay to add, such as 30ms")
     parser.add_argument("--jitter", type=_duration_ns, default=0, metavar="TIME", help="vary the delay by ± this much")
     parser.add_argument("--duplicate", type=_share, default=0.0, metavar="SHARE", help="share of packets to send twice")
@@ -273,6 +276,7 @@ def _impairment(options: argparse.Namespace) -> Impairment:
     return Impairment(
         loss=options.loss,
         loss_burst=options.loss_burst,
+        loss_every=options.loss_every,
         delay_ns=options.delay,
         jitter_ns=options.jitter,
         duplicate=options.duplicate,

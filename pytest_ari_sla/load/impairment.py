@@ -75,6 +75,9 @@ class Impairment:
         Mean number of packets lost in a row: the loss follows Gilbert's two-state Markov chain (Gilbert-Elliott with
         all packets lost in the bad state, none in the good one). None: each packet for itself, which is the same chain
         with bursts of ``1 / (1 - loss)``.
+    loss_every
+        Drop the packets of each stream whose number can be divided by this, and no others by chance: of so many packets
+        in a row exactly one is lost, whichever leg they belong to and whenever it began. None: none is.
     delay_ns
         Time between a packet's arrival and its way back.
     jitter_ns
@@ -98,6 +101,7 @@ class Impairment:
 
     loss: float = 0.0
     loss_burst: float | None = None
+    loss_every: int | None = None
     delay_ns: int = 0
     jitter_ns: int = 0
     duplicate: float = 0.0
@@ -115,6 +119,8 @@ class Impairment:
         for name in ("loss", "duplicate", "reorder"):
             if not 0 <= getattr(self, name) <= 1:
                 return f"{name} is a share between 0 and 1 (0 % and 100 %), not {getattr(self, name)}"
+        if self.loss_every is not None and (self.loss_every < 1 or self.loss or self.reorder):
+            return f"to lose every {self.loss_every}th packet takes a number from 1 on, and neither loss nor reorder"
         if not 0 <= self.jitter_ns <= self.delay_ns:
             return f"jitter ({self.jitter_ns} ns) must lie between 0 and the delay ({self.delay_ns} ns)"
         if self.loss_burst is not None:
@@ -159,7 +165,7 @@ class Impairment:
     @property
     def is_none(self) -> bool:
         """Whether nothing is done to any packet."""
-        return not (self.delays or self.loss or self.duplicate)
+        return not (self.delays or self.loss or self.loss_every or self.duplicate)
 
     def decide(self, leg: NDArray[np.int64], number: NDArray[np.int64]) -> Decisions:
         """Decide about packets by their keys.
@@ -188,6 +194,8 @@ class Impairment:
         u >= 1 - leave (good, whatever came before). In between the state stays what it was: look at the packet
         before, and so on (coupling from the past). That takes 1 / (enter + leave) looks on average.
         """
+        if self.loss_every is not None:
+            return np.equal(number % self.loss_every, 0)
         dropped = np.zeros(len(number), bool)
         if not self.loss:
             return dropped

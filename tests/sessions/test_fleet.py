@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(400)  # whole sessions, several of them, on whatever else the machine does
 
+LOSS = ("sent", "received", "lost", "bursts")
 SCENARIOS = '''
     import pytest
 
@@ -249,22 +250,23 @@ def test_the_calls_of_all_shards_together_follow_the_ramp(session: Session) -> N
 
 
 def test_a_fleet_counts_the_packets_that_one_process_counts(session: Session) -> None:
-    """Over an echo server that sends everything back twice: what is sent, received and doubled adds up alike."""
+    """Over an echo server that loses each tenth packet and sends all others back twice: all adds up alike."""
     session.write(
-        "test_twice.py",
+        "test_bad_echo.py",
         """
-        async def test_twice(load):
+        async def test_bad_echo(load):
             await load(calls=5, duration="2s", topology="relay")
         """,
     )
-    with EchoServerProcess(impairment=Impairment(duplicate=1.0)) as echo:
+    with EchoServerProcess(impairment=Impairment(duplicate=1.0, loss_every=10)) as echo:
         host, port = echo.address
         alone, fleet = (
-            session.run("--ari-echo", f"{host}:{port}", *arguments).scenarios["test_twice"]
+            session.run("--ari-echo", f"{host}:{port}", *arguments).scenarios["test_bad_echo"]
             for arguments in ((), ("-n", "2"))
         )
     assert alone["verdict"] == fleet["verdict"] == "pass"
     assert alone["calls"] == fleet["calls"]
-    for family, count in (("loss", "sent"), ("loss", "received"), ("relay", "echoed"), ("relay", "duplicates")):
+    for family, count in (*(("loss", name) for name in LOSS), ("relay", "echoed"), ("relay", "duplicates")):
         assert alone["metrics"][family][count] == fleet["metrics"][family][count], (family, count)
     assert fleet["metrics"]["loss"]["sent"] == 5 * 100
+    assert fleet["metrics"]["loss"]["lost"] == 5 * 10

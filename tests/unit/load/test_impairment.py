@@ -37,6 +37,15 @@ def test_nothing_asked_for_does_nothing() -> None:
     assert not decisions.delay_ns.any()
 
 
+@given(leg=st.integers(0, 2**31), first=st.integers(0, 2**31), every=st.integers(1, 50), times=st.integers(1, 20))
+def test_of_so_many_packets_in_a_row_one_is_lost(leg: int, first: int, every: int, times: int) -> None:
+    """Whichever leg, and whenever it began: what a load loses does not depend on how it is shared out."""
+    numbers = np.arange(first, first + every * times)
+    impairment = Impairment(loss_every=every)
+    assert np.count_nonzero(impairment.decide(np.full(len(numbers), leg), numbers).dropped) == times
+    assert not impairment.is_none
+
+
 @pytest.mark.parametrize("loss", [0.001, 0.02, 0.5, 1.0])
 def test_loss_is_the_share_asked_for(loss: float) -> None:
     """Independent loss drops the share asked for, within five standard deviations."""
@@ -133,6 +142,9 @@ def test_known_draws_stay_as_they_are() -> None:
         ({"duplicate": -0.1}, "share between 0 and 1"),
         ({"jitter_ns": 5}, "between 0 and the delay"),
         ({"loss": 0.5, "loss_burst": 1.5}, "shorter than chance"),
+        ({"loss_every": 0}, "a number from 1 on"),
+        ({"loss_every": 10, "loss": 0.1}, "neither loss nor reorder"),
+        ({"loss_every": 10, "reorder": 0.1}, "neither loss nor reorder"),
         ({"loss": 1.0, "loss_burst": 5.0}, "shorter than chance"),
         ({"reorder": 0.26}, "at most"),
         ({"reorder": 0.2, "loss": 0.5}, "at most"),
