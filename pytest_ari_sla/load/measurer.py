@@ -295,6 +295,7 @@ class Measurer:
     def _read_cpu(self) -> None:
         now_ns, used_ns = time.monotonic_ns(), int(self._memory.gauges[Gauge.CPU_NS])
         then_ns, used_then_ns = self._cpu_seen
-        if used_ns > used_then_ns:
+        # The loop tells once a second, and once more at its end: over a shorter span that would be too much.
+        if used_ns > used_then_ns and now_ns - then_ns >= ADVANCE_NS * 9 // 10:
             self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
             self._cpu_seen = (now_ns, used_ns)
