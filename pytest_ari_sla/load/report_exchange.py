@@ -1,7 +1,8 @@
 """RTCP of a load's legs: sends a sender report for each of them every few seconds, and takes in what far ends report.
 
 Reports are rare, and the kernel stamps their arrival: nothing here is urgent, so the measuring thread does it in
-passing. Far ends that speak no RTCP, as Asterisk's ExternalMedia channels do not, send nothing back.
+passing. Far ends that speak no RTCP, as Asterisk's ExternalMedia channels do not, send nothing back: they get one
+report, and no more before they have sent one. Reports to nobody would cost thousands of calls a few percent of a core.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ReportExchange", "SentStream"]
 
 _ROWS = 256
+_NEVER_NS = 1 << 62
 _WIDTH = 1501
 """One byte more than an Ethernet frame holds, so that a longer datagram is known by filling its row."""
 
@@ -93,6 +95,7 @@ class ReportExchange:
         self._send_log = send_log
         self._streams: list[SentStream | None] = [None] * legs
         self._next_ns = [0] * legs
+        self._speaks_rtcp = [False] * legs
         self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
         # For so few datagrams the portable receiver is as good as any.
         self._receiver = PythonReceiver(self._memory)
@@ -108,6 +111,7 @@ class ReportExchange:
         A stream to an odd port has no place for RTCP (RFC 3550, section 11): the port above may be anybody's.
         """
         self._next_ns[leg] = time.time_ns() + self._interval_ns(is_first=True)
+        self._speaks_rtcp[leg] = False
         self._streams[leg] = stream if stream.remote[1] % 2 == 0 else None
 
     def forget(self, leg: int) -> None:
@@ -121,20 +125,21 @@ class ReportExchange:
         if due:
             packets, audio_start_ns = self._send_log.sent(), self._send_log.audio_start_ns()
             for leg in due:
-                self._next_ns[leg] = now_ns + self._interval_ns(is_first=False)
-                self._send(self._streams[leg], int(packets[leg]), int(audio_start_ns[leg]))
+                has_left = self._send(self._streams[leg], int(packets[leg]), int(audio_start_ns[leg]))
+                is_enough = has_left and not self._speaks_rtcp[leg]
+                self._next_ns[leg] = _NEVER_NS if is_enough else now_ns + self._interval_ns(is_first=False)
         return received
 
     def _interval_ns(self, *, is_first: bool) -> int:
         return report_interval_ns(self._random.random(), is_first=is_first)
 
-    def _send(self, stream: SentStream | None, packets: int, audio_start_ns: int) -> None:
-        """Send a sender report, unless the stream has ended meanwhile or has not begun.
+    def _send(self, stream: SentStream | None, packets: int, audio_start_ns: int) -> bool:
+        """Send a sender report, unless the stream has ended meanwhile or has not begun; return whether it left.
 
         It has no report blocks: what a leg receives is measured at first hand, and not told to the far end.
         """
         if stream is None or not packets:
-            return
+            return False
         now_ns = time.time_ns()
         ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
         octets = packets * stream.payload_bytes
@@ -143,8 +148,9 @@ class ReportExchange:
         try:
             self._sockets[stream.socket].sendto(build(report, self._cname), (host, port + 1))
         except OSError:
-            return  # the next report makes up for one that could not leave; ``sent`` tells
+            return False  # the next report makes up for one that could not leave; ``sent`` tells
         self.sent += 1
+        return True
 
     def _receive(self, number: int) -> Iterator[ReceivedReport]:
         """Yield all reports that have come by a socket."""
@@ -172,4 +178,6 @@ class ReportExchange:
         if stream is None or not reports:
             self.ignored += 1
             return []
+        self._speaks_rtcp[leg] = True
+        self._next_ns[leg] = min(self._next_ns[leg], arrival_ns + self._interval_ns(is_first=False))
         return [ReceivedReport(leg, report, arrival_ns, stream.ssrc) for report in reports]

@@ -115,3 +115,11 @@ class PacketBatch:
         np.not_equal(sorted_legs[1:], sorted_legs[:-1], out=is_start[1:])
         starts = np.flatnonzero(is_start)
         return LegGrouping(order, starts, np.diff(starts, append=len(order)), sorted_legs[starts])
+
+    @cached_property
+    def probes_ascend(self) -> bool:
+        """Whether each leg's probes are in ascending order: then none of them is there twice."""
+        groups = self.by_leg
+        steps = np.diff(self.probe[groups.order])
+        steps[groups.starts[1:] - 1] = 1
+        return bool((steps > 0).all())

@@ -111,19 +111,23 @@ class ProbeRing:
         in_time = expected & (age >= 0) & (batch.arrival_ns - batch.intended_ns < self._limit_ns)
         counts = [int(np.count_nonzero(mask)) for mask in (is_probe, expected, in_time)]
         rows = np.flatnonzero(in_time if usable is None else in_time & usable)
-        is_first = self._mark(legs[rows], batch.probe[rows])
+        is_first = self._mark(legs[rows], batch.probe[rows], copies=not batch.probes_ascend)
         first = rows[is_first]
         return Arrivals(first, len(rows) - len(first), counts[1] - counts[2], counts[0] - counts[1])
 
-    def _mark(self, legs: NDArray[np.intp], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Mark (k,) probes; return which of them had no mark yet, counting only the first of equal ones."""
+    def _mark(self, legs: NDArray[np.intp], probes: NDArray[np.int64], *, copies: bool) -> NDArray[np.bool_]:
+        """Mark (k,) probes; return which of them had no mark yet, counting only the first of equal ones.
+
+        ``copies`` tells that there may be equal ones.
+        """
         cells = (legs << self._shift) | (probes & (self._window - 1))
         marks = ((probes >> self._shift) + 1).astype(np.int32)
         is_new: NDArray[np.bool_] = self._marks[cells] != marks
-        # Copies within the batch: each row writes its own number, the earliest row last, and sees whose stands.
-        numbers = -1 - np.arange(len(cells), dtype=np.int32)
-        self._marks[cells[::-1]] = numbers[::-1]
-        is_new &= self._marks[cells] == numbers
+        if copies:
+            # Each row writes its own number, the earliest row last, and sees whose stands.
+            numbers = -1 - np.arange(len(cells), dtype=np.int32)
+            self._marks[cells[::-1]] = numbers[::-1]
+            is_new &= self._marks[cells] == numbers
         self._marks[cells] = marks
         return is_new
 

@@ -93,9 +93,21 @@ def test_reports_come_at_an_interval(bench: Bench) -> None:
     """The first one after 1.25 to 3.75 s, the next ones after 2.5 to 7.5 s: never more often."""
     bench.later(SECOND_NS)
     assert bench.peer.sender_reports() == []
+    bench.send(SOUND)
     for _ in range(5):
         bench.later(LONG_NS)
         bench.later(2 * SECOND_NS)
+        assert len(bench.peer.sender_reports()) == 1
+
+
+def test_a_far_end_that_says_nothing_gets_one_report(bench: Bench) -> None:
+    """Asterisk's ExternalMedia channels never do; where one speaks after all, reports go on."""
+    for _ in range(5):
+        bench.later()
+    assert len(bench.peer.sender_reports()) == bench.exchange.sent == 1
+    bench.send(SOUND)
+    for _ in range(3):
+        bench.later()
         assert len(bench.peer.sender_reports()) == 1
 
 

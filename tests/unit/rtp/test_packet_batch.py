@@ -28,6 +28,14 @@ def test_packets_are_grouped_by_leg_in_order_of_arrival(legs: list[int]) -> None
     assert runs == {leg: [row for row, other in enumerate(legs) if other == leg] for leg in runs}
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 4)), max_size=8))
+def test_probes_that_ascend_are_known(packets: list[tuple[int, int]]) -> None:
+    """Leg by leg: one copy, or one that was overtaken, is enough to be told otherwise."""
+    batch = batch_of([Packet(leg=leg, probe=probe) for leg, probe in packets])
+    own = [[probe for of, probe in packets if of == leg] for leg in range(3)]
+    assert batch.probes_ascend == all(sorted(set(probes)) == probes for probes in own)
+
+
 @given(streams(), batch_sizes())
 def test_batches_put_together_again_are_the_whole(packets: list[Packet], sizes: list[int]) -> None:
     """Nothing is lost or moved."""
