@@ -1,12 +1,13 @@
 """Holds a fleet to its size: ``python -m tests.fleet_at_size`` puts 2,000 calls on this machine by ``pytest -n 2``.
 
 The whole tool works as in any session: two workers that make and measure calls, a controller that merges and judges,
-reports. Only the far end is not Asterisk, whose limit on two cores lies below that, but a reflector in C, which waits
-for a core like everybody, so RTT says how busy the machine was; the schedule is what counts here.
+reports. Only the far end is not Asterisk, whose limit on two cores lies below that, but a reflector in C. It stands for
+another machine, so it goes before other programs where that is allowed (SCHED_FIFO); it shares the cores all the same,
+and RTT says how long it had to wait: the schedule is what counts here.
 
 Prints the verdict, each shard's own health, and how far the sum of calls was from the ramp that was asked for. Ends
-with 1 unless the schedule was held: pacing error under 5 ms at p99, no packet dropped by our own sockets, at most
-0.01 % not sent, and the ramp kept within 2 % of its top.
+with 1 unless the schedule was held: no packet dropped by our own sockets, at most 0.1 % of all packets more than 5 ms
+late or not sent, and the ramp kept within 2 % of its top.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FIRST_PORT, PORTS = 63_000, 512  # every second one; above those that the kernel gives out, and the benchmarks'
 SETTLE_S = 60
 RAMP_LIMIT = 0.02
+LATE_LIMIT_S, LATE_SHARE = 0.005, 0.001
 INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
 CONFTEST = f'''
 from collections import Counter
@@ -78,11 +80,17 @@ def reflector(folder: Path, seconds: float) -> Iterator[None]:
     assert process.stdout is not None
     if not process.stdout.readline():
         sys.exit(f"the reflector could not listen on the ports from {FIRST_PORT} on")
+    _put_first(process.pid)
     try:
         yield
     finally:
         process.terminate()
         process.communicate()
+
+
+def _put_first(pid: int) -> None:
+    with suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
 
 
 def run_fleet(folder: Path, calls: int, ramp_s: int, hold_s: int) -> dict[str, Any]:
@@ -117,9 +125,10 @@ def worst_ramp_error(scenario: dict[str, Any], calls: int, ramp_s: int, hold_s: 
 
 def is_held(scenario: dict[str, Any], ramp_errors: tuple[float, float]) -> bool:
     """Tell whether the fleet kept what it promises."""
-    not_sent = scenario["metrics"]["harness"]["not_sent"]
-    sent = scenario["metrics"]["loss"]["sent"]
-    return scenario["verdict"] == "pass" and not_sent <= sent / 10_000 and max(ramp_errors) <= RAMP_LIMIT
+    metrics = scenario["metrics"]
+    punctual = metrics["harness.pacing_error"]["p999"] <= LATE_LIMIT_S
+    punctual &= metrics["harness"]["not_sent"] <= LATE_SHARE * metrics["loss"]["sent"]
+    return scenario["verdict"] == "pass" and punctual and max(ramp_errors) <= RAMP_LIMIT
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,10 +150,12 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"ramp        off by {errors[0]:.2%} requested, {errors[1]:.2%} established, at worst\n")
     say(f"packets     {figures['loss']['sent']:,} sent, {figures['harness']['not_sent']} not sent\n")
     say(f"lost        {figures['loss']['lost']}, of these in our own buffers {figures['harness']['receive_drops']}\n")
+    late = figures["harness.pacing_error"]
+    say(f"late        {late['p99'] * 1e3:.2f} ms p99, {late['p999'] * 1e3:.2f} ms p99.9\n")
     say(f"RTT         {figures['rtt']['p50'] * 1e3:.2f} ms p50, {figures['rtt']['p99'] * 1e3:.2f} ms p99\n")
     for shard in scenario["harness"]:
-        late = f"{shard['pacing_p99_s'] * 1e3:.2f} ms p99, {shard['pacing_max_s'] * 1e3:.2f} ms at worst"
-        say(f"shard {shard['shard']}     late by {late}; {shard['cpu_ratio']:.0%} of a core; {shard['scheduler']}\n")
+        worst = f"{shard['pacing_p99_s'] * 1e3:.2f} ms p99, {shard['pacing_max_s'] * 1e3:.2f} ms at worst"
+        say(f"shard {shard['shard']}     late by {worst}; {shard['cpu_ratio']:.0%} of a core; {shard['scheduler']}\n")
     held = is_held(scenario, errors)
     say("held\n" if held else "NOT held\n")
     return 0 if held else 1
