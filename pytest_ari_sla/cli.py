@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _COMMANDS = {
-    "echo": ("pytest_ari_sla.load.echo_server", "send every packet back, with faults on request"),
-    "relay": ("pytest_ari_sla.load.relay_worker", "forward calls to an echo server, and measure that leg"),
+    "echo": ("pytest_ari_sla.far_end.echo_server", "send every packet back, with faults on request"),
+    "relay": ("pytest_ari_sla.far_end.relay_worker", "forward calls to an echo server, and measure that leg"),
     "simulator": ("pytest_ari_sla.targets.simulator.program", "simulate ARI and media, for tests of tests"),
 }
 """Commands that are programs of their own: a module with ``main(argv)``, and what they do."""
@@ -109,7 +109,7 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
 
 
 def _examine(_: argparse.Namespace) -> int:
-    from pytest_ari_sla.load.calibration import calibrate
+    from pytest_ari_sla.media.calibration import calibrate
     from pytest_ari_sla.targets.preflight import read_machine
     from pytest_ari_sla.transport.pacing_timer import may_use_realtime
 

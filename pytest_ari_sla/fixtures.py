@@ -14,12 +14,12 @@ from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 
-    from pytest_ari_sla.load.caller_worker import CallerWorker
-    from pytest_ari_sla.load.echo_process import EchoServerProcess
+    from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+    from pytest_ari_sla.far_end.relay_client import RelayWorker
     from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.relay_client import RelayWorker
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
+    from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.roles.standalone import Standalone
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.transport.ari_http import AriSession
@@ -189,7 +189,7 @@ async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
 @pytest.fixture
 def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
     """Run an echo server of its own for a test; its ``address`` is where it listens."""
-    from pytest_ari_sla.load.echo_process import EchoServerProcess
+    from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 
     with EchoServerProcess(host=request.config.stash[ROLE].media_host()) as server:
         yield server
@@ -198,7 +198,7 @@ def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
 @pytest_asyncio.fixture
 async def relay_worker(request: pytest.FixtureRequest, echo_server: EchoServerProcess) -> AsyncIterator[RelayWorker]:
     """Run a relay of its own for a test; it forwards to ``echo_server``."""
-    from pytest_ari_sla.load.relay_client import RelayProcess
+    from pytest_ari_sla.far_end.relay_client import RelayProcess
 
     role = request.config.stash[ROLE]
     with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:

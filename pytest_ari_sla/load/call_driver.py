@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import NetworkError, TargetError
 from pytest_ari_sla.load.call import LiveCall
-from pytest_ari_sla.load.caller_worker import LOSS_LIMIT_NS
 from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.media.caller_worker import LOSS_LIMIT_NS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools
-    from pytest_ari_sla.load.caller_worker import LegSeat
     from pytest_ari_sla.load.capture_shelf import CaptureShelf
-    from pytest_ari_sla.load.measurer import LegReport
     from pytest_ari_sla.load.profile import PlannedCall
+    from pytest_ari_sla.media.caller_worker import LegSeat
+    from pytest_ari_sla.media.measurer import LegReport
     from pytest_ari_sla.metrics.channel_metrics import CallLedger
 
 __all__ = ["CallDriver"]

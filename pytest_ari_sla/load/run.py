@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import ChannelLost, MediaUnreachable, SlaError
-from pytest_ari_sla.load.calibration import clock_floor
 from pytest_ari_sla.load.call import CONTINUED, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
-from pytest_ari_sla.load.call_media import MediaPlan
-from pytest_ari_sla.load.caller_worker import CallerWorker
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.load.own_memory import OwnMemory
+from pytest_ari_sla.media.calibration import clock_floor
+from pytest_ari_sla.media.call_media import MediaPlan
+from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
     from pytest_ari_sla.load.call import CallListener, RelayControl
-    from pytest_ari_sla.load.call_media import CallMedia
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.profile import LoadProfile
+    from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.transport.port_leases import PortManager
 

@@ -9,7 +9,7 @@ import pluggy
 from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
-from pytest_ari_sla.load.relay_group import RELAY_METRICS
+from pytest_ari_sla.far_end.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
 from pytest_ari_sla.roles.hook_calls import HookCalls, ask
 from pytest_ari_sla.topologies import builtin as topologies

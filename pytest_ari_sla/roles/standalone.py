@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import SlaError
-from pytest_ari_sla.load.call_media import MediaPlan
-from pytest_ari_sla.load.caller_worker import LEGS_PER_SOCKET, CallerWorker
-from pytest_ari_sla.load.echo_process import EchoServerProcess
-from pytest_ari_sla.load.relay_client import RelayProcess, RelayWorker
+from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
+from pytest_ari_sla.media.call_media import MediaPlan
+from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET, CallerWorker
 from pytest_ari_sla.roles.fleet_messages import error_of
 from pytest_ari_sla.roles.regression import Baseline
 from pytest_ari_sla.roles.target_source import TargetSource

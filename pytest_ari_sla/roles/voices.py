@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ari_sla.codecs.test_signal import dialling, frames
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.hookspecs import DecodingTopology, Voice
-from pytest_ari_sla.load.call_media import CallMedia
+from pytest_ari_sla.media.call_media import CallMedia
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_ari_sla.load.impairment import Impairment
+from pytest_ari_sla.far_end.impairment import Impairment
 
 if TYPE_CHECKING:
     from pytest_ari_sla.testing.manual_clock import ManualClock
@@ -39,7 +39,7 @@ class _InFlight:
 class MemoryNetwork:
     """Carries datagrams between endpoints; each way of each pair is a link with its own faults.
 
-    Faults are decided by :class:`~pytest_ari_sla.load.impairment.Impairment` from the seed, the link and the
+    Faults are decided by :class:`~pytest_ari_sla.far_end.impairment.Impairment` from the seed, the link and the
     datagram's number on it, so a test sees the same ones in every run.
 
     Parameters

@@ -9,7 +9,7 @@ import execnet
 import numpy as np
 import pytest
 
-from pytest_ari_sla.load.impairment import Impairment
+from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot

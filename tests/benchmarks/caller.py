@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.load.call_media import MediaPlan
-from pytest_ari_sla.load.caller_worker import CallerWorker
+from pytest_ari_sla.media.call_media import MediaPlan
+from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.roles.registry import builtin_registry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from pytest_ari_sla.load.echo_process import EchoServerProcess
+from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.reporting.record_file import read_record
 from tests.unit.transport.ari_server import PASSWORD, USER, FakeAri, refusal
 

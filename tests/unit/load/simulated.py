@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from pytest_ari_sla.ari.messages import decode_event
-from pytest_ari_sla.load import caller_worker
-from pytest_ari_sla.load.measurer import Measurer
-from pytest_ari_sla.load.media_commands import ForgetLeg, StartLeg, StopLeg
-from pytest_ari_sla.load.media_memory import LEG, Gauge
 from pytest_ari_sla.load.run import LoadRun
+from pytest_ari_sla.media import caller_worker
+from pytest_ari_sla.media.commands import ForgetLeg, StartLeg, StopLeg
+from pytest_ari_sla.media.measurer import Measurer
+from pytest_ari_sla.media.memory import LEG, Gauge
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 from pytest_ari_sla.testing.manual_clock import ManualClock
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import pytest
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.load.media_commands import Command
-    from pytest_ari_sla.load.media_memory import MediaMemory
+    from pytest_ari_sla.media.commands import Command
+    from pytest_ari_sla.media.memory import MediaMemory
     from pytest_ari_sla.transport.ari_observer import AriObserver
 
 __all__ = ["ScriptedAsterisk", "SimulatedLoop"]

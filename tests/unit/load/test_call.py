@@ -9,9 +9,9 @@ import pytest
 
 from pytest_ari_sla.errors import AriRequestFailed, UsageError
 from pytest_ari_sla.load.call import CallTools, LiveCall
-from pytest_ari_sla.load.call_media import CallMedia
-from pytest_ari_sla.load.caller_worker import LegSeat
 from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.media.call_media import CallMedia
+from pytest_ari_sla.media.caller_worker import LegSeat
 from pytest_ari_sla.topologies.pair import Pair
 
 

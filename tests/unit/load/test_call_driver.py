@@ -14,12 +14,12 @@ from pytest_ari_sla.errors import AriTimeout, ChannelLost, MediaLoopFailed, Usag
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load.call import CallLeg, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
-from pytest_ari_sla.load.call_media import CallMedia
-from pytest_ari_sla.load.caller_worker import LegSeat
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
-from pytest_ari_sla.load.measurer import LegReport
 from pytest_ari_sla.load.profile import PlannedCall
+from pytest_ari_sla.media.call_media import CallMedia
+from pytest_ari_sla.media.caller_worker import LegSeat
+from pytest_ari_sla.media.measurer import LegReport
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.transport.capture import parse_policy
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.load import call_driver, caller_worker
+from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load import run as load_run
 from pytest_ari_sla.load.profile import Calls, LoadProfile
 from pytest_ari_sla.load.run import LoadPlan, LoadProgress, LoadRun, LoadTools
+from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.live_console import LiveConsole
 from pytest_ari_sla.roles import load_watch, supervisor

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.codecs.g722 import G722Codec
-from pytest_ari_sla.load.impairment import Impairment
+from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch

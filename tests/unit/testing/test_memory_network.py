@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.load.impairment import Impairment
+from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.testing import ManualClock, MemoryNetwork
 
 MS = 1_000_000

@@ -1,0 +1,244 @@
+"""The loop that moves packets: sends by schedule, drains by clock, and does nothing else.
+
+It runs in a process of its own (``python -m pytest_ari_sla.media.loop``), so that neither ARI traffic, nor test
+code, nor a garbage collection can delay a packet. What it sends and receives goes through a
+:class:`~pytest_ari_sla.media.memory.MediaMemory`; what it shall do comes as commands over a local socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
+from pytest_ari_sla.media.memory import LEG, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.media.send_group import GROUP_CAPACITY, SendGroup
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
+from pytest_ari_sla.transport.batched_udp import make_receiver, make_timer
+from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.media.commands import Command
+
+__all__ = ["COMMAND_BYTES", "MediaLoop", "main"]
+
+DRAIN_CYCLE_SLOTS = 20
+"""Each socket is drained once in so many slots, or once per cycle where that is shorter; the kernel stamps arrivals, so
+it does not matter when we look."""
+
+COMMAND_BYTES = 512
+# Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
+_RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
+_COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
+_HOUSEKEEPING_SLOTS = 1000
+_COMMANDS_PER_SLOT = 4
+"""More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
+_CLOCK_STEP_NS = 1_000_000
+_NO_LEG = np.zeros((), LEG)
+_DRAIN_BATCH = 256
+
+
+class MediaLoop:
+    """Sends and receives until its command socket closes.
+
+    Parameters
+    ----------
+    memory
+        Shared with the measuring side.
+    commands
+        A datagram socket; its closing ends the loop.
+    """
+
+    def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
+        self._memory = memory
+        # A memoryview reads and writes single numbers several times faster than an array.
+        self._gauges = memory.gauges.data
+        self._turns = memory.turns.data
+        self._cycle = memory.layout.cycle
+        self._commands = commands
+        self._receiver = make_receiver(memory.ring)
+        self._sockets: dict[int, socket.socket] = {}
+        self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
+        self._group_of: dict[int, SendGroup] = {}
+        self._drain_slots = min(DRAIN_CYCLE_SLOTS, self._cycle)
+        self._drains: list[list[int]] = [[] for _ in range(self._cycle)]
+        self._running = True
+        self._next_slot = 0
+        self._origin_ns = 0
+
+    def run(self) -> None:
+        """Run until told to stop: idle without sockets, slot by slot with them."""
+        self._used_before_ns = time.process_time_ns()
+        try:
+            while self._running and not self._sockets:
+                select.select([self._commands], [], [])
+                self._obey()
+            self._run_slots()
+        finally:
+            self._tell_cpu()
+            for udp in self._sockets.values():
+                udp.close()
+
+    def _tell_cpu(self) -> None:
+        self._gauges[Gauge.CPU_NS] = time.process_time_ns() - self._used_before_ns
+
+    def _run_slots(self) -> None:
+        origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
+        self._set_origin(origin_ns)
+        timer = make_timer(origin_ns, SLOT_NS)
+        next_housekeeping = _HOUSEKEEPING_SLOTS
+        wait, clock, gauges = timer.wait, time.monotonic_ns, self._gauges
+        try:
+            while self._running:
+                wait()
+                now_slot = (clock() - origin_ns) // SLOT_NS
+                if now_slot - self._next_slot >= self._cycle:
+                    self._skip_until(now_slot)
+                slot = self._next_slot
+                while slot <= now_slot:
+                    self._run_slot(slot)
+                    slot = self._next_slot = slot + 1
+                if gauges[_COMMANDS_SENT] != gauges[_COMMANDS_DONE]:
+                    self._obey_some()
+                if slot >= next_housekeeping:
+                    next_housekeeping = slot + _HOUSEKEEPING_SLOTS
+                    self._set_origin(origin_ns)
+                    self._tell_cpu()
+                    self._look_for_end()
+        finally:
+            timer.close()
+
+    def _set_origin(self, origin_ns: int) -> None:
+        """Convert the beginning to the clock that stamps packets; again every second, since that clock is adjusted."""
+        realtime_ns = origin_ns + time.time_ns() - time.monotonic_ns()
+        if self._origin_ns and abs(realtime_ns - self._origin_ns) > _CLOCK_STEP_NS:
+            self._gauges[Gauge.CLOCK_STEPS] += 1
+        self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = realtime_ns
+
+    def _skip_until(self, now_slot: int) -> None:
+        """Let those slots pass that are too late for their packets."""
+        first, _ = plan_catch_up(self._next_slot, now_slot, self._cycle)
+        for slot in range(self._next_slot, first):
+            self._skip(slot)
+        self._next_slot = first
+
+    def _run_slot(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        if not phase:
+            self._prepare(turn)
+        for group in self._groups[phase]:
+            if group.count:
+                group.send(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
+        for number in self._drains[phase]:
+            self._drain(number)
+
+    def _prepare(self, turn: int) -> None:
+        """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.media.send_group.SendGroup.prepare`."""
+        for groups in self._groups:
+            for group in groups:
+                group.prepare(turn)
+
+    def _skip(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        for group in self._groups[phase]:
+            if group.count:
+                group.skip(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
+
+    def _forget(self, ended: list[int]) -> None:
+        for leg in ended:
+            del self._group_of[leg]
+
+    def _drain(self, number: int) -> None:
+        """Take everything out of a socket, as far as the ring has room."""
+        rows = self._memory.layout.ring_rows
+        while True:
+            head = self._gauges[_RING_HEAD]
+            room = rows - (head - self._gauges[_RING_TAIL])
+            first = head % rows
+            wanted = min(_DRAIN_BATCH, room, rows - first)
+            if wanted == 0:
+                self._gauges[Gauge.RING_FULL] += 1
+                return
+            received = self._receiver.receive(self._sockets[number], first, wanted)
+            self._memory.ring_socket[first : first + received] = number
+            self._gauges[_RING_HEAD] = head + received
+            if received < wanted:
+                return
+
+    def _look_for_end(self) -> None:
+        """End when nobody commands any more, also if they died without a word."""
+        if select.select([self._commands], [], [], 0)[0] and not self._commands.recv(1, socket.MSG_PEEK):
+            self._running = False
+
+    def _obey_some(self) -> None:
+        """Carry out the next commands, but not so many that the next slot waits for them."""
+        for _ in range(min(self._gauges[_COMMANDS_SENT] - self._gauges[_COMMANDS_DONE], _COMMANDS_PER_SLOT)):
+            self._obey()
+
+    def _obey(self) -> None:
+        """Carry out the next command; the end of the command socket is the order to stop."""
+        message, descriptors, _, _ = socket.recv_fds(self._commands, COMMAND_BYTES, 1)
+        if not message:
+            self._running = False
+            return
+        self._carry_out(decode(message), descriptors)
+        self._gauges[_COMMANDS_DONE] += 1
+
+    def _carry_out(self, command: Command, descriptors: list[int]) -> None:
+        match command:
+            case OpenSocket(number):
+                self._sockets[number] = socket.socket(fileno=descriptors[0])
+                for phase in range((number * 7 + 10) % self._drain_slots, self._cycle, self._drain_slots):
+                    self._drains[phase].append(number)
+            case StartLeg():
+                group = self._group_for(command)
+                group.add(command, first_slot(self._next_slot, command.slot, self._cycle) // self._cycle)
+                self._group_of[command.leg] = group
+            case StopLeg(leg):
+                if leg in self._group_of:
+                    record = self._memory.legs[leg]
+                    next_turn = self._turns[record["slot"]]
+                    self._group_of.pop(leg).remove(leg, next_turn)
+                    record["end_turn"] = max(next_turn, record["first_turn"])
+            case ForgetLeg(leg):
+                self._memory.legs[leg] = _NO_LEG
+            case Stall(duration_ns):
+                time.sleep(duration_ns / 1e9)
+
+    def _group_for(self, start: StartLeg) -> SendGroup:
+        sending, groups = self._sockets[start.socket], self._groups[start.slot]
+        for group in groups:
+            if group.sends_like(sending, start):
+                return group
+        group = SendGroup(sum(map(len, self._groups)), sending, self._memory, start, GROUP_CAPACITY)
+        groups.append(group)
+        return group
+
+
+def main(arguments: list[str]) -> None:
+    """Run the loop on the memory and the command socket whose descriptors were inherited."""
+    layout = msgspec.json.decode(arguments[0], type=MediaLayout)
+    memory = MediaMemory(layout, int(arguments[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, which still needs us to end its calls
+    gc.freeze()
+    gc.disable()
+    memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[3] == "realtime" and ask_for_realtime()
+    MediaLoop(memory, socket.socket(fileno=int(arguments[2]))).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

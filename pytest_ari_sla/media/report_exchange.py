@@ -1,0 +1,183 @@
+"""RTCP of a load's legs: sends a sender report for each of them every few seconds, and takes in what far ends report.
+
+Reports are rare, and the kernel stamps their arrival: nothing here is urgent, so the measuring thread does it in
+passing. Far ends that speak no RTCP, as Asterisk's ExternalMedia channels do not, send nothing back: they get one
+report, and no more before they have sent one. Reports to nobody would cost thousands of calls a few percent of a core.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.rtp.rtcp import ReceivedReport, SenderReport, build, ntp_timestamp, parse, report_interval_ns
+from pytest_ari_sla.transport.datagrams import DatagramMemory
+from pytest_ari_sla.transport.mmsg_python import PythonReceiver
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.media.ring_reader import SourceTable
+    from pytest_ari_sla.media.send_log import MediaSendLog
+    from pytest_ari_sla.transport.datagrams import Address
+
+__all__ = ["ReportExchange", "SentStream"]
+
+_ROWS = 256
+_NEVER_NS = 1 << 62
+_WIDTH = 1501
+"""One byte more than an Ethernet frame holds, so that a longer datagram is known by filling its row."""
+
+
+@dataclass(frozen=True)
+class SentStream:
+    """What a leg's sender reports are made of.
+
+    Attributes
+    ----------
+    socket
+        Number of the socket that it is sent by.
+    remote
+        Where its RTP goes; RTCP goes to the next port (RFC 3550, section 11).
+    ssrc
+        Its source.
+    clock_rate_hz
+        Of its time stamps.
+    payload_bytes
+        Of each packet.
+    """
+
+    socket: int
+    remote: Address
+    ssrc: int
+    clock_rate_hz: int
+    payload_bytes: int
+
+
+class ReportExchange:
+    """The RTCP sockets of a load.
+
+    :meth:`follow` belongs to whoever builds calls, everything else to the measuring thread; a leg's entry is one
+    reference, so that it is there or not, never in between.
+
+    Parameters
+    ----------
+    sockets
+        Bound, non-blocking, each beside the RTP socket of the same number.
+    sources
+        Whose packets come from where: a report belongs to the leg whose RTP comes from the port below.
+    send_log
+        What was sent.
+    legs
+        Number of legs.
+
+    Attributes
+    ----------
+    sent
+        Reports that left.
+    ignored
+        Datagrams that no leg expects, or that are no RTCP.
+    """
+
+    def __init__(
+        self, sockets: Sequence[socket.socket], sources: SourceTable, send_log: MediaSendLog, legs: int
+    ) -> None:
+        self._sockets = sockets
+        self._sources = sources
+        self._send_log = send_log
+        self._streams: list[SentStream | None] = [None] * legs
+        self._next_ns = [0] * legs
+        self._speaks_rtcp = [False] * legs
+        self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
+        # For so few datagrams the portable receiver is as good as any.
+        self._receiver = PythonReceiver(self._memory)
+        self._random = random.Random()
+        # A name of this load alone, which tells nobody anything else (RFC 7022, 4.2).
+        self._cname = secrets.token_urlsafe(12)
+        self.sent = 0
+        self.ignored = 0
+
+    def follow(self, leg: int, stream: SentStream) -> None:
+        """Report on a leg's stream from now on.
+
+        A stream to an odd port has no place for RTCP (RFC 3550, section 11): the port above may be anybody's.
+        """
+        self._next_ns[leg] = time.time_ns() + self._interval_ns(is_first=True)
+        self._speaks_rtcp[leg] = False
+        self._streams[leg] = stream if stream.remote[1] % 2 == 0 else None
+
+    def forget(self, leg: int) -> None:
+        """Report on a leg no more."""
+        self._streams[leg] = None
+
+    def exchange(self, now_ns: int) -> list[ReceivedReport]:
+        """Send the reports that are due at ``now_ns`` (ns since the Unix epoch); return those that have come."""
+        received = [report for number in range(len(self._sockets)) for report in self._receive(number)]
+        due = [leg for leg, stream in enumerate(self._streams) if stream is not None and now_ns >= self._next_ns[leg]]
+        if due:
+            packets, audio_start_ns = self._send_log.sent(), self._send_log.audio_start_ns()
+            for leg in due:
+                has_left = self._send(self._streams[leg], int(packets[leg]), int(audio_start_ns[leg]))
+                is_enough = has_left and not self._speaks_rtcp[leg]
+                self._next_ns[leg] = _NEVER_NS if is_enough else now_ns + self._interval_ns(is_first=False)
+        return received
+
+    def _interval_ns(self, *, is_first: bool) -> int:
+        return report_interval_ns(self._random.random(), is_first=is_first)
+
+    def _send(self, stream: SentStream | None, packets: int, audio_start_ns: int) -> bool:
+        """Send a sender report, unless the stream has ended meanwhile or has not begun; return whether it left.
+
+        It has no report blocks: what a leg receives is measured at first hand, and not told to the far end.
+        """
+        if stream is None or not packets:
+            return False
+        now_ns = time.time_ns()
+        ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
+        octets = packets * stream.payload_bytes
+        report = SenderReport(stream.ssrc, ntp_timestamp(now_ns), ticks % 2**32, packets % 2**32, octets % 2**32)
+        host, port = stream.remote
+        try:
+            self._sockets[stream.socket].sendto(build(report, self._cname), (host, port + 1))
+        except OSError:
+            return False  # the next report makes up for one that could not leave; ``sent`` tells
+        self.sent += 1
+        return True
+
+    def _receive(self, number: int) -> Iterator[ReceivedReport]:
+        """Yield all reports that have come by a socket."""
+        count = _ROWS
+        while count == _ROWS:
+            count = self._receiver.receive(self._sockets[number], 0, _ROWS)
+            legs = self._legs_of(number, count)
+            arrival_ns = self._memory.arrival_ns(slice(count))
+            for row, (leg, at_ns) in enumerate(zip(legs.tolist(), arrival_ns.tolist(), strict=True)):
+                yield from self._read(row, leg, at_ns)
+
+    def _legs_of(self, number: int, count: int) -> NDArray[np.int32]:
+        """Return the leg of each of the first rows ((count,) int32), -1 for a stranger's."""
+        source = self._memory.address[:count]
+        ports, hosts = source["port"].astype(np.uint16) - np.uint16(1), source["host"].astype(np.uint32)
+        return self._sources.legs_of(np.full(count, number, np.int16), ports, hosts)
+
+    def _read(self, row: int, leg: int, arrival_ns: int) -> list[ReceivedReport]:
+        stream = self._streams[leg] if leg >= 0 else None
+        datagram = self._memory.data[row, : self._memory.length[row]].tobytes()
+        try:
+            reports = parse(datagram) if stream is not None and len(datagram) < _WIDTH else []
+        except ValueError:
+            reports = []
+        if stream is None or not reports:
+            self.ignored += 1
+            return []
+        self._speaks_rtcp[leg] = True
+        self._next_ns[leg] = min(self._next_ns[leg], arrival_ns + self._interval_ns(is_first=False))
+        return [ReceivedReport(leg, report, arrival_ns, stream.ssrc) for report in reports]

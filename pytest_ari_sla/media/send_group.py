@@ -1,0 +1,185 @@
+"""The legs that send by one socket in one slot: one ``sendmmsg``, whatever their number."""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.media.memory import BURST_RECORD
+from pytest_ari_sla.rtp.header import PLAIN_FLAGS
+from pytest_ari_sla.rtp.probe import MAGIC, PROBE
+from pytest_ari_sla.transport.batched_udp import make_burst
+from pytest_ari_sla.transport.datagrams import DatagramMemory, host_number
+
+if TYPE_CHECKING:
+    import socket
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.media.commands import StartLeg
+    from pytest_ari_sla.media.memory import MediaMemory
+
+__all__ = ["GROUP_CAPACITY", "SendGroup"]
+
+# A packet is put together from what all legs of a group share in one turn and what is a leg's own, once for all turns:
+# flags, type, sequence number and time stamp | SSRC and the probe's beginning | the probe's number and the audio.
+_FLAGS = struct.Struct("!BB")
+_CLOCKS = struct.Struct("!HI")
+_OWN = np.dtype([("ssrc", ">u4"), ("magic", ">u4"), ("nonce", ">u4"), ("leg", ">u4")])
+_NUMBER = struct.Struct("!I")
+_SSRC_BYTES = 4
+GROUP_CAPACITY = 128
+"""Most streams in one ``sendmmsg``."""
+
+_NEVER = 1 << 62
+
+
+class SendGroup:
+    """Streams that send the same audio, with the same sequence number and time stamp, at the same time.
+
+    What they share is written into one place, a send hands all packets to the kernel and logs one record: what it costs
+    in Python does not depend on how many there are. The marker bit stays 0: there is no silence suppression (RFC 3551,
+    4.1).
+
+    Parameters
+    ----------
+    number
+        Its own among the groups of the memory, whose log it keeps.
+    sending
+        The socket to send by.
+    memory
+        Where the send log is kept and the audio lies.
+    like
+        A stream of the group: all others have the same slot, codec, audio and kind of payload.
+    capacity
+        Most streams in the group.
+
+    Attributes
+    ----------
+    count
+        Streams in it.
+    ending_turn
+        The turn in which the next one of them ends.
+    """
+
+    def __init__(self, number: int, sending: socket.socket, memory: MediaMemory, like: StartLeg, capacity: int) -> None:
+        self._number = number
+        self._socket = sending
+        self._memory = memory
+        self._mask = memory.layout.probe_window - 1
+        self._log = memory.bursts[number].view(np.uint8).data
+        memory.group_slot[number] = like.slot
+        self._kind = _kind_of(like)
+        self._ticks = like.ticks
+        self._frames, self._frame_bytes = like.frame_count, like.frame_bytes
+        probed = like.nonce is not None
+        self._number_bytes = _NUMBER.size if probed else 0
+        skipped = PROBE.itemsize if probed else 0
+        self._audio = memory.frames.data[like.frame_offset + skipped :]
+        self._audio_bytes = like.frame_bytes - skipped
+        self._before = bytearray(_FLAGS.pack(PLAIN_FLAGS, like.payload_type)) + bytes(_CLOCKS.size)
+        self._after = bytearray(self._number_bytes + self._audio_bytes)
+        self._audio_place = memoryview(self._after)[self._number_bytes :]
+        self._packets = DatagramMemory.allocate(capacity, _OWN.itemsize if probed else _SSRC_BYTES)
+        self._burst = make_burst(self._packets, self._before, self._after, sending)
+        self._legs_at = np.zeros(capacity, np.intp)
+        self._end_turns = np.full(capacity, _NEVER)
+        self._prepared_turn = -1
+        self.count = 0
+        self.ending_turn = _NEVER - 1
+
+    def sends_like(self, sending: socket.socket, start: StartLeg) -> bool:
+        """Whether a stream goes by the group's socket and carries the same, and there is room for it."""
+        return self._socket is sending and self._kind == _kind_of(start) and self.count < len(self._packets)
+
+    def add(self, start: StartLeg, first_turn: int) -> None:
+        """Add a stream that sends from this turn on."""
+        row = self.count
+        own = np.array((start.ssrc, MAGIC, start.nonce or 0, start.leg), _OWN).tobytes()
+        self._packets.data[row] = np.frombuffer(own, np.uint8)[: self._packets.data.shape[1]]
+        self._packets.address["host"][row], self._packets.address["port"][row] = host_number(start.host), start.port
+        self._legs_at[row] = start.leg
+        self._end_turns[row] = first_turn + start.packets
+        end_turn = first_turn + start.packets
+        self._memory.legs[start.leg] = (start.slot, first_turn, end_turn, 0, self._number, row, first_turn, row)
+        self.count += 1
+        self.ending_turn = min(self.ending_turn, end_turn - 1)
+
+    def remove(self, leg: int, next_turn: int) -> None:
+        """Take a stream out; the last one moves to its place from ``next_turn`` on."""
+        row, last = int(self._memory.legs["place"][leg]), self.count - 1
+        for array in (self._packets.data, self._packets.address, self._legs_at, self._end_turns):
+            array[row] = array[last]
+        if row != last:
+            self._move(self._legs_at[row], row, next_turn)
+        self.count = last
+        self.ending_turn = int(self._end_turns[:last].min(initial=_NEVER)) - 1
+
+    def _move(self, leg: int, place: int, next_turn: int) -> None:
+        record = self._memory.legs[leg]
+        record["old_place"] = record["place"]
+        record["moved_turn"] = next_turn
+        record["place"] = place
+
+    def send(self, turn: int, due_ns: int) -> int:
+        """Send a packet of every stream; return how many left."""
+        count = self.count
+        if turn != self._prepared_turn:
+            self.prepare(turn)
+        began_ns = time.time_ns()
+        sent = self._burst.send(count)
+        unsent = self._send_rest(sent, turn) if sent < count else 0
+        # The kernel takes the packets of a batch one after the other: each has its share of the call.
+        step_ns = (time.time_ns() - began_ns) // count
+        row = (turn & self._mask) * BURST_RECORD.size
+        BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns, step_ns, count, unsent)
+        return count - unsent
+
+    def prepare(self, turn: int) -> None:
+        """Write what all packets of a turn share, unless :meth:`send` shall do it.
+
+        After a wait for the next slot all caches are cold, and Python runs several times slower than in a row.
+        """
+        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, turn * self._ticks & 0xFFFFFFFF)
+        if self._number_bytes:
+            _NUMBER.pack_into(self._after, 0, turn & 0xFFFFFFFF)
+        at = turn % self._frames * self._frame_bytes
+        self._audio_place[:] = self._audio[at : at + self._audio_bytes]
+        self._prepared_turn = turn
+
+    def _send_rest(self, row: int, turn: int) -> int:
+        """Go on behind each row that the kernel refuses; return how many those were."""
+        refused = []
+        while row < self.count:
+            refused.append(row)
+            row += 1
+            if row < self.count:
+                row += self._burst.send(self.count, row)
+        self._note_unsent(turn, self._legs_at[refused])
+        return len(refused)
+
+    def skip(self, turn: int, due_ns: int) -> None:
+        """Let a turn pass unsent, because it is too late for it."""
+        self._note_unsent(turn, self._legs_at[: self.count])
+        row = (turn & self._mask) * BURST_RECORD.size
+        BURST_RECORD.pack_into(self._log, row, turn, due_ns, 0, 0, self.count, self.count)
+
+    def _note_unsent(self, turn: int, legs: NDArray[np.intp]) -> None:
+        self._memory.unsent_turn[turn & self._mask, legs] = turn + 1 & 0xFFFFFFFF
+        self._memory.legs["unsent"][legs] += 1
+
+    def take_ended(self, turn: int) -> list[int]:
+        """Take out the streams that have no turn after this one, and return their legs."""
+        ended: list[int] = self._legs_at[: self.count][self._end_turns[: self.count] <= turn + 1].tolist()
+        for leg in ended:
+            self.remove(leg, turn + 1)
+        return ended
+
+
+def _kind_of(start: StartLeg) -> tuple[object, ...]:
+    """Return what streams must have in common to be in one group."""
+    audio = (start.frame_offset, start.frame_count, start.frame_bytes)
+    return start.payload_type, start.ticks, start.nonce is None, *audio

@@ -1,0 +1,178 @@
+"""What the send side knows of every probe, read out of the shared memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.media.memory import NONE, Gauge
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.media.memory import MediaMemory
+
+__all__ = ["Departures", "MediaSendLog"]
+
+
+@dataclass(frozen=True)
+class Departures:
+    """Packets whose turn has come.
+
+    Attributes
+    ----------
+    late_ns
+        (n,) int64. How long after their time those that left did so.
+    not_sent
+        How many did not leave.
+    """
+
+    late_ns: NDArray[np.int64]
+    not_sent: int
+
+
+class MediaSendLog:
+    """A :class:`~pytest_ari_sla.hookspecs.SendLog` on a :class:`~pytest_ari_sla.media.memory.MediaMemory`.
+
+    Used by the measuring thread; :meth:`show` alone by whoever gives legs out. A leg that was released is hidden until
+    the loop has forgotten it: a call of the same number must not inherit its counts.
+    """
+
+    def __init__(self, memory: MediaMemory) -> None:
+        self._memory = memory
+        self._mask = memory.layout.probe_window - 1
+        self._cycle_ns = memory.layout.cycle * SLOT_NS
+        self._shown = np.ones(memory.layout.legs, bool)
+        self._closed = np.zeros(memory.layout.legs, bool)
+        self._turns_read = np.zeros(memory.layout.cycle, np.int64)
+
+    def close(self, legs: NDArray[np.int32]) -> None:
+        """Let all that these legs have sent be settled, whatever its age: they are ending, and nothing more comes."""
+        self._closed[legs] = True
+
+    def hide(self, legs: NDArray[np.int32]) -> None:
+        """Let the counts of these legs be 0, whatever the memory holds."""
+        self._shown[legs] = False
+
+    def show(self, leg: int) -> None:
+        """Let a leg's counts be what the memory holds."""
+        self._closed[leg] = False
+        self._shown[leg] = True
+
+    def sent(self) -> NDArray[np.int64]:
+        """(legs,) Packets that each leg really sent, so far."""
+        return self.sent_by(slice(None))
+
+    def due(self) -> NDArray[np.int64]:
+        """(legs,) Packets that each leg's schedule has called for, so far."""
+        return self.due_by(slice(None))
+
+    def sent_by(self, chosen: slice | list[int]) -> NDArray[np.int64]:
+        """(n,) Packets that these legs really sent, so far."""
+        sent: NDArray[np.int64] = self.due_by(chosen) - self._memory.legs["unsent"][chosen] * self._shown[chosen]
+        return sent
+
+    def due_by(self, chosen: slice | list[int]) -> NDArray[np.int64]:
+        """(n,) Packets that these legs' schedule has called for, so far."""
+        legs = self._memory.legs[chosen]
+        past = np.minimum(self._memory.turns[legs["slot"]], legs["end_turn"]) - legs["first_turn"]
+        due: NDArray[np.int64] = np.maximum(past, 0) * self._shown[chosen]
+        return due
+
+    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+        """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
+        legs, due = self._memory.legs, self.due()
+        elapsed_ns = now_ns - age_ns - int(self._memory.gauges[Gauge.ORIGIN_NS]) - legs["slot"] * SLOT_NS
+        settled = np.clip(elapsed_ns // self._cycle_ns + 1 - legs["first_turn"], 0, due)
+        return np.where(self._closed, due, settled)
+
+    def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether these probes (not older than the window) were really sent."""
+        turns = self._memory.legs["first_turn"][legs] + probes
+        was_sent: NDArray[np.bool_] = self._memory.unsent_turn[turns & self._mask, legs] != _noted(turns)
+        return was_sent
+
+    def audio_start_ns(self) -> NDArray[np.int64]:
+        """(legs,) When frame 0 would have been due, in turn 0 of each leg's slot; 0 for legs that have not begun."""
+        start_ns = int(self._memory.gauges[Gauge.ORIGIN_NS]) + self._memory.legs["slot"] * SLOT_NS
+        return np.where(self.due() > 0, start_ns, 0)
+
+    def times_of(
+        self, legs: NDArray[np.int32], turns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Look probes up by the turn that they carry.
+
+        Parameters
+        ----------
+        legs
+            (n,) int32. Who sent them; -1 where there is no probe.
+        turns
+            (n,) int64. The number in the probe.
+
+        Returns
+        -------
+        Number of the probe among its leg's (-1 where there is none), when it was sent and when it was due (ns since the
+        Unix epoch, 0 where that is not known any more).
+        """
+        memory = self._memory
+        # Field by field: NumPy copies whole records twenty times slower.
+        slot, end_turn = memory.legs["slot"][legs], memory.legs["end_turn"][legs]
+        past = memory.turns[slot]
+        numbers = turns - memory.legs["first_turn"][legs]
+        is_probe = (legs >= 0) & (numbers >= 0) & (turns < end_turn) & (turns < past)
+        sent_ns, due_ns = self._times(legs, turns)
+        return np.where(is_probe, numbers, -1), np.where(is_probe, sent_ns, 0), np.where(is_probe, due_ns, 0)
+
+    def _times(self, legs: NDArray[np.int32], turns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when legs' packets of these turns left and were due; 0 for what is forgotten, or did not leave."""
+        memory, record = self._memory, self._memory.legs
+        # The loop writes the place last, so reading it first never joins a new place with an old turn.
+        place = record["place"][legs]
+        place = np.where(turns < record["moved_turn"][legs], record["old_place"][legs], place)
+        at = record["group"][legs] * memory.layout.probe_window + (turns & self._mask)
+        bursts = memory.bursts.reshape(-1)
+        known = bursts["turn"][at] == turns
+        sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)
+        failing = np.flatnonzero(record["unsent"][legs])
+        if len(failing):
+            noted = memory.unsent_turn[turns[failing] & self._mask, legs[failing]]
+            sent_ns[failing[noted == _noted(turns[failing])]] = 0
+        return sent_ns, np.where(known, bursts["due_ns"][at], 0)
+
+    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
+        """Return a turn, and when the leg's packets of that turn and all later ones left ((k,) ns; 0: it did not)."""
+        memory = self._memory
+        record = memory.legs[leg]
+        end = min(int(memory.turns[record["slot"]]), int(record["end_turn"]))
+        first = max(int(record["first_turn"]), end - self._mask)
+        turns = np.arange(first, end)
+        return first, self._times(np.full(len(turns), leg, np.int32), turns)[0]
+
+    def departures(self) -> Departures:
+        """Return what became of every packet whose turn came since the last time."""
+        turns = self._memory.turns.copy()
+        bursts = self._new_bursts(turns)
+        self._turns_read = turns
+        left = bursts["count"] - bursts["unsent"]
+        late_ns = np.repeat(bursts["began_ns"] - bursts["due_ns"], left)
+        place = np.arange(1, len(late_ns) + 1) - np.repeat(np.cumsum(left) - left, left)
+        return Departures(late_ns + place * np.repeat(bursts["step_ns"], left), int(bursts["unsent"].sum()))
+
+    def _new_bursts(self, turns: NDArray[np.int64]) -> NDArray[np.void]:
+        """Return what all groups have sent since the last look; what the window has lost is lost."""
+        groups = np.flatnonzero(self._memory.group_slot != NONE)
+        slots = self._memory.group_slot[groups]
+        end = turns[slots][:, None]
+        begin = np.maximum(self._turns_read[slots][:, None], end - self._mask)
+        wanted = begin + np.arange(max(int((end - begin).max(initial=0)), 0))
+        bursts = self._memory.bursts[groups[:, None], wanted & self._mask]
+        chosen: NDArray[np.void] = bursts[(wanted < end) & (bursts["turn"] == wanted)]
+        return chosen
+
+
+def _noted(turns: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return how these turns are noted where a packet did not leave."""
+    return (turns + 1).astype(np.uint32)

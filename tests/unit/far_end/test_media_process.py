@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from pytest_ari_sla.errors import MediaLoopFailed
+from pytest_ari_sla.far_end import media_process as media_process
+from pytest_ari_sla.far_end.control import TakeSnapshot
+from pytest_ari_sla.far_end.media_process import MediaProcess
+
+STUBBORN = "tests.unit.far_end.stubborn_process"
+
+
+def test_a_process_that_does_not_end_is_killed() -> None:
+    """Stopping takes its time of grace and no more, whatever the process is doing."""
+    process = MediaProcess(STUBBORN, ["stay"])
+    assert process.launch() == "ready"
+    began = time.monotonic()
+    assert process.stop() == -signal.SIGKILL
+    assert time.monotonic() - began < 0.5
+    assert process.pid is None
+    assert process.stop() == 0  # twice does no harm
+
+
+def test_a_process_that_ends_at_once_is_told() -> None:
+    """Its exit code is part of the sentence, and nothing is left running."""
+    process = MediaProcess("tests.unit.far_end.no_such_module", [])
+    with pytest.raises(MediaLoopFailed, match="exit code 1"):
+        process.launch()
+    assert process.pid is None
+
+
+def test_a_process_that_speaks_another_language_is_told() -> None:
+    """What is no reply is an error at once, not a time-out, and ends the process."""
+    process = MediaProcess(STUBBORN, ["babble"])
+    with pytest.raises(MediaLoopFailed, match="no reply"):
+        process.launch()
+    assert process.pid is None
+
+
+def test_a_process_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a reply for ever."""
+    monkeypatch.setattr(media_process, "REPLY_TIMEOUT_S", 0.05)
+    with MediaProcess(STUBBORN, ["stay"]) as process:
+        process.launch()
+        with pytest.raises(MediaLoopFailed, match=r"within 0\.05 s"):
+            process.request(TakeSnapshot())
+
+
+def test_a_process_that_was_not_launched_takes_no_orders() -> None:
+    """Neither requests nor clients find it."""
+    process = MediaProcess(STUBBORN, ["stay"])
+    with pytest.raises(MediaLoopFailed, match="not running"):
+        process.request(TakeSnapshot())
+    with pytest.raises(MediaLoopFailed, match="not running"):
+        process.share_control()

@@ -1,0 +1,101 @@
+"""Media memories for tests: small ones, whose edges are reached quickly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_ari_sla.media.commands import StartLeg
+from pytest_ari_sla.media.memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.transport.datagrams import Address
+
+ORIGIN_NS = 1_700_000_000_000_000_000
+CYCLE = 4
+WINDOW = 8
+FRAMES = 3
+FRAME_BYTES = 24
+NONCE = 0x5EED
+
+
+def make_memory(*, legs: int = 6, ring_rows: int = 16, packet_width: int = 64) -> MediaMemory:
+    """Return a memory whose slot 0 began at ORIGIN_NS, with frames of 1s, 2s and 3s."""
+    memory = MediaMemory(
+        MediaLayout(
+            legs=legs,
+            groups=2 * CYCLE,
+            cycle=CYCLE,
+            probe_window=WINDOW,
+            ring_rows=ring_rows,
+            packet_width=packet_width,
+            frame_bytes=FRAMES * FRAME_BYTES,
+        )
+    )
+    memory.gauges[Gauge.ORIGIN_NS] = ORIGIN_NS
+    memory.frames.reshape(FRAMES, FRAME_BYTES)[:] = [[1], [2], [3]]
+    return memory
+
+
+def start_leg(leg: int, to: Address, **changes: Any) -> StartLeg:
+    """Return the order to start a stream of 5 packets in slot 0."""
+    values: dict[str, Any] = {
+        "leg": leg,
+        "socket": 0,
+        "slot": 0,
+        "host": to[0],
+        "port": to[1],
+        "ssrc": 1000 + leg,
+        "payload_type": 8,
+        "ticks": 160,
+        "frame_offset": 0,
+        "frame_count": FRAMES,
+        "frame_bytes": FRAME_BYTES,
+        "packets": 5,
+        "nonce": NONCE,
+    }
+    return StartLeg(**(values | changes))
+
+
+class Schedule:
+    """Plays the loop's part in a memory: starts legs, lets turns pass, sends or fails to; each slot has one group."""
+
+    def __init__(self, memory: MediaMemory) -> None:
+        self.memory = memory
+
+    def start(self, leg: int, *, slot: int = 0, first_turn: int = 0, packets: int = 1 << 20, place: int = 0) -> None:
+        """Enter a leg into the schedule."""
+        self.memory.group_slot[slot] = slot
+        self.memory.legs[leg] = (slot, first_turn, first_turn + packets, 0, slot, place, first_turn, place)
+
+    def stop(self, leg: int) -> None:
+        """Let a leg send nothing more from the next turn on."""
+        record = self.memory.legs[leg]
+        record["end_turn"] = max(self.memory.turns[record["slot"]], record["first_turn"])
+
+    def turn(self, slot: int, *, late_ns: int = 0, step_ns: int = 0, unsent: tuple[int, ...] = ()) -> int:
+        """Let a slot have its next turn, and legs that are due not leave in it; return when that was due."""
+        memory = self.memory
+        turn = int(memory.turns[slot])
+        due_ns = self.due_ns(slot, turn)
+        row = turn % memory.layout.probe_window
+        legs = memory.legs
+        due = np.flatnonzero((legs["slot"] == slot) & (legs["first_turn"] <= turn) & (turn < legs["end_turn"])).tolist()
+        failing = [leg for leg in due if leg in unsent]
+        memory.unsent_turn[row, failing] = turn + 1
+        legs["unsent"][failing] += 1
+        if due:
+            memory.bursts[slot, row] = (turn, due_ns, due_ns + late_ns, step_ns, len(due), len(failing))
+        memory.turns[slot] += 1
+        return due_ns
+
+    def turns(self, slot: int, count: int) -> None:
+        """Let a slot have several turns, all in time."""
+        for _ in range(count):
+            self.turn(slot)
+
+    def due_ns(self, slot: int, turn: int) -> int:
+        """Return when a turn of a slot is due."""
+        return ORIGIN_NS + (turn * self.memory.layout.cycle + slot) * SLOT_NS

@@ -1,0 +1,310 @@
+"""The loop in this process, by a clock and a timer that the test moves; packets go over real sockets."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pytest_ari_sla.media import loop as media_loop
+from pytest_ari_sla.media import send_group
+from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.media.loop import MediaLoop
+from pytest_ari_sla.media.memory import Gauge
+from pytest_ari_sla.media.send_log import MediaSendLog
+from pytest_ari_sla.rtp import header, probe
+from pytest_ari_sla.transport.batched_udp import open_udp_socket
+from tests.unit.media.memories import CYCLE, NONCE, make_memory, start_leg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_ari_sla.media.commands import Command
+    from pytest_ari_sla.media.memory import MediaMemory
+
+MS = 1_000_000
+EPOCH_NS = 1_700_000_000_000_000_000
+LOOPBACK = ("127.0.0.1", 0)
+
+
+class Clock:
+    """Stands in for the modules ``time``: stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ns = 50 * MS
+        self.step_ns = 0
+        self.slept_s: list[float] = []
+
+    def monotonic_ns(self) -> int:
+        """Time since nobody knows when."""
+        return self.now_ns
+
+    def time_ns(self) -> int:
+        """Time since the epoch, jumps included."""
+        return EPOCH_NS + self.now_ns + self.step_ns
+
+    def process_time_ns(self) -> int:
+        """Pretend that all time is spent working."""
+        return self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        """Move on at once."""
+        self.slept_s.append(seconds)
+        self.now_ns += round(seconds * 1e9)
+
+
+class Stage:
+    """A loop, the ends of its sockets, and the script of its wake-ups."""
+
+    def __init__(self, memory: MediaMemory, clock: Clock, udp: tuple[socket.socket, socket.socket]) -> None:
+        self.memory = memory
+        self.clock = clock
+        self.log = MediaSendLog(memory)
+        self.peer, self._ours = udp
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._theirs = theirs
+        self._script: Iterator[int] = iter(())
+        self._during: Callable[[int], None] = lambda slot: None
+        self.command(OpenSocket(0), self._ours.fileno())
+
+    def strike(self) -> None:
+        """Close what is open."""
+        for end in (self._channel, self._theirs, self.peer, self._ours):
+            end.close()
+
+    def command(self, command: Command, *descriptors: int) -> None:
+        """Queue a command; the loop takes one a wake-up."""
+        socket.send_fds(self._channel, [encode(command)], descriptors)
+        self.memory.gauges[Gauge.COMMANDS_SENT] += 1
+
+    def start(self, leg: int, **changes: Any) -> None:
+        """Queue the order to start a stream to the peer."""
+        self.command(start_leg(leg, self.peer.getsockname(), **changes))
+
+    def run(self, slots: list[int], during: Callable[[int], None] | None = None) -> None:
+        """Run a loop that is woken in these slots (counted from its beginning), then end it."""
+        self._script = iter(slots)
+        self._during = during or self._during
+        MediaLoop(self.memory, self._theirs).run()
+
+    def make_timer(self, origin_ns: int, period_ns: int) -> Stage:
+        """Give the loop this stage as its timer."""
+        self.origin_ns = origin_ns
+        return self
+
+    def wait(self) -> None:
+        """Move the clock to the next wake-up of the script; end the loop with it."""
+        slot = next(self._script, None)
+        if slot is None:
+            self._channel.close()
+            self.memory.gauges[Gauge.COMMANDS_SENT] += 1
+            return
+        self.clock.now_ns = max(self.clock.now_ns, self.origin_ns + slot * MS)
+        self._during(slot)
+
+    def close(self) -> None:
+        """End being the loop's timer."""
+
+    def received(self) -> list[tuple[int, int]]:
+        """Return leg and turn of each packet that came."""
+        packets = []
+        while True:
+            try:
+                packets.append(self.peer.recv(100))
+            except BlockingIOError:
+                break
+        rows = np.zeros((len(packets), 100), np.uint8)
+        for row, packet in zip(rows, packets, strict=True):
+            row[: len(packet)] = np.frombuffer(packet, np.uint8)
+        payload = rows[:, header.HEADER_BYTES :]
+        legs, turns = probe.read(payload, np.full(len(rows), 80, np.int32), NONCE)
+        return list(zip(legs.tolist(), turns.tolist(), strict=True))
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A loop that has not been run yet."""
+    memory, clock = make_memory(), Clock()
+    stage = Stage(memory, clock, (open_udp_socket(LOOPBACK), open_udp_socket(LOOPBACK)))
+    monkeypatch.setattr(media_loop, "time", clock)
+    monkeypatch.setattr(send_group, "time", clock)
+    monkeypatch.setattr(media_loop, "make_timer", stage.make_timer)
+    yield stage
+    stage.strike()
+    memory.close()
+
+
+def test_each_leg_sends_once_a_cycle_in_its_slot(stage: Stage) -> None:
+    """And in no other one, from the next turn of its slot on."""
+    stage.start(0, slot=0)
+    stage.start(3, slot=3)
+    sent_in: dict[int, list[tuple[int, int]]] = {}
+
+    def look(slot: int) -> None:
+        sent_in[slot - 1] = stage.received()
+
+    stage.run(list(range(14)), look)
+    assert {slot: packets for slot, packets in sent_in.items() if packets} == {
+        3: [(3, 0)],
+        4: [(0, 1)],
+        7: [(3, 1)],
+        8: [(0, 2)],
+        11: [(3, 2)],
+        12: [(0, 3)],
+    }
+
+
+def test_what_is_sent_is_in_the_log(stage: Stage) -> None:
+    """In time: no packet is late, none unsent; due times are exact multiples of the packet time."""
+    stage.start(1, slot=2)
+    stage.run(list(range(12)))
+    departures = stage.log.departures()
+    assert departures.late_ns.tolist() == [0, 0, 0]
+    assert departures.not_sent == 0
+    first_due_ns = EPOCH_NS + stage.origin_ns + 2 * MS
+    assert (stage.memory.bursts["due_ns"][0, :3] - first_due_ns).tolist() == [0, CYCLE * MS, 2 * CYCLE * MS]
+
+
+def test_a_late_wake_up_is_made_up_for_at_once_and_moves_nothing(stage: Stage) -> None:
+    """Less than a packet time late: all is sent, late by what it was late; the next packets are in time again."""
+    for slot in range(CYCLE):
+        stage.start(slot, slot=slot)
+    stage.run([0, 1, 2, 3, 4, 7, 8, 9, 10, 11])
+    departures = stage.log.departures()
+    assert departures.not_sent == 0
+    # Leg 0 starts in the slot after its command: turn 1. Slots 5 and 6 are 2 ms and 1 ms late.
+    assert sorted(departures.late_ns.tolist())[-2:] == [1 * MS, 2 * MS]
+    assert np.count_nonzero(departures.late_ns) == 2
+
+
+def test_a_stall_skips_what_is_a_packet_time_late(stage: Stage) -> None:
+    """The burst after it holds one packet of each leg at most; the others count as not sent, and none comes later."""
+    for leg in range(CYCLE):
+        stage.start(leg, slot=leg, packets=50)
+    stage.run([0, 1, 2, 3, 4, 5, 6, 7, 8, 23, 24, 25, 26, 27])
+    packets = stage.received()
+    turns = {leg: [turn for other, turn in packets if other == leg] for leg in range(CYCLE)}
+    # From slot 9 to 19 nothing is sent: 23 is the slot of the wake-up, and 20 the first within a packet time of it.
+    assert turns == {0: [1, 2, 5, 6], 1: [0, 1, 5, 6], 2: [0, 1, 5, 6], 3: [0, 1, 5, 6]}
+    departures = stage.log.departures()
+    assert departures.not_sent == 3 * 3 + 2
+    assert departures.late_ns.max() == 3 * MS
+    assert stage.log.due().tolist()[:CYCLE] == [6, 7, 7, 7]
+    assert (stage.log.due() - stage.log.sent()).tolist()[:CYCLE] == [2, 3, 3, 3]
+
+
+def test_a_stalled_leg_still_ends_when_it_should(stage: Stage) -> None:
+    """Its last turn passes unsent; it sends nothing after the time that was planned for it."""
+    stage.start(0, packets=3)
+    stage.run([0, 1, 2, 3, 4, 5, 40, 41, 44])
+    assert stage.received() == [(0, 1)]
+    assert stage.log.due()[0] == 3
+    assert stage.log.sent()[0] == 1
+
+
+def test_a_stopped_leg_sends_nothing_more_and_can_be_forgotten(stage: Stage) -> None:
+    """Stop ends its schedule with the turns it has had; forget clears its place for the next call."""
+
+    def at(slot: int) -> None:
+        if slot == 6:
+            stage.command(StopLeg(0))
+        elif slot == 14:
+            assert stage.memory.legs[0].tolist()[:4] == (0, 1, 2, 0)
+            stage.command(ForgetLeg(0))
+        elif slot == 16:
+            assert not any(stage.memory.legs[0].tolist())
+
+    stage.start(0)
+    stage.run(list(range(18)), at)
+    assert stage.received() == [(0, 1)]
+
+
+def test_a_leg_whose_stream_has_ended_may_be_stopped(stage: Stage) -> None:
+    """The order and the end cross each other."""
+
+    def at(slot: int) -> None:
+        if slot == 9:
+            stage.command(StopLeg(0))
+
+    stage.start(0, packets=1)
+    stage.run(list(range(13)), at)
+    assert stage.received() == [(0, 1)]
+    assert stage.log.due()[0] == 1
+
+
+def test_what_arrives_goes_into_the_ring(stage: Stage) -> None:
+    """With the number of its socket; each socket is drained once in a cycle of 20 slots."""
+
+    def at(slot: int) -> None:
+        if slot in (1, 30):
+            stage.peer.sendto(b"packet %d" % slot, stage._ours.getsockname())
+
+    stage.run(list(range(51)), at)
+    ring = stage.memory.ring
+    assert stage.memory.gauges[Gauge.RING_HEAD] == 2
+    assert [ring.data[row, : ring.length[row]].tobytes() for row in range(2)] == [b"packet 1", b"packet 30"]
+    assert stage.memory.ring_socket[:2].tolist() == [0, 0]
+
+
+def test_a_full_ring_is_not_written_over(stage: Stage) -> None:
+    """While the measuring side is behind, packets wait in the socket; the loop counts that, and goes on later."""
+    rows = stage.memory.layout.ring_rows
+
+    def at(slot: int) -> None:
+        if slot == 1:
+            for number in range(rows + 5):
+                stage.peer.sendto(bytes([number]), stage._ours.getsockname())
+        elif slot == 25:
+            assert stage.memory.gauges[Gauge.RING_HEAD] == rows
+            assert stage.memory.ring.data[:, 0].tolist() == list(range(rows))
+            assert stage.memory.gauges[Gauge.RING_FULL] > 0
+            stage.memory.gauges[Gauge.RING_TAIL] = 10
+
+    stage.run(list(range(45)), at)
+    assert stage.memory.gauges[Gauge.RING_HEAD] == rows + 5
+    assert stage.memory.ring.data[:5, 0].tolist() == list(range(rows, rows + 5))
+
+
+def test_a_jump_of_the_system_clock_is_counted(stage: Stage) -> None:
+    """Due times follow the clock that stamps packets; the slots follow the one that never jumps."""
+
+    def at(slot: int) -> None:
+        if slot == 500:
+            stage.clock.step_ns = 3_600_000 * MS
+
+    stage.start(0)
+    stage.run(list(range(2010)), at)
+    assert stage.memory.gauges[Gauge.CLOCK_STEPS] == 1
+    assert stage.memory.gauges[Gauge.ORIGIN_NS] == EPOCH_NS + stage.origin_ns + 3_600_000 * MS
+    assert stage.log.due()[0] == stage.log.sent()[0] == 5
+
+
+def test_a_stall_on_purpose_is_just_doing_nothing(stage: Stage) -> None:
+    """That is how the tool's own honesty is tested."""
+    stage.command(Stall(50 * MS))
+    stage.run([0, 1, 2])
+    assert stage.clock.slept_s == [0.05]
+
+
+def test_its_own_processor_time_is_told_at_the_end(stage: Stage) -> None:
+    """From the beginning of the run, whatever the process did before."""
+    stage.run(list(range(5)))
+    assert stage.memory.gauges[Gauge.CPU_NS] == stage.clock.now_ns - 50 * MS > 0
+
+
+def test_a_new_group_opens_when_the_first_is_full(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams of one slot and socket share a system call as far as there is room."""
+    monkeypatch.setattr(media_loop, "GROUP_CAPACITY", 2)
+    for leg in range(5):
+        stage.start(leg, packets=1)
+    stage.run(list(range(16)))
+    assert sorted(leg for leg, _ in stage.received()) == [0, 1, 2, 3, 4]
+
+
+def test_commands_are_messages_of_one_datagram() -> None:
+    """The longest one fits into what the loop reads at once."""
+    values: dict[str, Any] = dict.fromkeys(StartLeg.__struct_fields__, 1 << 62)
+    longest = StartLeg(**values | {"host": "255.255.255.255"})
+    assert len(encode(longest)) < media_loop.COMMAND_BYTES

@@ -1,0 +1,186 @@
+"""RTCP on the loopback: what is sent, to whom, and whose reports are believed."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.media.report_exchange import ReportExchange, SentStream
+from pytest_ari_sla.media.ring_reader import SourceTable
+from pytest_ari_sla.media.send_log import MediaSendLog
+from pytest_ari_sla.rtp.rtcp import ReceiverReport, build, ntp_timestamp
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.transport.datagrams import open_udp_socket
+from tests.unit.media.memories import ORIGIN_NS, Schedule, make_memory
+from tests.unit.media.rtcp_peer import HERE, RtcpPeer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.transport.datagrams import Address
+
+SECOND_NS = 1_000_000_000
+# More than the longest interval between two reports, 1.5 times 5 s.
+LONG_NS = 8 * SECOND_NS
+LEG, SSRC = 2, 0xC0FFEE
+SOUND = build(ReceiverReport(1), "x")
+
+
+class Bench:
+    """An exchange of two sockets, a leg that has sent ten packets by the second of them, and its far end."""
+
+    def __init__(self, peer: RtcpPeer) -> None:
+        self.peer = peer
+        self.memory = make_memory()
+        self.schedule = Schedule(self.memory)
+        self.schedule.start(LEG, slot=1)
+        self.schedule.turns(1, 10)
+        self.sources = SourceTable(sockets=2, legs=6)
+        self.sockets = [open_udp_socket((HERE, 0)) for _ in range(2)]
+        self.exchange = ReportExchange(self.sockets, self.sources, MediaSendLog(self.memory), 6)
+        self.now_ns = time.time_ns()
+
+    def follow(self, remote: Address, leg: int = LEG) -> None:
+        """Let a leg be one that sends to ``remote``."""
+        self.sources.expect(leg, 1, remote)
+        self.exchange.follow(leg, SentStream(1, remote, SSRC, clock_rate_hz=8000, payload_bytes=160))
+
+    def later(self, by_ns: int = LONG_NS) -> list[ReceivedReport]:
+        """Let time pass, and exchange reports."""
+        self.now_ns += by_ns
+        return self.exchange.exchange(self.now_ns)
+
+    def send(self, datagram: bytes, number: int = 1) -> None:
+        """Let the far end send something to one of our RTCP sockets."""
+        self.peer.send(datagram, self.sockets[number].getsockname())
+
+    def close(self) -> None:
+        """Close everything."""
+        for udp in self.sockets:
+            udp.close()
+        self.memory.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A leg that is reported on."""
+    with RtcpPeer() as peer:
+        bench = Bench(peer)
+        bench.follow(peer.address)
+        yield bench
+        bench.close()
+
+
+def test_a_sender_report_says_what_was_sent_and_when(bench: Bench) -> None:
+    """To the port above the one that RTP goes to; NTP time and RTP time stamp are of one moment (RFC 3550, 6.4.1)."""
+    before = ntp_timestamp(time.time_ns())
+    bench.later()
+    (report,) = bench.peer.sender_reports()
+    assert bench.peer.reported_from == bench.sockets[1].getsockname()
+    assert (report.ssrc, report.packets, report.octets, report.blocks) == (SSRC, 10, 1600, ())
+    assert before <= report.ntp <= ntp_timestamp(time.time_ns())
+    began = ntp_timestamp(ORIGIN_NS + SLOT_NS)
+    expected = ((report.ntp - began) * 8000 >> 32) % 2**32
+    assert abs(report.rtp_timestamp - expected) <= 1
+    assert bench.exchange.sent == 1
+
+
+def test_reports_come_at_an_interval(bench: Bench) -> None:
+    """The first one after 1.25 to 3.75 s, the next ones after 2.5 to 7.5 s: never more often."""
+    bench.later(SECOND_NS)
+    assert bench.peer.sender_reports() == []
+    bench.send(SOUND)
+    for _ in range(5):
+        bench.later(LONG_NS)
+        bench.later(2 * SECOND_NS)
+        assert len(bench.peer.sender_reports()) == 1
+
+
+def test_a_far_end_that_says_nothing_gets_one_report(bench: Bench) -> None:
+    """Asterisk's ExternalMedia channels never do; where one speaks after all, reports go on."""
+    for _ in range(5):
+        bench.later()
+    assert len(bench.peer.sender_reports()) == bench.exchange.sent == 1
+    bench.send(SOUND)
+    for _ in range(3):
+        bench.later()
+        assert len(bench.peer.sender_reports()) == 1
+
+
+def test_what_has_not_begun_or_is_over_is_not_reported_on(bench: Bench) -> None:
+    """A report on no packets would be a receiver's."""
+    bench.exchange.forget(LEG)
+    with RtcpPeer() as other:
+        bench.follow(other.address, leg=3)
+        bench.later()
+        assert other.sender_reports() == bench.peer.sender_reports() == []
+    assert bench.exchange.sent == 0
+
+
+def test_nothing_is_sent_where_there_is_no_place_for_it(bench: Bench) -> None:
+    """The port above an odd one may be anybody's RTP (RFC 3550, section 11)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as above:
+        above.bind((HERE, 0))
+        odd = above.getsockname()[1] - 1 | 1
+        bench.follow((HERE, odd))
+        bench.later()
+    assert bench.exchange.sent == 0
+
+
+def test_a_report_that_cannot_leave_is_not_counted(bench: Bench) -> None:
+    """Nor does it end anything: the next one may leave."""
+    bench.follow(("255.255.255.255", bench.peer.address[1]))
+    bench.later()
+    assert bench.exchange.sent == 0
+    bench.follow(bench.peer.address)
+    bench.later()
+    assert bench.exchange.sent == 1
+
+
+def test_a_report_belongs_to_the_leg_whose_rtp_comes_from_the_port_below(bench: Bench) -> None:
+    """It holds the kernel's time of arrival, and what it says of the leg's own stream."""
+    bench.later()
+    (report,) = bench.peer.sender_reports()
+    before_ns = time.time_ns()
+    bench.peer.answer(report, held_s=0.5, fraction_lost=64, jitter=80)
+    sent_ns = time.time_ns()
+    time.sleep(0.02)
+    (received,) = bench.later(0)
+    assert received.leg == LEG
+    assert before_ns <= received.arrival_ns <= sent_ns + 10_000_000
+    assert received.own_block is not None
+    assert (received.own_block.fraction_lost, received.own_block.jitter) == (64, 80)
+    assert received.own_block.delay_since_last_sr == 32_768
+    assert bench.later(0) == []
+    assert bench.exchange.ignored == 0
+
+
+def test_a_burst_of_reports_is_taken_in_whole(bench: Bench) -> None:
+    """More than are received at a time, in their order."""
+    for ssrc in range(600):
+        bench.send(build(ReceiverReport(ssrc), "x"))
+    assert [received.report.ssrc for received in bench.later(0)] == list(range(600))
+
+
+@pytest.mark.parametrize("datagram", [b"", b"junk", SOUND[:-20], bytes(1600), SOUND + bytes(1600)])
+def test_what_is_no_rtcp_is_counted_and_ignored(bench: Bench, datagram: bytes) -> None:
+    """Whatever it is; what comes after it is read."""
+    bench.send(datagram)
+    bench.send(SOUND)
+    assert len(bench.later(0)) == 1
+    assert bench.exchange.ignored == 1
+
+
+def test_strangers_are_ignored(bench: Bench) -> None:
+    """Another port, another socket of ours, and a leg that is over: known addresses alone decide."""
+    with RtcpPeer() as stranger:
+        stranger.send(SOUND, bench.sockets[1].getsockname())
+    bench.send(SOUND, number=0)
+    bench.sources.forget(1, bench.peer.address)
+    bench.send(SOUND)
+    assert bench.later(0) == []
+    assert bench.exchange.ignored == 3

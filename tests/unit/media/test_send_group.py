@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pytest_ari_sla.media.send_group import SendGroup
+from pytest_ari_sla.media.send_log import MediaSendLog
+from pytest_ari_sla.rtp import header, probe
+from pytest_ari_sla.transport.batched_udp import (
+    BACKEND_VARIABLE,
+    DatagramMemory,
+    make_receiver,
+    open_udp_socket,
+)
+from tests.unit.media.memories import FRAME_BYTES, NONCE, WINDOW, make_memory, start_leg
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.transport.datagrams import Address
+
+DUE_NS = 1_700_000_000_000_000_000
+LOOPBACK = ("127.0.0.1", 0)
+REFUSED: Address = ("127.0.0.1", 0)
+"""Nobody can be sent to at port 0: the kernel refuses it."""
+
+
+@pytest.fixture(params=["mmsg", "python"], autouse=True)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test with each back end."""
+    monkeypatch.setenv(BACKEND_VARIABLE, request.param)
+
+
+class Bench:
+    """A send group between two sockets, with a memory to keep its log in."""
+
+    def __init__(self, memory: MediaMemory, sending: socket.socket, receiving: socket.socket) -> None:
+        self.memory = memory
+        self.sending = sending
+        self._receiving = receiving
+        self.address: Address = receiving.getsockname()
+        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8)
+
+    def send(self, turn: int) -> int:
+        """Send a turn that is due now."""
+        return self.group.send(turn, DUE_NS)
+
+    def sent_ns(self, turn: int, *legs: int) -> list[int]:
+        """Return what the log says of a turn of these legs."""
+        self.memory.turns[0] = turn + 1
+        log = MediaSendLog(self.memory)
+        sent_ns: list[int] = log.times_of(np.array(legs, np.int32), np.full(len(legs), turn))[1].tolist()
+        return sent_ns
+
+    def add(self, *legs: int, first_turn: int = 0, packets: int = 5) -> None:
+        """Add streams to where the receiving socket is."""
+        for leg in legs:
+            self.group.add(start_leg(leg, self.address, packets=packets), first_turn)
+
+    def receive(self) -> Packets:
+        """Take out what has come."""
+        inbox = DatagramMemory.allocate(64, 64)
+        count = make_receiver(inbox).receive(self._receiving, 0, 64)
+        return Packets(inbox.data[:count], inbox.length[:count].astype(np.int32))
+
+
+class Packets:
+    """Received packets, taken apart."""
+
+    def __init__(self, rows: NDArray[np.uint8], lengths: NDArray[np.int32]) -> None:
+        self.headers = header.parse(rows, lengths)
+        self.payload = rows[:, header.HEADER_BYTES :]
+        self.legs, self.numbers = probe.read(self.payload, self.headers.payload_length, NONCE)
+
+    def __len__(self) -> int:
+        return len(self.legs)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A memory, two sockets, an empty group."""
+    memory = make_memory()
+    with open_udp_socket(LOOPBACK) as sending, open_udp_socket(LOOPBACK) as receiving:
+        yield Bench(memory, sending, receiving)
+    memory.close()
+
+
+def test_a_packet_is_what_the_command_said(bench: Bench) -> None:
+    """Header, probe and audio, byte for byte; all streams of a turn carry the same frame."""
+    bench.add(4, 2)
+    assert bench.send(7) == 2
+    packets = bench.receive()
+    headers = packets.headers
+    assert headers.valid.all()
+    assert headers.plain
+    assert headers.sequence.tolist() == [7, 7]
+    assert headers.timestamp.tolist() == [7 * 160, 7 * 160]
+    assert headers.ssrc.tolist() == [1004, 1002]
+    assert headers.payload_type.tolist() == [8, 8]
+    assert not headers.marker.any()
+    assert headers.payload_length.tolist() == [FRAME_BYTES, FRAME_BYTES]
+    assert packets.legs.tolist() == [4, 2]
+    assert packets.numbers.tolist() == [7, 7]
+    assert (packets.payload[:, probe.PROBE_BYTES : FRAME_BYTES] == 7 % 3 + 1).all()
+
+
+def test_numbers_wrap_as_their_fields_do(bench: Bench) -> None:
+    """Sequence numbers have 16 bits, time stamps and probes 32 (RFC 3550, 5.1)."""
+    bench.add(0, packets=1 << 40)
+    for turn in (0xFFFF, 0x1_0000, 0x1_0000_0001):
+        bench.send(turn)
+    packets = bench.receive()
+    assert packets.headers.sequence.tolist() == [0xFFFF, 0, 1]
+    assert packets.headers.timestamp.tolist() == [0xFFFF * 160, 0x1_0000 * 160, 160]
+    assert packets.numbers.tolist() == [0xFFFF, 0x1_0000, 1]
+
+
+def test_frames_follow_each_other_by_turn(bench: Bench) -> None:
+    """The audio goes on without a break, whenever a leg joins, and begins again at its end."""
+    bench.add(0)
+    for turn in range(4):
+        bench.send(turn)
+    assert bench.receive().payload[:, probe.PROBE_BYTES].tolist() == [1, 2, 3, 1]
+
+
+def test_without_probes_frames_are_sent_whole(bench: Bench) -> None:
+    """Where Asterisk decodes the audio, a probe would be a click in it."""
+    plain = start_leg(0, bench.address, nonce=None)
+    group = SendGroup(1, bench.sending, bench.memory, plain, 8)
+    group.add(plain, 0)
+    group.send(1, DUE_NS)
+    packets = bench.receive()
+    assert packets.headers.payload_length.tolist() == [FRAME_BYTES]
+    assert (packets.payload[0, :FRAME_BYTES] == 2).all()
+    assert packets.legs.tolist() == [-1]
+
+
+def test_streams_of_another_kind_need_another_group(bench: Bench) -> None:
+    """One beginning and one end serve all packets of a group: whatever is in them must be the same."""
+    bench.add(0)
+    same = start_leg(1, bench.address)
+    assert bench.group.sends_like(bench.sending, same)
+    with open_udp_socket(LOOPBACK) as other:
+        assert not bench.group.sends_like(other, same)
+    for changes in ({"payload_type": 0}, {"ticks": 80}, {"nonce": None}, {"frame_bytes": 12}, {"frame_offset": 24}):
+        assert not bench.group.sends_like(bench.sending, start_leg(1, bench.address, **changes))
+
+
+def test_a_full_group_takes_no_more(bench: Bench) -> None:
+    """The next stream gets a group of its own."""
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1)
+    group.add(start_leg(0, bench.address), 0)
+    assert not group.sends_like(bench.sending, start_leg(1, bench.address))
+
+
+def test_starting_a_stream_writes_its_schedule(bench: Bench) -> None:
+    """The measuring side reads from the log which turns are the leg's."""
+    bench.group.add(start_leg(3, bench.address, slot=2, packets=5), 11)
+    record = bench.memory.legs[3]
+    assert [int(record[name]) for name in ("slot", "first_turn", "end_turn", "unsent")] == [2, 11, 16, 0]
+
+
+def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packets of a batch are spread over the system call, in the order in which the kernel took them."""
+    bench.add(5, 3, packets=2 * WINDOW)
+    clock = iter([1_000, 1_400])
+    monkeypatch.setattr("pytest_ari_sla.media.send_group.time.time_ns", lambda: next(clock))
+    bench.group.send(WINDOW + 2, 900)
+    assert bench.memory.bursts[0, 2].tolist() == (WINDOW + 2, 900, 1_000, 200, 2, 0)
+    assert bench.sent_ns(WINDOW + 2, 5, 3) == [1_200, 1_400]
+
+
+@pytest.mark.parametrize("refused", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
+def test_a_refused_packet_was_not_sent_and_keeps_no_other_back(bench: Bench, refused: tuple[int, ...]) -> None:
+    """Its leg is told as unsent, its time is 0; the others leave."""
+    for leg in range(3):
+        bench.group.add(start_leg(leg, REFUSED if leg in refused else bench.address), 0)
+    assert bench.send(4) == 3 - len(refused)
+    taken = [leg for leg in range(3) if leg not in refused]
+    assert bench.receive().legs.tolist() == taken
+    assert np.flatnonzero(bench.sent_ns(4, 0, 1, 2)).tolist() == taken
+    assert bench.memory.legs["unsent"][:3].tolist() == [int(leg in refused) for leg in range(3)]
+
+
+def test_a_skipped_turn_is_nobodys_send(bench: Bench) -> None:
+    """Too late to be sent: all legs are told as unsent, and there is no time of sending."""
+    bench.add(0, 1, packets=10)
+    bench.group.skip(6, DUE_NS)
+    assert len(bench.receive()) == 0
+    assert bench.sent_ns(6, 0, 1) == [0, 0]
+    assert bench.memory.legs["unsent"].tolist() == [1, 1, 0, 0, 0, 0]
+
+
+def test_a_stream_ends_by_itself_after_its_packets(bench: Bench) -> None:
+    """It is taken out with its last turn, not one later; those that go on are untouched."""
+    bench.add(0, packets=2)
+    bench.add(1, packets=3)
+    ended = []
+    for turn in range(3):
+        bench.send(turn)
+        ended.append(bench.group.take_ended(turn) if turn >= bench.group.ending_turn else [])
+    assert ended == [[], [0], [1]]
+    assert bench.group.count == 0
+    assert bench.receive().legs.tolist() == [0, 1, 0, 1, 1]
+
+
+def test_the_last_stream_takes_the_place_of_a_removed_one(bench: Bench) -> None:
+    """With its own address, SSRC, probe and log entry."""
+    bench.add(0, 1)
+    with open_udp_socket(LOOPBACK) as elsewhere:
+        bench.group.add(start_leg(2, elsewhere.getsockname()), 0)
+        bench.group.remove(0, 0)
+        assert bench.send(0) == 2
+        assert elsewhere.recv(64)[8:12] == (1002).to_bytes(4)
+    assert bench.receive().headers.ssrc.tolist() == [1001]
+    assert all(bench.sent_ns(0, 1, 2))
+
+
+def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sent from its old place left later than what it sends from the new one."""
+    bench.add(0, 1)
+    with monkeypatch.context() as patch:
+        clock = iter([1_000, 1_400, 2_000, 2_200])
+        patch.setattr("pytest_ari_sla.media.send_group.time.time_ns", lambda: next(clock))
+        bench.send(0)
+        bench.group.remove(0, 1)
+        bench.send(1)
+    assert bench.sent_ns(0, 1) == [1_400]
+    assert bench.sent_ns(1, 1) == [2_200]
+
+
+def test_the_last_stream_itself_can_be_removed(bench: Bench) -> None:
+    """Nothing moves then; a stream that comes later is as good as any."""
+    bench.add(0, 1)
+    bench.group.remove(1, 0)
+    bench.add(2)
+    bench.send(0)
+    assert bench.receive().legs.tolist() == [0, 2]
