@@ -13,7 +13,7 @@ from pytest_ari_sla.rtp.header import HEADER_BYTES, Fault, ParsedHeaders, header
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WIDTH = 64
+WIDTH = 80
 
 
 def arena(*datagrams: bytes, width: int = WIDTH, filler: int = 0xAA) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
