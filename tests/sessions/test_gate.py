@@ -122,9 +122,9 @@ def test_a_load_that_could_not_be_made_fails_the_run_in_the_report_too(session: 
     assert done.exit_code == 4
     assert done.report is not None
     assert done.report["verdict"] == "fail"
-    assert done.scenarios["test_mistaken"]["reason"] == (
-        "unknown codec 'PCMX'; did you mean PCMU or PCMA? (at fault: your test)"
-    )
+    reason = done.scenarios["test_mistaken"]["reason"]
+    assert reason.startswith("unknown codec 'PCMX'; did you mean PCMU or PCMA?")
+    assert reason.endswith("(at fault: your test)")
 
 
 def test_a_skipped_load_is_not_in_the_report(session: Session) -> None:
