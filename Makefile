@@ -37,7 +37,8 @@ layers: $(VENV)/.ready ## import-linter
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready ## tests without Asterisk
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n 2 --ignore tests/unit/media tests/unit
+	$(BIN)/pytest tests/unit/media
 
 sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
 	$(BIN)/pytest -n 2 tests/sessions

@@ -6,8 +6,8 @@ another machine, so it goes before other programs where that is allowed (SCHED_F
 and RTT says how long it had to wait: the schedule is what counts here.
 
 Prints the verdict, each shard's own health, and how far the sum of calls was from the ramp that was asked for. Ends
-with 1 unless the schedule was held: no packet dropped by our own sockets, at most 0.1 % of all packets more than 5 ms
-late or not sent, and the ramp kept within 2 % of its top.
+with 1 unless the schedule was held: all calls established and no packet dropped by our own sockets, at most 0.1 % of
+all packets more than 5 ms late and as many not sent, at most 0.01 % lost, and the ramp kept within 2 % of its top.
 """
 
 from __future__ import annotations

@@ -362,8 +362,9 @@ def _sockets_for(legs: int) -> int:
 
 def _most_groups(plan: MediaPlan) -> int:
     """Return how many groups there can be: by slot, socket, voice and probes or not, and as many again as are full."""
-    kinds = 2 * len(plan.media.voices)
-    return plan.packet_time_ms * _sockets_for(plan.legs) * kinds + plan.legs // GROUP_CAPACITY
+    media = plan.media
+    kinds = {(id(media.voice(place)), media.has_probes(place)) for place in range(len(media))}
+    return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY
 
 
 def _layout(plan: MediaPlan) -> MediaLayout:

@@ -147,7 +147,8 @@ class MediaLoop:
         """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.media.send_group.SendGroup.prepare`."""
         for groups in self._groups:
             for group in groups:
-                group.prepare(turn)
+                if group.count:
+                    group.prepare(turn)
 
     def _skip(self, slot: int) -> None:
         turn, phase = divmod(slot, self._cycle)

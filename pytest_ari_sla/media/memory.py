@@ -40,7 +40,8 @@ LEG = np.dtype(
 """A leg's part of the schedule; all zero where there is no leg.
 
 Its slot in the cycle, the turns from the first to before the end, and how many of them passed without its packet. Its
-group, its place in that from turn ``moved_turn`` on, and its place before (a leg takes the place of one that ends).
+group, its place in that from turn ``moved_turn`` on, and its place before (a leg takes the place of one that ends; one
+move is remembered, since nothing older than a round trip is asked for).
 """
 
 BURST = np.dtype(
@@ -70,6 +71,8 @@ class Gauge(IntEnum):
     """Commands waiting in the socket, or carried out."""
     COMMANDS_DONE = auto()
     """Commands carried out."""
+    NOT_SENT = auto()
+    """Packets ever whose turn passed without them."""
     ORIGIN_NS = auto()
     """When slot 0 began, ns since the Unix epoch by the clock of now."""
     CPU_NS = auto()
@@ -112,8 +115,17 @@ class MediaLayout(msgspec.Struct, frozen=True):
     frame_bytes: int
 
     def bytes_per_leg(self) -> int:
-        """Return the memory that each leg takes here."""
-        return self.probe_window * _UNSENT_TURN.itemsize + LEG.itemsize
+        """Return the memory that each leg takes here, besides the receive ring."""
+        of_a_group = self.burst_window * BURST.itemsize + 8
+        return self.probe_window * _UNSENT_TURN.itemsize + LEG.itemsize + -(-self.groups * of_a_group // self.legs)
+
+    @property
+    def burst_window(self) -> int:
+        """Turns whose bursts are remembered; a power of two.
+
+        Twice the probes' window: what a leg sent in that is asked for when the leg has ended, while its group goes on.
+        """
+        return 2 * self.probe_window
 
 
 class MediaMemory:
@@ -126,7 +138,7 @@ class MediaMemory:
     legs
         LEG, (legs,).
     bursts
-        BURST, (groups, probe_window). What became of each group's turns: turn k in column ``k % probe_window``, where
+        BURST, (groups, burst_window). What became of each group's turns: turn k in column ``k % burst_window``, where
         ``turn`` tells whether it is that one or an older one.
     group_slot
         int64, (groups,). Which slot a group is of; -1 for one that there is not yet.
@@ -159,7 +171,7 @@ class MediaMemory:
         layout = self.layout
         self.gauges: NDArray[np.int64] = self._take((len(Gauge),), np.int64)
         self.legs: NDArray[np.void] = self._take((layout.legs,), LEG)
-        self.bursts: NDArray[np.void] = self._take((layout.groups, layout.probe_window), BURST)
+        self.bursts: NDArray[np.void] = self._take((layout.groups, layout.burst_window), BURST)
         self.group_slot: NDArray[np.int64] = self._take((layout.groups,), np.int64)
         self.unsent_turn: NDArray[np.uint32] = self._take((layout.probe_window, layout.legs), _UNSENT_TURN)
         self.turns: NDArray[np.int64] = self._take((layout.cycle,), np.int64)

@@ -179,5 +179,6 @@ class ReportExchange:
             self.ignored += 1
             return []
         self._speaks_rtcp[leg] = True
-        self._next_ns[leg] = min(self._next_ns[leg], arrival_ns + self._interval_ns(is_first=False))
+        if self._next_ns[leg] == _NEVER_NS:
+            self._next_ns[leg] = arrival_ns + self._interval_ns(is_first=False)
         return [ReceivedReport(leg, report, arrival_ns, stream.ssrc) for report in reports]

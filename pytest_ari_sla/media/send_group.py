@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import BURST_RECORD
+from pytest_ari_sla.media.memory import BURST_RECORD, Gauge
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
 from pytest_ari_sla.transport.batched_udp import make_burst
@@ -69,7 +69,7 @@ class SendGroup:
         self._number = number
         self._socket = sending
         self._memory = memory
-        self._mask = memory.layout.probe_window - 1
+        self._mask = memory.layout.burst_window - 1
         self._log = memory.bursts[number].view(np.uint8).data
         memory.group_slot[number] = like.slot
         self._kind = _kind_of(like)
@@ -120,8 +120,9 @@ class SendGroup:
 
     def _move(self, leg: int, place: int, next_turn: int) -> None:
         record = self._memory.legs[leg]
-        record["old_place"] = record["place"]
-        record["moved_turn"] = next_turn
+        if record["moved_turn"] != next_turn:  # where it moves again before it sends, it was never in between
+            record["old_place"] = record["place"]
+            record["moved_turn"] = next_turn
         record["place"] = place
 
     def send(self, turn: int, due_ns: int) -> int:
@@ -168,8 +169,10 @@ class SendGroup:
         BURST_RECORD.pack_into(self._log, row, turn, due_ns, 0, 0, self.count, self.count)
 
     def _note_unsent(self, turn: int, legs: NDArray[np.intp]) -> None:
-        self._memory.unsent_turn[turn & self._mask, legs] = turn + 1 & 0xFFFFFFFF
+        row = turn % self._memory.layout.probe_window
+        self._memory.unsent_turn[row, legs] = turn + 1 & 0xFFFFFFFF
         self._memory.legs["unsent"][legs] += 1
+        self._memory.gauges[Gauge.NOT_SENT] += len(legs)
 
     def take_ended(self, turn: int) -> list[int]:
         """Take out the streams that have no turn after this one, and return their legs."""

@@ -44,6 +44,8 @@ class MediaSendLog:
     def __init__(self, memory: MediaMemory) -> None:
         self._memory = memory
         self._mask = memory.layout.probe_window - 1
+        self._burst_mask = memory.layout.burst_window - 1
+        self._not_sent_read = 0
         self._cycle_ns = memory.layout.cycle * SLOT_NS
         self._shown = np.ones(memory.layout.legs, bool)
         self._closed = np.zeros(memory.layout.legs, bool)
@@ -90,9 +92,16 @@ class MediaSendLog:
         return np.where(self._closed, due, settled)
 
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether these probes (not older than the window) were really sent."""
-        turns = self._memory.legs["first_turn"][legs] + probes
-        was_sent: NDArray[np.bool_] = self._memory.unsent_turn[turns & self._mask, legs] != _noted(turns)
+        """Whether these probes were really sent.
+
+        Of one older than the window that is not known where its leg has failed to send: it counts as not sent then, so
+        that nobody is blamed for it.
+        """
+        record = self._memory.legs
+        turns = record["first_turn"][legs] + probes
+        not_noted = self._memory.unsent_turn[turns & self._mask, legs] != _noted(turns)
+        is_recent = self._memory.turns[record["slot"][legs]] - turns <= self._memory.layout.probe_window
+        was_sent: NDArray[np.bool_] = not_noted & (is_recent | (record["unsent"][legs] == 0))
         return was_sent
 
     def audio_start_ns(self) -> NDArray[np.int64]:
@@ -132,7 +141,7 @@ class MediaSendLog:
         # The loop writes the place last, so reading it first never joins a new place with an old turn.
         place = record["place"][legs]
         place = np.where(turns < record["moved_turn"][legs], record["old_place"][legs], place)
-        at = record["group"][legs] * memory.layout.probe_window + (turns & self._mask)
+        at = record["group"][legs] * memory.layout.burst_window + (turns & self._burst_mask)
         bursts = memory.bursts.reshape(-1)
         known = bursts["turn"][at] == turns
         sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)
@@ -153,22 +162,23 @@ class MediaSendLog:
 
     def departures(self) -> Departures:
         """Return what became of every packet whose turn came since the last time."""
-        turns = self._memory.turns.copy()
+        turns, not_sent = self._memory.turns.copy(), int(self._memory.gauges[Gauge.NOT_SENT])
         bursts = self._new_bursts(turns)
-        self._turns_read = turns
+        new_not_sent = not_sent - self._not_sent_read
+        self._turns_read, self._not_sent_read = turns, not_sent
         left = bursts["count"] - bursts["unsent"]
         late_ns = np.repeat(bursts["began_ns"] - bursts["due_ns"], left)
         place = np.arange(1, len(late_ns) + 1) - np.repeat(np.cumsum(left) - left, left)
-        return Departures(late_ns + place * np.repeat(bursts["step_ns"], left), int(bursts["unsent"].sum()))
+        return Departures(late_ns + place * np.repeat(bursts["step_ns"], left), new_not_sent)
 
     def _new_bursts(self, turns: NDArray[np.int64]) -> NDArray[np.void]:
         """Return what all groups have sent since the last look; what the window has lost is lost."""
         groups = np.flatnonzero(self._memory.group_slot != NONE)
         slots = self._memory.group_slot[groups]
         end = turns[slots][:, None]
-        begin = np.maximum(self._turns_read[slots][:, None], end - self._mask)
+        begin = np.maximum(self._turns_read[slots][:, None], end - self._burst_mask)
         wanted = begin + np.arange(max(int((end - begin).max(initial=0)), 0))
-        bursts = self._memory.bursts[groups[:, None], wanted & self._mask]
+        bursts = self._memory.bursts[groups[:, None], wanted & self._burst_mask]
         chosen: NDArray[np.void] = bursts[(wanted < end) & (bursts["turn"] == wanted)]
         return chosen
 

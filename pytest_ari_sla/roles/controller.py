@@ -218,6 +218,8 @@ class Controller:
         """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
         try:
             found = messages.TargetIs(values=asdict(self.target()))
+            if crash := self._target_crash():
+                raise crash
         except SlaError as error:
             found = messages.TargetIs(error=str(error), culprit=error.culprit)
         member.send(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.reporting.junit import junit_properties
 from pytest_ari_sla.reporting.run_record import CallRow, Scenario
 from pytest_ari_sla.reporting.text import clean
@@ -68,8 +68,9 @@ def _judged(
     thresholds = role.thresholds_of(item)
     catalogue = role.registry.catalogue
     judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, role.rules)
-    # What the test itself raised says less than a broken limit; that the target or a shard died says more.
-    if failure is not None and (judgement.verdict is not Verdict.FAIL or isinstance(failure, SlaError)):
+    # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
+    is_ours = isinstance(failure, SlaError) and not isinstance(failure, UsageError)
+    if failure is not None and (judgement.verdict is not Verdict.FAIL or is_ours):
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=_why(failure))
     captures = captured_calls(outcome, role.settings.capture)
     paths = {call: capture.path for call, capture in captures.items()}

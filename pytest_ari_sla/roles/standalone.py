@@ -160,7 +160,9 @@ class Standalone:
         try:
             outcome = await job.run.run(lambda: self.begin_together(job))
         except SlaError:
-            job.raise_problem()  # whatever went wrong, it did so because the target died
+            job.raise_problem()
+            if crash := self.target_crash():
+                raise crash from None  # whatever went wrong, it did so because the target died
             raise
         finally:
             if self.supervisor is not None:

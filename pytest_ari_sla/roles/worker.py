@@ -79,6 +79,7 @@ class Worker(Standalone):
     async def make(self, job: LoadJob) -> LoadOutcome:
         """Make our shard of a load and return what came of it, over all shards."""
         self.judges = self.shard == 1
+        self._target = None  # asked again for each load: it may have died since
         with self._link.in_load(job):
             return await super().make(job)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.errors import SlaError, UsageError
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
@@ -73,7 +73,7 @@ class StartedTarget(ABC):
             raise self._crash(f"the {self.name} (process {process.pid}) {process.ending()}")
 
     @abstractmethod
-    def _crash(self, problem: str) -> Exception:
+    def _crash(self, problem: str) -> SlaError:
         """Return the error for a process that ended by itself."""
 
     def _ensure_not_started(self) -> None:

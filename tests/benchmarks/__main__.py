@@ -1,10 +1,10 @@
 """The benchmark of the media path: ``python -m tests.benchmarks``; ``--help`` tells more.
 
 Runs, in turns and within one session, our caller (every packet measured by all built-in trackers, and by two of them
-only), a C program that
-does the same paced work without measuring (the limit of what the kernel's interface allows), the plain asyncio way, and
-SIPp where it is installed; each pinned to the first core, with a reflector in C on the second. Prints the medians and
-the ratios. Times of single runs on a shared machine mean little; ratios within one session do.
+only), a C program that does the same paced work without measuring (the limit of what the kernel's interface allows),
+the plain asyncio way, and SIPp where it is installed; each pinned to the first core, with a reflector in C on the
+second. Prints the medians and the ratios. Times of single runs on a shared machine mean little; ratios within one
+session do.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PACKETS_PER_SECOND = 50
 SETUPS_PER_SECOND = 50
-WARM_UP_S, LINGER_S = 4.0, 0.5
+WARM_UP_S, LINGER_S = 5.5, 0.5
 """What streams cost is measured between the two: setting them up, and one RTCP report each, is another thing."""
 LATE_NS = 5_000_000
 RECORD_OFFSET = 16

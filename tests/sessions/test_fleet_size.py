@@ -36,6 +36,6 @@ def test_a_fleet_is_held_to_a_reflector(tmp_path: Path) -> None:
 def test_a_fleet_has_held_only_what_it_promised(
     verdict: str, not_sent: int, late_s: float, ramp_error: float, held: bool
 ) -> None:
-    """The verdict of the usual machinery, at most 0.1 % of packets late or not sent, and 2 % off the ramp."""
+    """The verdict of the usual machinery, at most 0.1 % of packets late and as many not sent, and 2 % off the ramp."""
     metrics = {"harness": {"not_sent": not_sent}, "harness.pacing_error": {"p999": late_s}, "loss": {"sent": 1_000}}
     assert is_held({"verdict": verdict, "metrics": metrics}, (0.0, ramp_error)) is held

@@ -227,6 +227,7 @@ def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
     assert scenario["reason"].startswith(words)
     assert 2 < scenario["duration_s"] < 25
     assert done.scenarios["test_after"]["verdict"] == "fail"
+    assert done.scenarios["test_after"]["reason"].startswith(words)
     assert "INTERNALERROR" not in done.output
 
 

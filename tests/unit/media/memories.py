@@ -21,12 +21,12 @@ FRAME_BYTES = 24
 NONCE = 0x5EED
 
 
-def make_memory(*, legs: int = 6, ring_rows: int = 16, packet_width: int = 64) -> MediaMemory:
+def make_memory(*, legs: int = 6, groups: int = 2 * CYCLE, ring_rows: int = 16, packet_width: int = 64) -> MediaMemory:
     """Return a memory whose slot 0 began at ORIGIN_NS, with frames of 1s, 2s and 3s."""
     memory = MediaMemory(
         MediaLayout(
             legs=legs,
-            groups=2 * CYCLE,
+            groups=groups,
             cycle=CYCLE,
             probe_window=WINDOW,
             ring_rows=ring_rows,
@@ -86,8 +86,16 @@ class Schedule:
         failing = [leg for leg in due if leg in unsent]
         memory.unsent_turn[row, failing] = turn + 1
         legs["unsent"][failing] += 1
+        memory.gauges[Gauge.NOT_SENT] += len(failing)
         if due:
-            memory.bursts[slot, row] = (turn, due_ns, due_ns + late_ns, step_ns, len(due), len(failing))
+            memory.bursts[slot, turn % memory.layout.burst_window] = (
+                turn,
+                due_ns,
+                due_ns + late_ns,
+                step_ns,
+                len(due),
+                len(failing),
+            )
         memory.turns[slot] += 1
         return due_ns
 

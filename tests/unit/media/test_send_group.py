@@ -168,12 +168,12 @@ def test_starting_a_stream_writes_its_schedule(bench: Bench) -> None:
 
 def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The packets of a batch are spread over the system call, in the order in which the kernel took them."""
-    bench.add(5, 3, packets=2 * WINDOW)
+    bench.add(5, 3, packets=4 * WINDOW)
     clock = iter([1_000, 1_400])
     monkeypatch.setattr("pytest_ari_sla.media.send_group.time.time_ns", lambda: next(clock))
-    bench.group.send(WINDOW + 2, 900)
-    assert bench.memory.bursts[0, 2].tolist() == (WINDOW + 2, 900, 1_000, 200, 2, 0)
-    assert bench.sent_ns(WINDOW + 2, 5, 3) == [1_200, 1_400]
+    bench.group.send(2 * WINDOW + 2, 900)
+    assert bench.memory.bursts[0, 2].tolist() == (2 * WINDOW + 2, 900, 1_000, 200, 2, 0)
+    assert bench.sent_ns(2 * WINDOW + 2, 5, 3) == [1_200, 1_400]
 
 
 @pytest.mark.parametrize("refused", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
@@ -235,6 +235,20 @@ def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
         bench.send(1)
     assert bench.sent_ns(0, 1) == [1_400]
     assert bench.sent_ns(1, 1) == [2_200]
+
+
+def test_a_stream_that_moves_twice_before_it_sends_keeps_the_place_it_sent_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where several end in one turn, the last one moves up again and again."""
+    bench.add(0, 1, 2, 3)
+    with monkeypatch.context() as patch:
+        clock = iter([1_000, 1_400])
+        patch.setattr("pytest_ari_sla.media.send_group.time.time_ns", lambda: next(clock))
+        bench.send(0)
+    for leg in (2, 0):
+        bench.group.remove(leg, 1)
+    assert bench.sent_ns(0, 3) == [1_400]
 
 
 def test_the_last_stream_itself_can_be_removed(bench: Bench) -> None:

@@ -140,10 +140,34 @@ def test_what_nobody_sent_is_no_probe(schedule: Schedule, log: MediaSendLog) -> 
 def test_an_old_probe_is_known_by_number_but_not_by_time(schedule: Schedule, log: MediaSendLog) -> None:
     """Its place in the window belongs to a later packet, whose times are not its own."""
     schedule.start(0)
-    schedule.turns(0, WINDOW + 1)
+    schedule.turns(0, 2 * WINDOW + 1)
     numbers, sent_ns, intended_ns = log.times_of(np.array([0, 0, 0], np.int32), np.array([0, 1, 2]))
     assert numbers.tolist() == [0, 1, 2]
     assert np.flatnonzero(sent_ns).tolist() == np.flatnonzero(intended_ns).tolist() == [1, 2]
+
+
+def test_what_was_not_sent_longer_ago_than_the_window_is_not_taken_for_sent(
+    schedule: Schedule, log: MediaSendLog
+) -> None:
+    """After a long stall: nobody shall be blamed for packets that the generator never sent, and all are told."""
+    schedule.start(0)
+    for _ in range(3 * WINDOW):
+        schedule.turn(0, unsent=(0,))
+    assert not log.was_sent(np.zeros(3 * WINDOW, np.int32), np.arange(3 * WINDOW)).any()
+    assert log.sent()[0] == 0
+    assert log.departures().not_sent == 3 * WINDOW
+
+
+def test_what_a_leg_has_sent_is_remembered_while_its_group_goes_on(schedule: Schedule, log: MediaSendLog) -> None:
+    """A call that ends waits for its last packets, while others send; its own sends are asked for then."""
+    schedule.start(0)
+    schedule.start(1, place=1)
+    schedule.turns(0, WINDOW - 1)
+    schedule.stop(0)
+    schedule.turns(0, WINDOW)
+    first, sent_ns = log.last_sent(0)
+    assert (first, len(sent_ns)) == (0, WINDOW - 1)
+    assert sent_ns.all()
 
 
 def test_audio_begins_where_turn_0_would_have_been(schedule: Schedule, log: MediaSendLog) -> None:
