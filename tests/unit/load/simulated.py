@@ -177,7 +177,7 @@ class _SimulatedMedia:
 
     def _log(self, slot: int, turns: NDArray[np.int64], due_ns: NDArray[np.int64]) -> None:
         """Note one more packet in these turns of a slot, whose streams are one group."""
-        columns = turns % self._memory.layout.probe_window
+        columns = turns % self._memory.layout.burst_window
         bursts = self._memory.bursts[slot]
         count = np.where(bursts["turn"][columns] == turns, bursts["count"][columns], 0) + 1
         for name, value in (("turn", turns), ("due_ns", due_ns), ("began_ns", due_ns + SEND_LATE_NS), ("count", count)):
