@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.codecs.test_signal import dialling, frames
+from pytest_ari_sla.codecs.speech import dialling, frames
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.hookspecs import DecodingTopology, Voice
 from pytest_ari_sla.media.call_media import CallMedia

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pytest
 
-from pytest_ari_sla.codecs.test_signal import speech_like
+from pytest_ari_sla.codecs.speech import speech_like
 from pytest_ari_sla.metrics.voice_quality import CodecImpairment
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 

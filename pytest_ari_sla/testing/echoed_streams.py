@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.hookspecs import TrackerContext, Voice
 from pytest_ari_sla.rtp import probe

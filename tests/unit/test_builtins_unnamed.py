@@ -21,7 +21,7 @@ CORE = [
     if not path.relative_to(PACKAGE).as_posix().startswith(tuple(f"{folder}/" for folder in OUTSIDE))
 ]
 REGISTRATION = {"pytest_ari_sla.codecs", "pytest_ari_sla.topologies", "pytest_ari_sla.trackers.builtin"}
-TEST_SIGNAL = "pytest_ari_sla.codecs.test_signal"
+TEST_SIGNAL = "pytest_ari_sla.codecs.speech"
 """What is said in any codec."""
 
 OTHER_MEANINGS = {

@@ -44,7 +44,7 @@ def test_heavy_libraries_are_loaded_on_use_only() -> None:
     program = """
 import sys
 from pytest_ari_sla.codecs.builtin import pytest_ari_sla_register_codecs
-from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.codecs.speech import frames
 frames(pytest_ari_sla_register_codecs()[0], 20, 1.0)
 assert not {"av", "soundfile"} & sys.modules.keys()
 """

@@ -1,7 +1,7 @@
 import numpy as np
 
 from pytest_ari_sla.codecs.g722 import G722Codec
-from pytest_ari_sla.codecs.test_signal import speech_like
+from pytest_ari_sla.codecs.speech import speech_like
 
 
 def test_the_rtp_clock_runs_at_half_the_sample_rate() -> None:

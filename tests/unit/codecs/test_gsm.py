@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.codecs.gsm import GsmCodec
-from pytest_ari_sla.codecs.test_signal import speech_like
+from pytest_ari_sla.codecs.speech import speech_like
 from pytest_ari_sla.errors import UsageError
 
 

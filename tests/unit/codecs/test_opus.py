@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_ari_sla.codecs.opus import OpusCodec
-from pytest_ari_sla.codecs.test_signal import speech_like
+from pytest_ari_sla.codecs.speech import speech_like
 from pytest_ari_sla.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.codecs.test_signal import frames
+from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import TrackerContext, Voice
 from tests.unit.batches import MILLISECOND, START_NS, Packet, split
 

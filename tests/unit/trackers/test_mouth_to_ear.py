@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ari_sla.codecs.g711 import G711Codec, pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
-from pytest_ari_sla.codecs.test_signal import frames, speech_like
+from pytest_ari_sla.codecs.speech import frames, speech_like
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.trackers.mouth_to_ear import LEGS_AT_A_TIME, WINDOW_NS, MouthToEarTracker

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.codecs.test_signal import speech_like
+from pytest_ari_sla.codecs.speech import speech_like
 from pytest_ari_sla.trackers.silence import ENOUGH_SAMPLES, SAMPLED_ONE_IN, SilenceTracker
 from tests.unit.batches import Packet, batch_of, batch_sizes, split
 from tests.unit.trackers.loads import FixedLog, context_of, echo

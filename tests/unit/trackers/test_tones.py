@@ -11,7 +11,7 @@ import pytest
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
-from pytest_ari_sla.codecs.test_signal import dialling, dtmf, speech_like
+from pytest_ari_sla.codecs.speech import dialling, dtmf, speech_like
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.rtp.keypad import KEYPAD
 from pytest_ari_sla.trackers.tones import NO_DIGIT, ToneTracker, digits_of
