@@ -15,17 +15,25 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import dropwhile, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.metrics.units import format_duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 __all__ = ["Calls", "LoadProfile", "PlannedCall", "Rate", "Stage"]
 
 _SECOND_NS = 1_000_000_000
+# The plan of a day is looked through in pieces of so many calls: memory stays flat.
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class Calls:
 class Rate:
     """An open stage: calls begin at a rate that goes evenly from ``start`` to ``end`` (per second).
 
-    Each lasts ``holding_ns``, also beyond the stage's end.
+    Each lasts ``holding_ns``, also beyond the stage's end. The n-th call (from 0) begins when the integral of the rate
+    reaches n + 1/2.
     """
 
     name: str
@@ -50,6 +59,41 @@ class Rate:
     end: float
     duration_ns: int
     holding_ns: int
+
+    @property
+    def calls(self) -> int:
+        """How many calls begin before the stage ends."""
+        # Less a rounding error: 0.1 a second for 5 s is half a call, which begins when the stage is over.
+        return max(0, math.ceil(self.area(self.duration_ns) - 0.5 - 1e-9))
+
+    @property
+    def _slope(self) -> float:
+        return (self.end - self.start) / (self.duration_ns / _SECOND_NS)
+
+    def area(self, elapsed_ns: int) -> float:
+        """Return the integral of the rate from the stage's beginning."""
+        elapsed_s = min(max(elapsed_ns, 0), self.duration_ns) / _SECOND_NS
+        return self.start * elapsed_s + self._slope * elapsed_s * elapsed_s / 2
+
+    def begins_ns(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when calls begin, by their numbers, after the stage's beginning."""
+        area = numbers + 0.5
+        speed = np.sqrt(np.maximum(0.0, self.start * self.start + 2 * self._slope * area))
+        # The usual (speed - start) / slope loses all digits where the rate hardly changes.
+        at_ns: NDArray[np.int64] = np.rint(2 * area / (self.start + speed) * _SECOND_NS).astype(np.int64)
+        return at_ns
+
+    def begun(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many calls have begun at times after the stage's beginning, also just then."""
+        if not self.calls:
+            return np.zeros_like(elapsed_ns)
+        elapsed_s = np.clip(elapsed_ns, 0, self.duration_ns) / _SECOND_NS
+        area = self.start * elapsed_s + self._slope * elapsed_s * elapsed_s / 2
+        guess = np.clip(np.floor(area + 0.5), 0, self.calls).astype(np.int64)
+        # Beginnings are whole nanoseconds: what the integral says may be off by one call at such a moment.
+        guess -= (guess > 0) & (self.begins_ns(np.maximum(guess - 1, 0)) > elapsed_ns)
+        guess += (guess < self.calls) & (self.begins_ns(guess) <= elapsed_ns)
+        return guess
 
 
 Stage = Calls | Rate
@@ -111,13 +155,36 @@ class LoadProfile:
             raise UsageError("a load needs at least one stage")
         for stage in self.stages:
             _check(stage)
-        if self.peak_calls() == 0:
-            raise UsageError("this load has no calls: ask for at least one")
+        if self.holding_ns is not None and self.holding_ns <= 0:
+            raise UsageError("calls need a holding time of more than 0")
+        if next(self.plan(), None) is None:
+            raise UsageError(f"this load makes no call: {self._why_no_call()}; ask for at least one")
+
+    def _why_no_call(self) -> str:
+        begun = sum(stage.area(stage.duration_ns) for stage in self.stages if isinstance(stage, Rate))
+        return f"its rates come to {begun:.2g} calls before they end" if begun else "it asks for 0 calls"
 
     @property
     def duration_ns(self) -> int:
         """Length of all stages."""
         return sum(stage.duration_ns for stage in self.stages)
+
+    def check_packet_time(self, packet_time_ns: int) -> None:
+        """Refuse calls that end before their first packet is due.
+
+        Raises
+        ------
+        UsageError
+            A holding time, or the time for which calls are up, is shorter than a packet.
+        """
+        holdings = {f"stage {stage.name!r}": stage.holding_ns for stage in self.stages if isinstance(stage, Rate)}
+        longest = max((taken.holding_ns for taken in self._stretches), default=0)
+        if longest:
+            holdings["the load"] = longest if self.holding_ns is None else min(longest, self.holding_ns)
+        for where, holding_ns in holdings.items():
+            if holding_ns < packet_time_ns:
+                lasts, needed = format_duration_ns(holding_ns), format_duration_ns(packet_time_ns)
+                raise UsageError(f"calls of {where} last {lasts} and would send no packet: they need {needed} at least")
 
     @property
     def replaces_calls(self) -> bool:
@@ -145,43 +212,96 @@ class LoadProfile:
                 if begin <= at_ns < end:
                     total += stage.start + (stage.end - stage.start) * (at_ns - begin) / stage.duration_ns
             else:
-                total += _begun(stage, at_ns - begin) - _begun(stage, at_ns - begin - stage.holding_ns)
+                total += stage.area(at_ns - begin) - stage.area(at_ns - begin - stage.holding_ns)
         return total
 
-    def peak_calls(self) -> int:
-        """Return the most calls that are up at one time, by plan."""
-        edges = [0]
+    def corners(self) -> list[int]:
+        """Return the times between which :meth:`target_calls` only rises or only falls.
+
+        Between the beginnings and ends of stages, and of what their last calls leave behind, it is a parabola: that may
+        turn on the way.
+        """
+        edges = {0}
         for stage, (_, begin, end) in zip(self.stages, self.boundaries(), strict=True):
-            edges += [begin, end - 1]
+            edges |= {begin, end - 1}
             if isinstance(stage, Rate):
-                edges += [begin + stage.holding_ns, end - 1 + stage.holding_ns]
-        return math.ceil(max(self.target_calls(edge) for edge in edges) - 1e-9)
+                edges |= {begin + stage.holding_ns, end - 1 + stage.holding_ns}
+        turns = {turn for begin, end in pairwise(sorted(edges)) if (turn := self._turn(begin, end)) is not None}
+        return sorted(edges | turns)
+
+    def _turn(self, begin_ns: int, end_ns: int) -> int | None:
+        """Return where the parabola between two edges turns; None where it does not."""
+        first, middle, last = (self.target_calls(at) for at in (begin_ns, (begin_ns + end_ns) // 2, end_ns))
+        bend = first - 2 * middle + last
+        if abs(bend) < 1e-9:
+            return None
+        share = 0.5 - (last - first) / (4 * bend)
+        return begin_ns + round(share * (end_ns - begin_ns)) if 0 < share < 1 else None
+
+    @cached_property
+    def wanted_peak(self) -> float:
+        """The most calls that are wanted at one time; the plan, which has whole calls, may differ by less than one."""
+        return max(map(self.target_calls, self.corners()))
+
+    def peak_calls(self, shard: int = 0, shards: int = 1) -> int:
+        """Return the most calls that are up at one time by plan: over all shards, or those of a shard (from 0).
+
+        It is counted, not estimated: the number of calls only grows where one begins.
+        """
+        return max(int(self._up(starts, shard, shards).max()) for starts in self._starts())
+
+    def _starts(self) -> Iterator[NDArray[np.int64]]:
+        """Yield all moments at which the number of calls that are up may grow, in pieces."""
+        yield np.array([taken.start_ns for taken in self._stretches] or [0], np.int64)
+        for stage, (_, begin, _end) in zip(self.stages, self.boundaries(), strict=True):
+            if isinstance(stage, Rate):
+                for first in range(0, stage.calls, _CHUNK):
+                    yield begin + stage.begins_ns(np.arange(first, min(first + _CHUNK, stage.calls)))
+
+    def _up(self, at_ns: NDArray[np.int64], shard: int, shards: int) -> NDArray[np.int64]:
+        """Return how many calls of a shard are up at each of some times."""
+        mine = [taken for taken in self._stretches if taken.seat % shards == shard]
+        begins, ends = (
+            np.sort(np.array(times, np.int64))
+            for times in ([call.start_ns for call in mine], [call.start_ns + call.holding_ns for call in mine])
+        )
+        up = np.searchsorted(begins, at_ns, "right") - np.searchsorted(ends, at_ns, "right")
+        for stage, (_, begin, _end) in zip(self.stages, self.boundaries(), strict=True):
+            if isinstance(stage, Rate):
+                begun, ended = stage.begun(at_ns - begin), stage.begun(at_ns - begin - stage.holding_ns)
+                # Every shards-th call is the shard's.
+                up += (begun + shards - 1 - shard) // shards - (ended + shards - 1 - shard) // shards
+        return up
 
     def plan(self, shard: int = 0, shards: int = 1) -> Iterator[PlannedCall]:
-        """Yield the calls of a shard (counted from 0), by the time they begin."""
+        """Yield the calls of a shard (counted from 0), by the time they begin; none is known before it is due."""
         for number, call in enumerate(heapq.merge(*self._sources())):
             if call.seat % shards == shard:
                 yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage)
 
     def _sources(self) -> Iterator[Iterator[_SeatedCall]]:
-        yield iter(sorted(self._closed_calls()))
+        if self.holding_ns is None:
+            yield iter(sorted(self._stretches))
+        else:
+            yield from (self._replaced(taken, self.holding_ns) for taken in self._stretches)
         for stage, (_, begin, _end) in zip(self.stages, self.boundaries(), strict=True):
             if isinstance(stage, Rate):
                 yield _arrivals(stage, begin)
 
-    def _closed_calls(self) -> Iterator[_SeatedCall]:
-        for taken in self._seats():
-            if self.holding_ns is None:
-                yield taken
-                continue
-            end_ns = taken.start_ns + taken.holding_ns
-            for start_ns in range(taken.start_ns, end_ns, self.holding_ns):
-                holding_ns = min(self.holding_ns, end_ns - start_ns)
-                yield _SeatedCall(start_ns, holding_ns, self.stage_at(start_ns), taken.seat)
+    def _replaced(self, taken: _SeatedCall, holding_ns: int) -> Iterator[_SeatedCall]:
+        """Yield the calls that are in a seat one after the other."""
+        end_ns = taken.start_ns + taken.holding_ns
+        for start_ns in range(taken.start_ns, end_ns, holding_ns):
+            yield _SeatedCall(start_ns, min(holding_ns, end_ns - start_ns), self.stage_at(start_ns), taken.seat)
 
     def stage_at(self, at_ns: int) -> str:
         """Return the name of the stage that a time falls in; the last one's behind the end."""
         return next((name for name, _, end in self.boundaries() if at_ns < end), self.stages[-1].name)
+
+    @cached_property
+    def _stretches(self) -> list[_SeatedCall]:
+        """Each closed seat for as long as it is taken at a stretch: as many as calls, however long the load lasts."""
+        return [stretch for stretch in self._seats() if stretch.holding_ns > 0]
 
     def _seats(self) -> Iterator[_SeatedCall]:
         """Yield each closed seat for as long as it is taken at a stretch."""
@@ -211,26 +331,15 @@ def _left(taken: list[tuple[int, str]], at_ns: int) -> _SeatedCall:
 def _check(stage: Stage) -> None:
     if stage.duration_ns <= 0:
         raise UsageError(f"stage {stage.name!r} needs a duration of more than 0")
-    if min(stage.start, stage.end) < 0:
-        raise UsageError(f"stage {stage.name!r} asks for fewer than 0 calls")
+    if not 0 <= min(stage.start, stage.end) <= max(stage.start, stage.end) < math.inf:
+        raise UsageError(f"stage {stage.name!r} asks for {stage.start:g} to {stage.end:g} calls")
     if isinstance(stage, Rate) and stage.holding_ns <= 0:
         raise UsageError(f"stage {stage.name!r} needs a holding time of more than 0")
 
 
-def _begun(stage: Rate, elapsed_ns: int) -> float:
-    """Return how many calls have begun after a time: the integral of the rate."""
-    elapsed_s = min(max(elapsed_ns, 0), stage.duration_ns) / _SECOND_NS
-    slope = (stage.end - stage.start) / (stage.duration_ns / _SECOND_NS)
-    return stage.start * elapsed_s + slope * elapsed_s * elapsed_s / 2
-
-
 def _arrivals(stage: Rate, begin_ns: int) -> Iterator[_SeatedCall]:
-    """Yield the calls of an open stage: the n-th begins when the integral of the rate reaches n + 1/2."""
-    slope = (stage.end - stage.start) / (stage.duration_ns / _SECOND_NS)
-    for number in range(round(_begun(stage, stage.duration_ns))):
-        area = number + 0.5
-        if abs(slope) < 1e-12:
-            at_s = area / stage.start
-        else:
-            at_s = (math.sqrt(max(0.0, stage.start * stage.start + 2 * slope * area)) - stage.start) / slope
-        yield _SeatedCall(begin_ns + round(at_s * _SECOND_NS), stage.holding_ns, stage.name, number)
+    """Yield the calls of an open stage."""
+    for first in range(0, stage.calls, _CHUNK):
+        numbers = np.arange(first, min(first + _CHUNK, stage.calls))
+        for number, at_ns in zip(numbers.tolist(), stage.begins_ns(numbers).tolist(), strict=True):
+            yield _SeatedCall(begin_ns + at_ns, stage.holding_ns, stage.name, number)

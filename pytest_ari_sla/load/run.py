@@ -75,6 +75,9 @@ class LoadPlan:
     shards: int = 1
     realtime: bool = True
 
+    def __post_init__(self) -> None:
+        self.profile.check_packet_time(self.packet_time_ms * 1_000_000)
+
     @property
     def codec(self) -> Codec:
         """The codec of each call's first leg."""
@@ -82,7 +85,7 @@ class LoadPlan:
 
     def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
         """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
-        share = -(-self.profile.peak_calls() // self.shards)
+        share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
         calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
         return MediaPlan(
             calls=calls,

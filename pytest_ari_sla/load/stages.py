@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.profile import Calls, LoadProfile, Rate
@@ -11,10 +13,13 @@ from pytest_ari_sla.metrics.units import parse_duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from pytest_ari_sla.load.profile import Stage
 
 __all__ = ["StageRequest", "hold", "profile_of", "ramp", "rate"]
+
+_SCALING_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def profile_of(
     holding
         End each call of a closed stage after this time and begin the next in its place.
     calls_override
-        The number of calls at the profile's peak, whatever the test says; everything else in proportion.
+        The number of calls at the profile's peak, whatever the test says; everything else in proportion, but a stage
+        that has calls keeps one at least.
     duration_override_ns
         The length of the profile, whatever the test says; all stages in proportion.
 
@@ -92,29 +98,57 @@ def profile_of(
 def _resolved(requests: Sequence[StageRequest]) -> tuple[Stage, ...]:
     """Fill in where each stage begins, and give equal names a number."""
     stages: list[Stage] = []
-    names: dict[str, int] = {}
-    calls = 0.0
+    calls = 0
     for request in requests:
         if not isinstance(request, StageRequest):
-            raise UsageError(f"{request!r} is no stage; make one by ramp(), hold() or rate() of pytest_ari_sla")
-        number = names[request.name] = names.get(request.name, 0) + 1
-        name = request.name if number == 1 else f"{request.name}{number}"
+            raise UsageError(f"{request!r} is not a stage; make one by ramp(), hold() or rate() of pytest_ari_sla")
+        name = _free_name(request.name, {stage.name for stage in stages})
         duration_ns = parse_duration_ns(request.duration)
-        start = calls if request.start is None else request.start
-        end = calls if request.end is None else request.end
         if request.kind == "rate":
-            stages.append(Rate(name, start, end, duration_ns, parse_duration_ns(request.holding)))
-            calls = 0.0
+            stages.append(_open_stage(request, name, duration_ns))
+            calls = 0
         else:
-            stages.append(Calls(name, int(start), int(end), duration_ns))
-            calls = end
+            start = calls if request.start is None else _whole(request.start, name)
+            calls = calls if request.end is None else _whole(request.end, name)
+            stages.append(Calls(name, start, calls, duration_ns))
     return tuple(stages)
+
+
+def _free_name(name: str, taken: AbstractSet[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}{number}"
+    return free
+
+
+def _open_stage(request: StageRequest, name: str, duration_ns: int) -> Rate:
+    start, end = (_number(value, name) for value in (request.start, request.end))
+    stage = Rate(name, start, end, duration_ns, parse_duration_ns(request.holding))
+    # Without a rate it is a pause that somebody wants; below half a call it is a mistake.
+    if duration_ns > 0 and max(start, end) > 0 and not stage.calls:
+        raise UsageError(
+            f"stage {name!r} makes no call: its rate comes to {stage.area(duration_ns):.2g} calls in {request.duration}"
+        )
+    return stage
+
+
+def _whole(value: object, stage: str) -> int:
+    # Python takes True for 1.
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise UsageError(f"{value!r} (stage {stage!r}) is not a whole number of calls")
+    return operator.index(value)
+
+
+def _number(value: object, stage: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UsageError(f"{value!r} (stage {stage!r}) is not a number of calls per second")
+    return float(value)
 
 
 def _scaled(profile: LoadProfile, calls: int | None, duration_ns: int | None) -> LoadProfile:
     if calls is not None:
-        factor = calls / profile.peak_calls()
-        profile = replace(profile, stages=tuple(_times(stage, factor) for stage in profile.stages))
+        profile = _with_peak(profile, calls)
     if duration_ns is not None:
         stretch = duration_ns / profile.duration_ns
         stages = tuple(replace(stage, duration_ns=round(stage.duration_ns * stretch)) for stage in profile.stages)
@@ -122,7 +156,22 @@ def _scaled(profile: LoadProfile, calls: int | None, duration_ns: int | None) ->
     return profile
 
 
+def _with_peak(profile: LoadProfile, calls: int) -> LoadProfile:
+    """Return a profile with so many calls at its peak."""
+    factor = calls / profile.wanted_peak
+    for _ in range(_SCALING_TRIES):
+        scaled = replace(profile, stages=tuple(_times(stage, factor) for stage in profile.stages))
+        if scaled.peak_calls() <= calls:
+            break
+        # Calls are whole: where stages overlap, rounding may have made one too many of them.
+        factor *= 1 - 0.5 / calls
+    return scaled
+
+
 def _times(stage: Stage, factor: float) -> Stage:
     if isinstance(stage, Calls):
-        return replace(stage, start=round(stage.start * factor), end=round(stage.end * factor))
+        start, end = (max(1, round(level * factor)) if level else 0 for level in (stage.start, stage.end))
+        return replace(stage, start=start, end=end)
+    if stage.calls:
+        factor = max(factor, 1 / stage.area(stage.duration_ns))
     return replace(stage, start=stage.start * factor, end=stage.end * factor)

@@ -50,7 +50,7 @@ _DIGITS = 3
 _MOST_DIGITS = 9
 
 
-def parse_duration_ns(text: str) -> int:
+def parse_duration_ns(text: object) -> int:
     """Read a duration such as ``10s``, ``1m30s``, ``250ms``, ``8h`` or ``1.5 min`` as nanoseconds.
 
     Parts may be separated by blanks; a number without unit is not a duration. What is below a nanosecond is rounded.
@@ -60,7 +60,7 @@ def parse_duration_ns(text: str) -> int:
     UsageError
         When the text is not a duration.
     """
-    compact = "".join(text.split())
+    compact = "".join(str(text).split())
     parts = _DURATION_PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         message = f"{text!r} is not a duration; write it like 30s, 10m, 1m30s or 250ms"

@@ -73,14 +73,13 @@ class LoadJob:
         """Return what others need to know of a load that begins now."""
         profile = self.plan.profile
         boundaries = profile.boundaries()
-        corners = sorted({at for _, begin, end in boundaries for at in (begin, end - 1)})
         return LoadDescription(
             doc=self.doc,
             topology=self.plan.topology.name,
             codec=self.plan.codec.name,
             started_ns=time.time_ns(),
             stages=boundaries,
-            wanted=[(at, profile.target_calls(at)) for at in corners],
+            wanted=[(at, profile.target_calls(at)) for at in profile.corners()],
             thresholds=[
                 (str(sourced.threshold), sourced.source, sourced.abort_after_ns) for sourced in self.thresholds
             ],

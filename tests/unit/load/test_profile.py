@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import tracemalloc
+from collections import deque
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -78,12 +80,20 @@ def test_the_calls_that_are_up_follow_the_closed_profile_to_the_nearest_call(
 
 
 @given(profiles(closed_stages() | open_stages()), st.integers(1, 5))
-def test_no_shard_ever_has_more_calls_up_than_its_share_of_the_peak(profile: LoadProfile, shards: int) -> None:
-    """Seats are laid out by the share; one more is needed for each open stage whose calls overlap others."""
-    open_count = sum(isinstance(stage, Rate) for stage in profile.stages)
-    share = -(-profile.peak_calls() // shards) + 2 * open_count
-    calls = list(profile.plan(0, shards))
-    assert all(up_at(calls, call.start_ns) <= share for call in calls)
+def test_the_peak_of_a_shard_is_that_of_its_plan(profile: LoadProfile, shards: int) -> None:
+    """Leg endpoints are laid out by it: the peak of a shard is what its plan comes to, no call more or less."""
+    for shard in range(shards):
+        calls = list(profile.plan(shard, shards))
+        assert max((up_at(calls, call.start_ns) for call in calls), default=0) == profile.peak_calls(shard, shards)
+
+
+@given(profiles(closed_stages() | open_stages()))
+def test_the_peak_is_that_of_the_plan_wherever_in_a_stage_it_lies(profile: LoadProfile) -> None:
+    """Counted call by call; what is wanted as a real number is less than a call per stage away from it."""
+    calls = list(profile.plan())
+    peak = max(up_at(calls, call.start_ns) for call in calls)
+    assert profile.peak_calls() == peak
+    assert abs(profile.wanted_peak - peak) < 1 + len(profile.stages)
 
 
 def test_a_ramp_starts_its_calls_evenly_and_not_in_bursts() -> None:
@@ -163,6 +173,57 @@ def test_the_peak_of_open_stages_counts_calls_that_outlast_their_stage() -> None
     assert profile.peak_calls() == 23
 
 
+def test_the_peak_of_a_rate_that_rises_and_falls_lies_inside_a_stage() -> None:
+    """At 6 s, where the second stage falls: 30 calls of the rise are up still, and 30 of the fall."""
+    profile = LoadProfile((Rate("rise", 0, 20, 4 * S, 4 * S), Rate("fall", 20, 0, 4 * S, 4 * S)))
+    assert profile.peak_calls() == 60
+    assert max(profile.corners(), key=profile.target_calls) == 6 * S
+
+
+def test_what_is_wanted_only_rises_or_only_falls_between_corners() -> None:
+    """So that straight lines between corners show where the peak is."""
+    profile = LoadProfile((Rate("rise", 0, 20, 4 * S, 4 * S), Rate("fall", 20, 0, 4 * S, 4 * S)))
+    for begin, end in pairwise(profile.corners()):
+        wanted = [profile.target_calls(begin + (end - begin) * step // 20) for step in range(21)]
+        assert wanted in (sorted(wanted), sorted(wanted, reverse=True))
+
+
+def test_a_rate_that_hardly_changes_begins_its_calls_as_evenly_as_one_that_does_not() -> None:
+    """The root of the quadratic equation must not lose its digits."""
+    even, uneven = (LoadProfile((Rate("rate", 20, end, 10 * S, S),)) for end in (20, 20 + 1e-11))
+    assert [call.start_ns for call in uneven.plan()] == [call.start_ns for call in even.plan()]
+
+
+def test_the_plan_of_a_day_takes_no_more_memory_than_that_of_a_minute() -> None:
+    """Calls that replace others are made out when they are due: only the seats are known before."""
+
+    def peak_bytes(profile: LoadProfile) -> int:
+        tracemalloc.start()
+        try:
+            deque(islice(profile.plan(), 50_000), maxlen=0)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak_bytes(LoadProfile((Calls("hold", 500, 500, 24 * 3600 * S),), 5 * S)) < 2_000_000
+    assert peak_bytes(LoadProfile((Rate("rate", 100, 100, 24 * 3600 * S, 5 * S),))) < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        LoadProfile((Calls("short", 3, 3, S // 100),)),
+        LoadProfile((Calls("hold", 3, 3, 10 * S),), holding_ns=S // 100),
+        LoadProfile((Calls("hold", 3, 3, 10 * S), Rate("rate", 5, 5, S, S // 100))),
+    ],
+)
+def test_calls_that_end_before_their_first_packet_are_refused(profile: LoadProfile) -> None:
+    """10 ms of 20 ms packets: nothing would be sent, and nothing measured."""
+    profile.check_packet_time(S // 100)
+    with pytest.raises(UsageError, match="would send no packet: they need 20ms at least"):
+        profile.check_packet_time(S // 50)
+
+
 def test_stages_lie_end_to_end() -> None:
     """Boundaries are what time series and thresholds on stages go by."""
     profile = LoadProfile((Calls("a", 1, 1, S), Calls("b", 1, 1, 2 * S)))
@@ -178,6 +239,10 @@ def test_stages_lie_end_to_end() -> None:
         (Calls("short", 1, 1, 0),),
         (Calls("negative", -1, 1, S),),
         (Rate("still", 1, 1, S, 0),),
+        (Rate("rare", 0.1, 0.1, 2 * S, S),),
+        (Rate("none", 0, 0, 2 * S, S),),
+        (Rate("endless", 1, float("inf"), S, S),),
+        (Rate("no number", float("nan"), 1, S, S),),
     ],
 )
 def test_a_profile_with_nothing_to_do_is_refused(stages: tuple[Calls | Rate, ...]) -> None:

@@ -52,6 +52,32 @@ def test_the_number_of_calls_on_the_command_line_is_the_peak(calls: int) -> None
     assert profile.peak_calls() == calls
 
 
+def test_a_stage_that_has_calls_keeps_one_when_the_load_is_made_smaller() -> None:
+    """Three instead of ten leave 0.3 of the single call behind, and less than one of the rate's two."""
+    stages = profile_of(
+        stages=[hold("5s", calls=10), hold("5s", calls=1), rate(1, duration="2s", holding="1s"), hold("5s", calls=0)],
+        calls_override=3,
+    ).stages
+    assert [stage.start for stage in stages] == [3, 1, 0.5, 0]
+    assert isinstance(stages[2], Rate)
+    assert stages[2].calls == 1
+
+
+@pytest.mark.parametrize("calls", [7, 33, 100])
+def test_the_number_of_calls_on_the_command_line_is_the_peak_of_rates_too(calls: int) -> None:
+    """Where it lies inside of a stage, and where starts and ends of calls fall together."""
+    rise_and_fall = [rate(0, end=20, duration="4s", holding="4s"), rate(20, end=0, duration="4s", holding="4s")]
+    assert profile_of(stages=rise_and_fall, calls_override=calls).peak_calls() == calls
+    steady = [rate(5, duration="10s", holding="4s")]
+    assert profile_of(stages=steady, calls_override=calls).peak_calls() == calls
+
+
+def test_stages_of_one_name_never_get_a_name_that_is_taken() -> None:
+    """A threshold on ``@ramp2`` speaks of one stage only."""
+    stages = profile_of(stages=[hold("1s", calls=1, name=name) for name in ("ramp", "ramp2", "ramp", "ramp")]).stages
+    assert [stage.name for stage in stages] == ["ramp", "ramp2", "ramp3", "ramp4"]
+
+
 def test_the_duration_on_the_command_line_is_that_of_all_stages() -> None:
     """All stages are stretched alike; how long a call is held stays as it was."""
     profile = profile_of(
@@ -74,6 +100,22 @@ def test_the_duration_on_the_command_line_is_that_of_all_stages() -> None:
         {"stages": ["5s"]},
         {"calls": 0, "duration": "5s"},
         {"calls": 5, "duration": "0s"},
+        {"calls": 5, "duration": 10},
+        {"calls": 2.5, "duration": "5s"},
+        {"calls": True, "duration": "5s"},
+        {"calls": "5", "duration": "5s"},
+        {"calls": 5, "duration": "5s", "holding": "0s"},
+        {"stages": [ramp(3.5, over="5s")]},  # type: ignore[arg-type]
+        {"stages": [ramp(3, over="5s", start=0.5)]},  # type: ignore[arg-type]
+        {"stages": [hold("5s", calls=3.5)]},  # type: ignore[arg-type]
+        {"stages": [hold("5s")]},
+        {"stages": [rate(float("nan"), duration="5s", holding="1s")]},
+        {"stages": [rate(5, duration="5s", holding="1s", end=float("inf"))]},
+        {"stages": [rate("5", duration="5s", holding="1s")]},  # type: ignore[arg-type]
+        {"stages": [rate(0.1, duration="2s", holding="1s")]},
+        {"stages": [rate(0.1, duration="2s", holding="1s"), hold("5s", calls=1)]},
+        {"calls": 1, "duration": "5s", "duration_override_ns": 0},
+        {"stages": [rate(1, duration="10s", holding="1s")], "duration_override_ns": S // 10},
     ],
 )
 def test_words_that_do_not_go_together_are_the_test_s_fault(words: dict[str, Any]) -> None:
