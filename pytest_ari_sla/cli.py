@@ -111,7 +111,7 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
 def _examine(_: argparse.Namespace) -> int:
     from pytest_ari_sla.media.calibration import calibrate
     from pytest_ari_sla.targets.preflight import read_machine
-    from pytest_ari_sla.transport.pacing_timer import may_use_realtime
+    from pytest_ari_sla.udp.pacing_timer import may_use_realtime
 
     machine = read_machine()
     result = calibrate()
@@ -137,7 +137,7 @@ def _list_metrics(_: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from pytest_ari_sla.roles.registry import builtin_registry
+    from pytest_ari_sla.session.registry import builtin_registry
 
     table = Table("Metric", "Kind", "Unit", "Meaning", box=None)
     for metric in builtin_registry().catalogue:
@@ -163,7 +163,7 @@ def _compare_reports(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.reporting.comparison import compare_runs
     from pytest_ari_sla.reporting.record_file import read_record
     from pytest_ari_sla.reporting.report_folder import write_reports
-    from pytest_ari_sla.roles.registry import builtin_registry
+    from pytest_ari_sla.session.registry import builtin_registry
 
     before, after = read_record(arguments.before), read_record(arguments.after)
     allowed = parse_share(arguments.max_regression)

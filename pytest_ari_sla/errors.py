@@ -69,6 +69,7 @@ __all__ = [
     "TlsFailed",
     "UnknownName",
     "UsageError",
+    "error_of",
 ]
 
 
@@ -288,3 +289,13 @@ class SimulatorStartFailed(HarnessError):
     def __init__(self, message: str, output: str = "") -> None:
         self.output = output
         super().__init__(f"{message}\n{output}" if output else message)
+
+
+_KINDS: dict[str, type[SlaError]] = {
+    kind.culprit: kind for kind in (HarnessError, NetworkError, TargetError, UsageError)
+}
+
+
+def error_of(culprit: str, text: str) -> SlaError:
+    """Return an error that another process told as its culprit and its text."""
+    return _KINDS[culprit](text)

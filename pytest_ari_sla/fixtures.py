@@ -14,16 +14,16 @@ from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 
+    from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
     from pytest_ari_sla.media.caller_worker import CallerWorker
-    from pytest_ari_sla.roles.standalone import Standalone
+    from pytest_ari_sla.session.alone import Standalone
     from pytest_ari_sla.targets.target import Target
-    from pytest_ari_sla.transport.ari_http import AriSession
-    from pytest_ari_sla.transport.port_leases import PortManager
+    from pytest_ari_sla.udp.port_leases import PortManager
 
 __all__ = ["LOADS", "ROLE", "Load"]
 
@@ -96,10 +96,10 @@ class Load:
         from pytest_ari_sla.load.result import LoadResult
         from pytest_ari_sla.load.run import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
-        from pytest_ari_sla.roles.judging import doc_of
-        from pytest_ari_sla.roles.load_job import LoadJob
-        from pytest_ari_sla.roles.shard_names import parse_nodeid
-        from pytest_ari_sla.roles.voices import call_media, with_options
+        from pytest_ari_sla.load.voices import call_media, with_options
+        from pytest_ari_sla.session.judge import doc_of
+        from pytest_ari_sla.session.load_job import LoadJob
+        from pytest_ari_sla.shard_names import parse_nodeid
         from pytest_ari_sla.sla.threshold import check_stages, parse
 
         role, settings = self._role, self._role.settings

@@ -275,7 +275,7 @@ class Call(Protocol):
 
     @property
     def ari(self) -> Any:
-        """The ARI session (``pytest_ari_sla.transport.ari_http.AriSession``)."""
+        """The ARI session (``pytest_ari_sla.ari_client.session.AriSession``)."""
 
     async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns.

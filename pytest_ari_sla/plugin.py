@@ -9,8 +9,8 @@ import pytest
 from pytest_ari_sla import fixtures, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
-from pytest_ari_sla.roles import hook_calls, refusals
-from pytest_ari_sla.roles.fleet_hooks import join_fleet, refuse, settings_of_fleet
+from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
+from pytest_ari_sla.session import hook_calls, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -77,7 +77,7 @@ def _uses_target(item: pytest.Item) -> bool:
 def _role(config: pytest.Config) -> Any:
     """Return the session's role; made when the first test that needs a target is found."""
     if ROLE not in config.stash:
-        from pytest_ari_sla.roles import choose_role
+        from pytest_ari_sla.fleet.role import choose_role
 
         config.stash[ROLE] = choose_role(config, config.stash[_SETTINGS], config.stash[_ALL_JUDGED])
     return config.stash[ROLE]
@@ -100,7 +100,7 @@ def _judge(item: pytest.Item, failure: BaseException | None) -> None:
     loads_nothing = not outcomes and (failure is None or "load" not in getattr(item, "fixturenames", ()))
     if loads_nothing or isinstance(failure, _NO_FAILURES) or not item.config.stash[ROLE].judges:
         return
-    from pytest_ari_sla.roles.judging import judge_loads, raise_verdict
+    from pytest_ari_sla.session.judge import judge_loads, raise_verdict
 
     records = item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
     if failure is None:
@@ -136,7 +136,7 @@ class _Reporter:
             return
         try:
             if self._judged and settings_of_fleet(session.config) is None:
-                from pytest_ari_sla.roles.session_report import report_session
+                from pytest_ari_sla.session.report import report_session
 
                 self._summary = report_session(self._config, role, self._judged)
         finally:

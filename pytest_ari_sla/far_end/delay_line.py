@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.far_end.impairment_log import LOG_RECORD
-from pytest_ari_sla.transport.datagrams import DatagramMemory
+from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

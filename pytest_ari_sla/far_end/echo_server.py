@@ -36,9 +36,9 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import format_duration_ns, parse_duration_ns
 from pytest_ari_sla.rtp.header import HEADER_BYTES, PLAIN_FLAGS, header_view
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES, stamp_view
-from pytest_ari_sla.transport.batched_udp import make_sender, open_udp_socket
-from pytest_ari_sla.transport.datagrams import receive_drops
-from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
+from pytest_ari_sla.udp.batched import make_sender, open_udp_socket
+from pytest_ari_sla.udp.datagrams import receive_drops
+from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
     import socket
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.far_end.control import AnyRequest
     from pytest_ari_sla.far_end.reflector import Departures
-    from pytest_ari_sla.transport.datagrams import DatagramMemory
+    from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 __all__ = ["ECHO_METRICS", "EchoServer", "main"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.transport.batched_udp import make_receiver, make_sender
-from pytest_ari_sla.transport.datagrams import DatagramMemory
+from pytest_ari_sla.udp.batched import make_receiver, make_sender
+from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
     import socket
@@ -84,7 +84,7 @@ class PacketMover:
 
 
 class RowSender(Protocol):
-    """The part of a :class:`~pytest_ari_sla.transport.datagrams.Sender` that is needed here."""
+    """The part of a :class:`~pytest_ari_sla.udp.datagrams.Sender` that is needed here."""
 
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
         """Send chosen rows in their order; return how many the kernel took before it refused one."""

@@ -20,13 +20,13 @@ from pytest_ari_sla.far_end.control import (
 )
 from pytest_ari_sla.far_end.media_process import MediaProcess
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.transport.port_leases import DEFAULT_RTP_PORTS
+from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS
 
 if TYPE_CHECKING:
     import socket
 
     from pytest_ari_sla.far_end.control import Request
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RelayProcess", "RelayWorker"]
 

@@ -13,7 +13,7 @@ from pytest_ari_sla.far_end.relay_calls import EchoStamps, RelayCalls
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.header import header_view
-from pytest_ari_sla.transport.datagrams import host_number, open_udp_socket, receive_drops
+from pytest_ari_sla.udp.datagrams import host_number, open_udp_socket, receive_drops
 
 if TYPE_CHECKING:
     import socket
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.far_end.ready_loop import ReadyLoop
     from pytest_ari_sla.far_end.reflector import Departures, PacketMover
-    from pytest_ari_sla.transport.datagrams import Address
-    from pytest_ari_sla.transport.port_leases import PortLease
+    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RELAY_METRICS", "RelayFigures", "RelayGroup"]
 

@@ -23,15 +23,15 @@ from pytest_ari_sla.far_end.media_process import CONTROL_OPTION, inherited_contr
 from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.far_end.reflector import PacketMover
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS, RelayFigures, RelayGroup
-from pytest_ari_sla.transport.datagrams import host_number
-from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
-from pytest_ari_sla.transport.port_leases import DEFAULT_RTP_PORTS, PortManager
+from pytest_ari_sla.udp.datagrams import host_number
+from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
+from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.far_end.control import AnyRequest
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RELAY_METRICS", "Relay", "main"]
 

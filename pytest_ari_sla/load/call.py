@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pytest_ari_sla.ari.messages import Event
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.hookspecs import Leg
     from pytest_ari_sla.load.control_meter import ControlMeter
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.media.caller_worker import CallerWorker, LegSeat
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.transport.ari_http import AriSession
-    from pytest_ari_sla.transport.ari_watch import ChannelWatch
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["CONTINUED", "CallLeg", "CallListener", "CallTools", "LiveCall", "RelayControl"]
 

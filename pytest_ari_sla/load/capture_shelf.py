@@ -11,13 +11,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ari_sla.transport.capture import PackedStream
+from pytest_ari_sla.capture.kept_packets import PackedStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pytest_ari_sla.capture.kept_packets import CapturedStream, CapturePolicy
     from pytest_ari_sla.load.outcome import CallOutcome
-    from pytest_ari_sla.transport.capture import CapturedStream, CapturePolicy
 
 __all__ = ["CaptureShelf"]
 

@@ -20,7 +20,7 @@ class Narrated(Protocol):
 
 
 class ControlMeter:
-    """The :class:`~pytest_ari_sla.transport.ari_observer.AriObserver` of a load.
+    """The :class:`~pytest_ari_sla.ari_client.observer.AriObserver` of a load.
 
     Attributes
     ----------

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_ari_sla.capture.kept_packets import PackedStream
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.transport.capture import PackedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

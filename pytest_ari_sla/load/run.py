@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
 from pytest_ari_sla.errors import ChannelLost, MediaUnreachable, SlaError
 from pytest_ari_sla.load.call import CONTINUED, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
@@ -22,9 +24,7 @@ from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.transport.ari_http import AriSession
-from pytest_ari_sla.transport.batched_udp import backend
-from pytest_ari_sla.transport.capture import NO_CAPTURE, CapturePolicy
+from pytest_ari_sla.udp.batched import backend
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.metrics.histogram import Histogram
-    from pytest_ari_sla.transport.port_leases import PortManager
+    from pytest_ari_sla.udp.port_leases import PortManager
 
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
 

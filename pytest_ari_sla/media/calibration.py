@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.transport.batched_udp import backend, make_receiver, make_sender
-from pytest_ari_sla.transport.datagrams import DatagramMemory, open_udp_socket, prepare_socket
+from pytest_ari_sla.udp.batched import backend, make_receiver, make_sender
+from pytest_ari_sla.udp.datagrams import DatagramMemory, open_udp_socket, prepare_socket
 
 if TYPE_CHECKING:
     import socket
 
-    from pytest_ari_sla.transport.datagrams import ReceiveOptions, Receiver, Sender
+    from pytest_ari_sla.udp.datagrams import ReceiveOptions, Receiver, Sender
 
 __all__ = ["Calibration", "calibrate", "clock_floor"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.transport.datagrams import RECEIVE_BUFFER_BYTES
+from pytest_ari_sla.udp.datagrams import RECEIVE_BUFFER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.capture.kept_packets import CapturedStream, PacketKeeper, rebuilt_packets
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
 from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg
@@ -24,8 +25,7 @@ from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.media.tracker_group import TrackerGroup
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
-from pytest_ari_sla.transport.capture import CapturedStream, PacketKeeper, rebuilt_packets
-from pytest_ari_sla.transport.datagrams import prepare_socket, receive_drops
+from pytest_ari_sla.udp.datagrams import prepare_socket, receive_drops
 
 if TYPE_CHECKING:
     import socket
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.measurer import KeptPackets, LegReport
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.transport.datagrams import Address
-    from pytest_ari_sla.transport.port_leases import PortLease, PortManager
+    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.udp.port_leases import PortLease, PortManager
 
 __all__ = ["CallerWorker", "LegSeat"]
 

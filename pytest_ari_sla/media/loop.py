@@ -22,8 +22,8 @@ from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg
 from pytest_ari_sla.media.memory import LEG, Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.media.send_group import GROUP_CAPACITY, SendGroup
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
-from pytest_ari_sla.transport.batched_udp import make_receiver, make_timer
-from pytest_ari_sla.transport.pacing_timer import ask_for_realtime
+from pytest_ari_sla.udp.batched import make_receiver, make_timer
+from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
     from pytest_ari_sla.media.commands import Command

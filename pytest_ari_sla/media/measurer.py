@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.capture.kept_packets import CapturedPackets, CapturedStream, PacketKeeper
     from pytest_ari_sla.media.memory import MediaMemory
     from pytest_ari_sla.media.report_exchange import ReportExchange
     from pytest_ari_sla.media.ring_reader import RingReader
     from pytest_ari_sla.media.send_log import MediaSendLog
     from pytest_ari_sla.media.tracker_group import TrackerGroup
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.transport.capture import CapturedPackets, CapturedStream, PacketKeeper
 
 __all__ = ["KeptPackets", "LegReport", "Measurer"]
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.transport.datagrams import DatagramMemory
+from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray

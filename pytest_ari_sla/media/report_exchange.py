@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, SenderReport, build, ntp_timestamp, parse, report_interval_ns
-from pytest_ari_sla.transport.datagrams import DatagramMemory
-from pytest_ari_sla.transport.mmsg_python import PythonReceiver
+from pytest_ari_sla.udp.datagrams import DatagramMemory
+from pytest_ari_sla.udp.mmsg_python import PythonReceiver
 
 if TYPE_CHECKING:
     import socket
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.media.ring_reader import SourceTable
     from pytest_ari_sla.media.send_log import MediaSendLog
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["ReportExchange", "SentStream"]
 

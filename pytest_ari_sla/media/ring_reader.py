@@ -9,7 +9,7 @@ import numpy as np
 from pytest_ari_sla.media.memory import Gauge
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
-from pytest_ari_sla.transport.datagrams import host_number
+from pytest_ari_sla.udp.datagrams import host_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.memory import MediaMemory
     from pytest_ari_sla.media.send_log import MediaSendLog
     from pytest_ari_sla.rtp.header import ParsedHeaders
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RingReader", "SourceTable"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from pytest_ari_sla.media.memory import BURST_RECORD, Gauge
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
-from pytest_ari_sla.transport.batched_udp import make_burst
-from pytest_ari_sla.transport.datagrams import DatagramMemory, host_number
+from pytest_ari_sla.udp.batched import make_burst
+from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 
 if TYPE_CHECKING:
     import socket

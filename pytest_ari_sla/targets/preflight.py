@@ -19,13 +19,13 @@ from pytest_ari_sla.targets.preflight_rules import (
     own_files,
     parse_port_ranges,
 )
-from pytest_ari_sla.transport.datagrams import open_udp_socket
+from pytest_ari_sla.udp.datagrams import open_udp_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.targets.target import Target
-    from pytest_ari_sla.transport.ari_http import AriSession
 
 __all__ = ["check_machine", "check_target", "read_machine", "read_target"]
 

@@ -8,8 +8,8 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from pytest_ari_sla.transport.ari_http import AriSession
-from pytest_ari_sla.transport.ari_watch import ChannelWatch
+from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.ari_client.watch import ChannelWatch
 
 if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Leg, Topology
@@ -30,7 +30,7 @@ class RecordingCall:
     Attributes
     ----------
     ari
-        An autospecced :class:`~pytest_ari_sla.transport.ari_http.AriSession`: every request answers with a mock and is
+        An autospecced :class:`~pytest_ari_sla.ari_client.session.AriSession`: every request answers with a mock and is
         written down in ``ari.mock_calls``.
     legs, relay_legs
         The legs at the load generator, and those at the relay, in the order asked for.

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.resources import Bridge, StoredRecording
+from pytest_ari_sla.ari_client.cleanup import sweep
+from pytest_ari_sla.ari_client.requests import AriClient
+from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, ChannelLost
-from pytest_ari_sla.transport.ari_cleanup import sweep
-from pytest_ari_sla.transport.ari_client import AriClient
-from pytest_ari_sla.transport.ari_http import AriSession
 
 if TYPE_CHECKING:
     from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import TargetIncomplete, TargetTooSmall
 from pytest_ari_sla.targets.external import external_target
 from pytest_ari_sla.targets.preflight import check_target, read_target
 from pytest_ari_sla.targets.preflight_rules import Demand, TargetCapacity
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
-from pytest_ari_sla.transport.ari_http import AriSession
 
 if TYPE_CHECKING:
     from pathlib import Path

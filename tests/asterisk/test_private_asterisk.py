@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageError
 from pytest_ari_sla.targets.asterisk_installation import find_installation
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
-from pytest_ari_sla.transport.ari_http import AriSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable

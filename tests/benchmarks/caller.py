@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.roles.registry import builtin_registry
-from pytest_ari_sla.roles.voices import echo_media
-from pytest_ari_sla.transport.ari_http import AriSession
-from pytest_ari_sla.transport.port_leases import PortManager
+from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.udp.port_leases import PortManager
 from tests.benchmarks.processor_time import used_s
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import aiohttp
 import numpy as np
 
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
-from pytest_ari_sla.transport.batched_udp import DatagramMemory, make_receiver, make_sender, open_udp_socket
+from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver, make_sender, open_udp_socket
 
 if TYPE_CHECKING:
     import socket

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.reporting.record_file import read_record
-from tests.unit.transport.ari_server import PASSWORD, USER, FakeAri, refusal
+from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ari_sla
-from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.session.registry import builtin_registry
 
 PACKAGE = Path(pytest_ari_sla.__file__).parent
 BUILTIN = builtin_registry()
@@ -34,7 +34,7 @@ OTHER_MEANINGS = {
     "hold": {
         "__init__.py",  # a stage of a load: hold("5m")
         "load/stages.py",
-        "transport/ari_commands.py",  # what ARI calls putting a channel on hold
+        "ari_client/commands.py",  # what ARI calls putting a channel on hold
     },
     "PCMU": {"settings.py"},  # what load() takes where a test names none
 }
@@ -82,6 +82,6 @@ def test_only_the_registration_imports_built_ins() -> None:
         if module.startswith(prefixes)
     }
     assert found == {
-        *(("roles/registry.py", module) for module in REGISTRATION),
-        ("roles/voices.py", TEST_SIGNAL),
+        *(("session/registry.py", module) for module in REGISTRATION),
+        ("load/voices.py", TEST_SIGNAL),
     }

@@ -13,8 +13,8 @@ from pytest_ari_sla.targets.simulator.media_faults import MediaFaults
 from pytest_ari_sla.targets.simulator.media_formats import FORMAT_NUMBERS, FRAME_SAMPLES, decode, encode, is_linear
 from pytest_ari_sla.targets.simulator.media_legs import HEADER_BYTES, LegTable, Mode, Packets
 from pytest_ari_sla.targets.simulator.media_mixer import Mixer
-from pytest_ari_sla.transport.batched_udp import DatagramMemory, make_receiver
-from pytest_ari_sla.transport.datagrams import host_number
+from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver
+from pytest_ari_sla.udp.datagrams import host_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ import numpy as np
 
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.header import HEADER_BYTES, PLAIN_FLAGS, header_view
-from pytest_ari_sla.transport.batched_udp import DatagramMemory, make_receiver, make_sender, open_udp_socket
+from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver, make_sender, open_udp_socket
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 PACKET_BYTES = HEADER_BYTES + 160
 NONCE = 0x5EED

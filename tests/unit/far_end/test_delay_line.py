@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.far_end.delay_line import DelayLine
 from pytest_ari_sla.far_end.impairment_log import LOG_RECORD
-from pytest_ari_sla.transport.datagrams import DatagramMemory
+from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 
 def packets(count: int) -> DatagramMemory:

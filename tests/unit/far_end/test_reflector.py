@@ -14,7 +14,7 @@ from pytest_ari_sla.far_end.reflector import (
     send_stamped,
 )
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.transport.datagrams import open_udp_socket
+from pytest_ari_sla.udp.datagrams import open_udp_socket
 
 
 class MoodySender:

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from pytest_ari_sla.ari.messages import decode_event
+from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.load.run import LoadRun
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.media.commands import ForgetLeg, StartLeg, StopLeg
@@ -25,8 +26,7 @@ from pytest_ari_sla.media.memory import LEG, Gauge
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 from pytest_ari_sla.testing.manual_clock import ManualClock
-from pytest_ari_sla.transport.ari_http import AriSession
-from pytest_ari_sla.transport.datagrams import host_number
+from pytest_ari_sla.udp.datagrams import host_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     import pytest
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.ari_client.observer import AriObserver
     from pytest_ari_sla.media.commands import Command
     from pytest_ari_sla.media.memory import MediaMemory
-    from pytest_ari_sla.transport.ari_observer import AriObserver
 
 __all__ = ["ScriptedAsterisk", "SimulatedLoop"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import AriTimeout, ChannelLost, MediaLoopFailed, UsageError
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load.call import CallLeg, CallTools
@@ -21,13 +22,12 @@ from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.caller_worker import LegSeat
 from pytest_ari_sla.media.measurer import LegReport
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
-from pytest_ari_sla.transport.capture import parse_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.load.outcome import CallOutcome
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 MS = 1_000_000
 PACKET_NS = 20 * MS

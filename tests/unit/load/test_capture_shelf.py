@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ari_sla.capture.kept_packets import CapturedStream, parse_policy, rebuilt_packets
+from pytest_ari_sla.judging.worst_calls import RANKED_BY, worst_calls
 from pytest_ari_sla.load import capture_shelf
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.outcome import CallOutcome
-from pytest_ari_sla.roles.worst_calls import RANKED_BY, worst_calls
-from pytest_ari_sla.transport.capture import CapturedStream, parse_policy, rebuilt_packets
 
 ASTERISK, OURS = ("127.0.0.1", 18_230), ("127.0.0.1", 20_480)
 

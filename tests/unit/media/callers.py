@@ -9,7 +9,7 @@ from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
-from pytest_ari_sla.roles.registry import builtin_registry
+from pytest_ari_sla.session.registry import builtin_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.media.caller_worker import LegSeat
     from pytest_ari_sla.media.measurer import LegReport
-    from pytest_ari_sla.transport.datagrams import Address
-    from pytest_ari_sla.transport.port_leases import PortManager
+    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.udp.port_leases import PortManager
 
 PACKETS_PER_SECOND = 50
 

@@ -11,7 +11,7 @@ from pytest_ari_sla.media.memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 ORIGIN_NS = 1_700_000_000_000_000_000
 CYCLE = 4

@@ -11,7 +11,7 @@ from tests.unit.media.memories import NONCE
 
 if TYPE_CHECKING:
     from pytest_ari_sla.media.memory import MediaMemory
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 ASTERISK: Address = ("10.0.0.1", 10_000)
 OTHER_PORT: Address = ("10.0.0.1", 10_002)

@@ -18,8 +18,8 @@ from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET
 from pytest_ari_sla.rtp import rtcp
 from pytest_ari_sla.trackers.sequence import SequenceTracker
-from pytest_ari_sla.transport.batched_udp import BACKEND_VARIABLE
-from pytest_ari_sla.transport.port_leases import PortManager
+from pytest_ari_sla.udp.batched import BACKEND_VARIABLE
+from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.media.callers import begin, finish, make_caller
 from tests.unit.media.rtcp_peer import RtcpPeer
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker, LegSeat
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 MS = 1_000_000
 
@@ -382,7 +382,7 @@ async def test_a_worker_without_ports_leaves_nothing_open(tmp_path: Path) -> Non
 ORPHANED = """
 import asyncio
 from pathlib import Path
-from pytest_ari_sla.transport.port_leases import PortManager
+from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.media.callers import begin, make_caller
 
 async def main():

@@ -15,7 +15,7 @@ from pytest_ari_sla.media.loop import MediaLoop
 from pytest_ari_sla.media.memory import Gauge
 from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp import header, probe
-from pytest_ari_sla.transport.batched_udp import open_udp_socket
+from pytest_ari_sla.udp.batched import open_udp_socket
 from tests.unit.media.memories import CYCLE, NONCE, make_memory, start_leg
 
 if TYPE_CHECKING:

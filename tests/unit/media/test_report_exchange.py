@@ -13,7 +13,7 @@ from pytest_ari_sla.media.ring_reader import SourceTable
 from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp.rtcp import ReceiverReport, build, ntp_timestamp
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
-from pytest_ari_sla.transport.datagrams import open_udp_socket
+from pytest_ari_sla.udp.datagrams import open_udp_socket
 from tests.unit.media.memories import ORIGIN_NS, Schedule, make_memory
 from tests.unit.media.rtcp_peer import HERE, RtcpPeer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 SECOND_NS = 1_000_000_000
 # More than the longest interval between two reports, 1.5 times 5 s.

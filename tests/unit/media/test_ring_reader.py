@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.media.memory import MediaMemory
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 
 class Ring(RingWriter):

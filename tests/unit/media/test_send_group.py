@@ -8,7 +8,7 @@ import pytest
 from pytest_ari_sla.media.send_group import SendGroup
 from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp import header, probe
-from pytest_ari_sla.transport.batched_udp import (
+from pytest_ari_sla.udp.batched import (
     BACKEND_VARIABLE,
     DatagramMemory,
     make_receiver,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.media.memory import MediaMemory
-    from pytest_ari_sla.transport.datagrams import Address
+    from pytest_ari_sla.udp.datagrams import Address
 
 DUE_NS = 1_700_000_000_000_000_000
 LOOPBACK = ("127.0.0.1", 0)

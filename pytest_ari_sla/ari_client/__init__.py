@@ -1,0 +1,1 @@
+"""The client of ARI: requests, events, and the promise to leave nothing behind."""

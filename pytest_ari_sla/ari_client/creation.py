@@ -1,0 +1,245 @@
+"""What makes something at Asterisk: written down and watched before the request for it goes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
+from pytest_ari_sla.ari_client.ownership import Kind
+from pytest_ari_sla.ari_client.queries import CHANNEL, AriQueries
+from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_ari_sla.ari_client.events import EventStream
+    from pytest_ari_sla.ari_client.ownership import Ledger
+    from pytest_ari_sla.ari_client.requests import QueryValue
+    from pytest_ari_sla.ari_client.watch import ChannelWatch
+
+__all__ = ["AriCreation"]
+
+#: Answers that say: this was not carried out.
+_REFUSALS = (AriRequestFailed, AriAuthenticationFailed)
+
+
+class AriCreation(AriQueries, ABC):
+    """The verbs of `AriSession` that make something."""
+
+    _stream: EventStream
+    _ledger: Ledger
+
+    @abstractmethod
+    def watch(self, channel_id: str) -> ChannelWatch:
+        """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
+
+    @abstractmethod
+    def _known_watch(self, channel_id: str) -> ChannelWatch | None:
+        """Return the watch over a channel, if there is one."""
+
+    @abstractmethod
+    def _retire(self, channel_id: str) -> None:
+        """Let a channel that does not exist (any more) go."""
+
+    async def external_media(
+        self,
+        channel_id: str,
+        external_host: str,
+        format: str,
+        *,
+        encapsulation: str | None = None,
+        transport: str | None = None,
+        connection_type: str | None = None,
+        direction: str | None = None,
+        data: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> ExternalMedia:
+        """Create a channel that exchanges media with ``external_host`` (``host:port``).
+
+        Returns
+        -------
+        The channel, and the address at Asterisk that takes our RTP. StasisStart may have come by then, or come later:
+        ``session.watch(channel_id).in_stasis()`` waits for it.
+
+        Raises
+        ------
+        AriRequestFailed
+            Asterisk refused: an unknown format, no free RTP port, an id in use, or no ExternalMedia (404).
+        """
+        query: dict[str, QueryValue] = {
+            "channelId": channel_id,
+            "app": self.app,
+            "external_host": external_host,
+            "format": format,
+            "encapsulation": encapsulation,
+            "transport": transport,
+            "connection_type": connection_type,
+            "direction": direction,
+            "data": data,
+        }
+        channel = await self._create_channel("/channels/externalMedia", channel_id, query, variables)
+        is_rtp = encapsulation in (None, "rtp")
+        return ExternalMedia(channel, await self._local_address(channel) if is_rtp else ("", 0))
+
+    async def _local_address(self, channel: Channel) -> tuple[str, int]:
+        """Return where Asterisk takes a channel's RTP; asked for where the answer does not hold it."""
+        host = channel.channelvars.get("UNICASTRTP_LOCAL_ADDRESS")
+        port = channel.channelvars.get("UNICASTRTP_LOCAL_PORT")
+        if not host or not port:
+            host = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_ADDRESS")
+            port = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_PORT")
+        if not port.isdecimal():
+            raise AriRequestFailed(
+                "GET", f"/channels/{channel.id}/variable", 200, f"UNICASTRTP_LOCAL_PORT is {port!r}, not a port"
+            )
+        return host, int(port)
+
+    async def originate(
+        self,
+        channel_id: str,
+        endpoint: str,
+        *,
+        context: str | None = None,
+        extension: str | None = None,
+        priority: int | None = None,
+        app_args: str | None = None,
+        caller_id: str | None = None,
+        timeout_s: int | None = None,
+        other_channel_id: str | None = None,
+        originator: str | None = None,
+        formats: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Channel:
+        """Create a channel and dial it; it enters our application, or the dialplan where an extension is given."""
+        query: dict[str, QueryValue] = {
+            "channelId": channel_id,
+            "endpoint": endpoint,
+            "app": self.app if extension is None else None,
+            "appArgs": app_args,
+            "context": context,
+            "extension": extension,
+            "priority": priority,
+            "callerId": caller_id,
+            "timeout": timeout_s,
+            "otherChannelId": other_channel_id,
+            "originator": originator,
+            "formats": formats,
+        }
+        return await self._create_channel("/channels", channel_id, query, variables)
+
+    async def create(
+        self,
+        channel_id: str,
+        endpoint: str,
+        *,
+        app_args: str | None = None,
+        other_channel_id: str | None = None,
+        originator: str | None = None,
+        formats: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Channel:
+        """Create a channel that enters our application before it is dialled; see `dial`."""
+        query: dict[str, QueryValue] = {
+            "channelId": channel_id,
+            "endpoint": endpoint,
+            "app": self.app,
+            "appArgs": app_args,
+            "otherChannelId": other_channel_id,
+            "originator": originator,
+            "formats": formats,
+        }
+        return await self._create_channel("/channels/create", channel_id, query, variables)
+
+    async def snoop(
+        self, channel_id: str, snoop_id: str, *, spy: str = "both", whisper: str = "none", app_args: str | None = None
+    ) -> Channel:
+        """Create a channel that listens (``spy``) or talks (``whisper``) to another: in, out, both or none.
+
+        The other channel may have gone on to the dialplan. A snoop channel that was hung up gets no ChannelDestroyed
+        and stays in Asterisk's list until the other channel ends, if that one receives no media.
+        """
+        watch = self._known_watch(channel_id)
+        if watch is not None and watch.in_stasis_ns is None:
+            await watch.in_stasis()
+        query: dict[str, QueryValue] = {"app": self.app, "spy": spy, "whisper": whisper, "appArgs": app_args}
+        return await self._create_channel(
+            CHANNEL + "/snoop/{snoopId}", snoop_id, query, path={"channelId": channel_id, "snoopId": snoop_id}
+        )
+
+    async def _create_channel(
+        self,
+        route: str,
+        channel_id: str,
+        query: Mapping[str, QueryValue],
+        variables: Mapping[str, str] | None = None,
+        path: Mapping[str, str] | None = None,
+    ) -> Channel:
+        """Have a channel made: watched and written down before the request goes out."""
+        await self._stream.wait_open()
+        watch = self.watch(channel_id)
+        self._ledger.add(Kind.CHANNEL, channel_id)
+        body = None if variables is None else {"variables": dict(variables)}
+        try:
+            channel = await self.client.fetch(
+                Channel, "POST", route, path=path, query=query, body=body, on_sent=watch.requested
+            )
+        except _REFUSALS:
+            self._retire(channel_id)
+            raise
+        watch.answered()
+        return channel
+
+    async def _ensure_in_stasis(self, channel_id: str) -> None:
+        """Wait for a channel's own StasisStart; channels that are not watched are their user's business."""
+        watch = self._known_watch(channel_id)
+        if watch is not None:
+            await watch.in_stasis()
+
+    async def play(self, channel_id: str, playback_id: str, media: str | Sequence[str]) -> Playback:
+        """Play media (``sound:…``, ``tone:…``, ``digits:…``, ``recording:…``) to a channel."""
+        await self._ensure_in_stasis(channel_id)
+        return await self.client.fetch(
+            Playback,
+            "POST",
+            CHANNEL + "/play/{playbackId}",
+            path={"channelId": channel_id, "playbackId": playback_id},
+            query={"media": media if isinstance(media, str) else ",".join(media)},
+        )
+
+    async def record(
+        self,
+        channel_id: str,
+        name: str,
+        format: str = "wav",
+        *,
+        max_duration_s: int | None = None,
+        max_silence_s: int | None = None,
+        if_exists: str | None = None,
+        beep: bool | None = None,
+        terminate_on: str | None = None,
+    ) -> LiveRecording:
+        """Record a channel into a file at Asterisk; the file is removed with everything else at the session's end."""
+        await self._ensure_in_stasis(channel_id)
+        self._ledger.add(Kind.RECORDING, name)
+        return await self.client.fetch(
+            LiveRecording,
+            "POST",
+            CHANNEL + "/record",
+            path={"channelId": channel_id},
+            query={
+                "name": name,
+                "format": format,
+                "maxDurationSeconds": max_duration_s,
+                "maxSilenceSeconds": max_silence_s,
+                "ifExists": if_exists,
+                "beep": beep,
+                "terminateOn": terminate_on,
+            },
+        )
+
+    async def create_bridge(self, bridge_id: str, type: str = "mixing") -> Bridge:
+        """Create a bridge: ``mixing``, ``holding``, or with further attributes (``mixing,dtmf_events``)."""
+        await self._stream.wait_open()
+        self._ledger.add(Kind.BRIDGE, bridge_id)
+        return await self.client.fetch(Bridge, "POST", "/bridges", query={"bridgeId": bridge_id, "type": type})

@@ -1,0 +1,219 @@
+"""The event WebSocket: opened before anything is created, read without pause, restored when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import aiohttp
+
+from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
+from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, where
+from pytest_ari_sla.errors import EventStreamLost, SlaError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.observer import Clock
+
+__all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]
+
+#: A ping goes out this often; half of it later without an answer the connection counts as dead.
+HEARTBEAT_S = 20.0
+
+
+def back_off_s(attempt: int, *, first_s: float = 0.1, cap_s: float = 5.0) -> float:
+    """Return the pause before the attempt of this number (from 0) to reconnect: doubled each time, up to a cap."""
+    return min(cap_s, first_s * 2.0 ** min(attempt, 30))
+
+
+class StreamOwner(Protocol):
+    """Who an event stream works for."""
+
+    def on_event(self, event: Event, received_ns: int) -> None:
+        """Take an event, in order of arrival; ``received_ns`` is monotonic."""
+
+    def on_note(self, kind: str, reason: str) -> None:
+        """Take note of a disconnect or reconnect."""
+
+    async def on_restored(self) -> None:
+        """Find out what was missed; events flow in again while this runs."""
+
+    def on_lost(self, reason: str) -> None:
+        """Give up: no event will come any more."""
+
+
+class EventStream:
+    """One application's event WebSocket.
+
+    Parameters
+    ----------
+    endpoint, tls
+        Where, and how its certificate is checked.
+    application
+        The Stasis application; Asterisk registers it when the WebSocket opens.
+    owner
+        Who takes the events.
+    clock
+        Who tells when they arrived.
+    connect_timeout_s
+        For one attempt to open it.
+    restore_timeout_s
+        How long a broken stream may stay broken.
+    """
+
+    def __init__(
+        self,
+        endpoint: AriEndpoint,
+        application: str,
+        owner: StreamOwner,
+        *,
+        tls: ssl.SSLContext | bool,
+        clock: Clock,
+        connect_timeout_s: float = 10.0,
+        restore_timeout_s: float = 30.0,
+    ) -> None:
+        self._endpoint = endpoint
+        self._application = application
+        self._owner = owner
+        self._tls = tls
+        self._clock = clock
+        self._connect_timeout_s = connect_timeout_s
+        self._restore_timeout_s = restore_timeout_s
+        self._http: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._restoring: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # open, or lost for good
+        self._lost = ""
+
+    async def open(self) -> None:
+        """Open the stream; the application is registered when this returns.
+
+        Raises
+        ------
+        SlaError
+            It cannot be opened; see `error_of_failure` and `error_of_answer`.
+        """
+        # A session of its own: a WebSocket takes a connection slot for as long as it lives.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls),
+            headers={"Authorization": self._endpoint.authorization},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._socket = await self._connect()
+        self._settled.set()
+        self._reader = asyncio.create_task(self._run(self._socket), name="ARI event stream")
+
+    async def wait_open(self) -> None:
+        """Return as soon as the stream is open: what is created while it is not would start unseen.
+
+        Raises
+        ------
+        EventStreamLost
+            It could not be restored in time.
+        """
+        await self._settled.wait()
+        if self._lost:
+            raise EventStreamLost(self._lost)
+
+    async def close(self) -> None:
+        """Close the stream; no event is delivered any more."""
+        for task in (self._reader, self._restoring):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*filter(None, (self._reader, self._restoring)), return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close()
+        if self._http is not None:
+            await self._http.close()
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        """Open one WebSocket."""
+        assert self._http is not None
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                return await self._http.ws_connect(
+                    self._endpoint.base_url + "/events",
+                    params={"app": self._application, "subscribeAll": "false"},
+                    heartbeat=HEARTBEAT_S,
+                )
+        except aiohttp.WSServerHandshakeError as refused:
+            # Its text holds URL and headers of the request, so it is not chained: the header has the password.
+            raise error_of_answer(self._endpoint, "GET", "/events", refused.status, b"") from None
+        except (aiohttp.ClientError, TimeoutError) as failure:
+            raise error_of_failure(failure, self._endpoint, "GET /events", self._connect_timeout_s) from failure
+
+    async def _run(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Read, and restore what breaks, until closed or lost."""
+        try:
+            while True:
+                await self._read(socket)
+                self._settled.clear()
+                self._owner.on_note("disconnected", words_for_close(socket))
+                socket = self._socket = await self._restore(words_for_close(socket))
+                self._settled.set()
+                self._restoring = asyncio.create_task(self._owner.on_restored(), name="ARI reconciliation")
+        except EventStreamLost as lost:
+            self._lost = str(lost)
+            self._settled.set()
+            self._owner.on_lost(self._lost)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Deliver events until the WebSocket closes."""
+        async for message in socket:
+            received_ns = self._clock.monotonic_ns()
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                return
+            event = decode_event(message.data)
+            if isinstance(event, ApplicationReplaced):
+                raise EventStreamLost(
+                    f"another program registered the Stasis application {self._application!r} at "
+                    f"{where(self._endpoint)} and gets its events now; give every program an application of its own"
+                )
+            self._owner.on_event(event, received_ns)
+
+    async def _restore(self, broken_by: str) -> aiohttp.ClientWebSocketResponse:
+        """Open the WebSocket again, with growing pauses.
+
+        Raises
+        ------
+        EventStreamLost
+            It did not work in time.
+        """
+        since_ns = self._clock.monotonic_ns()
+        attempt = 0
+        reason = ""
+        try:
+            async with asyncio.timeout(self._restore_timeout_s):
+                while True:
+                    await asyncio.sleep(back_off_s(attempt))
+                    attempt += 1
+                    try:
+                        socket = await self._connect()
+                        break
+                    except SlaError as problem:
+                        reason = str(problem)
+        except TimeoutError:
+            raise EventStreamLost(
+                f"the event WebSocket broke ({broken_by}) and could not be restored within "
+                f"{self._restore_timeout_s:g} s; the last of {attempt} attempts: {reason or 'still waiting'}"
+            ) from None
+        gap_s = (self._clock.monotonic_ns() - since_ns) / 1e9
+        self._owner.on_note("reconnected", f"after {gap_s:.2f} s and {attempt} attempts; events of that time are lost")
+        return socket
+
+
+def words_for_close(socket: aiohttp.ClientWebSocketResponse) -> str:
+    """Return why a WebSocket closed."""
+    code = socket.close_code
+    failure = socket.exception()
+    if isinstance(failure, aiohttp.ServerTimeoutError | TimeoutError):
+        return f"no answer to a ping within {HEARTBEAT_S / 2:g} s"
+    if code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE or code is None:
+        return (
+            "close code 1006: cut off without a closing handshake; Asterisk does that to a client that reads too "
+            "slowly (websocket_write_timeout in ari.conf, default 100 ms), or it crashed"
+        )
+    return f"closed by Asterisk with code {code}"

@@ -1,0 +1,293 @@
+"""A session with one Asterisk: its requests, its events, and the promise to leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from pytest_ari_sla.ari.call_state import ChannelState, Finding
+from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
+from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, UnknownEvent
+from pytest_ari_sla.ari.resources import timestamp_ns
+from pytest_ari_sla.ari_client.cleanup import CleanupReport, clean_up
+from pytest_ari_sla.ari_client.commands import AriCommands
+from pytest_ari_sla.ari_client.events import EventStream
+from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, Clock, SilentObserver
+from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
+from pytest_ari_sla.ari_client.requests import AriClient, tls_context
+from pytest_ari_sla.ari_client.watch import ChannelWatch
+from pytest_ari_sla.errors import AriRequestFailed, SlaError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pytest_ari_sla.ari.resources import Channel
+
+__all__ = ["AriSession"]
+
+#: Watches over channels that ended are kept for this many more channels, so that an event after the end is noticed.
+ENDED_KEPT = 1000
+
+#: Notes that are kept; what goes wrong for hours says the same again and again.
+NOTES_KEPT = 200
+
+#: Pause between the two sweeps at the end: usually, and where requests without an answer may still be carried out.
+GRACE_S = 0.1
+GRACE_AFTER_UNCERTAIN_S = 2.0
+
+
+class AriSession(AriCommands):
+    """A session with one Asterisk; an asynchronous context manager.
+
+    Entering it checks the address and the credentials, opens the event WebSocket (which registers the application) and
+    warms the connections up. Leaving it removes everything that was made through it, whatever happened.
+
+    Parameters
+    ----------
+    url
+        ``http(s)://[user[:password]@]host[:port][/ari]``.
+    user, password
+        Credentials; they win over those in the URL if the user is not empty.
+    app
+        Name of the Stasis application; every program needs one of its own.
+    id_prefix
+        Begins every id made by `new_id`: a-z, 0-9 and ``-``, different for every process of every run.
+    ca_file, verify
+        The CA that signed Asterisk's certificate; whether the certificate is checked at all.
+    max_in_flight
+        How many requests may be under way at once.
+    request_timeout_s
+        For one attempt of one request.
+    restore_timeout_s
+        How long the event WebSocket may stay broken before everything that waits for events is given up.
+    cleanup_timeout_s
+        For all of the cleaning up at the end.
+    clock, observer
+        Who tells the time, and who hears of every request and event.
+
+    Attributes
+    ----------
+    notes
+        What a report should mention: disconnects, missed events, lost channels, repeated requests; the first ones.
+    notes_left_out
+        How many more there were.
+    unexpected_events
+        Events out of order, and events that could not be read: metric ``ari.unexpected_events``.
+    cleanup
+        What the end found; None before.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user: str = "",
+        password: str = "",
+        *,
+        app: str,
+        id_prefix: str,
+        ca_file: str | None = None,
+        verify: bool = True,
+        max_in_flight: int = 16,
+        request_timeout_s: float = 10.0,
+        restore_timeout_s: float = 30.0,
+        cleanup_timeout_s: float = 20.0,
+        clock: Clock = time,
+        observer: AriObserver | None = None,
+    ) -> None:
+        endpoint = parse_ari_url(url)
+        self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
+        self.app = app
+        self.notes: list[AriNote] = []
+        self.notes_left_out = 0
+        self.unexpected_events = 0
+        self.cleanup: CleanupReport | None = None
+        self._cleanup_timeout_s = cleanup_timeout_s
+        self._clock = clock
+        self._observer = observer or SilentObserver()
+        self._ids = IdSource(id_prefix)
+        self._ledger = Ledger()
+        self._watches: dict[str, ChannelWatch] = {}
+        self._ended: deque[str] = deque()
+        self._closing: asyncio.Task[CleanupReport] | None = None
+        tls = tls_context(ca_file, verify=verify) if self.endpoint.is_encrypted or ca_file else True
+        self.client = AriClient(
+            self.endpoint,
+            tls=tls,
+            max_in_flight=max_in_flight,
+            request_timeout_s=request_timeout_s,
+            clock=clock,
+            observer=self._observer,
+            note=self.on_note,
+        )
+        self._stream = EventStream(self.endpoint, app, self, tls=tls, clock=clock, restore_timeout_s=restore_timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<AriSession {self.endpoint.base_url} app={self.app!r}>"
+
+    # --- life ---
+
+    async def __aenter__(self) -> Self:
+        """Connect; see the class.
+
+        Raises
+        ------
+        AriUnreachable, TlsFailed, AriAuthenticationFailed, NotAnAsterisk, AriTimeout
+            It is not possible, and why.
+        """
+        await self.client.open()
+        try:
+            await self.info()  # first, because its errors tell most
+            await self._stream.open()
+            await self.client.warm_up()
+        except BaseException:
+            await self._disconnect()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> CleanupReport:
+        """Remove everything that was made through the session, and disconnect; a second call returns the same report.
+
+        Takes no longer than the clean-up time-out and is carried through also when this is cancelled.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="ARI clean-up")
+        return await _carry_through(self._closing)
+
+    async def _close(self) -> CleanupReport:
+        grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain else GRACE_S
+        for watch in self._watches.values():
+            watch.hangup_requested = True
+        report = await clean_up(
+            self.client, self._ledger, self._ids.prefix, timeout_s=self._cleanup_timeout_s, grace_s=grace_s
+        )
+        if report.leaked or report.problem:
+            self.on_note("clean-up", f"{len(report.leaked)} resources left at Asterisk; {report.problem}")
+        await self._disconnect()
+        self.cleanup = report
+        return report
+
+    async def _disconnect(self) -> None:
+        await self._stream.close()
+        await self.client.close()
+
+    # --- ids and watches ---
+
+    def new_id(self, kind: str, parent: str = "") -> str:
+        """Return an id for something new; see `IdSource.new_id`."""
+        return self._ids.new_id(kind, parent)
+
+    def made_for(self, parent: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the channels and the bridges whose ids begin with ``parent`` and that are not known to be gone."""
+        return self._ledger.owned(Kind.CHANNEL, parent), self._ledger.owned(Kind.BRIDGE, parent)
+
+    def watch(self, channel_id: str) -> ChannelWatch:
+        """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
+        watch = self._watches.get(channel_id)
+        if watch is None:
+            watch = self._watches[channel_id] = ChannelWatch(channel_id, self)
+        return watch
+
+    def _known_watch(self, channel_id: str) -> ChannelWatch | None:
+        return self._watches.get(channel_id)
+
+    def _retire(self, channel_id: str) -> None:
+        """Let a channel that does not exist (any more) go; its watch stays for a while."""
+        self._ledger.forget(Kind.CHANNEL, channel_id)
+        self._ended.append(channel_id)
+        if len(self._ended) > ENDED_KEPT:
+            self._watches.pop(self._ended.popleft(), None)
+
+    # --- called by the event stream and the watches ---
+
+    def on_event(self, event: Event, received_ns: int) -> None:
+        """Deliver an event to its channels' watches."""
+        happened_ns = timestamp_ns(event.timestamp)
+        lag_ns = None if happened_ns is None else self._clock.time_ns() - happened_ns
+        self._observer.on_event(event, received_ns, lag_ns)
+        if isinstance(event, UnknownEvent) and event.problem:
+            self.unexpected_events += 1
+        for channel_id in event.channel_ids:
+            watch = self._watches.get(channel_id)
+            if watch is not None:
+                self._deliver(watch, event, received_ns)
+
+    def _deliver(self, watch: ChannelWatch, event: Event, received_ns: int) -> None:
+        was_over = watch.state is ChannelState.DESTROYED
+        if not watch.deliver(event, received_ns):
+            self.unexpected_events += 1
+        if isinstance(event, ChannelDestroyed) and not was_over:
+            self._retire(watch.channel_id)
+
+    def on_note(self, kind: str, reason: str) -> None:
+        """Take a note."""
+        if len(self.notes) < NOTES_KEPT:
+            self.notes.append(AriNote(self._clock.time_ns(), kind, reason))
+        else:
+            self.notes_left_out += 1
+
+    async def on_restored(self) -> None:
+        """Find out what became of our channels while no events came."""
+        # A channel that is on its way now can be missing in the answer and exist by the time that it comes.
+        asked = [watch for watch in self._watches.values() if watch.state is not ChannelState.DESTROYED]
+        on_its_way = {watch.channel_id for watch in asked if watch.state is ChannelState.REQUESTED}
+        try:
+            there = {channel.id: channel for channel in await self.channels()}
+        except SlaError as failure:
+            self.on_note("missed-event", f"what happened during the gap could not be asked: {failure}")
+            return
+        for watch in asked:
+            if watch.channel_id in there or watch.channel_id not in on_its_way:
+                self._apply(watch, there.get(watch.channel_id))
+
+    def on_lost(self, reason: str) -> None:
+        """Let everything that waits for events know that none will come."""
+        for watch in self._watches.values():
+            watch.broken(reason)
+
+    async def find_out(self, watch: ChannelWatch) -> None:
+        """Ask Asterisk about a channel whose events do not come."""
+        try:
+            channel = await self.channel(watch.channel_id)
+        except AriRequestFailed as refused:
+            if refused.status != 404:
+                raise
+            self._apply(watch, None)
+        else:
+            self._apply(watch, channel)
+
+    def _apply(self, watch: ChannelWatch, channel: Channel | None) -> None:
+        """Apply what Asterisk says about a channel; note what had been missed."""
+        before = watch.state
+        if channel is None:
+            watch.found(Finding.GONE)
+        elif channel.is_in_application(self.app):
+            watch.found(Finding.IN_STASIS)
+        else:
+            watch.found(Finding.ELSEWHERE)
+        if watch.state is before:
+            return
+        self.on_note("missed-event", f"channel {watch.channel_id} was found {watch.state.value}, not {before.value}")
+        if watch.state is ChannelState.DESTROYED:
+            self._retire(watch.channel_id)
+            if watch.is_lost:
+                self.on_note("lost-channel", f"channel {watch.channel_id} vanished while no events came")
+
+
+async def _carry_through(work: asyncio.Task[CleanupReport]) -> CleanupReport:
+    """Wait for a task's result even if the waiting is cancelled, then let the cancellation go on."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError as interruption:
+            cancelled = interruption
+    if cancelled is not None:
+        raise cancelled
+    return work.result()

@@ -1,0 +1,1 @@
+"""Evidence of bad calls: packets kept in memory, and written as pcapng."""

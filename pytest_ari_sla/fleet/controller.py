@@ -1,0 +1,385 @@
+"""The role of the process that xdist calls the controller: it makes no call, and holds the fleet together.
+
+It starts the target once, lets the shards meet (:mod:`.collectives`), merges what they bring, watches over loads as
+they run, and clears up after workers that died. All of that happens in one thread of its own, which alone touches the
+state: xdist's main loop and execnet's receivers only put events into its queue.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_ari_sla.errors import SlaError, UsageError
+from pytest_ari_sla.fleet import messages as messages
+from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
+from pytest_ari_sla.judging.load_description import LoadDescription
+from pytest_ari_sla.shard_names import parse_nodeid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import pytest
+
+    from pytest_ari_sla.fleet.collectives import Message
+    from pytest_ari_sla.session.supervisor import Supervisor
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.target import Target
+
+__all__ = ["Controller", "FleetMember"]
+
+_TICK_S = 1.0
+_SWEEPS = 2
+_SWEEP_PAUSE_S = 1.0
+
+
+class FleetMember:
+    """A worker as the controller sees it.
+
+    Attributes
+    ----------
+    shard
+        Which part of every load it makes.
+    number
+        Its own: a worker that replaces another one has its shard, but a new number, so that ids at Asterisk differ.
+    node
+        xdist's side of it.
+    channel
+        Where messages go.
+    """
+
+    def __init__(self, shard: int, number: int, node: Any) -> None:
+        self.shard = shard
+        self.number = number
+        self.node = node
+        self.channel = node.gateway.newchannel()
+
+    def send(self, message: messages.ToWorker) -> None:
+        """Tell the worker something; one that is gone hears nothing."""
+        try:
+            self.channel.send(messages.encode(message))
+        except OSError:
+            pass  # its end is an event of its own
+
+    def kill(self) -> None:
+        """End a worker that hangs; xdist notices, and starts another one."""
+        # execnet has no public way: terminating a gateway asks the hanging process itself, and waits for it.
+        connection = self.node.gateway._io
+        connection.kill()
+        if hasattr(connection, "sock"):
+            connection.close_read()
+
+
+class Controller:
+    """Holds a fleet together.
+
+    Parameters
+    ----------
+    config
+        pytest's configuration.
+    settings
+        What the user asked for.
+    shards
+        How many workers there will be.
+    judged
+        The loads that are over, as plain built-ins: the list grows.
+
+    Attributes
+    ----------
+    run_id
+        Unique among runs; begins every id at Asterisk.
+    started
+        When the session began.
+    interrupted
+        Whether the user has lost patience: workers may not have had the time to clean up.
+    """
+
+    def __init__(
+        self, config: pytest.Config, settings: Settings, shards: int, judged: Sequence[dict[str, Any]]
+    ) -> None:
+        self._config = config
+        self._judged = judged
+        self.settings = settings
+        self.shards = shards
+        self.run_id = secrets.token_hex(3)
+        self.started = datetime.now(UTC)
+        self._members: dict[int, FleetMember] = {}
+        self._vacant = set(range(1, shards + 1))
+        self._enlisted = 0
+        self._collectives = Collectives(shards)
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
+        self._target_lock = threading.Lock()
+        self._target_error: SlaError | None = None
+        self._targets: Any = None
+        self._sweepers: list[threading.Thread] = []
+        self._supervisor: Supervisor | None = None
+        self._refusal = ""
+        self.interrupted = False
+
+    def check_refusals(self) -> None:
+        """Raise the mistake that a worker has found in the tests.
+
+        Raises
+        ------
+        UsageError
+            There is one.
+        """
+        heard_all = threading.Event()
+        self._put(heard_all.set)
+        heard_all.wait()
+        if self._refusal:
+            raise UsageError(self._refusal)
+
+    def prepare(self) -> None:
+        """Get ready for loads: bring in all that is heavy, and find or start the target.
+
+        Raises
+        ------
+        SlaError
+            The target cannot be used, or a plug-in, or an option.
+        """
+        from pytest_ari_sla.session.interim_report import InterimReport
+        from pytest_ari_sla.session.live_views import LiveViews
+        from pytest_ari_sla.session.registry import Registry, register_builtins
+        from pytest_ari_sla.session.supervisor import Supervisor
+        from pytest_ari_sla.sla.verdict import Rules
+
+        register_builtins(self._config.pluginmanager)
+        catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
+        rules = Rules(pacing_error_s=self.settings.pacing_limit_s)
+        views = LiveViews(self._config, self.settings)
+        interim = InterimReport(self._config, self, catalogue, rules, self._judged)
+        self._supervisor = Supervisor(catalogue, rules, views, interim, self._target_crash)
+        self.target()
+
+    # --- workers come and go: called by xdist's main loop ---
+
+    def enlist(self, node: Any) -> FleetMember:
+        """Take in a worker that is about to start; it gets the lowest shard that nobody has."""
+        shard = min(self._vacant)
+        self._vacant.remove(shard)
+        self._enlisted += 1
+        member = self._members[shard] = FleetMember(shard, self._enlisted, node)
+        if not self._thread.is_alive():
+            self._thread.start()
+        member.channel.setcallback(lambda data: self._put(lambda: self._hear(member, data)))
+        self._put(lambda: self._collectives.take_over(shard))
+        return member
+
+    def shard_of(self, node: Any) -> int:
+        """Return a worker's shard."""
+        return next(member.shard for member in self._members.values() if member.node is node)
+
+    def dismiss(self, node: Any, error: object | None) -> None:
+        """Let a worker go: with an error, it died."""
+        member = next((member for member in self._members.values() if member.node is node), None)
+        if member is None:
+            return
+        if error is None:
+            output = getattr(node, "workeroutput", {})
+            reason = str(output.get("shouldfail") or output.get("shouldstop") or "its session has ended")
+            self._put(lambda: self._member_finished(member, reason))
+        else:
+            self._vacant.add(member.shard)
+            self._put(lambda: self._member_died(member, str(error)))
+
+    def give_up(self, nodeid: str) -> None:
+        """Let the test of a shard be over, since its worker died in it."""
+        test, shard, _ = parse_nodeid(nodeid)
+        if shard:
+            self._put(lambda: self._leave(shard, test, "its worker died"))
+
+    # --- the target ---
+
+    def target(self) -> Target:
+        """Return the target, started if need be; asked again after a failure, the same error is raised."""
+        with self._target_lock:
+            if self._target_error is not None:
+                raise self._target_error
+            if self._targets is None:
+                from pytest_ari_sla.session.target_source import TargetSource
+
+                self._targets = TargetSource(self.settings)
+            try:
+                return self._targets.get()  # type: ignore[no-any-return]
+            except SlaError as error:
+                self._target_error = error
+                raise
+
+    def _find_target(self, member: FleetMember) -> None:
+        """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
+        try:
+            found = messages.TargetIs(values=asdict(self.target()))
+            if crash := self._target_crash():
+                raise crash
+        except SlaError as error:
+            found = messages.TargetIs(error=str(error), culprit=error.culprit)
+        member.send(found)
+
+    def _target_crash(self) -> SlaError | None:
+        return None if self._targets is None else self._targets.crash()
+
+    # --- the thread that serves the fleet ---
+
+    def _put(self, event: Callable[[], None]) -> None:
+        self._events.put(event)
+
+    def _serve(self) -> None:
+        next_tick_s = time.monotonic() + _TICK_S
+        while True:
+            try:
+                event = self._events.get(timeout=max(0.0, next_tick_s - time.monotonic()))
+                if event is None:
+                    return
+            except Empty:
+                next_tick_s = time.monotonic() + _TICK_S
+                event = self._tick
+            try:
+                event()
+            except Exception as error:
+                # Nobody waits for this thread: without a word from it, every worker would wait for ever.
+                traceback.print_exc()
+                self._stop_others(None, f"the controller of the fleet failed: {error!r}")
+
+    def _tick(self) -> None:
+        told, hanging = self._collectives.expire(time.monotonic())
+        self._deliver(told)
+        for shard in hanging:
+            self._members[shard].kill()
+        for ending in self._supervisor.look() if self._supervisor is not None else ():
+            for member in self._members.values():
+                member.send(messages.EndLoad(*ending))
+
+    def _hear(self, member: FleetMember, data: bytes) -> None:
+        """Act on what a worker said."""
+        message = messages.controller_reads(data)
+        now_s = time.monotonic()
+        match message:
+            case messages.NeedTarget():
+                threading.Thread(target=self._find_target, args=(member,), daemon=True).start()
+            case messages.Refuse(mistake):
+                self._refusal = mistake
+            case messages.Arrive(test, step, payload, needs_all):
+                arrived = self._collectives.arrive(member.shard, test, step, payload, needs_all=needs_all, now_s=now_s)
+                self._deliver(arrived)
+            case messages.Leave(test, reason):
+                self._leave(member.shard, test, reason)
+            case messages.Progressed(test, number, at_ns, calls_up, recent):
+                self._collectives.heard(member.shard, test, now_s)
+                if self._supervisor is not None:
+                    from pytest_ari_sla.metrics.snapshot import Snapshot
+
+                    self._supervisor.hear(test, number, member.shard, at_ns, calls_up, Snapshot.from_plain(recent))
+
+    def _leave(self, shard: int, test: str, reason: str) -> None:
+        self._deliver(self._collectives.leave(shard, test, reason, time.monotonic()))
+
+    def _member_died(self, member: FleetMember, reason: str) -> None:
+        why = f"its worker died ({reason})"
+        self._deliver(self._collectives.lose(member.shard, why, time.monotonic()))
+        self._sweep_after(member)
+
+    def _member_finished(self, member: FleetMember, reason: str) -> None:
+        output = getattr(member.node, "workeroutput", {})
+        if output.get("shouldfail") or output.get("shouldstop"):
+            # Before they hear that somebody is missing: that the session stops is no failure of theirs.
+            self._stop_others(member, reason)
+        self._deliver(self._collectives.finish(member.shard, reason, time.monotonic()))
+
+    def _stop_others(self, but: FleetMember | None, reason: str) -> None:
+        for member in self._members.values():
+            if member is not but:
+                member.send(messages.StopSession(reason))
+
+    def _deliver(self, told: Iterable[Message]) -> None:
+        """Send messages on; what shards brought to a step is merged once for all of them."""
+        results: dict[tuple[str, str], bytes] = {}
+        for message in told:
+            member = self._members[message.shard]
+            if isinstance(message, Broken):
+                member.send(messages.TestBroken(message.test, message.reason))
+                if self._supervisor is not None:
+                    self._supervisor.note(message.test, message.reason)
+                continue
+            key = message.test, message.step
+            if key not in results:
+                results[key] = self._result_of(message)
+            present = sorted(message.payloads)
+            missing = list(message.missing.values())
+            member.send(messages.Together(message.test, message.step, results[key], present, missing))
+
+    def _result_of(self, met: Met) -> bytes:
+        """Return what comes of a step: of the end of a load, its outcome over all shards that brought theirs."""
+        number, what = met.step.split()
+        payloads = [payload for _, payload in sorted(met.payloads.items())]
+        if what == "begin":
+            if self._supervisor is not None:
+                self._supervisor.begin(met.test, int(number), LoadDescription.from_bytes(payloads[0]))
+            return b""
+        from pytest_ari_sla.load.outcome import LoadOutcome
+
+        if self._supervisor is not None:
+            self._supervisor.end(met.test, int(number))
+        parts = [LoadOutcome.from_plain(msgspec.msgpack.decode(payload)) for payload in payloads]
+        return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())
+
+    # --- after a worker's death ---
+
+    def _sweep_after(self, member: FleetMember) -> None:
+        """Remove a dead worker's channels; in a thread, since it takes a while."""
+        prefix = id_prefix(self.run_id, member.number)
+        sweeper = threading.Thread(target=self._sweep, args=(prefix,), daemon=True)
+        sweeper.start()
+        self._sweepers.append(sweeper)
+
+    def _sweep(self, prefix: str) -> None:
+        """Remove everything with a prefix, twice: Asterisk may carry out a request after its sender's death."""
+        target = None if self._targets is None else self._targets.known
+        if target is None:
+            return
+        from pytest_ari_sla.ari_client.cleanup import sweep
+
+        for number in range(_SWEEPS):
+            if number:
+                time.sleep(_SWEEP_PAUSE_S)
+            sweep(
+                target.url,
+                (target.user, target.password),
+                prefix,
+                ca_file=self.settings.ari_ca_file,
+                verify=not self.settings.ari_insecure,
+            )
+
+    # --- the end ---
+
+    def seconds_since_start(self) -> float:
+        """Return how long the session has lasted."""
+        return time.time() - self.started.timestamp()
+
+    def close(self) -> None:
+        """Stop everything that the session started."""
+        if self._thread.is_alive():
+            self._events.put(None)
+            self._thread.join()
+        for sweeper in self._sweepers:
+            sweeper.join()
+        if self.interrupted:
+            self._sweep(f"sla-{self.run_id}-")
+        if self._supervisor is not None:
+            self._supervisor.close()
+        if self._targets is not None:
+            self._targets.close()
+
+
+def id_prefix(run_id: str, number: int) -> str:
+    """Return what begins all ids of one worker at Asterisk."""
+    return f"sla-{run_id}-{number:03d}-"

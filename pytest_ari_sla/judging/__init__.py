@@ -1,0 +1,1 @@
+"""From what was measured and the thresholds to a record that reports are made from."""

@@ -1,0 +1,44 @@
+"""Whose packets go into the report: the calls that the capture policy names, of those that were kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.capture.kept_packets import parse_policy
+from pytest_ari_sla.capture.pcapng import capture_name
+from pytest_ari_sla.judging.judged_load import CapturedCall
+from pytest_ari_sla.judging.worst_calls import worst_calls
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.load.outcome import LoadOutcome
+
+__all__ = ["CAPTURE_FOLDER", "captured_calls"]
+
+CAPTURE_FOLDER = "captures"
+_LOST = ("failed", "dropped")
+
+
+def captured_calls(outcome: LoadOutcome, policy_text: str) -> dict[str, CapturedCall]:
+    """Return what is to be written of each call, by its id.
+
+    Parameters
+    ----------
+    outcome
+        A load, over all shards.
+    policy_text
+        ``worst:5``, ``failed``, ``all`` or ``off``.
+    """
+    policy = parse_policy(policy_text)
+    reasons = {call.id: call.why for call in worst_calls(outcome.calls, {}, max(policy.count, 1))}
+    chosen = policy.chosen(
+        [call.id for call in outcome.calls],
+        worst=list(reasons),
+        failed={call.id for call in outcome.calls if call.state in _LOST},
+    )
+    return {
+        call: CapturedCall(
+            f"{CAPTURE_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call])
+        )
+        for call in chosen
+        if call in outcome.captures
+    }

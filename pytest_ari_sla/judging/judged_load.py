@@ -1,0 +1,49 @@
+"""What goes from the process that judged a load to the one that writes the reports."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_ari_sla.capture.kept_packets import PackedStream
+from pytest_ari_sla.reporting.run_record import CallRow, Scenario
+
+__all__ = ["CapturedCall", "JudgedLoad"]
+
+
+class CapturedCall(msgspec.Struct, frozen=True):
+    """Packets of a call that are worth a file.
+
+    Attributes
+    ----------
+    path
+        The file's path, relative to the report's folder.
+    comment
+        What is wrong with the call.
+    streams
+        Both directions of all its legs.
+    """
+
+    path: str
+    comment: str
+    streams: list[PackedStream]
+
+
+class JudgedLoad(msgspec.Struct, frozen=True):
+    """One load with its verdict, and what goes with it into the report's folder.
+
+    Attributes
+    ----------
+    scenario
+        Its part of ``report.json``.
+    line
+        Line of the test in its file, from 1; None where that is not known.
+    calls
+        All calls that are known one by one, where the scenario's table does not hold them all.
+    captures
+        Files of packets to write.
+    """
+
+    scenario: Scenario
+    line: int | None = None
+    calls: list[CallRow] = []
+    captures: list[CapturedCall] = []

@@ -1,0 +1,1 @@
+"""One pytest session: its target, its plug-ins, its loads, and its report."""

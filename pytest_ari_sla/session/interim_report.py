@@ -1,0 +1,99 @@
+"""Writes ``report.json`` while a load still runs, so that a crash of this machine costs no more than a minute of it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.judging.judged_load import JudgedLoad
+from pytest_ari_sla.judging.scenario_record import scenario_record
+from pytest_ari_sla.judging.thresholds import SourcedThreshold
+from pytest_ari_sla.reporting.record_file import write_record
+from pytest_ari_sla.session.report import build_record, report_folder_of
+from pytest_ari_sla.sla.threshold import parse
+from pytest_ari_sla.sla.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from pytest_ari_sla.judging.load_watch import LoadWatch
+    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.session.report import Reported
+    from pytest_ari_sla.sla.verdict import Rules
+
+__all__ = ["InterimReport"]
+
+
+class InterimReport:
+    """Writes what there is so far; in a thread, so that neither calls nor the fleet wait for a disk.
+
+    Parameters
+    ----------
+    config, role
+        Of the session.
+    catalogue
+        What can be measured.
+    rules
+        How strictly to judge.
+    judged
+        The loads that are over: the list grows.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        role: Reported,
+        catalogue: Catalogue,
+        rules: Rules,
+        judged: Sequence[dict[str, Any]],
+    ) -> None:
+        self._arguments = config.invocation_params.args
+        self._role = role
+        self._catalogue = catalogue
+        self._rules = rules
+        self._judged = judged
+        self._writer: Thread | None = None
+
+    def write(self, watch: LoadWatch) -> None:
+        """Begin to write the loads that are over, and the one that runs; left out while the last writing lasts."""
+        if self._writer is not None and self._writer.is_alive():
+            return
+        outcome = watch.outcome(
+            f"This load was still running, {watch.elapsed_ns / 1e9:.0f} s after its beginning, when this was written."
+        )
+        arguments = (list(self._judged), watch, outcome)
+        self._writer = Thread(target=self._write, args=arguments, name="ari-sla interim report", daemon=True)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Wait until nothing is written any more."""
+        if self._writer is not None:
+            self._writer.join()
+
+    def _write(self, judged: list[dict[str, Any]], watch: LoadWatch, outcome: LoadOutcome) -> None:
+        try:
+            loads = [*msgspec.convert(judged, list[JudgedLoad]), self._judge(watch, outcome)]
+            write_record(build_record(self._role, loads, self._arguments), report_folder_of(self._role))
+        except (OSError, SlaError) as error:
+            # The load goes on: the report at its end says the same again, and may say it better.
+            sys.stderr.write(f"the interim report could not be written: {error}\n")
+
+    def _judge(self, watch: LoadWatch, outcome: LoadOutcome) -> JudgedLoad:
+        """Judge a load by what there is of it: it can have failed already, but not have passed."""
+        told = watch.description
+        thresholds = [SourcedThreshold(parse(text, self._catalogue), source) for text, source, _ in told.thresholds]
+        judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, self._rules)
+        if judgement.verdict is Verdict.PASS:
+            judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=outcome.notes[0])
+        scenario = scenario_record(
+            watch.name, told.doc, outcome, judgement, thresholds, self._catalogue, comparable=False
+        )
+        return JudgedLoad(scenario)

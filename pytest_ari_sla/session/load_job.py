@@ -1,0 +1,87 @@
+"""One load of one test, from the request to the outcome."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.judging.load_description import LoadDescription
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.errors import SlaError
+    from pytest_ari_sla.judging.thresholds import SourcedThreshold
+    from pytest_ari_sla.load.run import LoadPlan, LoadRun
+
+__all__ = ["LoadJob"]
+
+
+@dataclass(eq=False)
+class LoadJob:
+    """What a test asked for, and how it goes.
+
+    Attributes
+    ----------
+    test
+        Node id, without the shard: the same in every fleet.
+    doc
+        First paragraph of the test's docstring.
+    number
+        From 1: which load of the test.
+    plan
+        What load to make.
+    thresholds
+        What it has to keep.
+    until
+        The condition that ends it in good order; empty: none.
+    run
+        The load while it runs.
+    notes
+        Why it ended early.
+    problem
+        What the test has to hear although there is an outcome: a shard was lost, the target died.
+    """
+
+    test: str
+    doc: str
+    number: int
+    plan: LoadPlan
+    thresholds: list[SourcedThreshold]
+    until: str = ""
+    run: LoadRun | None = None
+    notes: list[str] = field(default_factory=list)
+    problem: SlaError | None = None
+
+    def end_early(self, reason: str, *, hurried: bool = False) -> None:
+        """End the load before its time, and remember why."""
+        if reason not in self.notes:
+            self.notes.append(reason)
+        if self.run is not None:
+            self.run.end_early(hurried=hurried)
+
+    def target_died(self, crash: SlaError) -> None:
+        """End the load, since there is nothing any more that it could be put on."""
+        self.problem = crash
+        self.end_early(str(crash).splitlines()[0], hurried=True)
+
+    def raise_problem(self) -> None:
+        """Raise what the test has to hear."""
+        if self.problem is not None:
+            raise self.problem
+
+    def describe(self) -> LoadDescription:
+        """Return what others need to know of a load that begins now."""
+        profile = self.plan.profile
+        boundaries = profile.boundaries()
+        return LoadDescription(
+            doc=self.doc,
+            topology=self.plan.topology.name,
+            codec=self.plan.codec.name,
+            started_ns=time.time_ns(),
+            stages=boundaries,
+            wanted=[(at, profile.target_calls(at)) for at in profile.corners()],
+            thresholds=[
+                (str(sourced.threshold), sourced.source, sourced.abort_after_ns) for sourced in self.thresholds
+            ],
+            until=self.until,
+        )

@@ -1,0 +1,157 @@
+"""From judged loads to files, to what CI systems show, and to what the terminal says at the end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from pytest_ari_sla import __version__
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.judging.judged_load import JudgedLoad
+from pytest_ari_sla.reporting.annotations import announce
+from pytest_ari_sla.reporting.record_file import write_record
+from pytest_ari_sla.reporting.run_record import Run, RunRecord, Target
+from pytest_ari_sla.reporting.terminal_summary import summary_text
+from pytest_ari_sla.session.environment import describe_environment, reproducing_command
+from pytest_ari_sla.session.hook_calls import HookCalls
+from pytest_ari_sla.sla.verdict import Verdict, worst_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import pytest
+
+    from pytest_ari_sla.reporting.run_record import CallRow
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.target import Target as TargetInUse
+
+__all__ = ["Reported", "build_record", "report_folder_of", "report_session"]
+
+_REPORTS = Path("reports")
+
+
+class Reported(Protocol):
+    """What a report tells of its session: the role of the process that writes it.
+
+    Attributes
+    ----------
+    settings
+        What the user asked for.
+    run_id
+        Unique among runs.
+    started
+        When the session began.
+    shards
+        How many processes make the load.
+    """
+
+    settings: Settings
+    run_id: str
+    started: datetime
+    shards: int
+
+    def target(self) -> TargetInUse:
+        """Return what was tested."""
+
+    def seconds_since_start(self) -> float:
+        """Return how long the session has lasted."""
+
+
+def report_session(config: pytest.Config, role: Reported, judged: list[dict[str, Any]]) -> str:
+    """Write all reports of a session; return what the terminal is to show.
+
+    Parameters
+    ----------
+    config, role
+        Of the session.
+    judged
+        A :class:`~pytest_ari_sla.judging.judged_load.JudgedLoad` for each load, as plain built-ins.
+    """
+    loads = msgspec.convert(judged, list[JudgedLoad])
+    run = build_record(role, loads, config.invocation_params.args)
+    hooks = HookCalls(config.hook)
+    hooks.tell("update_run_record", record=run)
+    run.notes += hooks.remarks()
+    folder = report_folder_of(role)
+    page = _write_reports(run, loads, folder, role.settings.templates)
+    lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
+    told = announce(run, folder, os.environ, lines)
+    terminal = config.get_terminal_writer()
+    summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page))
+    return summary + "".join(f"{line}\n" for line in told)
+
+
+def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
+    """Return the record of a session."""
+    target = role.target()
+    return RunRecord(
+        run=Run(
+            id=role.run_id,
+            started=role.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            duration_s=role.seconds_since_start(),
+            target=Target(kind=target.kind, version=target.version, url=target.url),
+            host=socket.gethostname(),
+            shards=role.shards,
+            command_line=reproducing_command(arguments, role.settings.ari_password),
+            tool_version=__version__,
+        ),
+        verdict=worst_of(Verdict(load.scenario.verdict) for load in loads).value,
+        scenarios=[load.scenario for load in loads],
+        environment=describe_environment(),
+        simulated=target.kind == "simulator",
+    )
+
+
+def report_folder_of(role: Reported) -> Path:
+    """Return where the reports of a session go."""
+    chosen = role.settings.report_folder
+    return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
+
+
+def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path:
+    """Write all files of a run; return the one to look at first.
+
+    The record comes first and needs nothing but the standard library of this tool: what is missing or wrong later on
+    (a rendering library, a team's template) is said in the report's notes and costs neither the record nor the verdict.
+    """
+    page = write_record(run, folder)
+    try:
+        _write_captures(loads, folder)
+        from pytest_ari_sla.reporting import report_folder
+
+        written = report_folder.write_reports(
+            run, folder, calls=_all_calls(loads), templates_folder=Path(templates) if templates else None
+        )
+        page = next(path for path in written if path.name == report_folder.HTML_NAME)
+    except (ImportError, UsageError) as error:
+        run.notes.append(f"The reports are not complete: {error}")
+        write_record(run, folder)
+    if folder.parent == _REPORTS:
+        _point_latest_to(folder)
+    return page
+
+
+def _write_captures(loads: Sequence[JudgedLoad], folder: Path) -> None:
+    captures = [capture for load in loads for capture in load.captures]
+    if not captures:
+        return
+    from pytest_ari_sla.capture.pcapng import write_capture
+
+    for capture in captures:
+        write_capture(folder / capture.path, [packed.unpacked() for packed in capture.streams], capture.comment)
+
+
+def _all_calls(loads: Sequence[JudgedLoad]) -> list[tuple[str, CallRow]]:
+    return [(load.scenario.nodeid, row) for load in loads for row in load.calls or load.scenario.call_table]
+
+
+def _point_latest_to(folder: Path) -> None:
+    link = folder.parent / "latest"
+    fresh = folder.parent / f".latest-{folder.name}"
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)

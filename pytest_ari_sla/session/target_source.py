@@ -1,0 +1,96 @@
+"""The target of a session: started or looked up when the first test needs it, once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.targets.external import external_target
+from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.simulator.process import SimulatorProcess
+    from pytest_ari_sla.targets.target import Target
+
+__all__ = ["TargetSource", "check_reachable"]
+
+
+class TargetSource:
+    """Gives the target that the settings name, and stops what it started."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._target: Target | None = None
+        self._started: PrivateAsterisk | SimulatorProcess | None = None
+
+    @property
+    def known(self) -> Target | None:
+        """The target, if anybody needed it so far."""
+        return self._target
+
+    def get(self) -> Target:
+        """Return the target; start it if need be, and make sure that its ARI answers us.
+
+        Raises
+        ------
+        SlaError
+            It cannot be reached or used: one sentence that says why and what to do.
+        """
+        if self._target is None:
+            self._target = asyncio.run(check_reachable(self._find(), self._settings))
+        return self._target
+
+    def crash(self) -> SlaError | None:
+        """Return how a target that was started here ended by itself, with its last words; None as long as it runs."""
+        if self._started is None:
+            return None
+        try:
+            self._started.ensure_alive()
+        except SlaError as error:
+            return error
+        return None
+
+    def _find(self) -> Target:
+        settings = self._settings
+        if settings.asterisk is not None:
+            self._started = self._stack.enter_context(PrivateAsterisk(settings.asterisk))
+            return self._started.target
+        if settings.ari_url is not None:
+            return external_target(
+                settings.ari_url,
+                user=settings.ari_user,
+                password=settings.ari_password,
+                media_host=settings.media_host,
+            )
+        from pytest_ari_sla.targets.simulator.process import SimulatorProcess
+
+        self._started = self._stack.enter_context(SimulatorProcess())
+        return self._started.target
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._started = None
+        self._stack.close()
+
+
+async def check_reachable(target: Target, settings: Settings) -> Target:
+    """Return the target with its version, having opened and closed an ARI session."""
+    async with AriSession(
+        target.url,
+        target.user,
+        target.password,
+        app="ari-sla-check",
+        id_prefix="ari-sla-check",
+        ca_file=settings.ari_ca_file,
+        verify=not settings.ari_insecure,
+        max_in_flight=1,
+    ) as session:
+        version = (await session.info()).system.version
+
+    return replace(target, version=version)

@@ -1,1 +1,0 @@
-"""Sockets, timers and HTTP: the thin shell around the pure rules."""

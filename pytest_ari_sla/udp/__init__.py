@@ -1,0 +1,1 @@
+"""Datagrams in batches, the timer that paces them, and leases of RTP ports."""

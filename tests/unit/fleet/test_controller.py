@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_ari_sla.errors import AriUnreachable, UsageError
+from pytest_ari_sla.fleet import controller as controller_module
+from pytest_ari_sla.fleet import messages as messages
+from pytest_ari_sla.fleet.collectives import Collectives, Patience
+from pytest_ari_sla.fleet.controller import Controller, id_prefix
+from pytest_ari_sla.load.outcome import LoadOutcome
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.settings import Settings
+from tests.unit.fleet.fleet import Node, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEST = "t.py::test_a"
+BEGIN = messages.Arrive(TEST, "1 begin", b"", needs_all=True)
+
+
+class Fleet:
+    """A controller and its workers."""
+
+    def __init__(self, shards: int, settings: Settings) -> None:
+        config = SimpleNamespace()
+        self.controller = Controller(config, settings, shards, [])  # type: ignore[arg-type]
+        self.nodes = [Node() for _ in range(shards)]
+        self.members = [self.controller.enlist(node) for node in self.nodes]
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    """Return a fleet of three whose target is not there."""
+    made = Fleet(3, Settings(ari_url="http://user:secret@127.0.0.1:9"))
+    yield made
+    made.controller.close()
+
+
+def result(established: int) -> messages.Arrive:
+    """Return what a shard brings to the end of a load."""
+    total = Snapshot({"calls.established": established})
+    outcome = LoadOutcome("echo", "PCMU", 1, 2, total, TimeSeries())
+    return messages.Arrive(TEST, "1 result", msgspec.msgpack.encode(outcome.to_plain()), needs_all=False)
+
+
+def test_workers_get_shards_in_order(fleet: Fleet) -> None:
+    """And numbers of their own, which are in their ids at Asterisk."""
+    assert [(member.shard, member.number) for member in fleet.members] == [(1, 1), (2, 2), (3, 3)]
+    assert id_prefix("abc", 2) == "sla-abc-002-"
+
+
+def test_a_worker_that_replaces_a_dead_one_gets_its_shard_and_a_new_number(fleet: Fleet) -> None:
+    """Its ids must not clash with channels that the dead one left, which are being swept."""
+    fleet.controller.dismiss(fleet.nodes[1], "crashed")
+    node = Node()
+    member = fleet.controller.enlist(node)
+    assert (member.shard, member.number) == (2, 4)
+    assert fleet.controller.shard_of(node) == 2
+
+
+def test_a_worker_that_ended_in_order_leaves_no_place(fleet: Fleet) -> None:
+    """Only a dead one is replaced."""
+    fleet.controller.dismiss(fleet.nodes[1], None)
+    with pytest.raises(ValueError, match="empty"):
+        fleet.controller.enlist(Node())
+
+
+def test_shards_meet_and_get_what_all_have_measured(fleet: Fleet) -> None:
+    """Merged once, the same for everybody."""
+    for node in fleet.nodes:
+        node.channel.say(BEGIN)
+    assert all(node.heard(messages.Together)[0].step == "1 begin" for node in fleet.nodes)
+    for established, node in enumerate(fleet.nodes, 1):
+        node.channel.say(result(established))
+    for node in fleet.nodes:
+        together = node.heard(messages.Together, 2)[1]
+        merged = LoadOutcome.from_plain(msgspec.msgpack.decode(together.payload))
+        assert merged.total.count("calls.established") == 6
+        assert together.present == [1, 2, 3]
+        assert together.missing == []
+
+
+def test_a_death_is_told_to_those_who_wait(fleet: Fleet) -> None:
+    """By name, with what xdist knows of it."""
+    fleet.nodes[0].channel.say(BEGIN)
+    wait_until(lambda: fleet.controller._collectives._tests, bool)
+    fleet.controller.dismiss(fleet.nodes[2], "Not properly terminated")
+    (broken,) = fleet.nodes[0].heard(messages.TestBroken)
+    assert broken.reason == "shard 3 of 3 is missing: its worker died (Not properly terminated)"
+
+
+def test_a_test_in_which_a_worker_died_early_is_not_waited_for(fleet: Fleet) -> None:
+    """It had not come to the load, so nobody could know that it was meant to."""
+    fleet.controller.dismiss(fleet.nodes[2], "crashed")
+    fleet.controller.give_up(f"{TEST}[shard 3 of 3]")
+    fleet.controller.enlist(Node())
+    fleet.nodes[0].channel.say(BEGIN)
+    (broken,) = fleet.nodes[0].heard(messages.TestBroken)
+    assert broken.reason == "shard 3 of 3 is missing: its worker died"
+
+
+def test_a_session_that_stops_is_no_failure_of_the_others(fleet: Fleet) -> None:
+    """They hear of the stop first, and only then that somebody is missing."""
+    fleet.nodes[1].channel.say(BEGIN)
+    fleet.nodes[0].workeroutput = {"shouldfail": "stopping after 1 failures", "shouldstop": False}
+    fleet.controller.dismiss(fleet.nodes[0], None)
+    fleet.nodes[1].heard(messages.TestBroken)
+    kinds = [type(message) for message in fleet.nodes[1].channel.heard]
+    assert kinds == [messages.StopSession, messages.TestBroken]
+    assert fleet.nodes[0].channel.heard == []
+
+
+def test_a_target_that_is_not_there_is_the_same_error_for_everybody(fleet: Fleet) -> None:
+    """Looked for once; told with its culprit."""
+    with pytest.raises(AriUnreachable):
+        fleet.controller.target()
+    for node in fleet.nodes:
+        node.channel.say(messages.NeedTarget())
+        (answer,) = node.heard(messages.TargetIs)
+        assert answer.culprit == "the network"
+        assert "127.0.0.1:9" in answer.error
+
+
+def test_a_mistake_that_a_worker_finds_stops_everything(fleet: Fleet) -> None:
+    """It is known before the first test is given out, however late the thread is."""
+    fleet.nodes[1].channel.say(messages.Refuse("unknown unit"))
+    with pytest.raises(UsageError, match="unknown unit"):
+        fleet.controller.check_refusals()
+
+
+def test_a_worker_that_is_gone_hears_nothing_and_harms_nobody(fleet: Fleet) -> None:
+    """Its end is an event of its own."""
+    fleet.nodes[0].channel.closed = True
+    for node in fleet.nodes:
+        node.channel.say(BEGIN)
+    assert fleet.nodes[1].heard(messages.Together)
+
+
+def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is killed for another one's fault."""
+    monkeypatch.setattr(controller_module, "Collectives", lambda shards: Collectives(shards, Patience(arrival_s=0.1)))
+    monkeypatch.setattr(controller_module, "_TICK_S", 0.05)
+    fleet = Fleet(2, Settings())
+    fleet.nodes[0].channel.say(BEGIN)
+    (broken,) = fleet.nodes[0].heard(messages.TestBroken)
+    assert "shard 2 of 2 is missing: it did not come to '1 begin'" in broken.reason
+    wait_until(lambda: fleet.nodes[1].killed, bool)
+    assert not fleet.nodes[0].killed
+    fleet.controller.close()
+
+
+def test_a_failure_of_the_controller_s_own_thread_stops_all_workers(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits for that thread: without a word from it they would wait for ever."""
+    fleet.nodes[0].channel.callback(b"\xff no message")
+    for node in fleet.nodes:
+        (stop,) = node.heard(messages.StopSession)
+        assert "the controller of the fleet failed" in stop.reason
+    assert "Traceback" in capsys.readouterr().err

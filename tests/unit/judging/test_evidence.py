@@ -1,0 +1,50 @@
+from pytest_ari_sla.capture.kept_packets import PackedStream
+from pytest_ari_sla.judging.evidence import captured_calls
+from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
+from tests.unit.load.test_capture_shelf import stream
+
+PACKED = [PackedStream.of(stream())]
+
+
+def call(number: int, state: str = "ended", rtt_max: float = 0.01) -> CallOutcome:
+    """Return a call."""
+    return CallOutcome(f"r-{number}.", state, number, 1, 2, 3, "BYE", 1, {"rtt.max": rtt_max})
+
+
+def load(*calls: CallOutcome, kept: tuple[int, ...]) -> LoadOutcome:
+    """Return a load whose packets were kept of some calls."""
+    captures = {f"r-{number}.": PACKED for number in kept}
+    return LoadOutcome("echo", "PCMU", 0, 0, Snapshot(), TimeSeries(), calls=calls, captures=captures)
+
+
+CALLS = (*(call(number) for number in range(8)), call(8, rtt_max=0.5), call(9, "dropped"))
+
+
+def test_the_worst_calls_are_written_with_what_is_wrong_with_them() -> None:
+    """The comment of the file is the sentence of the report."""
+    found = captured_calls(load(*CALLS, kept=(0, 8, 9)), "worst:5")
+    assert {name: (captured.path, captured.comment) for name, captured in found.items()} == {
+        "r-9.": ("captures/r-9.pcapng", "It ended before it was told to: BYE."),
+        "r-8.": ("captures/r-8.pcapng", "Its rtt.max was 500 ms, where 10 ms is usual."),
+    }
+
+
+def test_no_more_are_written_than_asked_for() -> None:
+    """The worst one is the one that was lost."""
+    assert list(captured_calls(load(*CALLS, kept=(0, 8, 9)), "worst:1")) == ["r-9."]
+
+
+def test_what_was_not_kept_cannot_be_written() -> None:
+    """A call without packets is left out, whatever the policy."""
+    assert list(captured_calls(load(*CALLS, kept=(8,)), "all")) == ["r-8."]
+    assert captured_calls(load(*CALLS, kept=(8,)), "failed") == {}
+    assert list(captured_calls(load(*CALLS, kept=(8, 9)), "failed")) == ["r-9."]
+
+
+def test_packets_travel_with_the_outcome_of_a_load() -> None:
+    """From a worker to the controller they are plain, and several shards' are united."""
+    first, second = load(kept=(1,)), load(kept=(2,))
+    merged = LoadOutcome.merged([LoadOutcome.from_plain(part.to_plain()) for part in (first, second)])
+    assert {name: list(streams) for name, streams in merged.captures.items()} == {"r-1.": PACKED, "r-2.": PACKED}

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.judging.load_description import LoadDescription
+from pytest_ari_sla.judging.load_watch import LoadWatch
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.session.interim_report import InterimReport
+from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.settings import Settings
+from pytest_ari_sla.sla.verdict import Rules
+from pytest_ari_sla.targets.target import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+S = 1_000_000_000
+CATALOGUE = builtin_registry().catalogue
+
+
+def running_load(*thresholds: str) -> LoadWatch:
+    """Return a load that has lasted a minute of eight hours, with round trips of 10 ms."""
+    description = LoadDescription(
+        doc="A soak.",
+        topology="echo",
+        codec="PCMU",
+        started_ns=1_700_000_000 * S,
+        stages=[("hold", 0, 8 * 3600 * S)],
+        wanted=[(0, 5.0), (8 * 3600 * S, 5.0)],
+        thresholds=[(threshold, "marker", None) for threshold in thresholds],
+    )
+    watch = LoadWatch("t.py::test_soak", 1, description, CATALOGUE, Rules())
+    for second in range(1, 61):
+        histogram = Histogram()
+        for _ in range(50):
+            histogram.record_one(10_000_000)
+        watch.add(1, second * S, 5, Snapshot({"rtt": histogram, "calls.established": int(second == 1) * 5}))
+    return watch
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> InterimReport:
+    """Return a writer of a session whose reports go into a temporary folder."""
+    target = Target(
+        kind="private", url="http://127.0.0.1:8088/ari", user="u", password="secret", media_host="127.0.0.1"
+    )
+    role = SimpleNamespace(
+        run_id="abc123",
+        started=datetime.now(UTC),
+        shards=2,
+        settings=Settings(report_folder=str(tmp_path / "report")),
+        target=lambda: target,
+        seconds_since_start=lambda: 61.0,
+    )
+    config = SimpleNamespace(invocation_params=SimpleNamespace(args=["scenarios"]))
+    return InterimReport(config, role, CATALOGUE, Rules(), [])  # type: ignore[arg-type]
+
+
+def test_a_load_that_runs_is_on_disk_and_has_not_passed_yet(report: InterimReport, tmp_path: Path) -> None:
+    """A reader after a crash finds what was measured, and how far it came."""
+    report.write(running_load("rtt.p99 < 60ms"))
+    report.close()
+    record = read_record(tmp_path / "report" / "report.json")
+    (scenario,) = record.scenarios
+    assert scenario.verdict == "inconclusive"
+    assert scenario.reason.startswith("This load was still running, 60 s after its beginning")
+    assert scenario.metrics["rtt"]["count"] == 3000
+    assert len(scenario.time_series["t"]) == 60
+    assert scenario.calls.established == 5
+    assert scenario.blocks is None  # nobody compares with half a run, and they take long to encode
+    assert record.run.shards == 2
+
+
+def test_a_load_that_has_broken_a_limit_has_failed_already(report: InterimReport, tmp_path: Path) -> None:
+    """More time does not mend it."""
+    report.write(running_load("rtt.p99 < 1ms"))
+    report.close()
+    (scenario,) = read_record(tmp_path / "report" / "report.json").scenarios
+    assert scenario.verdict == "fail"
+    assert "rtt.p99 was 10 ms" in scenario.reason
+
+
+def test_a_disk_that_is_full_does_not_end_the_load(
+    report: InterimReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and tried again in a minute."""
+    (tmp_path / "report").write_text("no folder")
+    report.write(running_load())
+    report.close()
+    assert "the interim report could not be written" in capsys.readouterr().err
