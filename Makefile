@@ -8,6 +8,9 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pytest-ari-sla
 ASTERISK_22 := $(CACHE)/asterisk-22
 ASTERISK_16 := $(CACHE)/asterisk-16
 
+# Many Pythons are started here: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 bench sample clean
 

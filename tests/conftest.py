@@ -1,6 +1,8 @@
 """Settings for all tests."""
 
+import os
 import signal
+import sys
 
 from hypothesis import settings
 
@@ -12,3 +14,7 @@ settings.load_profile("tests")
 # interrupt must hear of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start hundreds of Pythons. Where none may keep bytecode, each compiles everything anew: 9 s a session, not 3.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

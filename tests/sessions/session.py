@@ -132,13 +132,19 @@ class Session:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the project."""
-        (self.folder / name).write_text(dedent(text))
+        path = self.folder / name
+        path.write_text(dedent(text))
+        # Python takes bytecode for that of a file of the same size and second.
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
 
     def start(self, *arguments: str) -> Running:
         """Start pytest."""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         # What is tested here is who meets whom, not how punctual a busy machine is.
         options = ["--sla-report", "report", "--sla-pacing-limit", "1m", "-v"]
+        # Its plug-in imports all of Hypothesis at the end of every session.
+        options += ["-p", "no:hypothesispytest"]
         command = [sys.executable, "-m", "pytest", *options, *arguments]
         if self.asterisk is not None:
             endpoint = self.asterisk.endpoint
