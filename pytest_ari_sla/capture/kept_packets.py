@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS, RTP_HEADER
+from pytest_ari_sla.udp.datagrams import Address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_CAPTURE",
-    "Address",
     "CapturePolicy",
     "CapturedPackets",
     "CapturedStream",
@@ -34,9 +34,6 @@ __all__ = [
     "parse_policy",
     "rebuilt_packets",
 ]
-
-Address = tuple[str, int]
-"""Host (IPv4) and port."""
 
 _POLICY = re.compile(r"worst:([1-9]\d*)|failed|all|off")
 _MARKER: Final = 0x80

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.udp.batched import make_receiver, make_sender
 from pytest_ari_sla.udp.datagrams import DatagramMemory
 
@@ -33,7 +34,6 @@ PACKET_WIDTH = 1601
 """Bytes per row: one more than the longest packet that is passed on."""
 
 _RTP_VERSION = 2
-_RTP_HEADER_BYTES = 12
 _WRITABLE_WAIT_S = 0.001
 
 
@@ -68,7 +68,7 @@ class PacketMover:
         count = self._receiver.receive(udp, 0, BATCH)
         lengths = self.memory.length[:count]
         is_rtp = self.memory.data[:count, 0] >> 6 == _RTP_VERSION
-        is_rtp &= (lengths >= _RTP_HEADER_BYTES) & (lengths < PACKET_WIDTH)
+        is_rtp &= (lengths >= HEADER_BYTES) & (lengths < PACKET_WIDTH)
         rows = np.flatnonzero(is_rtp)
         return rows, count - len(rows)
 

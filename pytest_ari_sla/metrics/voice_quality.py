@@ -40,7 +40,6 @@ __all__ = [
     "burst_ratio",
     "delay_impairment",
     "delay_impairment_g107",
-    "estimated_delay_ms",
     "mos_of",
     "rate",
 ]
@@ -207,11 +206,6 @@ def delay_impairment_g107(one_way_delay_ms: ArrayLike) -> NDArray[np.float64]:
     """Return Idd of (n,) mouth-to-ear delays: the part of absolute delay alone (G.107 7.4), without any echo."""
     doublings = np.log2(np.maximum(np.asarray(one_way_delay_ms, np.float64), 100.0) / 100.0)
     return np.asarray(25 * ((1 + doublings**6) ** (1 / 6) - 3 * (1 + (doublings / 3) ** 6) ** (1 / 6) + 2))
-
-
-def estimated_delay_ms(rtt_ms: ArrayLike, jitter_ms: ArrayLike, packet_time_ms: float) -> NDArray[np.float64]:
-    """Estimate (n,) mouth-to-ear delays: half the round trip, one packet, and a jitter buffer of twice the jitter."""
-    return np.asarray(np.asarray(rtt_ms) / 2 + packet_time_ms + 2 * np.asarray(jitter_ms), np.float64)
 
 
 def mos_of(r: ArrayLike) -> NDArray[np.float64]:

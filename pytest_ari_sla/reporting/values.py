@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from pytest_ari_sla.metrics.units import Unit, format_quantity
 
-__all__ = ["NO_VALUE", "share", "show", "show_change", "show_clock"]
+__all__ = ["NO_VALUE", "show", "show_change", "show_clock"]
 
 NO_VALUE: Final = "-"
 _LONG_S: Final = 600
@@ -57,8 +57,3 @@ def show_change(change: float | None) -> str:
     if change >= 9:
         return f"{format_quantity(change + 1, 'count')} times"
     return f"{'+' if change > 0 else ''}{format_quantity(change, 'ratio')}"
-
-
-def share(part: float, whole: float) -> float | None:
-    """Return ``part / whole``; None of nothing."""
-    return part / whole if whole else None

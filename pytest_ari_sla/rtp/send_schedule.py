@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import gcd
 
-__all__ = ["SLOT_NS", "SlotAssigner", "first_slot", "intended_ns", "plan_catch_up"]
+__all__ = ["SLOT_NS", "SlotAssigner", "first_slot", "plan_catch_up"]
 
 SLOT_NS = 1_000_000
 """Length of a slot."""
@@ -84,23 +84,6 @@ def _spreading_stride(cycle: int) -> int:
 def first_slot(earliest_slot: int, phase: int, cycle: int) -> int:
     """Return the first slot from ``earliest_slot`` on (both counted from the loop's start) that has this phase."""
     return earliest_slot + (phase - earliest_slot) % cycle
-
-
-def intended_ns(origin_ns: int, leg_first_slot: int, probe: int, cycle: int) -> int:
-    """Return when a leg's packet ``probe`` (from 0) is due, in ns of the clock that ``origin_ns`` is read from.
-
-    Parameters
-    ----------
-    origin_ns
-        Start of slot 0.
-    leg_first_slot
-        The slot in which the leg's packet 0 is due: see :func:`first_slot`.
-    probe
-        Number of the packet.
-    cycle
-        Slots per cycle.
-    """
-    return origin_ns + (leg_first_slot + probe * cycle) * SLOT_NS
 
 
 def plan_catch_up(due_slot: int, now_slot: int, cycle: int) -> tuple[int, int]:

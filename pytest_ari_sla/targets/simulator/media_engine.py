@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.targets.simulator.faults import Faults
 from pytest_ari_sla.targets.simulator.media_faults import MediaFaults
 from pytest_ari_sla.targets.simulator.media_formats import FORMAT_NUMBERS, FRAME_SAMPLES, decode, encode, is_linear
-from pytest_ari_sla.targets.simulator.media_legs import HEADER_BYTES, LegTable, Mode, Packets
+from pytest_ari_sla.targets.simulator.media_legs import LegTable, Mode, Packets
 from pytest_ari_sla.targets.simulator.media_mixer import Mixer
 from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver
 from pytest_ari_sla.udp.datagrams import host_number

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.targets.simulator.media_formats import FORMAT_NUMBERS, PAYLOAD_TYPES, RECEIVED_FORMATS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["HEADER_BYTES", "LegTable", "Mode", "Packets"]
-
-HEADER_BYTES = 12
+__all__ = ["LegTable", "Mode", "Packets"]
 
 _LARGEST_STEP = 100  # a larger jump is a new source, after which numbers go on one by one
 _TICKS_PER_MS = 8  # of all formats that come in: their RTP clocks run at 8 kHz

@@ -81,7 +81,7 @@ def test_a_conversation_is_rated_from_round_trip_and_jitter(
     loss_percent: float, rtt_ms: float, jitter_ms: float, mos: float
 ) -> None:
     """Half the round trip, a packet of 20 ms and twice the jitter make the delay."""
-    delay = vq.estimated_delay_ms(rtt_ms, jitter_ms, 20.0)
+    delay = rtt_ms / 2 + 20.0 + 2 * jitter_ms
     assert float(rate(vq.G711_PLC, loss_percent, 1.0, delay).mos[0]) == pytest.approx(mos, abs=0.006)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.reporting.values import share, show, show_change, show_clock
+from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,3 @@ def test_a_moment_is_shown_as_a_clock_would(seconds: float | None, text: str) ->
 def test_a_change_is_shown_with_its_sign(change: float | None, text: str) -> None:
     """A change of many times is not a percentage any more."""
     assert show_change(change) == text
-
-
-def test_a_share_of_nothing_is_unknown() -> None:
-    """No division by zero, and no invented 0 %."""
-    assert share(1, 4) == 0.25
-    assert share(0, 0) is None
