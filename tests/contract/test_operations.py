@@ -9,15 +9,15 @@ import aiohttp
 import pytest
 
 import pytest_ari_sla.targets.simulator
-from pytest_ari_sla.targets.simulator.description import ApiDocs, operations_table
-from pytest_ari_sla.targets.simulator.models import EVENTS, MODELS
-from pytest_ari_sla.targets.simulator.routes import ROUTES
+from pytest_ari_sla.targets.simulator.api.description import ApiDocs, operations_table
+from pytest_ari_sla.targets.simulator.api.models import EVENTS, MODELS
+from pytest_ari_sla.targets.simulator.api.routes import ROUTES
 from tests.asterisk.conftest import provisioned_folder
 from tests.contract.api_description import ApiDescription, read_documents
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.targets.simulator.api.route import Route
     from pytest_ari_sla.targets.simulator.process import SimulatorProcess
-    from pytest_ari_sla.targets.simulator.route import Route
 
 _TABLE = Path(pytest_ari_sla.targets.simulator.__file__).with_name("OPERATIONS.md")
 _MISSING = [route for route in ROUTES if route.handler is None]

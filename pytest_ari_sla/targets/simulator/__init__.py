@@ -2,14 +2,10 @@
 
 What it answers is held to real Asterisks by ``tests/contract``. From the bottom up:
 
-* ``reply``, ``resources``, ``agenda``, ``causes``, ``prompts``: what is answered, what exists, what happens later, why
-  channels end, what is heard;
-* ``world``: all state at one moment, and who is told of its changes;
-* ``calls``, ``dialplan``, ``bridging``, ``playing``, ``recording``: the rules, without I/O and without a clock; all of
-  them joined in ``pbx``;
-* ``route`` and ``routes_*``: ARI's operations on top of the rules; ``description``, ``models``: the same as api-docs;
-* ``media*``: RTP, in a process of its own;
 * ``faults``: what goes wrong on request;
-* ``server``, ``event_socket``, ``program``, ``process``: HTTP and WebSockets, the command line, and the simulator as a
-  target.
+* ``pbx/``: what exists, what happens later, and the rules of calls, bridges, playbacks and recordings, without I/O and
+  without a clock; ``pbx.pbx`` joins them;
+* ``api/``: ARI's operations on top of the rules, their description (api-docs), HTTP and WebSockets;
+* ``media/``: RTP, in a process of its own;
+* ``program``, ``process``: the command line, and the simulator as a target.
 """

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from pytest_ari_sla.errors import MediaLoopFailed, UsageError
-from pytest_ari_sla.targets.simulator.description import operations_table
+from pytest_ari_sla.targets.simulator.api.description import operations_table
+from pytest_ari_sla.targets.simulator.api.routes import ROUTES
+from pytest_ari_sla.targets.simulator.api.server import FAULTS_PATH, SimulatorServer
 from pytest_ari_sla.targets.simulator.faults import Faults
-from pytest_ari_sla.targets.simulator.media_process import MediaProcess
-from pytest_ari_sla.targets.simulator.pbx import Pbx
-from pytest_ari_sla.targets.simulator.routes import ROUTES
-from pytest_ari_sla.targets.simulator.server import FAULTS_PATH, SimulatorServer
-from pytest_ari_sla.targets.simulator.world import World
+from pytest_ari_sla.targets.simulator.media.process import MediaProcess
+from pytest_ari_sla.targets.simulator.pbx.pbx import Pbx
+from pytest_ari_sla.targets.simulator.pbx.state import PbxState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,8 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((options.host, options.port), backlog=512))
         media = stack.enter_context(MediaProcess(options.host, ports, options.seed))
-        world = World(Random(options.seed), media, epoch_ns=time.time_ns())
-        server = SimulatorServer(Pbx(world), options.user, password, faults, media.set_faults)
+        state = PbxState(Random(options.seed), media, epoch_ns=time.time_ns())
+        server = SimulatorServer(Pbx(state), options.user, password, faults, media.set_faults)
         runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:

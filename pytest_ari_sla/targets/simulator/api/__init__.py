@@ -1,0 +1,1 @@
+"""ARI in front of the simulated PBX: operations, events, and their description."""

@@ -1,0 +1,1 @@
+"""RTP of the simulated PBX, in a process of its own."""

@@ -1,0 +1,272 @@
+"""RTP of the simulated PBX: legs that echo, pairs, mixing bridges, prompts. Told what to do, and what time it is."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.rtp.header import HEADER_BYTES
+from pytest_ari_sla.targets.simulator.faults import Faults
+from pytest_ari_sla.targets.simulator.media.formats import FORMAT_NUMBERS, FRAME_SAMPLES, decode, encode, is_linear
+from pytest_ari_sla.targets.simulator.media.impairment import MediaFaults
+from pytest_ari_sla.targets.simulator.media.legs import LegTable, Mode, Packets
+from pytest_ari_sla.targets.simulator.media.mixer import Mixer
+from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver
+from pytest_ari_sla.udp.datagrams import host_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+__all__ = ["FRAME_NS", "MediaEngine"]
+
+FRAME_NS = 20_000_000
+_ROWS = 1024
+_WIDTH = 2048
+_BURST = 16  # datagrams taken from one socket at a time, so that a flood on one port does not starve the others
+_STRANGERS = 4  # packets from an undeclared source that are dropped before it is taken for a new one
+_NAMES = list(FORMAT_NUMBERS)
+# A tone of 425 Hz, as prompts sound here: 160 samples hold 8.5 periods, so two packets make a whole number of them.
+_TONE = (8000 * np.sin(2 * np.pi * 425 * np.arange(2 * FRAME_SAMPLES) / 8000)).astype(np.int16)
+
+
+class MediaEngine:
+    """All RTP of one simulator.
+
+    Parameters
+    ----------
+    capacity
+        Legs at a time.
+    seed
+        Start of SSRCs and sequence numbers.
+
+    Attributes
+    ----------
+    sockets
+        The UDP socket of each open leg, by leg.
+    """
+
+    def __init__(self, capacity: int, seed: int = 0) -> None:
+        self.sockets: dict[int, socket.socket] = {}
+        self._legs = LegTable(capacity, np.random.default_rng(seed))
+        self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
+        self._receiver = make_receiver(self._memory)
+        self._datagrams = [memoryview(row) for row in self._memory.data]
+        self._remotes: dict[int, tuple[str, int]] = {}
+        self._received_by = np.zeros(_ROWS, np.int64)
+        self._mixers: dict[str, Mixer] = {}
+        self._mixer_of: dict[int, Mixer] = {}
+        self._prompts: dict[int, tuple[str, int]] = {}
+        self._strangers: dict[int, tuple[int, int, int]] = {}
+        self._faults = MediaFaults()
+
+    # Commands
+
+    def open(self, leg: int, handle: int, payload_format: str, host: str, port: int) -> None:
+        """Let a leg begin on a bound socket (a file descriptor, which is ours from now on)."""
+        self.sockets[leg] = socket.socket(fileno=handle)
+        self._remotes[leg] = (host, port)
+        self._legs.open(leg, payload_format, host_number(host), port)
+
+    def close(self, leg: int) -> None:
+        """Let a leg end."""
+        self.idle(leg)
+        self._prompts.pop(leg, None)
+        self._strangers.pop(leg, None)
+        self._legs.mode[leg] = Mode.FREE
+        self.sockets.pop(leg).close()
+
+    def idle(self, leg: int) -> None:
+        """Let a leg neither echo nor hear anybody."""
+        peer = int(self._legs.peer[leg])
+        if peer >= 0:
+            self._legs.mode[peer], self._legs.peer[peer] = Mode.IDLE, -1
+        self._mixer_of.pop(leg, None)
+        self._legs.mode[leg], self._legs.peer[leg] = Mode.IDLE, -1
+
+    def echo(self, leg: int) -> None:
+        """Let a leg send back what it receives."""
+        self.idle(leg)
+        self._legs.mode[leg] = Mode.ECHO
+
+    def bridge(self, bridge: str, legs: Sequence[int]) -> None:
+        """Join exactly these legs."""
+        old = self._mixers.pop(bridge, None)
+        for leg in legs:
+            self.idle(leg)
+        if len(legs) == 2:
+            self._legs.mode[list(legs)] = Mode.PAIR
+            self._legs.peer[list(legs)] = list(reversed(legs))
+        elif len(legs) > 2:
+            mixer = self._mixers[bridge] = old or Mixer(legs)
+            mixer.set_legs(legs)
+            self._mixer_of.update(dict.fromkeys(legs, mixer))
+            self._legs.mode[list(legs)] = Mode.MIX
+
+    def mute(self, leg: int, incoming: bool, outgoing: bool) -> None:
+        """Let nothing come in or go out, or do again."""
+        self._legs.muted_in[leg], self._legs.muted_out[leg] = incoming, outgoing
+
+    def play(self, leg: int, prompt: str) -> None:
+        """Send a prompt: a tone, or silence where it has no name."""
+        self._prompts[leg] = (prompt, 0)
+
+    def stop_playing(self, leg: int) -> None:
+        """End the prompt."""
+        self._prompts.pop(leg, None)
+
+    def set_faults(self, values: dict[str, Any]) -> None:
+        """Let these faults be shown from now on."""
+        self._faults.set_faults(Faults().with_values(values))
+
+    # Packets
+
+    @property
+    def makes_packets(self) -> bool:
+        """Whether :meth:`tick` has anything to do."""
+        return bool(self._mixers or self._prompts)
+
+    def next_due_ns(self) -> int | None:
+        """When a packet that was held back is to be sent; None for never."""
+        return self._faults.next_due_ns()
+
+    def receive(self, ready: Sequence[int], now_ns: int) -> None:
+        """Take what waits at these legs, and pass it on."""
+        rows = 0
+        for leg in ready:
+            if leg not in self.sockets:
+                continue
+            if rows + _BURST > _ROWS:
+                self._pass_on(rows, now_ns)
+                rows = 0
+            count = self._receiver.receive(self.sockets[leg], rows, _BURST)
+            self._received_by[rows : rows + count] = leg
+            rows += count
+        if rows:
+            self._pass_on(rows, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Send what is made here: 20 ms of every mixing bridge and of every prompt."""
+        for mixer in self._mixers.values():
+            heard = mixer.mix()
+            able = [row for row, leg in enumerate(mixer.legs) if is_linear(self._format_of(leg))]
+            legs = np.array([mixer.legs[row] for row in able], np.int64)
+            self._send_made(legs, heard[able], np.zeros(len(legs), bool), now_ns)
+        self._send_prompts(now_ns)
+
+    def send_late(self, now_ns: int) -> None:
+        """Send packets that were held back and are due."""
+        for leg, datagram in self._faults.due(now_ns):
+            if leg in self.sockets:
+                self._memory.data[0, : len(datagram)] = np.frombuffer(datagram, np.uint8)
+                self._memory.length[0] = len(datagram)
+                self._send(np.zeros(1, np.int64), np.array([leg]))
+
+    def _pass_on(self, rows: int, now_ns: int) -> None:
+        """Rewrite and send the packets of the first rows of the memory."""
+        legs = self._received_by[:rows]
+        packets = Packets(self._memory.data[:rows], self._memory.length[:rows])
+        formats = self._legs.received_formats(packets)
+        kept = (formats != 255) & self._known_sources(legs, rows)
+        self._to_mixers(kept & (self._legs.mode[legs] == Mode.MIX), legs, formats)
+        pauses = self._legs.pauses(legs, now_ns) & (self._legs.mode[legs] == Mode.ECHO)
+        out = self._legs.destinations(legs)
+        chosen = np.flatnonzero(kept & (out >= 0))
+        if translated := [row for row in chosen if formats[row] != self._legs.format[out[row]]]:
+            failed = [row for row in translated if not self._translate(int(row), int(formats[row]), int(out[row]))]
+            chosen = np.setdiff1d(chosen, failed)
+        if len(chosen):
+            self._legs.rewrite(packets, chosen, out[chosen], pauses[chosen])
+            self._dispatch(chosen, out[chosen], now_ns)
+
+    def _known_sources(self, legs: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
+        """(n,) Whether each packet comes from where its leg sends to, or from who has been heard often enough."""
+        host, port = self._memory.address["host"][:rows], self._memory.address["port"][:rows]
+        known: NDArray[np.bool_] = (host == self._legs.host[legs]) & (port == self._legs.port[legs])
+        for row in np.flatnonzero(~known):
+            known[row] = self._learn(int(legs[row]), int(host[row]), int(port[row]))
+        return known
+
+    def _learn(self, leg: int, host: int, port: int) -> bool:
+        """Count a packet from an undeclared source; return whether it is taken."""
+        old_host, old_port, count = self._strangers.get(leg, (host, port, 0))
+        count = count + 1 if (old_host, old_port) == (host, port) else 1
+        self._strangers[leg] = (host, port, count)
+        return count > _STRANGERS
+
+    def _to_mixers(self, chosen: NDArray[np.bool_], legs: NDArray[np.int64], formats: NDArray[np.uint8]) -> None:
+        for row in np.flatnonzero(chosen):
+            leg, name = int(legs[row]), _NAMES[formats[row]]
+            if is_linear(name) and not self._legs.muted_in[leg]:
+                payload = self._memory.data[row, HEADER_BYTES : self._memory.length[row]]
+                self._mixer_of[leg].hear(leg, decode(name, payload))
+
+    def _translate(self, row: int, received: int, out: int) -> bool:
+        """Turn a payload into the format of the leg that sends it, in place; return whether that is possible."""
+        source, target = _NAMES[received], self._format_of(out)
+        if not (is_linear(source) and is_linear(target)):
+            return False
+        payload = self._memory.data[row, HEADER_BYTES : self._memory.length[row]]
+        translated = encode(target, decode(source, payload))
+        self._memory.data[row, HEADER_BYTES : HEADER_BYTES + len(translated)] = translated
+        self._memory.length[row] = HEADER_BYTES + len(translated)
+        return True
+
+    def _format_of(self, leg: int) -> str:
+        return _NAMES[int(self._legs.format[leg])]
+
+    def _send_prompts(self, now_ns: int) -> None:
+        """Send the next 20 ms of every prompt, to legs that can play it."""
+        playing = [leg for leg in self._prompts if is_linear(self._format_of(leg))]
+        if not playing:
+            return
+        samples, marks = np.zeros((len(playing), FRAME_SAMPLES), np.int16), np.zeros(len(playing), bool)
+        for row, leg in enumerate(playing):
+            prompt, frame = self._prompts[leg]
+            if prompt:
+                half = frame % 2 * FRAME_SAMPLES
+                samples[row] = _TONE[half : half + FRAME_SAMPLES]
+            marks[row] = frame == 0 and bool(self._legs.has_sent[leg])
+            self._prompts[leg] = (prompt, frame + 1)
+        self._send_made(np.array(playing, np.int64), samples, marks, now_ns)
+
+    def _send_made(
+        self, legs: NDArray[np.int64], samples: NDArray[np.int16], marks: NDArray[np.bool_], now_ns: int
+    ) -> None:
+        """Send one packet of samples to each of some legs."""
+        for first in range(0, len(legs), _ROWS):
+            part = legs[first : first + _ROWS]
+            rows = np.arange(len(part))
+            for row, leg in enumerate(part):
+                payload = encode(self._format_of(int(leg)), samples[first + row])
+                self._memory.data[row, HEADER_BYTES : HEADER_BYTES + len(payload)] = payload
+                self._memory.length[row] = HEADER_BYTES + len(payload)
+            packets = Packets(self._memory.data[: len(part)], self._memory.length[: len(part)])
+            self._legs.make_headers(packets, part, FRAME_SAMPLES, marks[first : first + _ROWS])
+            heard = ~self._legs.muted_out[part]
+            self._dispatch(rows[heard], part[heard], now_ns)
+
+    def _dispatch(self, rows: NDArray[np.int64], out: NDArray[np.int64], now_ns: int) -> None:
+        """Send packets, as often and as late as the faults want it."""
+        if self._faults.active:
+            copies, delays_ns = self._faults.copies(len(rows)), self._faults.delays_ns(len(rows))
+            for row, leg, delay_ns, times in zip(rows, out, delays_ns, copies, strict=True):
+                datagram = self._memory.data[row, : self._memory.length[row]].tobytes()
+                for _ in range(times):
+                    self._faults.keep(now_ns + int(delay_ns), int(leg), datagram)
+            self.send_late(now_ns)
+        else:
+            self._send(rows, out)
+
+    def _send(self, rows: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+        """Send packets, each from its leg's port to its leg's remote end: no two may share a system call."""
+        lengths = self._memory.length[rows].tolist()
+        for row, leg, length in zip(rows.tolist(), out.tolist(), lengths, strict=True):
+            # What the kernel does not take is lost, as on any network.
+            with contextlib.suppress(OSError):
+                self.sockets[leg].sendto(self._datagrams[row][:length], self._remotes[leg])

@@ -1,0 +1,179 @@
+"""Media in a process of its own, so that neither HTTP nor events ever delay a packet."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_ari_sla.errors import MediaLoopFailed
+from pytest_ari_sla.targets.simulator.media.commands import Command, send_command
+from pytest_ari_sla.targets.simulator.media.formats import PAYLOAD_TYPES
+from pytest_ari_sla.targets.simulator.pbx.state import MediaUnavailable
+from pytest_ari_sla.targets.target import local_address_towards
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.targets.simulator.faults import Faults
+
+__all__ = ["MediaProcess"]
+
+_GRACE_S = 0.5
+_RECEIVE_BUFFER_BYTES = 1 << 18  # a second of G.711 waits in less than that
+
+
+class MediaProcess:
+    """A media plane (see ``state.MediaPlane``) whose packets are moved by another process; a context manager.
+
+    Parameters
+    ----------
+    host
+        The address that RTP comes from and goes to.
+    ports
+        First and last port; each channel gets an even one.
+    seed
+        Start of SSRCs and sequence numbers.
+    """
+
+    def __init__(self, host: str, ports: tuple[int, int], seed: int = 0) -> None:
+        self._host = host
+        self._ports = range(ports[0] + ports[0] % 2, ports[1] + 1, 2)
+        self._seed = seed
+        self._place = 0
+        self._legs: dict[str, int] = {}
+        self._used_ports: dict[int, int] = {}
+        self._free_legs: list[int] = list(range(len(self._ports)))[::-1]
+        self._max_channels = 0
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        _allow_many_files()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            handle = theirs.fileno()
+            module = "pytest_ari_sla.targets.simulator.media.loop"
+            arguments = map(str, (handle, len(self._ports), self._seed))
+            command = [sys.executable, "-m", module, *arguments]
+            self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL)
+        self._channel = ours
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._channel is not None and self._process is not None:
+            self._channel.close()
+            try:
+                self._process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def fileno(self) -> int:
+        """Return what becomes readable when the process is gone: it never sends anything."""
+        if self._channel is None:
+            raise MediaLoopFailed("the simulator's media process was not started")
+        return self._channel.fileno()
+
+    def set_faults(self, faults: Faults) -> None:
+        """Let these faults be shown from now on."""
+        self._max_channels = faults.max_media_channels
+        self._tell("set_faults", faults.describe())
+
+    def open(self, channel: str, remote: tuple[str, int], payload_format: str) -> tuple[str, int]:
+        """Make a port for a channel that sends to ``remote``; return its host and port.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there is none, or ``remote`` does not exist.
+        """
+        if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
+            raise MediaUnavailable
+        if payload_format not in PAYLOAD_TYPES:
+            payload_format = "ulaw"  # Asterisk too falls back to what it can
+        try:
+            remote_host = socket.gethostbyname(remote[0])
+        except OSError as error:
+            raise MediaUnavailable from error
+        local_host = self._host if self._host != "0.0.0.0" else local_address_towards(remote_host)
+        with self._bind(local_host) as udp:
+            leg, port = self._free_legs.pop(), udp.getsockname()[1]
+            self._legs[channel], self._used_ports[leg] = leg, port
+            arguments = [leg, payload_format, remote_host, remote[1]]
+            self._send(Command("open", arguments, udp.fileno()))
+        return local_host, port
+
+    def close(self, channel: str) -> None:
+        """Free a channel's port; a channel without one is left alone."""
+        if (leg := self._legs.pop(channel, None)) is not None:
+            self._tell("close", leg)
+            self._free_legs.append(leg)
+            del self._used_ports[leg]
+
+    def idle(self, channel: str) -> None:
+        """Neither echo nor listen to anybody."""
+        self._tell_leg("idle", channel)
+
+    def echo(self, channel: str) -> None:
+        """Send back what comes in."""
+        self._tell_leg("echo", channel)
+
+    def bridge(self, bridge: str, channels: Sequence[str]) -> None:
+        """Join exactly these channels, as far as they have media."""
+        self._tell("bridge", bridge, [self._legs[channel] for channel in channels if channel in self._legs])
+
+    def mute(self, channel: str, *, incoming: bool, outgoing: bool) -> None:
+        """Let nothing come in or go out, or do again."""
+        self._tell_leg("mute", channel, incoming, outgoing)
+
+    def play(self, channel: str, prompt: str) -> None:
+        """Send a prompt's sound until :meth:`stop_playing`."""
+        self._tell_leg("play", channel, prompt)
+
+    def stop_playing(self, channel: str) -> None:
+        """End the prompt."""
+        self._tell_leg("stop_playing", channel)
+
+    def _bind(self, host: str) -> socket.socket:
+        """Return a socket on the next free port: ports come round, so that late packets of a call find nobody."""
+        used = set(self._used_ports.values())
+        for _ in self._ports:
+            port = self._ports[self._place]
+            self._place = (self._place + 1) % len(self._ports)
+            if port in used:
+                continue
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+                udp.bind((host, port))
+                udp.setblocking(False)
+            except OSError:  # somebody else's
+                udp.close()
+                continue
+            return udp
+        raise MediaUnavailable
+
+    def _tell_leg(self, name: str, channel: str, *arguments: Any) -> None:
+        """Tell something about a channel; one without media is left alone."""
+        if (leg := self._legs.get(channel)) is not None:
+            self._tell(name, leg, *arguments)
+
+    def _tell(self, name: str, *arguments: Any) -> None:
+        self._send(Command(name, list(arguments)))
+
+    def _send(self, command: Command) -> None:
+        if self._channel is None:
+            raise MediaLoopFailed("the simulator's media process was not started")
+        try:
+            send_command(self._channel, command)
+        except OSError as error:
+            raise MediaLoopFailed(f"the simulator's media process is gone: {error.strerror}") from error
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files to what this user may have: each channel needs one, here and there."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

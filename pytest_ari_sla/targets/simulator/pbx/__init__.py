@@ -1,0 +1,1 @@
+"""The simulated PBX: channels, bridges, playbacks, and who is told of what."""
