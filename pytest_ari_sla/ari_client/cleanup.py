@@ -7,17 +7,10 @@ twice: a request that timed out at our end can be carried out much later.
 from __future__ import annotations
 
 import asyncio
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-import msgspec
-
-from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
-from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
-from pytest_ari_sla.ari_client.requests import tls_context
+from pytest_ari_sla.ari_client.ownership import Kind, Ledger
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
 
 if TYPE_CHECKING:
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.requests import AriClient
 
-__all__ = ["CleanupReport", "clean_up", "sweep"]
+__all__ = ["CleanupReport", "clean_up"]
 
 #: Pause between two looks at what is still there.
 LISTING_PAUSE_S = 0.05
@@ -152,82 +145,3 @@ class _CleanUp:
 
 def _ours(records: list[dict[str, Any]], kind: Kind, prefix: str) -> list[str]:
     return [identity for record in records if (identity := str(record.get(kind.id_member, ""))).startswith(prefix)]
-
-
-def sweep(
-    url: str,
-    credentials: tuple[str, str],
-    prefix: str,
-    *,
-    ca_file: str | None = None,
-    verify: bool = True,
-    timeout_s: float = 5.0,
-) -> CleanupReport:
-    """Delete every channel and bridge whose id carries a run's prefix, without an event loop.
-
-    For where no session can clean up any more: after a worker was killed, at exit, in a signal handler.
-
-    Parameters
-    ----------
-    url
-        ARI's URL as a user writes it.
-    credentials
-        User and password; they win over those in the URL if the user is not empty.
-    prefix
-        The ``id_prefix`` of the session, without terminator; one that ends with ``-`` stands for all sessions whose
-        prefixes begin like that.
-    timeout_s
-        For each request.
-
-    Returns
-    -------
-    A report where everything found is ``removed`` or ``leaked``; ``problem`` says why the sweep ended early.
-    """
-    endpoint = parse_ari_url(url)
-    if credentials[0]:
-        endpoint = AriEndpoint(endpoint.base_url, *credentials)
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
-        urllib.request.HTTPSHandler(context=tls_context(ca_file, verify=verify)),
-    )
-    session_prefix = IdSource(prefix).prefix
-    return _BlockingSweep(endpoint, opener, timeout_s).run(prefix if prefix.endswith("-") else session_prefix)
-
-
-class _BlockingSweep:
-    """The sweep by plain blocking requests."""
-
-    def __init__(self, endpoint: AriEndpoint, opener: urllib.request.OpenerDirector, timeout_s: float) -> None:
-        self._endpoint = endpoint
-        self._opener = opener
-        self._timeout_s = timeout_s
-        self._removed: list[str] = []
-        self._leaked: list[str] = []
-
-    def run(self, prefix: str) -> CleanupReport:
-        """Delete what is listed, kind by kind."""
-        problem = ""
-        try:
-            for kind in (Kind.CHANNEL, Kind.BRIDGE):
-                records = msgspec.json.decode(self._request("GET", kind.listing), type=list[dict[str, Any]])
-                for identity in _ours(records, kind, prefix):
-                    self._delete(kind, identity)
-        except (OSError, msgspec.DecodeError) as failure:
-            problem = f"the sweep at {self._endpoint.base_url} ended early: {failure}"
-        return CleanupReport(tuple(self._removed), (), tuple(self._leaked), problem)
-
-    def _delete(self, kind: Kind, identity: str) -> None:
-        try:
-            self._request("DELETE", f"{kind.listing}/{quote(identity, safe='')}")
-        except urllib.error.HTTPError as refused:
-            if refused.code != 404:  # 404: it ended by itself meanwhile
-                self._leaked.append(identity)
-            return
-        self._removed.append(identity)
-
-    def _request(self, method: str, path: str) -> bytes:
-        request = urllib.request.Request(self._endpoint.base_url + path, method=method)
-        request.add_header("Authorization", self._endpoint.authorization)
-        with self._opener.open(request, timeout=self._timeout_s) as response:
-            body: bytes = response.read()
-        return body

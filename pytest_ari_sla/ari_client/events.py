@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
+from pytest_ari_sla.ari.leftovers import presence_of
 from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, where
 from pytest_ari_sla.errors import EventStreamLost, SlaError
@@ -136,7 +137,7 @@ class EventStream:
             async with asyncio.timeout(self._connect_timeout_s):
                 return await self._http.ws_connect(
                     self._endpoint.base_url + "/events",
-                    params={"app": self._application, "subscribeAll": "false"},
+                    params={"app": f"{self._application},{presence_of(self._application)}", "subscribeAll": "false"},
                     heartbeat=HEARTBEAT_S,
                 )
         except aiohttp.WSServerHandshakeError as refused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -13,16 +12,18 @@ import msgspec
 
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, not_ari, where
 from pytest_ari_sla.ari_client.observer import SilentObserver
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriRequestFailed, TlsFailed, UsageError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from types import SimpleNamespace
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.observer import AriObserver, Clock
 
-__all__ = ["AriClient", "QueryValue", "tls_context"]
+__all__ = ["AriClient", "QueryValue"]
 
 T = TypeVar("T")
 QueryValue = str | int | float | bool | None
@@ -36,24 +37,6 @@ MAX_CONNECTING = 8
 
 #: Pauses before the second and third attempt of a request that may be repeated.
 RETRY_PAUSES_S = (0.05, 0.25)
-
-
-def tls_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
-    """Return how TLS servers are checked.
-
-    Raises
-    ------
-    UsageError
-        The CA file cannot be read, or holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as unreadable:  # ssl.SSLError is one
-        raise UsageError(f"--ari-ca-file {ca_file}: no certificates can be read from it ({unreadable})") from unreadable
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class _Connecting:

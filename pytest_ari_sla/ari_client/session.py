@@ -16,7 +16,8 @@ from pytest_ari_sla.ari_client.commands import AriCommands
 from pytest_ari_sla.ari_client.events import EventStream
 from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, Clock, SilentObserver
 from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
-from pytest_ari_sla.ari_client.requests import AriClient, tls_context
+from pytest_ari_sla.ari_client.requests import AriClient
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.ari_client.watch import ChannelWatch
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Controller", "FleetMember"]
 
 _TICK_S = 1.0
-_SWEEPS = 2
-_SWEEP_PAUSE_S = 1.0
+_SWEEP_PATIENCE_S = 5.0
+"""How long Asterisk may be out of reach while a dead worker's channels are removed."""
 
 
 class FleetMember:
@@ -342,22 +342,15 @@ class Controller:
         self._sweepers.append(sweeper)
 
     def _sweep(self, prefix: str) -> None:
-        """Remove everything with a prefix, twice: Asterisk may carry out a request after its sender's death."""
+        """Remove everything with a prefix."""
         target = None if self._targets is None else self._targets.known
         if target is None:
             return
-        from pytest_ari_sla.ari_client.cleanup import sweep
+        from pytest_ari_sla.ari_client.sweep import Sweeper
+        from pytest_ari_sla.ari_client.tls import tls_context
 
-        for number in range(_SWEEPS):
-            if number:
-                time.sleep(_SWEEP_PAUSE_S)
-            sweep(
-                target.url,
-                (target.user, target.password),
-                prefix,
-                ca_file=self.settings.ari_ca_file,
-                verify=not self.settings.ari_insecure,
-            )
+        tls = tls_context(self.settings.ari_ca_file, verify=not self.settings.ari_insecure)
+        Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
 
     # --- the end ---
 

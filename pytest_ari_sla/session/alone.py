@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.capture.kept_packets import parse_policy
+from pytest_ari_sla.children.guarding import Protection, protect
+from pytest_ari_sla.children.wards import RemoveResources
 from pytest_ari_sla.errors import SlaError, error_of
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
@@ -86,6 +88,7 @@ class Standalone:
         self._ports: PortManager | None = None
         self._echo: EchoServerProcess | None = None
         self._sessions = 0
+        self._protection: Protection | None = None
 
     # --- what loads and fixtures are made of ---
 
@@ -141,8 +144,26 @@ class Standalone:
 
     def _new_id(self) -> str:
         """Return what begins the ids of one ARI session at Asterisk; different for every one, on every shard."""
+        if self._protection is None:
+            self._protection = self._protect_target()
         self._sessions += 1
         return f"{self.id_prefix}{self._sessions:04d}"
+
+    def _protect_target(self) -> Protection | None:
+        """Have what we make at somebody else's Asterisk removed if we cannot; one of ours ends with us."""
+        target, settings = self.target(), self.settings
+        if target.kind != "external":
+            return None
+        return protect(
+            RemoveResources(
+                url=target.url,
+                user=target.user,
+                password=target.password,
+                prefix=self.id_prefix,
+                ca_file=settings.ari_ca_file,
+                verify=not settings.ari_insecure,
+            )
+        )
 
     @property
     def id_prefix(self) -> str:
@@ -249,6 +270,8 @@ class Standalone:
         """Stop everything that the session started."""
         self._stack.close()
         self._targets.close()
+        if self._protection is not None:
+            self._protection.release()
         if self.supervisor is not None:
             self.supervisor.close()
 

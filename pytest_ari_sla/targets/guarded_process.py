@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_ari_sla.children.ending import ending_of
+from pytest_ari_sla.children.guarding import protect
+from pytest_ari_sla.children.wards import EndProgram, RemoveFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,8 @@ _GRACE_S = 5.0
 class GuardedProcess:
     """A temporary folder, and one program that works in it.
 
-    The program is ended and the folder removed by :meth:`end`, when this interpreter exits, and (by a guard process,
-    ``orphan_guard``) when this process is killed.
+    The program is ended and the folder removed by :meth:`end`, when this interpreter exits, and (by the
+    guard of this process, :mod:`pytest_ari_sla.children.guard`) when this process is killed.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ class GuardedProcess:
         self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent_folder))
         self._owner = os.getpid()
         self._program: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._protections = [protect(RemoveFolder(path=str(self.folder)))]
         atexit.register(self._end_if_owner)
 
     @property
@@ -80,31 +82,24 @@ class GuardedProcess:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        guard = [sys.executable, "-m", "pytest_ari_sla.targets.orphan_guard"]
-        self._guard = subprocess.Popen(
-            [*guard, str(os.getpid()), str(self._program.pid), str(self.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        handle = os.pidfd_open(self._program.pid)
+        try:
+            self._protections.append(protect(EndProgram(), handle))
+        finally:
+            os.close(handle)
 
     def ending(self) -> str:
         """Say how the program ended, as the end of a sentence that begins with its name."""
-        code = self._program.poll() if self._program is not None else None
-        if code is None:
-            return "has not ended"
-        if code < 0:
-            return f"was ended by signal {-code} ({signal.Signals(-code).name})"
-        return f"ended with exit code {code}"
+        return ending_of(self._program.poll() if self._program is not None else None)
 
     def end(self) -> None:
         """End the program, asked first, killed after a while; remove the folder. Twice does no harm."""
         atexit.unregister(self._end_if_owner)
-        for process in (self._program, self._guard):
-            if process is not None:
-                _end(process)
+        if self._program is not None:
+            _end(self._program)
         shutil.rmtree(self.folder, ignore_errors=True)
+        for protection in self._protections:
+            protection.release()
 
     def _end_if_owner(self) -> None:
         """End at interpreter exit, but not in a forked child, which inherits the handler."""

@@ -10,9 +10,10 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.resources import Bridge, StoredRecording
-from pytest_ari_sla.ari_client.cleanup import sweep
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.ari_client.sweep import Sweeper
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, ChannelLost
 
 if TYPE_CHECKING:
@@ -259,9 +260,9 @@ async def test_what_a_killed_process_left_is_swept_up_without_an_event_loop(aste
         await set_up(killed)
         await killed.create_bridge(killed.new_id("bridge"))
         kept = await set_up(other)
-        credentials = (asterisk.endpoint.user, asterisk.endpoint.password)
-        report = await asyncio.to_thread(sweep, asterisk.endpoint.base_url, credentials, killed.app)
-        assert (len(report.removed), report.leaked, report.problem) == (2, (), "")
+        sweeper = Sweeper(asterisk.endpoint, tls_context(None, verify=True))
+        report = await asyncio.to_thread(sweeper.until_clean, f"{killed.app}.", 5.0)
+        assert (len(report.removed), report.left, report.problem) == (2, (), "")
         await killed.watch(report.removed[0]).destroyed()
         assert await left_behind(asterisk, killed) == []
         assert await left_behind(asterisk, other) == [kept]

@@ -13,8 +13,9 @@ from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.ari.resources import AsteriskPing
 from pytest_ari_sla.ari_client import requests as ari_client
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure
-from pytest_ari_sla.ari_client.requests import AriClient, tls_context
+from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import (
     AriAuthenticationFailed,
     AriRequestFailed,

@@ -64,7 +64,7 @@ async def test_the_application_is_registered_before_anything_is_made(fake_ari: F
     made = next(place for place, (method, _, _) in enumerate(fake_ari.requests) if method == "POST")
     opened = next(place for place, (_, path, _) in enumerate(fake_ari.requests) if path == "/ari/events")
     assert opened < made
-    assert fake_ari.requests[opened][2]["app"] == "app"
+    assert fake_ari.requests[opened][2]["app"] == "app,app.here"
 
 
 async def test_credentials_can_stand_in_the_url(fake_ari: FakeAri) -> None:

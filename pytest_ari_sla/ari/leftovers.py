@@ -1,0 +1,51 @@
+"""Whose channels and bridges are at an Asterisk, and which of those runs still live.
+
+Every process of a run names its sessions ``sla-RUN-PROCESS-SESSION``; the ids of all that it makes begin with that.
+The application of a session stays registered while it has channels, also when its program is dead. So a session
+registers a second one by the same event WebSocket, which never has a channel: that one is there exactly as long as the
+program listens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Leftover", "presence_of", "run_of", "runs_present"]
+
+_SESSION = re.compile(r"(sla-[0-9a-f]{6})-\d{3,}-\d{4,}")
+_PRESENCE = ".here"
+
+
+class Leftover(NamedTuple):
+    """Something at Asterisk that a run has made.
+
+    Attributes
+    ----------
+    listing
+        Where it is listed: ``/channels``, ``/bridges`` …
+    identity
+        Its id there.
+    """
+
+    listing: str
+    identity: str
+
+
+def presence_of(application: str) -> str:
+    """Return the name of the application that is registered for as long as the one who registers it listens."""
+    return application + _PRESENCE
+
+
+def run_of(identity: str) -> str | None:
+    """Return the run that an id belongs to (``sla-0fe3a1``); None for an id that this tool did not make."""
+    found = _SESSION.match(identity)
+    return found[1] if found and identity[found.end() : found.end() + 1] == "." else None
+
+
+def runs_present(applications: Iterable[str]) -> set[str]:
+    """Return the runs that live, by the applications that Asterisk lists: one process that listens is enough."""
+    return {found[1] for name in applications if (found := _SESSION.match(name)) and name[found.end() :] == _PRESENCE}

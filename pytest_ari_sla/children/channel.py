@@ -1,0 +1,79 @@
+"""The channel between two processes of ours on one host: typed messages, each whole, some with a file attached.
+
+A socket pair that keeps messages apart (SOCK_SEQPACKET). The kernel closes the end of a process that ends, whatever
+the way: the other side then reads the end of the channel.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+import msgspec
+
+__all__ = ["Channel", "Received"]
+
+T = TypeVar("T")
+
+MOST_BYTES = 1 << 16
+"""Longest message; a longer one would not be delivered whole."""
+
+
+class Received(NamedTuple, Generic[T]):
+    """A message, and the descriptor that came with it; None where there was none."""
+
+    message: T
+    handle: int | None
+
+
+class Channel(Generic[T]):
+    """One end.
+
+    Parameters
+    ----------
+    stream
+        A connected socket that keeps messages apart.
+    expected
+        What the other side sends: a (tagged) msgspec type.
+    """
+
+    def __init__(self, stream: socket.socket, expected: Any = None) -> None:
+        self._stream = stream
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(expected)
+
+    @classmethod
+    def pair(cls) -> tuple[Self, socket.socket]:
+        """Return one end that only sends, and the socket of the other, which a child is to inherit."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), theirs
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable with a message, or at the channel's end."""
+        return self._stream.fileno()
+
+    def send(self, message: msgspec.Struct, handle: int | None = None) -> None:
+        """Send a message, with a descriptor if it is about one.
+
+        Raises
+        ------
+        OSError
+            The other side is gone.
+        """
+        socket.send_fds(self._stream, [msgspec.msgpack.encode(message)], [] if handle is None else [handle])
+
+    def receive(self) -> Received[T] | None:
+        """Return the next message; None at the channel's end.
+
+        Raises
+        ------
+        BlockingIOError
+            There is none yet, and the socket does not wait.
+        """
+        data, handles, _, _ = socket.recv_fds(self._stream, MOST_BYTES, 1)
+        if not data:
+            return None
+        return Received(self._decoder.decode(data), handles[0] if handles else None)
+
+    def close(self) -> None:
+        """Close this end; twice does no harm."""
+        self._stream.close()
