@@ -10,22 +10,93 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.codecs.g711 import pcma, pcmu
+    from pytest_ari_sla.errors import SlaError, UsageError
+    from pytest_ari_sla.hookspecs import (
+        Call,
+        Codec,
+        DecodingTopology,
+        Leg,
+        ReportTracker,
+        SendLog,
+        Topology,
+        Tracker,
+        TrackerContext,
+        Voice,
+    )
+    from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import hold, ramp, rate
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.metrics.voice_quality import CodecImpairment
+    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
-__all__ = ["Histogram", "LoadResult", "Metric", "PacketBatch", "__version__", "hold", "ramp", "rate"]
+__all__ = [
+    "AriEndpoint",
+    "AriSession",
+    "Call",
+    "CallOutcome",
+    "Codec",
+    "CodecImpairment",
+    "DecodingTopology",
+    "Histogram",
+    "Leg",
+    "LoadResult",
+    "Metric",
+    "PacketBatch",
+    "ReceivedReport",
+    "ReportTracker",
+    "RunRecord",
+    "Scenario",
+    "SendLog",
+    "SlaError",
+    "Topology",
+    "Tracker",
+    "TrackerContext",
+    "UsageError",
+    "Voice",
+    "__version__",
+    "hold",
+    "pcma",
+    "pcmu",
+    "ramp",
+    "rate",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AriEndpoint": "ari.endpoint",
+    "AriSession": "ari_client.session",
+    "Call": "hookspecs",
+    "CallOutcome": "load.outcome",
+    "Codec": "hookspecs",
+    "CodecImpairment": "metrics.voice_quality",
+    "DecodingTopology": "hookspecs",
     "Histogram": "metrics.histogram",
+    "Leg": "hookspecs",
     "LoadResult": "load.result",
     "Metric": "metrics.catalogue",
     "PacketBatch": "rtp.packet_batch",
+    "ReceivedReport": "rtp.rtcp",
+    "ReportTracker": "hookspecs",
+    "RunRecord": "reporting.run_record",
+    "Scenario": "reporting.run_record",
+    "SendLog": "hookspecs",
+    "SlaError": "errors",
+    "Topology": "hookspecs",
+    "Tracker": "hookspecs",
+    "TrackerContext": "hookspecs",
+    "UsageError": "errors",
+    "Voice": "hookspecs",
     "hold": "load.stages",
+    "pcma": "codecs.g711",
+    "pcmu": "codecs.g711",
     "ramp": "load.stages",
     "rate": "load.stages",
 }

@@ -7,7 +7,7 @@ plain objects. No hook is ever called per packet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pytest
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
+    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
@@ -274,8 +277,8 @@ class Call(Protocol):
         """Id of the call; the ids of its channels and bridges begin with it."""
 
     @property
-    def ari(self) -> Any:
-        """The ARI session (``pytest_ari_sla.ari_client.session.AriSession``)."""
+    def ari(self) -> AriSession:
+        """The ARI session."""
 
     async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns.
@@ -406,7 +409,7 @@ def pytest_ari_sla_call_started(call: Call) -> None:
 
 
 @pytest.hookspec
-def pytest_ari_sla_call_ended(call: Any) -> None:
+def pytest_ari_sla_call_ended(call: CallOutcome) -> None:
     """Take note of what came of a call.
 
     Called on the event loop of the process that made the call, when the call has been removed from Asterisk: return at
@@ -415,7 +418,7 @@ def pytest_ari_sla_call_ended(call: Any) -> None:
     Parameters
     ----------
     call
-        A :class:`~pytest_ari_sla.load.outcome.CallOutcome`: its id, ``state``, ``reason``, times, figures of its own,
+        What came of it: its id, ``state``, ``reason``, times, figures of its own,
         and what happened to it.
 
     Examples
@@ -429,7 +432,7 @@ def pytest_ari_sla_call_ended(call: Any) -> None:
 
 
 @pytest.hookspec
-def pytest_ari_sla_verdict_reached(scenario: Any, verdict: str) -> None:
+def pytest_ari_sla_verdict_reached(scenario: Scenario, verdict: str) -> None:
     """Take note of a verdict, and amend what is reported with it.
 
     Called once for each load of the whole fleet, when its test is over: alone, or in the worker that judges (usually
@@ -439,7 +442,7 @@ def pytest_ari_sla_verdict_reached(scenario: Any, verdict: str) -> None:
     Parameters
     ----------
     scenario
-        The load's part of ``report.json``: a :class:`~pytest_ari_sla.reporting.run_record.Scenario`.
+        The load's part of ``report.json``.
     verdict
         ``pass``, ``fail`` or ``inconclusive``.
 
@@ -454,7 +457,7 @@ def pytest_ari_sla_verdict_reached(scenario: Any, verdict: str) -> None:
 
 
 @pytest.hookspec
-def pytest_ari_sla_update_run_record(record: Any) -> None:
+def pytest_ari_sla_update_run_record(record: RunRecord) -> None:
     """Amend the record of the session before any report is made from it.
 
     Called once, at the session's end, in the process that writes reports: alone, or the controller of a fleet. Change
@@ -464,7 +467,7 @@ def pytest_ari_sla_update_run_record(record: Any) -> None:
     Parameters
     ----------
     record
-        A :class:`~pytest_ari_sla.reporting.run_record.RunRecord`.
+        All that ``report.json`` holds.
 
     Examples
     --------

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla import Topology
 
 CONFTEST = """
 def pytest_sessionfinish(session):

@@ -1,8 +1,7 @@
 import pytest
 from pytest_ari_sla_dialplan.topology import Dialplan
 
-from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.hookspecs import Topology
+from pytest_ari_sla import Topology, UsageError
 from pytest_ari_sla.testing import RecordingCall, TopologyContract
 
 

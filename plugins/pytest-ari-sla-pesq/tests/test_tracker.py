@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from pytest_ari_sla_pesq.tracker import PesqTracker
 
+from pytest_ari_sla import Codec, Histogram, Tracker, TrackerContext, Voice
 from pytest_ari_sla.codecs.g711 import pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
 from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.hookspecs import Codec, Tracker, TrackerContext, Voice
-from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 from pytest_ari_sla.testing import EchoedStreams, TrackerContract
 

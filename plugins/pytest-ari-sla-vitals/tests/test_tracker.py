@@ -5,9 +5,7 @@ import pytest
 from pytest_ari_sla_vitals.asterisk_process import Vitals
 from pytest_ari_sla_vitals.tracker import VitalsTracker
 
-from pytest_ari_sla.ari.endpoint import AriEndpoint
-from pytest_ari_sla.hookspecs import Tracker, TrackerContext
-from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla import AriEndpoint, Histogram, Tracker, TrackerContext
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.testing import EchoedStreams, ManualClock, TrackerContract
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla import Topology
 
 DEFAULT_EXTENSION = "s@from-load"
 
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the topology with what was asked for; a bad extension ends the session here."""
-    from pytest_ari_sla.errors import UsageError
+    from pytest_ari_sla import UsageError
     from pytest_ari_sla_dialplan.topology import Dialplan
 
     extension = config.getoption("dialplan_extension") or config.getini("dialplan_extension")

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ari_sla.hookspecs import Call
+    from pytest_ari_sla import Call
 
 __all__ = ["Dialplan"]
 

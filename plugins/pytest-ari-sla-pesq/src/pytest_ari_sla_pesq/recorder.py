@@ -10,8 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import SendLog
-    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla import PacketBatch, SendLog
 
 __all__ = ["Recorder", "Recording", "WindowShape"]
 

@@ -13,7 +13,7 @@ from pytest_ari_sla.rtp.probe import PROBE_BYTES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla import Codec
     from pytest_ari_sla_pesq.recorder import Recording
 
 __all__ = ["Scorer", "played_rows", "resample"]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
-from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla import Histogram, Metric
 from pytest_ari_sla_pesq.recorder import Recorder, Recording, WindowShape
 from pytest_ari_sla_pesq.scoring import Scorer
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import TrackerContext
-    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla import PacketBatch, TrackerContext
 
 __all__ = ["PesqTracker"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.metrics.catalogue import Metric
-from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla import Histogram, Metric
 from pytest_ari_sla_vitals.asterisk_process import AsteriskProcess, Vitals
 from pytest_ari_sla_vitals.leak import GrowthWatch
 
@@ -15,9 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.hookspecs import TrackerContext
-    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla import AriEndpoint, PacketBatch, TrackerContext
 
 __all__ = ["VitalsTracker"]
 
