@@ -23,7 +23,7 @@ def test_every_name_that_is_promised_is_there(name: str) -> None:
 def test_a_name_that_is_not_there_is_refused() -> None:
     """As by any module."""
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = pytest_ari_sla.Nothing  # type: ignore[attr-defined]
+        _ = pytest_ari_sla.Nothing
 
 
 @pytest.mark.parametrize("guide", _GUIDES, ids=lambda guide: str(guide.relative_to(_ROOT)))
