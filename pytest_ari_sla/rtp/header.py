@@ -26,8 +26,9 @@ _PADDING_FLAG = 0x20
 _EXTENSION_FLAG = 0x10
 _SOURCE_COUNT_MASK = 0x0F
 _MARKER_FLAG = 0x80
-# Packet types of RTCP, 200 (SR) to 204 (APP), as they look in the second byte of an RTP header.
-_FIRST_RTCP_TYPE, _LAST_RTCP_TYPE = 200, 204
+# Packet types of RTCP as they look in the second byte of an RTP header: payload types 64 to 95 with the marker, which
+# RFC 5761 (section 4) leaves to RTCP. Without the marker, a second byte of 64 to 95 is no RTCP packet type.
+_FIRST_RTCP_TYPE, _LAST_RTCP_TYPE = 192, 223
 
 
 class Fault(IntEnum):
@@ -42,7 +43,7 @@ class Fault(IntEnum):
     PADDING = 3
     """The padding length is 0, or more than the payload."""
     RTCP = 4
-    """The payload type is one of RTCP's packet types: a control packet on the media port."""
+    """The second byte is an RTCP packet type, 192 to 223: a control packet on the media port (RFC 5761, section 4)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,17 @@
 """Sequence numbers as they arrive: what is missing, doubled or out of order, for all legs at once.
 
-This accounting knows no probation: the first packet counts, because each is one that somebody's SLA pays for. (The
-receiver of RFC 3550, A.1, which discards the first one, is in :mod:`pytest_ari_sla.rtp.source_validation`.)
+The first packet of a leg counts, because each is one that somebody's SLA pays for. What does not go on from there is
+believed as RFC 3550 (A.1) wants it: a change of the SSRC, or a jump too wide for loss and reordering, is a restart only
+when a second packet goes on with it. A single one is a stray, and the stream goes on as if it had not come.
 
 Legs whose packets of a batch are in order, with or without gaps, are taken in a few array operations together. A leg
-with a duplicate, a late packet or a restart in the batch is stepped through packet by packet. The result is the same.
+with anything else in the batch is stepped through packet by packet. The result is the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,19 +21,35 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.rtp.packet_batch import LegGrouping, PacketBatch
 
-__all__ = ["MAX_DROPOUT", "WINDOW", "SequenceAccounting", "SequenceChange"]
+__all__ = ["MAX_DROPOUT", "MAX_MISORDER", "WINDOW", "SequenceAccounting", "SequenceChange"]
 
 MAX_DROPOUT = 3000
-"""A step forward of so many numbers or more is a new start, not loss (RFC 3550, A.1)."""
+"""A step forward of so many numbers or more is a jump, not loss (RFC 3550, A.1)."""
 
-WINDOW = 64
-"""So many numbers back, a packet is told apart as late or as a duplicate; one further behind is a new start."""
+MAX_MISORDER = 100
+"""A packet fewer than so many numbers behind is late or a copy; one further behind may be a restart (RFC 3550, A.1)."""
+
+WINDOW = 512
+"""So many numbers back, it is known whether each has come: ten seconds of 20 ms."""
 
 _CYCLE = 1 << 16
-_WINDOW_MASK = (1 << WINDOW) - 1
+_WINDOW_BITS = WINDOW.bit_length() - 1
+_NONE = -1
 
 # Read and written by column: NumPy copies whole records at 50 ns each, single aligned fields at 2 ns.
-_STATE = np.dtype([("known", "?"), ("ssrc", "u4"), ("first", "i8"), ("highest", "i8"), ("seen", "u8")], align=True)
+_STATE = np.dtype(
+    [
+        ("known", "?"),
+        ("ssrc", "u4"),
+        ("first", "i8"),
+        ("highest", "i8"),
+        # A packet that nothing has gone on with yet: its source, its number (-1: none), whether it has come before.
+        ("doubted_ssrc", "u4"),
+        ("doubted", "i4"),
+        ("is_copy", "?"),
+    ],
+    align=True,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,41 +63,51 @@ class SequenceChange:
     ----------
     legs
         (g,) int32. The legs that had packets.
+    received
+        (g,) int64. Packets of the stream, copies and strays not counted.
     missing, recovered, duplicates, reordered
         (g,) int64. Numbers newly found missing; late packets that fill such a gap; packets seen before; packets behind
         one with a higher number (RFC 4737, 3.3).
     restarts
-        (g,) int64. Changes of the SSRC, and jumps too wide to be loss or reordering.
+        (g,) int64. Changes of the SSRC, and jumps too wide to be loss or reordering, that a second packet confirmed.
+    strays
+        (g,) int64. Single packets of another source, or far out of sequence, with which nothing went on.
     """
 
     legs: NDArray[np.int32]
+    received: NDArray[np.int64]
     missing: NDArray[np.int64]
     recovered: NDArray[np.int64]
     duplicates: NDArray[np.int64]
     reordered: NDArray[np.int64]
     restarts: NDArray[np.int64]
+    strays: NDArray[np.int64]
 
     @classmethod
     def of_nothing(cls, legs: NDArray[np.int32]) -> SequenceChange:
         """Return a change in which nothing has happened yet."""
-        return cls(legs, *np.zeros((5, len(legs)), np.int64))
+        return cls(legs, *np.zeros((7, len(legs)), np.int64))
 
 
 class SequenceAccounting:
     """Follows the stream that each leg receives.
 
-    Exact for any split of the packets into batches. A change of SSRC, or a jump of ``MAX_DROPOUT`` numbers forward or
-    ``WINDOW`` back, starts the stream anew: nothing is missing between the two.
+    Exact for any split of the packets into batches. At a restart nothing is missing between the two streams.
     """
 
-    BYTES_PER_LEG = _STATE.itemsize
+    BYTES_PER_LEG = _STATE.itemsize + WINDOW
 
     def __init__(self, legs: int) -> None:
         self._state = np.zeros(legs, _STATE)
+        self._state["doubted"] = _NONE
+        # In which turn of the window each place was last seen, 1 to 255; 0: never.
+        self._marks = np.zeros((legs, WINDOW), np.uint8)
 
     def reset(self, legs: NDArray[np.int32]) -> None:
         """Forget what these legs received."""
         self._state[legs] = 0
+        self._state["doubted"][legs] = _NONE
+        self._marks[legs] = 0
 
     def extended_highest(self) -> NDArray[np.int64]:
         """Return each leg's highest number, counted on where 16 bits wrap around: (legs,), 0 before a first packet."""
@@ -105,29 +133,32 @@ class SequenceAccounting:
         starts, counts, legs = groups.starts, groups.counts, groups.legs.astype(np.intp)
         source, first = ssrc[starts], sequence[starts]
         known = self._state["known"][legs]
-        continues = known & (self._state["ssrc"][legs] == source)
         # A new stream is in order from its first packet on: as if the number before had been received.
-        base = np.where(continues, self._state["highest"][legs], first - 1)
+        base = np.where(known, self._state["highest"][legs], first - 1)
         previous = np.empty_like(sequence)
         previous[1:] = sequence[:-1]
         previous[starts] = base
         step = (sequence - previous) & (_CYCLE - 1)
         forward = (step > 0) & (step < MAX_DROPOUT) & (ssrc == np.repeat(source, counts))
         in_order: NDArray[np.bool_] = np.logical_and.reduceat(forward, starts)
+        in_order &= ~known | ((self._state["ssrc"][legs] == source) & (self._state["doubted"][legs] == _NONE))
 
         running = np.cumsum(step)
-        last = running[starts + counts - 1]
-        advance = last - running[starts] + step[starts]
-        seen = _shift(np.where(continues, self._state["seen"][legs], np.uint64(0)), advance)
-        seen |= np.bitwise_or.reduceat(_shift(np.uint64(1), np.repeat(last, counts) - running), starts)
-
+        before = running[starts] - step[starts]
+        advance = running[starts + counts - 1] - before
+        number = running + np.repeat(base - before, counts)
+        taken = np.repeat(in_order, counts)
+        self._mark(np.repeat(legs, counts)[taken], number[taken])
+        np.copyto(change.received, counts, where=in_order)
         np.copyto(change.missing, advance - counts, where=in_order)
-        self._keep(legs[in_order], highest=(base + advance)[in_order], seen=seen[in_order])
-        begins = in_order & ~continues
+        self._keep(legs[in_order], highest=(base + advance)[in_order])
+        begins = in_order & ~known
         if begins.any():
-            change.restarts[begins] = known[begins]
             self._keep(legs[begins], known=True, ssrc=source[begins], first=first[begins])
         return in_order
+
+    def _mark(self, legs: NDArray[np.intp], numbers: NDArray[np.int64]) -> None:
+        self._marks.reshape(-1)[legs * WINDOW + (numbers & (WINDOW - 1))] = (numbers >> _WINDOW_BITS) % 255 + 1
 
     def _keep(self, legs: NDArray[np.intp], **columns: NDArray[Any] | bool) -> None:
         for name, column in columns.items():
@@ -136,31 +167,110 @@ class SequenceAccounting:
     def _step_through(self, group: int, sequence: list[int], ssrc: list[int], change: SequenceChange) -> None:
         """Take in one leg's packets one after the other."""
         leg = change.legs[group]
-        known, source, first, highest, seen = self._state[leg].item()
-        for number, packet_source in zip(sequence, ssrc, strict=True):
-            step = (number - highest + _CYCLE // 2) % _CYCLE - _CYCLE // 2
-            if not known or packet_source != source or not -WINDOW < step < MAX_DROPOUT:
-                change.restarts[group] += known
-                known, source, first, highest, seen = True, packet_source, number, number, 1
-            elif step > 0:
-                change.missing[group] += step - 1
-                highest, seen = highest + step, (seen << step | 1) & _WINDOW_MASK
-            elif seen >> -step & 1:
-                change.duplicates[group] += 1
-            else:
-                change.reordered[group] += 1
-                seen |= 1 << -step
-                # Sent before the first one that arrived: what lies between is missing, so far.
-                gap = first - (highest + step)
-                change.missing[group] += max(gap - 1, 0)
-                change.recovered[group] += gap < 0
-                first -= max(gap, 0)
-        self._state[leg] = (known, source, first, highest, seen)
+        stream = _Stream(*self._state[leg].item(), self._marks[leg])
+        for number, source in zip(sequence, ssrc, strict=True):
+            stream.take(number, source)
+        self._state[leg] = stream.state()
+        for name, count in stream.counts.items():
+            getattr(change, name)[group] += count
 
 
-def _shift(bits: NDArray[np.uint64] | np.uint64, by: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Shift left; a shift by the whole word or more gives 0 (and not what the processor makes of it)."""
-    shifted: NDArray[np.uint64] = np.where(
-        by < WINDOW, bits << np.minimum(by, WINDOW - 1).astype(np.uint64), np.uint64(0)
-    )
-    return shifted
+@dataclass
+class _Stream:
+    """One leg's stream, packet by packet: the fields of its state, its row of marks, and what has been counted."""
+
+    known: bool
+    ssrc: int
+    first: int
+    highest: int
+    doubted_ssrc: int
+    doubted: int
+    is_copy: bool
+    marks: NDArray[np.uint8]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def state(self) -> tuple[Any, ...]:
+        """Return what is kept until the next packet."""
+        return (
+            self.known,
+            self.ssrc,
+            self.first,
+            self.highest,
+            self.doubted_ssrc,
+            self.doubted,
+            self.is_copy,
+        )
+
+    def take(self, number: int, source: int) -> None:
+        """Take in a packet."""
+        place = self.highest + _step(number, self.highest)
+        if not self.known:
+            self._begin(number, source)
+        elif source == self.ssrc and 0 < place - self.highest < MAX_DROPOUT:
+            self._go_on(place)
+        elif source == self.ssrc and (-MAX_MISORDER < place - self.highest <= 0 or self._is_missing(place)):
+            self._come_late(place)
+        else:
+            self._doubt(number, source, is_copy=source == self.ssrc and self._is_seen(place))
+
+    def _begin(self, number: int, source: int) -> None:
+        self.known, self.ssrc, self.first, self.highest = True, source, number, number
+        self._receive(number)
+
+    def _receive(self, place: int) -> None:
+        self.marks[place % WINDOW] = _turn(place)
+        self.counts["received"] += 1
+
+    def _go_on(self, place: int) -> None:
+        self._give_up_doubted()
+        self.counts["missing"] += place - self.highest - 1
+        self.highest = place
+        self._receive(place)
+
+    def _come_late(self, place: int) -> None:
+        if self._is_seen(place):
+            self.counts["duplicates"] += 1
+            return
+        # Sent before the first one that arrived: what lies between is missing, so far.
+        gap = self.first - place
+        self.counts["reordered"] += 1
+        self.counts["missing"] += max(gap - 1, 0)
+        self.counts["recovered"] += gap < 0
+        self.first -= max(gap, 0)
+        self._receive(place)
+
+    def _is_seen(self, place: int) -> bool:
+        return 0 <= self.highest - place < WINDOW and int(self.marks[place % WINDOW]) == _turn(place)
+
+    def _is_missing(self, place: int) -> bool:
+        return self.first < place <= self.highest < place + WINDOW and not self._is_seen(place)
+
+    def _doubt(self, number: int, source: int, *, is_copy: bool) -> None:
+        """Believe a packet that fits nothing only together with a second one (RFC 3550, A.1)."""
+        steps = _step(number, self.doubted) if self.doubted != _NONE and source == self.doubted_ssrc else MAX_MISORDER
+        if steps == 0:
+            self.counts["duplicates"] += 1
+        elif abs(steps) < MAX_MISORDER:
+            self.counts["restarts"] += 1
+            self.marks[:] = 0
+            self._begin(self.doubted, source)
+            self.doubted = _NONE
+            self.take(number, source)
+        else:
+            self._give_up_doubted()
+            self.doubted_ssrc, self.doubted, self.is_copy = source, number, is_copy
+
+    def _give_up_doubted(self) -> None:
+        if self.doubted != _NONE:
+            self.counts["duplicates" if self.is_copy else "strays"] += 1
+            self.doubted = _NONE
+
+
+def _step(number: int, before: int) -> int:
+    """Return how many numbers lie between two, across the wrap-around: -32768 to 32767."""
+    return (number - before + _CYCLE // 2) % _CYCLE - _CYCLE // 2
+
+
+def _turn(place: int) -> int:
+    """Return in which turn of the window a place lies, as marks hold it: 1 to 255."""
+    return (place >> _WINDOW_BITS) % 255 + 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.rtp.dtmf import MAX_DURATION, parse
+from pytest_ari_sla.rtp.dtmf import DIGITS, MAX_DURATION, parse
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
 
 if TYPE_CHECKING:
@@ -26,19 +26,21 @@ __all__ = ["CLOCK_RATE_HZ", "DtmfTracker"]
 CLOCK_RATE_HZ = 8000
 """Rate of telephone-event's time stamps as Asterisk offers it, whatever the audio's codec is."""
 
-_REMEMBERED_DIGITS = 4
+_REMEMBERED_EVENTS = 4
 
 
 @dataclass
-class _Digit:
-    """One digit on its way.
+class _Event:
+    """One event on its way.
 
     Attributes
     ----------
     ssrc, event, timestamp
-        What identifies it; a long digit's later segments have later stamps.
+        What identifies it; a long event's later segments have later stamps.
     segment_start, duration
-        Ticks from the digit's start to its latest segment, and from there to its latest packet.
+        Ticks from the event's start to its latest segment, and from there to its latest packet.
+    earlier
+        Where its earlier segments began, in ticks from its start: their packets may come late.
     is_ended
         Whether a packet with the E bit has come.
     """
@@ -48,21 +50,49 @@ class _Digit:
     timestamp: int
     segment_start: int = 0
     duration: int = 0
+    earlier: set[int] = field(default_factory=set)
     is_ended: bool = False
 
-    def takes(self, ssrc: int, event: int, timestamp: int) -> bool:
-        """Whether a packet belongs to this digit; turns to the digit's next segment when it begins one."""
-        if (ssrc, event) != (self.ssrc, self.event):
+    def takes(self, packet: _Packet) -> bool:
+        """Whether a packet belongs to this event; turns to the event's next segment when it begins one."""
+        if (packet.ssrc, packet.event) != (self.ssrc, self.event):
             return False
-        offset = (timestamp - self.timestamp) % 2**32
-        if offset == self.segment_start + MAX_DURATION and self.duration and not self.is_ended:
+        offset = (packet.timestamp - self.timestamp) % 2**32
+        if self._begins_segment(offset, packet):
+            self.earlier.add(self.segment_start)
             self.segment_start, self.duration = offset, 0
-        return offset in (self.segment_start, self.segment_start - MAX_DURATION)
+        return offset == self.segment_start or offset in self.earlier
+
+    def _begins_segment(self, offset: int, packet: _Packet) -> bool:
+        """Whether a packet goes on where the latest segment ended: never one with the marker (RFC 4733, 2.5.1.3)."""
+        ends = (self.segment_start + self.duration, self.segment_start + MAX_DURATION)
+        return offset in ends and self.duration > 0 and not self.is_ended and not packet.marker
+
+    def take(self, packet: _Packet) -> None:
+        """Take in a packet of this event; one of an earlier segment tells nothing new."""
+        if (packet.timestamp - self.timestamp) % 2**32 == self.segment_start:
+            self.duration = max(self.duration, packet.duration)
+
+    @property
+    def is_digit(self) -> bool:
+        """Whether it is a key of a telephone: hook flash, fax and line tones are events as well."""
+        return self.event < len(DIGITS)
 
     @property
     def length(self) -> int:
-        """Ticks that the digit has lasted so far."""
+        """Ticks that the event has lasted so far."""
         return self.segment_start + self.duration
+
+
+class _Packet(NamedTuple):
+    """What a packet says of its event."""
+
+    ssrc: int
+    event: int
+    timestamp: int
+    duration: int
+    marker: bool
+    is_end: bool
 
 
 class DtmfTracker:
@@ -73,18 +103,24 @@ class DtmfTracker:
 
     name = "dtmf"
     metrics = (
-        Metric("dtmf.digits", "count", "count", "DTMF digits received, each once (RFC 4733)", better="higher"),
+        Metric("dtmf.digits", "count", "count", "DTMF digits received, each once (RFC 4733, events 0-15)", "higher"),
         Metric("dtmf.unfinished", "count", "count", "Digits whose end never came"),
         Metric("dtmf.duration", "distribution", "s", "How long digits lasted, by their own time stamps"),
         Metric("dtmf.gap", "distribution", "s", "From a digit's end until the next one, by their time stamps"),
+        Metric(
+            "dtmf.other_events",
+            "count",
+            "count",
+            "Telephone-events received that are not digits, each once: hook flash (16), line tones (RFC 4733, 3.2)",
+        ),
     )
 
     BYTES_PER_LEG = 8
 
     def begin(self, context: TrackerContext) -> None:
-        """Start without any digit."""
-        # The latest digits of each leg, the newest one last: packets of an earlier one may come late.
-        self._pressed: dict[int, deque[_Digit]] = {}
+        """Start without any event."""
+        # The latest events of each leg, the newest one last: packets of an earlier one may come late.
+        self._latest: dict[int, deque[_Event]] = {}
         self._digits = np.zeros(context.legs, np.int64)
         self._counts: Counter[str] = Counter()
         self._duration, self._gap = Histogram(), Histogram()
@@ -95,35 +131,42 @@ class DtmfTracker:
         if not len(rows):
             return
         events = parse(batch.payload[rows], batch.payload_length[rows])
-        columns = (batch.leg[rows], batch.ssrc[rows], events.event, batch.timestamp[rows], events.duration)
-        packets = zip(*(column[events.valid].tolist() for column in columns), strict=True)
-        for (leg, *packet), is_end in zip(packets, events.is_end[events.valid].tolist(), strict=True):
-            self._take(leg, *packet, is_end=is_end)
+        rows = rows[events.valid]
+        columns = (batch.ssrc[rows], events.event[events.valid], batch.timestamp[rows])
+        more = (events.duration[events.valid], batch.marker[rows], events.is_end[events.valid])
+        packets = zip(*(column.tolist() for column in (*columns, *more)), strict=True)
+        for leg, packet in zip(batch.leg[rows].tolist(), packets, strict=True):
+            self._take(leg, _Packet(*packet))
 
-    def _take(self, leg: int, ssrc: int, event: int, timestamp: int, duration: int, *, is_end: bool) -> None:
-        digits = self._pressed.setdefault(leg, deque(maxlen=_REMEMBERED_DIGITS))
-        digit = next((known for known in digits if known.takes(ssrc, event, timestamp)), None)
-        if digit is None:
-            digit = _Digit(ssrc, event, timestamp)
-            self._press(leg, digits[-1] if digits else None, digit)
-            if len(digits) == _REMEMBERED_DIGITS:
-                self._forget(digits[0])
-            digits.append(digit)
-        if (timestamp - digit.timestamp) % 2**32 == digit.segment_start:
-            digit.duration = max(digit.duration, duration)
-        if is_end and not digit.is_ended:
-            digit.is_ended = True
-            self._duration.record_one(digit.length * 1_000_000_000 // CLOCK_RATE_HZ)
+    def _take(self, leg: int, packet: _Packet) -> None:
+        events = self._latest.setdefault(leg, deque())
+        event = next((known for known in events if known.takes(packet)), None)
+        if event is None:
+            event = _Event(packet.ssrc, packet.event, packet.timestamp)
+            self._begin(leg, events, event)
+        event.take(packet)
+        if packet.is_end and not event.is_ended:
+            event.is_ended = True
+            if event.is_digit:
+                self._duration.record_one(event.length * 1_000_000_000 // CLOCK_RATE_HZ)
 
-    def _press(self, leg: int, before: _Digit | None, digit: _Digit) -> None:
+    def _begin(self, leg: int, events: deque[_Event], event: _Event) -> None:
+        before = next((known for known in reversed(events) if known.is_digit), None)
+        events.append(event)
+        if len(events) > _REMEMBERED_EVENTS:
+            self._forget(events.popleft())
+        if not event.is_digit:
+            self._counts["dtmf.other_events"] += 1
+            return
         self._counts["dtmf.digits"] += 1
         self._digits[leg] += 1
-        if before is not None and before.is_ended and before.ssrc == digit.ssrc:
-            gap = (digit.timestamp - before.timestamp) % 2**32 - before.length
-            self._gap.record_one(gap * 1_000_000_000 // CLOCK_RATE_HZ)
+        if before is not None and before.is_ended and before.ssrc == event.ssrc:
+            # A sender that begins the next digit before the last one's end has left no gap.
+            ticks = (event.timestamp - before.timestamp - before.length + 2**31) % 2**32 - 2**31
+            self._gap.record_one(max(ticks, 0) * 1_000_000_000 // CLOCK_RATE_HZ)
 
-    def _forget(self, digit: _Digit) -> None:
-        self._counts["dtmf.unfinished"] += not digit.is_ended
+    def _forget(self, event: _Event) -> None:
+        self._counts["dtmf.unfinished"] += event.is_digit and not event.is_ended
 
     def advance(self, now_ns: int) -> None:
         """Digits have times of their own."""
@@ -131,8 +174,8 @@ class DtmfTracker:
     def release(self, legs: NDArray[np.int32]) -> None:
         """Give up the digits of these legs that have not ended."""
         for leg in legs.tolist():
-            for digit in self._pressed.pop(leg, ()):
-                self._forget(digit)
+            for event in self._latest.pop(leg, ()):
+                self._forget(event)
         self._digits[legs] = 0
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
@@ -142,6 +185,7 @@ class DtmfTracker:
             "dtmf.unfinished": self._counts["dtmf.unfinished"],
             "dtmf.duration": self._duration.copy(),
             "dtmf.gap": self._gap.copy(),
+            "dtmf.other_events": self._counts["dtmf.other_events"],
         }
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.rtp.jitter import JitterEstimator
+from pytest_ari_sla.rtp.jitter import CLOCK_TOLERANCE, JUMP_NS, JitterEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +24,38 @@ SAMPLE_NS = 1_000_000_000
 """Time between two samples: advancing more often weighs no leg more than another."""
 
 
+_HIGHEST_SPEED = 1000.0
+
+
 class JitterTracker:
-    """A distribution over legs and time; a leg's last state counts too, when it is released."""
+    """A distribution over legs and time; a leg's last state counts too, when it is released.
+
+    Jitter is reckoned by the codec's RTP clock. Time stamps that run by another one (a G.722 sender that counts 16,000
+    a second) make jitter of nothing: such legs are counted, and what their time stamps' speed was is told.
+    """
 
     name = "jitter"
     metrics = (
         Metric("jitter", "distribution", "s", "Interarrival jitter, each leg once a second (RFC 3550, 6.4.1 and A.8)"),
+        Metric(
+            "timestamp.jumps",
+            "count",
+            "count",
+            f"Time stamps more than {JUMP_NS // 1_000_000} ms off within one SSRC, which jitter leaves out",
+        ),
+        Metric(
+            "timestamp.wrong_clock",
+            "count",
+            "count",
+            "Legs whose time stamps ran at another rate than their codec's RTP clock (RFC 3551, table 4)",
+        ),
+        Metric(
+            "timestamp.speed",
+            "distribution",
+            "ratio",
+            "How fast time stamps ran against the codec's RTP clock, each leg at its end: 1 is right",
+            resolution=1e-3,
+        ),
     )
     BYTES_PER_LEG = JitterEstimator.BYTES_PER_LEG + 1
 
@@ -38,9 +64,10 @@ class JitterTracker:
         clock_rate_hz = np.zeros(context.legs, np.int64)
         for codec, legs in context.codecs():
             clock_rate_hz[legs] = codec.clock_rate_hz
-        self._estimator = JitterEstimator(context.legs, clock_rate_hz)
+        self._estimator = JitterEstimator(context.legs, clock_rate_hz, context.packet_time_ns)
         self._is_active = np.zeros(context.legs, np.bool_)
-        self._histogram = Histogram()
+        self._histogram, self._speed = Histogram(), Histogram()
+        self._wrong_clocks = 0
         self._next_sample_ns = 0
 
     def observe(self, batch: PacketBatch) -> None:
@@ -59,6 +86,10 @@ class JitterTracker:
         is_leaving = np.zeros(len(self._is_active), np.bool_)
         is_leaving[legs] = True
         self._sample(self._is_active & is_leaving)
+        speed = self._estimator.clock_speed()[legs]
+        speed = speed[~np.isnan(speed)]
+        self._speed.record(np.rint(np.clip(speed, 0, _HIGHEST_SPEED) * 1000).astype(np.int64))
+        self._wrong_clocks += int(np.count_nonzero(abs(speed - 1) > CLOCK_TOLERANCE))
         self._estimator.reset(legs)
 
     def _sample(self, chosen: NDArray[np.bool_]) -> None:
@@ -68,7 +99,12 @@ class JitterTracker:
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return the samples since :meth:`begin`."""
-        return {"jitter": self._histogram.copy()}
+        return {
+            "jitter": self._histogram.copy(),
+            "timestamp.jumps": self._estimator.jumps,
+            "timestamp.wrong_clock": self._wrong_clocks,
+            "timestamp.speed": self._speed.copy(),
+        }
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
         """Return each leg's jitter now, in s."""

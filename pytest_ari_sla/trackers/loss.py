@@ -98,7 +98,7 @@ class LossTracker:
         """Decide on the probes that were due a loss limit ago."""
         self._take(self._ring.settle(now_ns))
         if self._unprobed is not None:
-            self._unprobed.advance()
+            self._unprobed.advance(now_ns)
         self._set_down_to_drops()
 
     def release(self, legs: NDArray[np.int32]) -> None:

@@ -33,6 +33,12 @@ class SequenceTracker:
         Metric("sequence.recovered", "count", "count", "Those of them that came after all", better="higher"),
         Metric("sequence.duplicates", "count", "count", "Sequence numbers that arrived more than once"),
         Metric("sequence.restarts", "count", "count", "Streams that began anew: another SSRC, or a jump of numbers"),
+        Metric(
+            "sequence.strays",
+            "count",
+            "count",
+            "Single packets of another SSRC, or far out of sequence, with which nothing went on (RFC 3550, A.1)",
+        ),
     )
     BYTES_PER_LEG = SequenceAccounting.BYTES_PER_LEG
 
@@ -49,6 +55,7 @@ class SequenceTracker:
         self._counts["sequence.recovered"] += int(change.recovered.sum())
         self._counts["sequence.duplicates"] += int(change.duplicates.sum())
         self._counts["sequence.restarts"] += int(change.restarts.sum())
+        self._counts["sequence.strays"] += int(change.strays.sum())
 
     def advance(self, now_ns: int) -> None:
         """Sequence numbers do not depend on the time."""

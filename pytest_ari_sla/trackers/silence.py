@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
-from pytest_ari_sla.trackers.audio_sampling import decode_rows
+from pytest_ari_sla.trackers.audio_sampling import COMFORT_NOISE, decode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,8 @@ class SilenceTracker:
     """Listens to every sixteenth packet of a leg: the same ones however packets are cut into batches.
 
     A packet that still carries our probe carries our audio, and is not decoded: only what Asterisk has made itself,
-    or coded anew, is listened to.
+    or coded anew, is listened to. Comfort noise is silence (RFC 3389). What is not audio of the leg's codec (another
+    payload type, or bytes that it cannot decode) is neither silent nor loud: it counts for itself.
     """
 
     name = "silence"
@@ -55,26 +56,36 @@ class SilenceTracker:
             denominator="audio.sampled",
         ),
         Metric(
+            "audio.undecodable",
+            "count",
+            "count",
+            "Packets chosen to be listened to that hold no audio of the leg's codec",
+        ),
+        Metric(
             "audio.one_way_legs", "count", "count", "Legs that heard nothing but silence, or no packet, for seconds"
         ),
     )
-    BYTES_PER_LEG = 3 * 8
+    BYTES_PER_LEG = 4 * 8
 
     def begin(self, context: TrackerContext) -> None:
         """Start without having heard anything."""
         self._codecs = context.codecs()
         self._log = context.send_log
-        self._received, self._sampled, self._silent = np.zeros((3, context.legs), np.int64)
+        self._received, self._chosen, self._sampled, self._silent = np.zeros((4, context.legs), np.int64)
         self._counts: Counter[str] = Counter()
 
     def observe(self, batch: PacketBatch) -> None:
         """Listen to one packet of sixteen."""
         rows = self._choose(batch)
-        silent = self._silent_rows(batch, rows[batch.probe[rows] < 0])
-        np.add.at(self._sampled, batch.leg[rows], 1)
-        np.add.at(self._silent, batch.leg[silent], 1)
-        self._counts["audio.sampled"] += len(rows)
+        is_probe, is_noise = batch.probe[rows] >= 0, np.isin(batch.payload_type[rows], COMFORT_NOISE)
+        heard, silent = self._listen(batch, rows[~is_probe & ~is_noise])
+        sampled = np.concatenate((heard, rows[is_probe | is_noise]))
+        silent = np.concatenate((silent, rows[is_noise & ~is_probe]))
+        for counts, counted in ((self._chosen, rows), (self._sampled, sampled), (self._silent, silent)):
+            np.add.at(counts, batch.leg[counted], 1)
+        self._counts["audio.sampled"] += len(sampled)
         self._counts["audio.silent"] += len(silent)
+        self._counts["audio.undecodable"] += len(rows) - len(sampled)
 
     def _choose(self, batch: PacketBatch) -> NDArray[np.intp]:
         groups = batch.by_leg
@@ -85,13 +96,15 @@ class SilenceTracker:
         audible: NDArray[np.intp] = rows[batch.payload_type[rows] != TELEPHONE_EVENT]
         return audible
 
-    def _silent_rows(self, batch: PacketBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        silent = [rows[:0]]
+    def _listen(self, batch: PacketBatch, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows that hold audio, and those of them that are silent."""
+        heard, silent = [rows[:0]], [rows[:0]]
         for codec, legs in self._codecs:
             for decoded, samples in decode_rows(codec, batch, rows[legs[batch.leg[rows]]]):
                 mean_square = np.square(samples, dtype=np.float64).mean(axis=1)
+                heard.append(decoded)
                 silent.append(decoded[mean_square < SILENCE_MEAN_SQUARE])
-        return np.concatenate(silent)
+        return np.concatenate(heard), np.concatenate(silent)
 
     def advance(self, now_ns: int) -> None:
         """Silence is judged at a leg's end."""
@@ -99,9 +112,9 @@ class SilenceTracker:
     def release(self, legs: NDArray[np.int32]) -> None:
         """Judge these legs: whether, in all their time, they heard anything."""
         heard_silence = (self._sampled >= ENOUGH_SAMPLES) & (self._silent == self._sampled)
-        heard_nothing = (self._sampled == 0) & (self._log.sent() >= ENOUGH_SAMPLES * SAMPLED_ONE_IN)
+        heard_nothing = (self._chosen == 0) & (self._log.sent() >= ENOUGH_SAMPLES * SAMPLED_ONE_IN)
         self._counts["audio.one_way_legs"] += int((heard_silence | heard_nothing)[legs].sum())
-        for count in (self._received, self._sampled, self._silent):
+        for count in (self._received, self._chosen, self._sampled, self._silent):
             count[legs] = 0
 
     def snapshot(self) -> Mapping[str, Histogram | int]:

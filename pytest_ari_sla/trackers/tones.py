@@ -14,6 +14,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
+from pytest_ari_sla.trackers.audio_sampling import decode_packets
 from pytest_ari_sla.trackers.silence import SILENCE_MEAN_SQUARE
 
 if TYPE_CHECKING:
@@ -97,12 +98,19 @@ class _Ear:
     place: int = -1
     latest: NDArray[np.uint8] | None = None
 
-    def decode(self, codec: Codec, packets: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets of one length into (packets, samples), behind those that came before them."""
+    def decode(self, codec: Codec, packets: NDArray[np.uint8]) -> NDArray[np.int16] | None:
+        """Decode consecutive packets of one length into (packets, samples), behind those that came before them.
+
+        None where the codec cannot.
+        """
         before = self.latest if self.latest is not None and self.latest.shape[1] == packets.shape[1] else packets[:0]
         run = np.concatenate((before, packets))
         self.latest = run[-WARM_UP_PACKETS:]
-        return codec.decode(run).reshape(len(run), -1)[len(before) :]
+        samples = decode_packets(codec, run)
+        if samples is None:
+            self.latest = None
+            return None
+        return samples[len(before) :]
 
     def take(self, digit: int) -> int:
         """Take in a block; return the digit that has just begun, or none."""
@@ -168,9 +176,12 @@ class ToneTracker:
         audible = rows[batch.payload_type[rows] == codec.payload_type]
         if not len(audible):
             return
-        length = int(batch.payload_length[audible[0]])
+        # One packet of another length must not decide for the others.
+        length = int(np.bincount(batch.payload_length[audible]).argmax())
         alike = audible[batch.payload_length[audible] == length]
         samples = ear.decode(codec, batch.payload[alike, :length])
+        if samples is None:
+            return
         for digit in digits_of(_blocks(samples, codec.sample_rate_hz), codec.sample_rate_hz).tolist():
             begun = ear.take(digit)
             if begun != NO_DIGIT:

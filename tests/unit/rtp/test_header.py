@@ -114,10 +114,16 @@ def test_bytes_left_over_behind_a_short_datagram_are_not_read_as_its_header() ->
     assert parse(rows, lengths).fault.tolist() == [Fault.SHORT]
 
 
-@pytest.mark.parametrize("payload_type", [71, 77, 95])
-def test_payload_types_next_to_rtcp_are_media(payload_type: int) -> None:
-    """Only the numbers of RTCP's own packet types are refused."""
-    assert parse(*arena(packet(marker=True, payload_type=payload_type))).valid.all()
+@pytest.mark.parametrize("packet_type", range(192, 224))
+def test_every_rtcp_packet_type_is_known(packet_type: int) -> None:
+    """Feedback (205, 206), extended reports (207) and what may still come, as RFC 5761 (section 4) has it."""
+    assert parse(*arena(bytes([0x80, packet_type]) + packet()[2:])).fault.tolist() == [Fault.RTCP]
+
+
+@pytest.mark.parametrize(("marker", "payload_type"), [(True, 63), (True, 96), (False, 64), (False, 72), (False, 95)])
+def test_payload_types_next_to_rtcp_are_media(payload_type: int, *, marker: bool) -> None:
+    """Only a second byte of 192 to 223 is RTCP: without the marker it is not."""
+    assert parse(*arena(packet(marker=marker, payload_type=payload_type))).valid.all()
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=8))

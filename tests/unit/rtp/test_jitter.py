@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.rtp.jitter import JitterEstimator
+from pytest_ari_sla.rtp.jitter import JUMP_NS, JitterEstimator
 from tests.unit.batches import MILLISECOND, START_NS, Packet, batch_of, batch_sizes, split, streams
 
 
@@ -29,8 +29,17 @@ class SlowJitter:
             ticks = (packet.timestamp - self.last.timestamp + 2**31) % 2**32 - 2**31
             transit = (packet.arrival_ns - self.last.arrival_ns) * self.clock_rate_hz / 1e9 - ticks
             before = 0.0 if math.isnan(self.jitter) else self.jitter
+            if self.has_jumped(packet, ticks, transit):
+                transit = 0.0
             self.jitter = before + (abs(transit) - before) / 16
         self.last = packet
+
+    def has_jumped(self, packet: Packet, ticks: int, transit: float) -> bool:
+        """Whether neither arrival nor sequence number explains the time stamp."""
+        assert self.last is not None
+        numbers = (packet.sequence - self.last.sequence + 2**15) % 2**16 - 2**15
+        limit = JUMP_NS * self.clock_rate_hz / 1e9
+        return abs(transit) > limit and abs(ticks - numbers * self.clock_rate_hz * 0.02) > limit
 
 
 def stream(arrivals_ms: list[float], *, clock_rate_hz: int = 8000, first_timestamp: int = 0) -> list[Packet]:
@@ -141,3 +150,73 @@ def test_no_packet_gives_no_jitter() -> None:
     estimator.update(batch_of([]))
     estimator.update(batch_of([Packet(payload_type=101)]))
     assert np.isnan(estimator.jitter_ticks()).all()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("jump", [1_000_000, -1_000_000, 2**31, 8000])
+def test_a_time_stamp_that_jumps_is_counted_and_no_jitter(jump: int, size: int) -> None:
+    """The network has not changed: neither has the jitter."""
+    packets = stream([20.0 * number + number % 2 for number in range(100)])
+    jumped = [
+        packet._replace(timestamp=(packet.timestamp + jump * (number >= 50)) % 2**32)
+        for number, packet in enumerate(packets)
+    ]
+    estimator = JitterEstimator(1, 8000)
+    for batch in split(jumped, [size]):
+        estimator.update(batch)
+    assert estimator.jumps == 1
+    assert estimator.jitter_ticks()[0] == pytest.approx(8, abs=0.5)
+    assert estimator.clock_speed()[0] == 1
+
+
+def test_silence_that_is_not_sent_is_no_jump() -> None:
+    """With silence suppression the time stamp goes on by the clock, while numbers stand still."""
+    packets = stream([20.0 * number for number in range(50)])
+    later = [
+        packet._replace(timestamp=packet.timestamp + 40_000, arrival_ns=packet.arrival_ns + 5 * 10**9)
+        for packet in packets
+    ]
+    talk = packets + [
+        packet._replace(
+            sequence=packet.sequence + 50, timestamp=packet.timestamp + 8000, arrival_ns=packet.arrival_ns + 10**9
+        )
+        for packet in later
+    ]
+    assert jitter_after(talk) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_packet_that_was_held_up_is_jitter_and_no_jump() -> None:
+    """Two seconds late, then in a burst with what was behind it."""
+    packets = stream([20.0 * number if number < 50 else max(20.0 * number, 3000.0) for number in range(200)])
+    estimator = JitterEstimator(1, 8000)
+    estimator.update(batch_of(packets[:51]))
+    assert estimator.jumps == 0
+    assert estimator.jitter_ticks()[0] == pytest.approx((3000 - 1000) * 8 / 16)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("clock_rate_hz", "sent_with_hz", "speed"),
+    [(8000, 16000, 2.0), (16000, 8000, 0.5), (48000, 8000, 1 / 6), (8000, 48000, 6.0), (8000, 8000, 1.0)],
+)
+def test_time_stamps_of_another_clock_are_known_by_their_speed(
+    clock_rate_hz: int, sent_with_hz: int, speed: float, size: int
+) -> None:
+    """As G.722 that counts its samples, which RFC 3551 (4.5.2) forbids."""
+    estimator = JitterEstimator(1, clock_rate_hz)
+    for batch in split(stream([20.0 * number for number in range(100)], clock_rate_hz=sent_with_hz), [size]):
+        estimator.update(batch)
+    assert estimator.clock_speed().tolist() == [pytest.approx(speed)]
+    assert estimator.jumps == 0
+
+
+def test_neither_longer_packets_nor_a_stall_look_like_another_clock() -> None:
+    """Packets of 40 ms have twice the ticks of 20 ms; what comes a second late has come at half the speed."""
+    longer = [
+        packet._replace(timestamp=2 * packet.timestamp) for packet in stream([40.0 * number for number in range(100)])
+    ]
+    stalled = stream([20.0 * number if number < 50 else 20.0 * number + 1000 for number in range(100)])
+    for packets in (longer, stalled):
+        estimator = JitterEstimator(1, 8000)
+        estimator.update(batch_of(packets))
+        assert estimator.clock_speed().tolist() == [1.0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pytest_ari_sla.rtp.sequence import MAX_DROPOUT, WINDOW, SequenceAccounting
+from pytest_ari_sla.rtp.sequence import MAX_DROPOUT, MAX_MISORDER, WINDOW, SequenceAccounting
 from tests.unit.batches import Packet, batch_of, batch_sizes, split, streams
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-COUNTERS = ("missing", "recovered", "duplicates", "reordered", "restarts")
+COUNTERS = ("missing", "recovered", "duplicates", "reordered", "restarts", "strays")
 
 
 class SlowAccounting:
@@ -25,32 +25,56 @@ class SlowAccounting:
         self.ssrc: int | None = None
         self.counts: Counter[str] = Counter()
         self.seen: set[int] = set()
-        self.missing_at_last = 0
+        self.doubted: tuple[int, int, str] | None = None
 
     def take(self, sequence: int, ssrc: int) -> None:
         """Take in one packet."""
-        number = self.extend(sequence)
-        if ssrc != self.ssrc or number is None:
-            self.counts["restarts"] += self.ssrc is not None
+        highest = max(self.seen, default=0)
+        number = highest - 32768 + (sequence - highest + 32768) % 65536
+        if self.ssrc is None:
             self.ssrc, self.seen = ssrc, {sequence}
-            return
+        elif ssrc == self.ssrc and highest < number < highest + MAX_DROPOUT:
+            self.give_up_doubted()
+            self.see(number)
+        elif ssrc == self.ssrc and (highest - MAX_MISORDER < number <= highest or self.is_missing(number)):
+            self.counts["duplicates" if number in self.seen else "reordered"] += 1
+            self.see(number)
+        else:
+            is_copy = ssrc == self.ssrc and number in self.seen and number > highest - WINDOW
+            self.doubt(sequence, ssrc, "duplicates" if is_copy else "strays")
+
+    def doubt(self, sequence: int, ssrc: int, alone: str) -> None:
+        """Take in a packet that does not fit."""
+        if self.doubted is not None and self.doubted[1] == ssrc:
+            apart = min((sequence - self.doubted[0]) % 65536, (self.doubted[0] - sequence) % 65536)
+            if apart == 0:
+                self.counts["duplicates"] += 1
+                return
+            if apart < MAX_MISORDER:
+                self.counts["restarts"] += 1
+                self.ssrc, self.seen, self.doubted = ssrc, {self.doubted[0]}, None
+                self.take(sequence, ssrc)
+                return
+        self.give_up_doubted()
+        self.doubted = (sequence, ssrc, alone)
+
+    def give_up_doubted(self) -> None:
+        """Nothing went on with the packet that did not fit."""
+        if self.doubted is not None:
+            self.counts[self.doubted[2]] += 1
+            self.doubted = None
+
+    def see(self, number: int) -> None:
+        """Take in a number of the stream."""
         missing_before = self.gaps()
-        if number in self.seen:
-            self.counts["duplicates"] += 1
-        elif number < max(self.seen):
-            self.counts["reordered"] += 1
         self.seen.add(number)
         newly_missing = self.gaps() - missing_before
         self.counts["missing" if newly_missing > 0 else "recovered"] += abs(newly_missing)
 
-    def extend(self, sequence: int) -> int | None:
-        """Return the candidate near enough to the highest number so far."""
-        highest = max(self.seen, default=0)
-        for cycle in (-1, 0, 1):
-            number = (highest & ~0xFFFF) + cycle * 0x10000 + sequence
-            if -WINDOW < number - highest < MAX_DROPOUT:
-                return number
-        return None
+    def is_missing(self, number: int) -> bool:
+        """Whether this number belongs to the stream, and has not come."""
+        is_within = min(self.seen) < number < max(self.seen) and number > max(self.seen) - WINDOW
+        return is_within and number not in self.seen
 
     def gaps(self) -> int:
         """Return how many numbers between the first and the last one were not seen."""
@@ -102,9 +126,27 @@ def test_batches_of_any_split_count_like_one_packet_after_the_other(packets: lis
         pytest.param([5, 3, 4], {"reordered": 2, "missing": 1, "recovered": 1}, id="two before the first"),
         pytest.param([0, 65535], {"reordered": 1}, id="late across the wrap-around"),
         pytest.param([0, 2999], {"missing": 2998}, id="widest gap"),
-        pytest.param([0, 3000], {"restarts": 1}, id="too wide for a gap"),
-        pytest.param([100, 37], {"reordered": 1, "missing": 62}, id="latest that is late"),
-        pytest.param([100, 36], {"restarts": 1}, id="too late for late"),
+        pytest.param([0, 3000, 3001], {"restarts": 1}, id="too wide for a gap, twice in a row"),
+        pytest.param([0, 3000, 3002], {"restarts": 1, "missing": 1}, id="a loss right after the restart"),
+        pytest.param([0, 3000, 1], {"strays": 1}, id="a single one too far ahead"),
+        pytest.param([0, 3000, 9000, 1], {"strays": 2}, id="two that do not go together"),
+        pytest.param([0, 3000, 3000, 1], {"strays": 1, "duplicates": 1}, id="a single one, doubled"),
+        pytest.param([200, 101], {"reordered": 1, "missing": 98}, id="latest that is late"),
+        pytest.param([200, 100, 201], {"strays": 1}, id="a single one too late for late"),
+        pytest.param([300, 100, 101], {"restarts": 1}, id="too late for late, twice in a row"),
+        pytest.param(
+            [*range(30), *range(31, 101), 30, *range(101, 150)],
+            {"missing": 1, "recovered": 1, "reordered": 1},
+            id="seventy behind",
+        ),
+        pytest.param(
+            [*range(30), *range(33, 300), 30, 31, 32, *range(300, 310)],
+            {"missing": 3, "recovered": 3, "reordered": 3},
+            id="three in a row, long missed",
+        ),
+        pytest.param([*range(300), 5, 300], {"duplicates": 1}, id="an old copy"),
+        pytest.param([*range(300), 0, 1, 2], {"restarts": 1}, id="the numbers begin again"),
+        pytest.param([65535, *range(3000), 65535, 3000], {"strays": 1}, id="far behind the window"),
     ],
 )
 def test_what_each_pattern_counts_as(size: int, numbers: list[int], expected: dict[str, int]) -> None:
@@ -133,11 +175,18 @@ def test_a_new_source_has_no_past() -> None:
         assert totals(split(packets, sizes)) == [{"restarts": 1, "reordered": 1}]
 
 
-def test_a_duplicate_is_known_to_the_windows_end() -> None:
-    """The oldest number of the window is a duplicate when seen before, and late when not."""
-    assert totals(split(stream(0, 63, 0), [1])) == [{"missing": 62, "duplicates": 1}]
-    assert totals(split(stream(0, 1, 64, 1), [1])) == [{"missing": 62, "duplicates": 1}]
-    assert totals(split(stream(0, 1, 65, 2), [1])) == [{"missing": 63, "reordered": 1, "recovered": 1}]
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_packets_of_a_second_source_in_between_do_not_end_a_stream(size: int) -> None:
+    """Two sources that send in turns: the first one is followed, and not one packet of it is missing."""
+    packets = [Packet(sequence=number + 7000 * source, ssrc=source) for number in range(50) for source in (1, 2)]
+    assert totals(split(packets, [size])) == [{"strays": 49}]
+
+
+def test_what_was_received_is_told_without_copies_and_strays() -> None:
+    """A packet in doubt counts as soon as a second one goes on with it."""
+    accounting = SequenceAccounting(1)
+    batches = [stream(1, 2, 2), stream(9000), stream(9001), stream(3, 9002)]
+    assert [accounting.update(batch_of(batch)).received.tolist() for batch in batches] == [[2], [0], [2], [1]]
 
 
 def test_a_released_leg_begins_again() -> None:

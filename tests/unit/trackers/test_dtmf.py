@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ def test_each_digit_counts_once() -> None:
         "dtmf.unfinished": 0,
         "dtmf.duration": ms(100, 100, 60),
         "dtmf.gap": ms(150, 150),
+        "dtmf.other_events": 0,
     }
 
 
@@ -143,3 +145,44 @@ def test_a_later_call_presses_its_own_keys() -> None:
     tracker.observe(batch_of(digit("5")))
     assert tracker.snapshot()["dtmf.digits"] == 2
     assert tracker.per_leg()["dtmf.digits"].tolist() == [1, 0]
+
+
+def event_packets(*packets: tuple[int, int, int, bool, bool]) -> list[Packet]:
+    """Return packets of telephone-event: (event, time stamp, duration, marker, end) each."""
+    return [
+        Packet(
+            timestamp=timestamp,
+            payload_type=101,
+            marker=marker,
+            payload=bytes([event, 0x80 * is_end | 10]) + duration.to_bytes(2, "big"),
+        )
+        for event, timestamp, duration, marker, is_end in packets
+    ]
+
+
+@pytest.mark.parametrize("event", [16, 32, 255])
+def test_a_hook_flash_or_a_tone_is_no_digit(event: int) -> None:
+    """Events 0 to 15 are digits; the others count once each, and for themselves."""
+    flash = event_packets((event, 5000, 400, True, False), *[(event, 5000, 800, False, True)] * 3)
+    snapshot = snapshot_of(digit("5") + flash + digit("6", 1000))
+    assert (snapshot["dtmf.digits"], snapshot["dtmf.other_events"], snapshot["dtmf.unfinished"]) == (2, 1, 0)
+    assert (snapshot["dtmf.duration"], snapshot["dtmf.gap"]) == (ms(100, 100), ms(900))
+
+
+def test_the_segments_of_a_long_digit_may_be_of_any_length() -> None:
+    """Each begins where the one before it ended, without the marker (RFC 4733, 2.5.1.3)."""
+    segments = [(5, start, 8000, start == 0, False) for start in range(0, 80_000, 8000)]
+    snapshot = snapshot_of(event_packets(*segments, (5, 80_000, 4000, False, True)))
+    assert (snapshot["dtmf.digits"], snapshot["dtmf.duration"]) == (1, ms(10_500))
+
+
+def test_the_same_key_pressed_again_at_once_is_another_digit() -> None:
+    """The marker tells, though the first one's end was lost."""
+    snapshot = snapshot_of(event_packets((5, 0, 800, True, False), (5, 800, 800, True, True)))
+    assert (snapshot["dtmf.digits"], snapshot["dtmf.unfinished"]) == (2, 1)
+
+
+def test_digits_that_overlap_have_no_gap() -> None:
+    """Time stamps that say so are the sender's mistake, not half a day."""
+    snapshot = snapshot_of(digit("5", 0, 100) + digit("6", 50, 100))
+    assert snapshot["dtmf.gap"] == ms(0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.trackers.loss import LossTracker
-from tests.unit.batches import MILLISECOND, Packet, batch_of, batch_sizes
+from tests.unit.batches import MILLISECOND, Packet, batch_of, batch_sizes, split
 from tests.unit.rtp.test_loss_patterns import bursts_by_definition
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, intended_ns, loads
 
@@ -186,6 +186,48 @@ class TestLegsWithoutProbes:
         load = Load(FixedLog([2, 0]), [-1, 1], [echo(0), echo(1)])
         assert counted(load, [1]) == {"loss.sent": 2, "loss.received": 2}
 
+    @pytest.mark.parametrize("size", [1, 3, 1000])
+    @pytest.mark.parametrize(("first", "ssrc"), [(500, 2), (10_500, 2), (500, 1), (1000, 1)])
+    def test_what_a_silence_has_cost_stays_lost(self, size: int, first: int, ssrc: int) -> None:
+        """Ten seconds without a packet, whatever source and numbers go on afterwards: no count ever falls."""
+        heard = [*range(500), *range(1000, 1500)]
+        packets = [
+            Packet(
+                sequence=turn if turn < 500 else turn - 1000 + first,
+                ssrc=1 if turn < 500 else ssrc,
+                arrival_ns=intended_ns(turn),
+            )
+            for turn in heard
+        ]
+        tracker, log = LossTracker(), FixedLog([0])
+        tracker.begin(context_of(log, [-1]))
+        lost = []
+        for second in range(1, 31):
+            log.packets = [50 * second]
+            arrived = [packet for packet in packets if 50 * (second - 1) <= turn_of(packet) < 50 * second]
+            for batch in split(arrived, [size]):
+                tracker.observe(batch)
+            tracker.advance(intended_ns(50 * second))
+            lost.append(tracker.snapshot()["loss.lost"])
+        tracker.release(np.zeros(1, np.int32))
+        snapshot = tracker.snapshot()
+        in_flight = LOSS_LIMIT_NS // (20 * MILLISECOND)
+        assert lost == sorted(lost)
+        assert lost[9] == 0
+        assert 500 - 2 * in_flight <= lost[19] <= 500
+        assert (snapshot["loss.received"], snapshot["loss.lost"]) == (1000, 500)
+
+    def test_a_number_is_lost_when_it_can_no_longer_come_in_time(self) -> None:
+        """Late packets take nothing back: they were not lost yet."""
+        tracker = LossTracker()
+        tracker.begin(context_of(FixedLog([10]), [-1]))
+        lost = []
+        for turn, number in enumerate((0, 2, 1, 3, 5, 6, 7, 8, 9, 10, 11)):
+            tracker.observe(batch_of([Packet(sequence=number, arrival_ns=intended_ns(turn))]))
+            tracker.advance(intended_ns(turn + 1))
+            lost.append(tracker.snapshot()["loss.lost"])
+        assert lost == [0] * 9 + [1] * 2
+
     @given(st.integers(1, 20))
     def test_a_release_keeps_the_counts(self, received: int) -> None:
         """What a leg received and lost stays when the leg is forgotten."""
@@ -197,6 +239,11 @@ class TestLegsWithoutProbes:
         tracker.release(load.legs)
         assert tracker.snapshot() == before
         assert np.isnan(tracker.per_leg()["loss.lost"]).all()
+
+
+def turn_of(packet: Packet) -> int:
+    """Return in which packet time a packet has arrived."""
+    return (packet.arrival_ns - intended_ns(0)) // (20 * MILLISECOND)
 
 
 class Drops:
@@ -252,5 +299,6 @@ def test_drops_explain_gaps_in_what_legs_without_probes_hear() -> None:
     tracker.observe(batch_of([Packet(sequence=number) for number in (0, 1, 2, 6, 7)]))
     drops.count = 3
     tracker.advance(intended_ns(10))
+    tracker.advance(intended_ns(10) + LOSS_LIMIT_NS)
     snapshot = tracker.snapshot()
     assert (snapshot["loss.dropped_here"], snapshot["loss.lost"], snapshot["loss.received"]) == (3, 0, 5)

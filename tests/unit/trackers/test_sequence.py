@@ -24,6 +24,7 @@ def test_counts_add_up_over_legs_and_batches(packets: list[Packet], sizes: list[
         "sequence.recovered": "recovered",
         "sequence.duplicates": "duplicates",
         "sequence.restarts": "restarts",
+        "sequence.strays": "strays",
     }
     assert tracker.snapshot() == {name: sum(leg[part] for leg in legs) for name, part in names.items()}
     assert tracker.per_leg() == {}

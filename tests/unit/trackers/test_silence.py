@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.codecs.speech import speech_like
+from pytest_ari_sla.codecs.g722 import G722Codec
+from pytest_ari_sla.codecs.gsm import GsmCodec
+from pytest_ari_sla.codecs.l16 import l16_narrowband
+from pytest_ari_sla.codecs.speech import frames, speech_like
+from pytest_ari_sla.hookspecs import Codec, Voice
 from pytest_ari_sla.trackers.silence import ENOUGH_SAMPLES, SAMPLED_ONE_IN, SilenceTracker
 from tests.unit.batches import Packet, batch_of, batch_sizes, split
 from tests.unit.trackers.loads import FixedLog, context_of, echo
@@ -50,7 +56,12 @@ def test_speech_with_its_pauses_is_no_one_way_audio() -> None:
 def test_silence_that_flows_is_one_way_audio() -> None:
     """All packets arrive, and nothing is to be heard."""
     tracker = listened(heard([SILENCE] * ENOUGH))
-    assert tracker.snapshot() == {"audio.sampled": 8, "audio.silent": 8, "audio.one_way_legs": 0}
+    assert tracker.snapshot() == {
+        "audio.sampled": 8,
+        "audio.silent": 8,
+        "audio.undecodable": 0,
+        "audio.one_way_legs": 0,
+    }
     assert one_way_legs(tracker) == 1
 
 
@@ -107,3 +118,29 @@ def test_a_later_call_is_judged_by_itself() -> None:
     tracker.release(np.array([0], np.int32))
     tracker.observe(batch_of(heard([SILENCE] * ENOUGH)))
     assert one_way_legs(tracker) == 1
+
+
+@pytest.mark.parametrize("payload_type", [13, 19])
+@pytest.mark.parametrize("codec", [pcmu(), l16_narrowband(), G722Codec(), GsmCodec()], ids=lambda codec: codec.name)
+def test_comfort_noise_is_silence_whatever_the_codec(codec: Codec, payload_type: int) -> None:
+    """One byte that describes noise (RFC 3389) is no audio that a codec could decode."""
+    tracker = SilenceTracker()
+    context = replace(context_of(FixedLog([1000]), [-1]), voices=(Voice(codec, frames(codec, 20)),))
+    tracker.begin(context)
+    tracker.observe(batch_of([Packet(payload=b"\x40", payload_type=payload_type)] * ENOUGH))
+    snapshot = tracker.snapshot()
+    assert (snapshot["audio.sampled"], snapshot["audio.silent"], snapshot["audio.undecodable"]) == (8, 8, 0)
+
+
+def test_what_is_not_audio_of_the_codec_is_neither_silent_nor_loud() -> None:
+    """Another payload type, an odd length, no payload at all: each counts for itself, and costs the others nothing."""
+    codec = l16_narrowband()
+    tracker = SilenceTracker()
+    tracker.begin(replace(context_of(FixedLog([1000]), [-1]), voices=(Voice(codec, frames(codec, 20)),)))
+    bad = [Packet(payload=bytes(159), payload_type=10), Packet(payload_type=10), Packet(payload=bytes(160))]
+    good = Packet(payload=bytes(320), payload_type=10)
+    tracker.observe(batch_of([packet for packet in (*bad, good) for _ in range(SAMPLED_ONE_IN)]))
+    snapshot = tracker.snapshot()
+    assert (snapshot["audio.sampled"], snapshot["audio.silent"], snapshot["audio.undecodable"]) == (1, 1, 3)
+    tracker.release(np.zeros(1, np.int32))
+    assert tracker.snapshot()["audio.one_way_legs"] == 0
