@@ -7,8 +7,8 @@ packet arrived and S its RTP time stamp, both in ticks of the RTP clock. Over m 
 
 which is a sum over a segment of an array. It differs from the loop by rounding only.
 
-One thing the RFC does not say: time stamps that jump, as after a re-INVITE or a prompt, without a new SSRC. One such D is
-as long as the jump, and would decay for minutes. It says nothing of the network, so it is counted and left out, as
+One thing the RFC does not say: time stamps that jump, as after a re-INVITE or a prompt, without a new SSRC. One such D
+is as long as the jump, and would decay for minutes. It says nothing of the network, so it is counted and left out, as
 analysers do. A packet that is late is told from a jump by its sequence number, which explains its time stamp.
 """
 

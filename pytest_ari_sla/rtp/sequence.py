@@ -167,7 +167,7 @@ class SequenceAccounting:
     def _step_through(self, group: int, sequence: list[int], ssrc: list[int], change: SequenceChange) -> None:
         """Take in one leg's packets one after the other."""
         leg = change.legs[group]
-        stream = _Stream(*self._state[leg].item(), self._marks[leg])
+        stream = _Stream(self._marks[leg], *self._state[leg].item())
         for number, source in zip(sequence, ssrc, strict=True):
             stream.take(number, source)
         self._state[leg] = stream.state()
@@ -177,8 +177,9 @@ class SequenceAccounting:
 
 @dataclass
 class _Stream:
-    """One leg's stream, packet by packet: the fields of its state, its row of marks, and what has been counted."""
+    """One leg's stream, packet by packet: the fields of its state, with its row of marks, and what is counted."""
 
+    marks: NDArray[np.uint8]
     known: bool
     ssrc: int
     first: int
@@ -186,7 +187,6 @@ class _Stream:
     doubted_ssrc: int
     doubted: int
     is_copy: bool
-    marks: NDArray[np.uint8]
     counts: Counter[str] = field(default_factory=Counter)
 
     def state(self) -> tuple[Any, ...]:

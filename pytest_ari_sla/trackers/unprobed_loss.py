@@ -118,7 +118,8 @@ class UnprobedLoss:
     def _cost(self, legs: NDArray[np.int32], silence_ns: int) -> NDArray[np.int64]:
         """Return how many packets were due to these legs in a silence, as far as they were sending."""
         due = max(silence_ns // self._packet_time_ns - 1, 0)
-        return np.minimum(due, np.maximum(self._log.sent() - self._sent_when_heard, 0)[legs])
+        cost: NDArray[np.int64] = np.minimum(due, np.maximum(self._log.sent() - self._sent_when_heard, 0)[legs])
+        return cost
 
     def advance(self, now_ns: int) -> None:
         """Look which legs have fallen silent, and which numbers are missing for longer than the loss limit."""

@@ -29,8 +29,8 @@ def hostile_datagrams(
     """Return (count, width) datagrams and the length of each, most of them almost RTP.
 
     Every field is now and then what it should be, near an edge, or at random: versions, padding, extensions, sources,
-    all payload types with and without the marker, numbers and stamps that go on, jump, repeat or wrap, and payloads that
-    are silence, noise, telephone-events of any kind, or probes of ours with one field wrong.
+    payload types with and without the marker, numbers and stamps that go on, jump, repeat or wrap, and payloads of
+    silence, noise, telephone-events of any kind, or probes of ours with one field wrong.
     """
     rows = random.integers(0, 256, (count, width), np.uint8)
     lengths = np.where(
