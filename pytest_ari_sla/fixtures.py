@@ -134,7 +134,7 @@ class Load:
             number=self._loads,
             plan=plan,
             thresholds=thresholds,
-            until="" if until is None else str(parse(until, role.registry.catalogue)),
+            until=None if until is None else parse(until, role.registry.catalogue),
         )
         outcome = await role.make(job)
         self._item.stash.setdefault(LOADS, []).append(outcome)

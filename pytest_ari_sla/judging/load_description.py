@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_ari_sla.judging.thresholds import SourcedThreshold
+from pytest_ari_sla.sla.threshold import Threshold
+
 __all__ = ["LoadDescription"]
 
 
@@ -23,9 +26,9 @@ class LoadDescription(msgspec.Struct, frozen=True):
     wanted
         (time, calls) at the corners of the profile.
     thresholds
-        (expression, source, ns after which a broken one ends the load, or None).
+        What it has to keep.
     until
-        The condition that ends the load in good order; empty: none.
+        The condition that ends the load in good order; None: none.
     """
 
     doc: str
@@ -34,8 +37,8 @@ class LoadDescription(msgspec.Struct, frozen=True):
     started_ns: int
     stages: list[tuple[str, int, int]]
     wanted: list[tuple[int, float]]
-    thresholds: list[tuple[str, str, int | None]]
-    until: str = ""
+    thresholds: list[SourcedThreshold]
+    until: Threshold | None = None
 
     def to_bytes(self) -> bytes:
         """Return the description as bytes."""

@@ -22,13 +22,13 @@ from pytest_ari_sla.reporting.live_state import (
     LiveState,
     LiveThreshold,
 )
-from pytest_ari_sla.sla.threshold import Threshold, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_ari_sla.judging.load_description import LoadDescription
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.sla.threshold import Threshold
     from pytest_ari_sla.sla.verdict import Rules
 
 __all__ = ["LoadWatch"]
@@ -59,14 +59,6 @@ class _Shard:
     recent: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
 
 
-@dataclass(frozen=True)
-class _Condition:
-    """A threshold, and when a broken one ends the load; None: never."""
-
-    threshold: Threshold
-    abort_after_ns: int | None
-
-
 class LoadWatch:
     """One load so far.
 
@@ -90,10 +82,8 @@ class LoadWatch:
         self.description = description
         self._catalogue = catalogue
         self._rules = rules
-        self._conditions = [
-            _Condition(parse(expression, catalogue), after_ns) for expression, _, after_ns in description.thresholds
-        ]
-        self._until = parse(description.until, catalogue) if description.until else None
+        self._conditions = description.thresholds
+        self._until = description.until
         watched = [condition.threshold for condition in self._conditions] + ([self._until] if self._until else [])
         self._keep_ns = max([_RECENT_NS, *(threshold.window_ns or 0 for threshold in watched)])
         names = {name for threshold in watched for name in threshold.metric.names}
@@ -180,11 +170,20 @@ class LoadWatch:
 
     def _holds(self, threshold: Threshold) -> bool | None:
         """Return whether a threshold holds so far; None where there is too little to tell."""
+        if threshold.window_ns is not None and not self._is_full(threshold.window_ns, threshold.stage):
+            return None
         value = self._value(threshold)
         samples = self._scope(threshold).samples(threshold.metric)
         if value is None or (samples is not None and samples < threshold.samples_needed(self._rules.tail_samples)):
             return None
         return threshold.holds(value)
+
+    def _is_full(self, window_ns: int, stage: str | None) -> bool:
+        """Tell whether the last window lies within the load, or within a stage: half a window says something else."""
+        for name, start_ns, end_ns in self.description.stages:
+            if name == stage:
+                return start_ns + window_ns <= self.elapsed_ns < end_ns + _SECOND_NS
+        return window_ns <= self.elapsed_ns
 
     def _since(self, at_ns: int, shard: int | None = None) -> Snapshot:
         """Return what happened after a time, on all shards or one."""

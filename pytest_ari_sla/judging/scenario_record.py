@@ -32,7 +32,7 @@ def scenario_record(
     doc: str,
     outcome: LoadOutcome,
     judgement: Judgement,
-    thresholds: Iterable[SourcedThreshold],
+    thresholds: Sequence[SourcedThreshold],
     catalogue: Catalogue,
     captures: Mapping[str, str] | None = None,
     *,
@@ -59,7 +59,6 @@ def scenario_record(
         the largest part of a record, and take seconds to encode for a load of a thousand calls.
     """
     total = outcome.total
-    sources = {str(sourced.threshold): sourced for sourced in thresholds}
     return record.Scenario(
         nodeid=nodeid,
         doc=doc,
@@ -71,8 +70,8 @@ def scenario_record(
         duration_s=outcome.duration_ns / 1e9,
         calls=_call_counts(total, catalogue),
         metrics=_metrics(total, catalogue),
-        thresholds=[_threshold(result, sources[result.expression]) for result in judgement.outcomes],
-        time_series=_time_series(outcome.series, catalogue, sources.values()),
+        thresholds=list(map(_threshold, judgement.outcomes, thresholds)),
+        time_series=_time_series(outcome.series, catalogue, thresholds),
         stages=[
             record.Stage(name=stage.name, from_s=stage.start_ns / 1e9, to_s=stage.end_ns / 1e9)
             for stage in outcome.series.stages

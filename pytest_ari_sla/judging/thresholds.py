@@ -3,13 +3,18 @@
 The command line, a test's own markers, the nearest ``sla.toml`` and ini each may set thresholds. They add up; two for
 the same figure and the same direction (``rtt.p99 < …`` twice) are one condition said twice, and the stronger source
 replaces the weaker: ``--sla``, then the marker, then ``sla.toml``, then ini. Of two markers the one nearer to the test
-is the stronger. What was replaced is shown in the report.
+is the stronger, and of two tables of ``sla.toml`` the later one. What one source says twice holds twice: ``<= 2%``
+beside ``< 2%`` is both. What was replaced is shown in the report.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.judging.sla_file import FILE_NAME, tables_for
@@ -24,15 +29,14 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.settings import Settings
 
-__all__ = ["SourcedThreshold", "thresholds_of"]
+__all__ = ["MARKER", "SourcedThreshold", "thresholds_of"]
 
 MARKER = "sla"
 COMMAND_LINE = "--sla"
 INI = "ini"
 
 
-@dataclass(frozen=True)
-class SourcedThreshold:
+class SourcedThreshold(msgspec.Struct, frozen=True):
     """A threshold, and where it was set.
 
     Attributes
@@ -73,16 +77,21 @@ def thresholds_of(item: pytest.Item, settings: Settings, catalogue: Catalogue) -
     return _strongest(_found(item, settings, catalogue))
 
 
-def _found(item: pytest.Item, settings: Settings, catalogue: Catalogue) -> Iterator[SourcedThreshold]:
-    """Yield what all sources say, the strongest first."""
-    yield from _read(settings.sla, None, COMMAND_LINE, COMMAND_LINE, catalogue)
-    for marker in item.iter_markers(MARKER):
-        place = f"{item.nodeid}: mark.sla"
-        _check_marker(marker, place)
-        yield from _read(marker.args, marker.kwargs.get("abort_after"), "marker", place, catalogue)
+def _found(item: pytest.Item, settings: Settings, catalogue: Catalogue) -> Iterator[list[SourcedThreshold]]:
+    """Yield what each source says, the strongest first."""
+    yield _read(settings.sla, None, COMMAND_LINE, COMMAND_LINE, catalogue)
+    # Decorators of one function are one source, whatever their number; so are those of its class, and of its module.
+    for _, marked in groupby(item.iter_markers_with_node(MARKER), key=itemgetter(0)):
+        yield [sourced for _, marker in marked for sourced in _of_marker(marker, item.nodeid, catalogue)]
     for table in tables_for(item):
-        yield from _read(table.thresholds, table.abort_after, FILE_NAME, table.place, catalogue)
-    yield from _read(settings.sla_ini, None, INI, f"sla in {item.config.inipath or INI}", catalogue)
+        yield _read(table.thresholds, table.abort_after, FILE_NAME, table.place, catalogue)
+    yield _read(settings.sla_ini, None, INI, f"sla in {item.config.inipath or INI}", catalogue)
+
+
+def _of_marker(marker: pytest.Mark, nodeid: str, catalogue: Catalogue) -> list[SourcedThreshold]:
+    place = f"{nodeid}: mark.sla"
+    _check_marker(marker, place)
+    return _read(marker.args, marker.kwargs.get("abort_after"), "marker", place, catalogue)
 
 
 def _check_marker(marker: pytest.Mark, place: str) -> None:
@@ -102,13 +111,21 @@ def _read(
         raise UsageError(f"{place}: {error}") from error
 
 
-def _strongest(found: Iterable[SourcedThreshold]) -> list[SourcedThreshold]:
-    """Keep the first threshold for each figure and direction, with what it takes the place of."""
-    kept: dict[tuple[str, bool, bool], SourcedThreshold] = {}
-    for sourced in found:
-        threshold = sourced.threshold
-        key = (threshold.figure, threshold.wants_low, threshold.wants_high)
-        winner = kept.setdefault(key, sourced)
-        if (str(winner.threshold), winner.source) != (str(threshold), sourced.source):
-            kept[key] = replace(winner, overrides=(*winner.overrides, f"{threshold} ({sourced.source})"))
-    return list(kept.values())
+def _strongest(sources: Iterable[list[SourcedThreshold]]) -> list[SourcedThreshold]:
+    """Keep for each figure and direction what the strongest source says of it, with what that takes the place of."""
+    kept: dict[tuple[str, bool, bool], list[SourcedThreshold]] = {}
+    for source in sources:
+        said: dict[tuple[str, bool, bool], list[SourcedThreshold]] = {}
+        for sourced in source:
+            threshold = sourced.threshold
+            same = said.setdefault((threshold.figure, threshold.wants_low, threshold.wants_high), [])
+            if threshold not in [other.threshold for other in same]:
+                same.append(sourced)
+        for key, conditions in said.items():
+            kept[key] = _overriding(kept[key], conditions) if key in kept else conditions
+    return [sourced for conditions in kept.values() for sourced in conditions]
+
+
+def _overriding(winners: Iterable[SourcedThreshold], losers: Iterable[SourcedThreshold]) -> list[SourcedThreshold]:
+    replaced = tuple(f"{loser.threshold} ({loser.source})" for loser in losers)
+    return [replace(winner, overrides=(*winner.overrides, *replaced)) for winner in winners]

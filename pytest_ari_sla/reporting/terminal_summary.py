@@ -87,6 +87,7 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
     yield _indented(Text(_load_line(scenario), style="dim"))
     if scenario.thresholds:
         yield from (Text(), _indented(_threshold_table(scenario, wide=wide)))
+        yield from map(_indented, _overrides(scenario))
     if scenario.baseline and scenario.baseline.comparisons:
         yield Text()
         yield from map(_indented, _baseline(scenario.baseline, wide=wide))
@@ -172,6 +173,14 @@ def _threshold_table(scenario: Scenario, *, wide: bool) -> Table:
     for row in rows:
         table.add_row(*(row[place] for place, _ in shown))
     return table
+
+
+def _overrides(scenario: Scenario) -> Iterator[Text]:
+    """Say which conditions do not count, since a stronger source says something else of the same figure."""
+    for threshold in scenario.thresholds:
+        if threshold.overrides:
+            replaced = "; ".join(threshold.overrides)
+            yield Text(clean(f"{threshold.expression} ({threshold.source}) is in place of {replaced}"), style="dim")
 
 
 def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]:

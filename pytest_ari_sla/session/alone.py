@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.children.guarding import Protection, protect
@@ -17,7 +19,7 @@ from pytest_ari_sla.errors import SlaError, error_of
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.judging.regression import Baseline
-from pytest_ari_sla.judging.thresholds import SourcedThreshold, thresholds_of
+from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import RANKED_BY
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.load.voices import echo_media
@@ -32,8 +34,6 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import pytest
-
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["Standalone"]
+
+_THRESHOLDS: pytest.StashKey[tuple[tuple[pytest.Mark, ...], list[SourcedThreshold]]] = pytest.StashKey()
 
 
 class Standalone:
@@ -118,8 +120,12 @@ class Standalone:
         return self._echo.address
 
     def thresholds_of(self, item: pytest.Item) -> list[SourcedThreshold]:
-        """Return what a test has to keep."""
-        return thresholds_of(item, self.settings, self.registry.catalogue)
+        """Return what a test has to keep: read at collection, and again where a fixture has added a marker since."""
+        marks = tuple(item.iter_markers(MARKER))
+        known = item.stash.get(_THRESHOLDS, None)
+        if known is None or known[0] != marks:
+            known = item.stash[_THRESHOLDS] = (marks, thresholds_of(item, self.settings, self.registry.catalogue))
+        return known[1]
 
     def ari_session(self) -> AriSession:
         """Return a new ARI session with an application of its own, not opened yet."""

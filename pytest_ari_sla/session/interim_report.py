@@ -12,10 +12,8 @@ import msgspec
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.scenario_record import scenario_record
-from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.reporting.record_file import write_record
 from pytest_ari_sla.session.report import build_record, report_folder_of
-from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -89,11 +87,11 @@ class InterimReport:
     def _judge(self, watch: LoadWatch, outcome: LoadOutcome) -> JudgedLoad:
         """Judge a load by what there is of it: it can have failed already, but not have passed."""
         told = watch.description
-        thresholds = [SourcedThreshold(parse(text, self._catalogue), source) for text, source, _ in told.thresholds]
-        judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, self._rules)
+        thresholds = [sourced.threshold for sourced in told.thresholds]
+        judgement = judge(thresholds, outcome.total, outcome.series, self._rules)
         if judgement.verdict is Verdict.PASS:
             judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=outcome.notes[0])
         scenario = scenario_record(
-            watch.name, told.doc, outcome, judgement, thresholds, self._catalogue, comparable=False
+            watch.name, told.doc, outcome, judgement, told.thresholds, self._catalogue, comparable=False
         )
         return JudgedLoad(scenario)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.run import LoadPlan, LoadRun
+    from pytest_ari_sla.sla.threshold import Threshold
 
 __all__ = ["LoadJob"]
 
@@ -33,7 +34,7 @@ class LoadJob:
     thresholds
         What it has to keep.
     until
-        The condition that ends it in good order; empty: none.
+        The condition that ends it in good order; None: none.
     run
         The load while it runs.
     notes
@@ -47,7 +48,7 @@ class LoadJob:
     number: int
     plan: LoadPlan
     thresholds: list[SourcedThreshold]
-    until: str = ""
+    until: Threshold | None = None
     run: LoadRun | None = None
     notes: list[str] = field(default_factory=list)
     problem: SlaError | None = None
@@ -80,8 +81,6 @@ class LoadJob:
             started_ns=time.time_ns(),
             stages=boundaries,
             wanted=[(at, profile.target_calls(at)) for at in profile.corners()],
-            thresholds=[
-                (str(sourced.threshold), sourced.source, sourced.abort_after_ns) for sourced in self.thresholds
-            ],
+            thresholds=self.thresholds,
             until=self.until,
         )

@@ -18,19 +18,20 @@ from __future__ import annotations
 import math
 import operator
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
+
 from pytest_ari_sla.errors import ThresholdSyntaxError, UnknownName, UsageError
-from pytest_ari_sla.metrics.catalogue import STATS, percentile_of
+from pytest_ari_sla.metrics.catalogue import STATS, Metric, percentile_of
 from pytest_ari_sla.metrics.units import UNIT_SUFFIXES, format_duration_ns, parse_duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.units import Unit
 
 __all__ = ["OPERATORS", "Threshold", "check_stages", "parse", "samples_needed"]
@@ -52,9 +53,8 @@ _STAGE = re.compile(r"[\w-]+")
 _OPERATOR_HINTS = {"=": "==", "=<": "<=", "=>": ">=", "!=": "", "<>": ""}
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """One SLA condition.
+class Threshold(msgspec.Struct, frozen=True):
+    """One SLA condition, parsed once: this is what travels, to other processes as well.
 
     ``str()`` gives its canonical form, which parses back to an equal threshold.
 

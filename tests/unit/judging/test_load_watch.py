@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
+from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
 
 S = 1_000_000_000
@@ -27,8 +29,11 @@ def watch(
         started_ns=1_700_000_000 * S,
         stages=stages or [("ramp", 0, 10 * S), ("hold", 10 * S, 60 * S)],
         wanted=[(0, 0.0), (10 * S, 10.0), (60 * S, 10.0)],
-        thresholds=list(thresholds),
-        until=until,
+        thresholds=[
+            SourcedThreshold(parse(expression, CATALOGUE), source, (), after_ns)
+            for expression, source, after_ns in thresholds
+        ],
+        until=parse(until, CATALOGUE) if until else None,
     )
     return LoadWatch("t.py::test_a", 1, description, CATALOGUE, Rules())
 
@@ -92,6 +97,27 @@ def test_a_window_is_the_last_one_and_a_stage_only_its_own_time() -> None:
     for second in range(6, 13):
         watched.add(1, second * S, 10, rtts(1))
     assert [state.holds for state in watched.state().thresholds] == [True, True]
+
+
+def test_a_window_says_nothing_before_it_is_full() -> None:
+    """Two bad seconds are no bad window of five: neither ``until`` nor ``abort_after`` may end the load by them."""
+    watched = watch(("rtt.p99[5s] < 60ms", "marker", 0), until="rtt.p99[5s] > 80ms")
+    for second in range(1, 5):
+        watched.add(1, second * S, 10, rtts(100))
+        assert watched.reason_to_end() == ""
+        assert watched.state().thresholds[0].holds is None
+    watched.add(1, 5 * S, 10, rtts(100))
+    assert watched.reason_to_end() == "Ended after 5 s instead of 60 s: rtt.p99[5s] < 60ms was broken (abort_after)"
+
+
+def test_a_window_of_a_stage_lies_within_it() -> None:
+    """What happened in the ramp breaks no window of the hold."""
+    watched = watch(until="rtt.p99[3s]@hold > 80ms")
+    for second in range(1, 13):
+        watched.add(1, second * S, 10, rtts(100))
+        assert watched.reason_to_end() == ""
+    watched.add(1, 13 * S, 10, rtts(100))
+    assert watched.reason_to_end() == "Ended after 13 s, when rtt.p99[3s]@hold > 80ms came true (until)"
 
 
 def test_a_load_ends_when_its_condition_comes_true_on_all_shards_together() -> None:

@@ -3,6 +3,8 @@ import pytest
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.judging.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.metrics.catalogue import core_catalogue
+from pytest_ari_sla.session.alone import Standalone
+from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
 
 EVERYWHERE = "[sla]\nthresholds = ['setup.p50 < 4s']\n"
@@ -68,6 +70,48 @@ def test_the_stronger_source_takes_the_place_of_the_weaker(item: pytest.Item) ->
         "setup.max < 7s (sla.toml)",
         "setup.max < 6s (ini)",
     )
+
+
+def test_what_one_source_says_twice_holds_twice(item: pytest.Item) -> None:
+    """The looser of two conditions is no way around the stricter one; said once more it is the same condition."""
+    write_sla_toml(item, "[sla]\nthresholds = ['setup.p50 < 4s', 'setup.p50 <= 4s', 'setup.p50 < 4s']")
+    found = read(item, "setup.p99 <= 2s", "setup.p99 < 2s", ini=("setup.p90 < 1s", "setup.p90 < 2s", "setup.p99 < 9s"))
+    assert sources(found) == {
+        "setup.p99 <= 2s": "--sla",
+        "setup.p99 < 2s": "--sla",
+        "setup.max < 8s": "marker",
+        "calls.failed == 0": "marker",
+        "setup.p50 < 4s": "sla.toml",
+        "setup.p50 <= 4s": "sla.toml",
+        "setup.p90 < 1s": "ini",
+        "setup.p90 < 2s": "ini",
+    }
+    assert found["setup.p99 <= 2s"].overrides == found["setup.p99 < 2s"].overrides == ("setup.p99 < 9s (ini)",)
+
+
+def test_two_markers_of_one_function_are_one_source(pytester: pytest.Pytester) -> None:
+    """Decorators above each other, and several conditions in one of them; the module's marker is weaker."""
+    pytester.makeini("[pytest]\nmarkers = sla\nasyncio_default_fixture_loop_scope = function")
+    module = pytester.makepyfile(
+        "import pytest\n"
+        "pytestmark = pytest.mark.sla('loss.ratio < 1%')\n"
+        "@pytest.mark.sla('loss.ratio <= 2%')\n"
+        "@pytest.mark.sla('loss.ratio < 2%', 'loss.ratio < 3%')\n"
+        "def test_echo(): pass\n"
+    )
+    items, _ = pytester.inline_genitems(module)
+    found = thresholds_of(items[0], Settings(), builtin_registry().catalogue)
+    assert [str(sourced.threshold) for sourced in found] == ["loss.ratio < 2%", "loss.ratio < 3%", "loss.ratio <= 2%"]
+    assert {sourced.overrides for sourced in found} == {("loss.ratio < 1% (marker)",)}
+
+
+def test_a_marker_that_a_fixture_adds_counts(item: pytest.Item) -> None:
+    """What was read at collection is read again where it is no longer all, and only there."""
+    role = Standalone(Settings(), builtin_registry())
+    before = role.thresholds_of(item)
+    assert role.thresholds_of(item) is before
+    item.add_marker(pytest.mark.sla("setup.p90 < 1s"))
+    assert "setup.p90 < 1s" in [str(sourced.threshold) for sourced in role.thresholds_of(item)]
 
 
 def test_both_sides_of_a_figure_can_be_limited(item: pytest.Item) -> None:

@@ -171,3 +171,9 @@ def test_all_blocks_are_documented_at_the_top_of_the_template() -> None:
     template = Path(html.__file__).with_name("templates").joinpath("report.html").read_text()
     described = template.partition("-#}")[0]
     assert all(block in described for block in re.findall(r"{% block (\w+)", template))
+
+
+def test_the_page_shows_what_does_not_count_since_a_stronger_source_says_otherwise() -> None:
+    """A limit of the command line that is looser than the test's own must not go unseen."""
+    html = render_html(make_record(make_scenario("pass")))
+    assert "from --sla, in place of loss.ratio &lt; 1% (sla.toml)" in html

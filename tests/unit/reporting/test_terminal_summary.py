@@ -32,6 +32,13 @@ def test_a_failing_run_tells_what_broke_by_how_much_since_when_and_where_to_look
     assert "Report: r.html" in text
 
 
+@pytest.mark.parametrize("width", [80, 140])
+def test_what_does_not_count_since_a_stronger_source_says_otherwise_is_shown(width: int) -> None:
+    """A limit of the command line that is looser than the test's own must not go unseen."""
+    shown = " ".join(summary_text(make_record(make_scenario("pass")), width=width, colour=False).split())
+    assert "loss.ratio < 0.1% (--sla) is in place of loss.ratio < 1% (sla.toml)" in shown
+
+
 def test_a_passing_run_is_short() -> None:
     """Where all is well, no column is empty and nothing is pointed at."""
     text = summary_text(make_record(make_scenario("pass")), width=80, colour=False)

@@ -8,12 +8,14 @@ import pytest
 
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
+from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.record_file import read_record
 from pytest_ari_sla.session.interim_report import InterimReport
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
+from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.target import Target
 
@@ -33,7 +35,7 @@ def running_load(*thresholds: str) -> LoadWatch:
         started_ns=1_700_000_000 * S,
         stages=[("hold", 0, 8 * 3600 * S)],
         wanted=[(0, 5.0), (8 * 3600 * S, 5.0)],
-        thresholds=[(threshold, "marker", None) for threshold in thresholds],
+        thresholds=[SourcedThreshold(parse(threshold, CATALOGUE), "marker") for threshold in thresholds],
     )
     watch = LoadWatch("t.py::test_soak", 1, description, CATALOGUE, Rules())
     for second in range(1, 61):

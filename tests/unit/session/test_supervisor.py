@@ -6,9 +6,11 @@ import pytest
 
 from pytest_ari_sla.errors import AsteriskCrashed, SlaError
 from pytest_ari_sla.judging.load_description import LoadDescription
+from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.session.supervisor import Supervisor
+from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Watched:
                 started_ns=0,
                 stages=[("hold", 0, 600 * S)],
                 wanted=[(0, 1.0), (600 * S, 1.0)],
-                thresholds=[("calls.failed == 0", "marker", 5 * S)],
+                thresholds=[SourcedThreshold(parse("calls.failed == 0", CATALOGUE), "marker", (), 5 * S)],
             ),
         )
 
