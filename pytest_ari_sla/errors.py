@@ -16,15 +16,19 @@
     * TargetIncomplete - Asterisk lacks something that the load needs
     * TargetTooSmall - Asterisk's limits do not admit the calls asked for
     * AsteriskStartFailed - a private Asterisk did not come up
-    * AsteriskCrashed - a private Asterisk died, or answers no more
+    * AsteriskCrashed - Asterisk died, or does not answer any more
     * ChannelLost - a channel ended before it was told to
+    * LeftBehind - Asterisk still holds what it was told to remove
 
   * NetworkError - what lies between this machine and Asterisk is at fault
 
     * AriUnreachable - nothing accepts connections at the ARI address
+    * AnswerDamaged - ARI's answer was cut off, or cannot be read
     * TlsFailed - the TLS handshake or the certificate check failed
     * EventStreamLost - the event WebSocket broke
     * MediaUnreachable - no RTP packet came back
+
+  * ApplicationTaken - another program registered our Stasis application
 
   * HarnessError - this tool or the machine that it runs on is at fault
 
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "AnswerDamaged",
+    "ApplicationTaken",
     "AriAuthenticationFailed",
     "AriRequestFailed",
     "AriTimeout",
@@ -53,6 +59,7 @@ __all__ = [
     "ChannelLost",
     "EventStreamLost",
     "HarnessError",
+    "LeftBehind",
     "MediaLoopFailed",
     "MediaUnreachable",
     "NetworkError",
@@ -203,7 +210,7 @@ class AsteriskStartFailed(TargetError):
 
 
 class AsteriskCrashed(TargetError):
-    """A private Asterisk ended by itself, or its console does not answer.
+    """Asterisk ended by itself, or neither its ARI nor its console answers any more.
 
     Attributes
     ----------
@@ -220,6 +227,10 @@ class ChannelLost(TargetError):
     """A channel ended before it was told to."""
 
 
+class LeftBehind(TargetError):
+    """Asterisk still holds channels, bridges or recordings that it was told to remove."""
+
+
 class NetworkError(SlaError):
     """What lies between this machine and Asterisk is at fault."""
 
@@ -227,7 +238,21 @@ class NetworkError(SlaError):
 
 
 class AriUnreachable(NetworkError):
-    """Nothing accepts connections at the ARI address."""
+    """Nothing accepts connections at the ARI address.
+
+    Attributes
+    ----------
+    refused
+        Whether its host refused the connection: nothing listens there.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        self.refused = refused
+        super().__init__(message)
+
+
+class AnswerDamaged(NetworkError):
+    """ARI answered before, but this answer was cut off or cannot be read."""
 
 
 class TlsFailed(NetworkError):
@@ -236,6 +261,12 @@ class TlsFailed(NetworkError):
 
 class EventStreamLost(NetworkError):
     """The event WebSocket broke and could not be restored in time."""
+
+
+class ApplicationTaken(SlaError):
+    """Another program registered our Stasis application, and gets its events now."""
+
+    culprit = "another program"
 
 
 class MediaUnreachable(NetworkError):

@@ -4,15 +4,17 @@ Source: ``rest-api/events.json`` of Asterisk 22 and what Asterisk 16.28 and 22.1
 have a neutral default; members that are unknown here are ignored.
 
 The other end is the thing under test, so nothing that it sends is an exception here: an event of an unknown type, an
-event whose shape is wrong and a message that is no JSON at all become an `UnknownEvent`.
+event whose shape is wrong and a message that is no JSON at all become an `UnknownEvent`. What is not needed does not
+decide: a member that does not fit is left out, and the ids of channels are kept wherever they can be read.
 """
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
+from pytest_ari_sla.ari.lenient import UNREADABLE, fitting, parse
 from pytest_ari_sla.ari.resources import Bridge, Channel, Endpoint, LiveRecording, Playback, Record
 
 __all__ = [
@@ -89,12 +91,15 @@ class UnknownEvent(Event, frozen=True, kw_only=True, tag=False):
         What it calls itself; empty where not even that could be read.
     channel
         Its channel, where it has a readable one.
+    ids
+        Ids of the channels that it is about, as far as they can be read.
     problem
         Why it could not be read; empty for a well-formed event of an unknown type.
     """
 
     unknown_type: str = ""
     channel: Channel | None = None
+    ids: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -104,8 +109,8 @@ class UnknownEvent(Event, frozen=True, kw_only=True, tag=False):
 
     @property
     def channel_ids(self) -> tuple[str, ...]:
-        """Id of its channel, if there is one."""
-        return () if self.channel is None else (self.channel.id,)
+        """Ids of the channels that it is about, as far as they can be read."""
+        return self.ids
 
 
 class ChannelEvent(Event, frozen=True, kw_only=True):
@@ -349,45 +354,43 @@ KnownEvent = (
 )
 
 
-class _Envelope(Record, frozen=True):
-    """The little that every event has; read where the event as a whole cannot be."""
-
-    type: str
-    application: str = ""
-    timestamp: str = ""
-    asterisk_id: str = ""
-    channel: Channel | None = None
-
-
 _event_decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
-
-
-_known_types = frozenset(event.__name__ for event in get_args(KnownEvent))
-
-# Besides wrong JSON and a wrong shape: text that is no UTF-8, lone surrogates, and nesting without end.
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_known_types = {event.__name__: event for event in get_args(KnownEvent)}
 
 
 def decode_event(message: str | bytes) -> Event:
     """Return the event that a message of the event stream holds; never raises."""
     try:
         return _event_decoder.decode(message)
-    except _UNREADABLE as problem:
-        return _decode_unknown(message, str(problem))
+    except UNREADABLE as problem:
+        return _decode_leniently(message, str(problem))
 
 
-def _decode_unknown(message: str | bytes, problem: str) -> UnknownEvent:
-    """Return what can be read of an event that is none of `KnownEvent`."""
+def _decode_leniently(message: str | bytes, problem: str) -> Event:
+    """Return what can be read of an event that is not as ARI describes it, or of a type that is not known."""
     try:
-        envelope = _envelope_decoder.decode(message)
-    except _UNREADABLE:
+        plain = parse(message)
+    except UNREADABLE:
         return UnknownEvent(problem=problem)
-    return UnknownEvent(
-        unknown_type=envelope.type,
-        application=envelope.application,
-        timestamp=envelope.timestamp,
-        asterisk_id=envelope.asterisk_id,
-        channel=envelope.channel,
-        problem=problem if envelope.type in _known_types else "",
-    )
+    if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
+        return UnknownEvent(problem=problem)
+    kind = _known_types.get(plain["type"])
+    try:
+        return _unknown(plain, "") if kind is None else fitting(plain, kind)
+    except UNREADABLE:
+        return _unknown(plain, problem)
+
+
+def _unknown(plain: dict[str, Any], problem: str) -> UnknownEvent:
+    """Return what every event has, and all ids of channels."""
+    event: UnknownEvent = fitting({**plain, "ids": _channel_ids(plain), "problem": problem}, UnknownEvent)
+    return msgspec.structs.replace(event, unknown_type=plain["type"])
+
+
+def _channel_ids(plain: dict[str, Any]) -> list[str]:
+    """Return the ids of channels under all the members that can hold one."""
+    records = {name: value for name, value in plain.items() if isinstance(value, dict)}
+    ids = [records[name].get("id") for name in ("channel", "peer", "caller") if name in records]
+    uris = [records[name].get("target_uri") for name in ("playback", "recording") if name in records]
+    ids += [identity for uri in uris if isinstance(uri, str) for identity in _channel_of(uri)]
+    return [identity for identity in ids if isinstance(identity, str)]

@@ -7,11 +7,13 @@ twice: a request that timed out at our end can be carried out much later.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_ari_sla.ari_client.events import REFUSED_PAUSE_S, REFUSED_S, back_off_s
 from pytest_ari_sla.ari_client.ownership import Kind, Ledger
-from pytest_ari_sla.errors import AriRequestFailed, SlaError
+from pytest_ari_sla.errors import AriUnreachable, SlaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +37,9 @@ class CleanupReport:
     late
         Ids that appeared or stayed after everything known was removed, and were removed by the sweep.
     leaked
-        Ids that could not be removed.
+        Ids that are still listed.
+    unknown
+        Ids of which it could not be asked whether they are still there.
     problem
         Why the cleaning up itself was cut short; empty if it was not.
     """
@@ -44,6 +48,14 @@ class CleanupReport:
     late: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
     problem: str = ""
+    unknown: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """Return what is left, for a note."""
+        left = f"{len(self.leaked)} channels, bridges and recordings are left at Asterisk"
+        unknown = f"whether {len(self.unknown)} channels and bridges are left could not be asked"
+        told = [words for words, ids in ((left, self.leaked), (unknown, self.unknown)) if ids]
+        return "; ".join([*told, *([self.problem] if self.problem else [])])
 
 
 async def clean_up(
@@ -73,15 +85,26 @@ async def clean_up(
             await asyncio.sleep(grace_s)
             await work.sweep()
     except TimeoutError:
-        problem = f"cleaning up took more than {timeout_s:g} s"
+        problem = f"cleaning up took more than {timeout_s:g} s" + (f": {work.trouble}" if work.trouble else "")
     except SlaError as failure:
         problem = str(failure)
-    leaked = tuple(identity for kind in Kind for identity in ledger.owned(kind))
-    return CleanupReport(tuple(work.removed), tuple(work.late), leaked, problem)
+    left = tuple(identity for kind in Kind for identity in ledger.owned(kind))
+    leaked, unknown = (left, ()) if work.is_known else ((), left)
+    return CleanupReport(tuple(work.removed), tuple(work.late), leaked, problem, unknown)
 
 
 class _CleanUp:
-    """One cleaning up, and what came of it so far."""
+    """One cleaning up, and what came of it so far.
+
+    Attributes
+    ----------
+    removed, late
+        See :class:`CleanupReport`.
+    is_known
+        Whether Asterisk answered when it was last asked what is there.
+    trouble
+        Why it did not.
+    """
 
     def __init__(self, client: AriClient, ledger: Ledger, prefix: str) -> None:
         self._client = client
@@ -89,21 +112,23 @@ class _CleanUp:
         self._prefix = prefix
         self.removed: list[str] = []
         self.late: list[str] = []
+        self.is_known = False
+        self.trouble = ""
 
     async def remove_owned(self) -> None:
-        """Delete what is written down; what could not be is crossed out: a sweep finds it if it is there after all."""
+        """Delete what is written down, and cross out what is gone."""
         for kind in Kind:
-            owned = self._ledger.owned(kind)
-            were_there = await self._delete(kind, owned)
-            self.removed += were_there
-            for gone in set(owned) - set(were_there):
-                self._ledger.forget(kind, gone)
+            told, gone = await self._delete(kind, self._ledger.owned(kind))
+            self.removed += told
+            for identity in gone:
+                self._ledger.forget(kind, identity)
 
     async def sweep(self) -> None:
         """Delete what carries our prefix, until nothing does.
 
         A channel that was told to end is listed for some more milliseconds, under load for half a second, and a snoop
-        channel until the channel that it listened to has ended. So nothing is told twice in one sweep.
+        channel until the channel that it listened to has ended. So nothing is told twice in one sweep, unless Asterisk
+        failed to hear it.
         """
         told: set[str] = set()
         while True:
@@ -112,9 +137,9 @@ class _CleanUp:
             if not any(left.values()):
                 return
             for kind, identities in left.items():
-                were_there = await self._delete(kind, [identity for identity in identities if identity not in told])
-                self.late += [identity for identity in were_there if identity not in self.removed]
-                told.update(identities)
+                heard, gone = await self._delete(kind, [identity for identity in identities if identity not in told])
+                self.late += [identity for identity in heard if identity not in self.removed]
+                told.update(heard, gone)
             await asyncio.sleep(LISTING_PAUSE_S)
 
     def _settle(self, left: dict[Kind, list[str]]) -> None:
@@ -126,21 +151,35 @@ class _CleanUp:
                 self._ledger.forget(kind, gone)
 
     async def _listed(self, kind: Kind) -> list[str]:
-        records = await self._client.fetch(list[dict[str, Any]], "GET", kind.listing)
+        """Return what of ours is listed; asked until Asterisk answers, or has refused connections for a while."""
+        began_s = asyncio.get_running_loop().time()
+        for attempt in itertools.count():
+            try:
+                records = await self._client.fetch(list[dict[str, Any]], "GET", kind.listing)
+                break
+            except SlaError as failure:
+                self.is_known, self.trouble = False, str(failure)
+                refused = isinstance(failure, AriUnreachable) and failure.refused
+                if refused and asyncio.get_running_loop().time() - began_s >= REFUSED_S:
+                    raise
+            await asyncio.sleep(back_off_s(attempt, cap_s=REFUSED_PAUSE_S))
+        self.is_known = True
         return _ours(records, kind, self._prefix)
 
-    async def _delete(self, kind: Kind, identities: Iterable[str]) -> list[str]:
-        """Delete side by side; return those that were there."""
+    async def _delete(self, kind: Kind, identities: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Delete side by side; return those that were told, and those that were gone already."""
         identities = list(identities)
-        were_there = await asyncio.gather(*(self._try_delete(kind, identity) for identity in identities))
-        return [identity for identity, was_there in zip(identities, were_there, strict=True) if was_there]
+        existed = await asyncio.gather(*(self._try_delete(kind, identity) for identity in identities))
+        outcomes = list(zip(identities, existed, strict=True))
+        told = [identity for identity, there in outcomes if there]
+        return told, [identity for identity, there in outcomes if there is False]
 
-    async def _try_delete(self, kind: Kind, identity: str) -> bool:
-        """Delete one; one that is refused must not keep the others from being deleted, and is still listed later."""
+    async def _try_delete(self, kind: Kind, identity: str) -> bool | None:
+        """Delete one; return whether it was there, None where that failed: it must not keep the others from it."""
         try:
             return await self._client.delete(kind.listing + "/{id}", {"id": identity})
-        except AriRequestFailed:
-            return False
+        except SlaError:
+            return None
 
 
 def _ours(records: list[dict[str, Any]], kind: Kind, prefix: str) -> list[str]:

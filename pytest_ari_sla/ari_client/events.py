@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+import copy
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import aiohttp
 
 from pytest_ari_sla.ari.leftovers import presence_of
 from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
-from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, where
-from pytest_ari_sla.errors import EventStreamLost, SlaError
+from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, redirected, where
+from pytest_ari_sla.errors import ApplicationTaken, AriUnreachable, AsteriskCrashed, EventStreamLost, SlaError
 
 if TYPE_CHECKING:
     import ssl
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.observer import Clock
 
+    _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
+
 __all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]
+
+#: A host that refuses connections for so long runs no Asterisk any more; one that restarts has lost all calls as well.
+REFUSED_S = 2.0
+
+#: The longest pause between attempts while the host refuses connections.
+REFUSED_PAUSE_S = 0.5
 
 #: A ping goes out this often; half of it later without an answer the connection counts as dead.
 HEARTBEAT_S = 20.0
@@ -41,7 +50,7 @@ class StreamOwner(Protocol):
     async def on_restored(self) -> None:
         """Find out what was missed; events flow in again while this runs."""
 
-    def on_lost(self, reason: str) -> None:
+    def on_lost(self, error: SlaError) -> None:
         """Give up: no event will come any more."""
 
 
@@ -83,11 +92,12 @@ class EventStream:
         self._connect_timeout_s = connect_timeout_s
         self._restore_timeout_s = restore_timeout_s
         self._http: aiohttp.ClientSession | None = None
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: _Socket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # open, or lost for good
-        self._lost = ""
+        self._lost: SlaError | None = None
+        self._refused_only = True
 
     async def open(self) -> None:
         """Open the stream; the application is registered when this returns.
@@ -112,12 +122,12 @@ class EventStream:
 
         Raises
         ------
-        EventStreamLost
-            It could not be restored in time.
+        SlaError
+            It is lost for good: EventStreamLost, AsteriskCrashed or ApplicationTaken.
         """
         await self._settled.wait()
-        if self._lost:
-            raise EventStreamLost(self._lost)
+        if self._lost is not None:
+            raise copy.copy(self._lost)
 
     async def close(self) -> None:
         """Close the stream; no event is delivered any more."""
@@ -130,7 +140,7 @@ class EventStream:
         if self._http is not None:
             await self._http.close()
 
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+    async def _connect(self) -> _Socket:
         """Open one WebSocket."""
         assert self._http is not None
         try:
@@ -139,14 +149,21 @@ class EventStream:
                     self._endpoint.base_url + "/events",
                     params={"app": f"{self._application},{presence_of(self._application)}", "subscribeAll": "false"},
                     heartbeat=HEARTBEAT_S,
+                    decode_text=False,  # an event that is not UTF-8 is one bad event, not the end of the stream
                 )
         except aiohttp.WSServerHandshakeError as refused:
             # Its text holds URL and headers of the request, so it is not chained: the header has the password.
-            raise error_of_answer(self._endpoint, "GET", "/events", refused.status, b"") from None
+            sent_on = refused.history[0] if refused.history else None
+            if sent_on is not None or 300 <= refused.status < 400:
+                status = refused.status if sent_on is None else sent_on.status
+                location = "" if sent_on is None else sent_on.headers.get("Location", "")
+                raise redirected(self._endpoint, "GET /events", status, location) from None
+            is_ari = self._reader is not None
+            raise error_of_answer(self._endpoint, "GET", "/events", refused.status, b"", is_ari=is_ari) from None
         except (aiohttp.ClientError, TimeoutError) as failure:
             raise error_of_failure(failure, self._endpoint, "GET /events", self._connect_timeout_s) from failure
 
-    async def _run(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _run(self, socket: _Socket) -> None:
         """Read, and restore what breaks, until closed or lost."""
         try:
             while True:
@@ -156,12 +173,12 @@ class EventStream:
                 socket = self._socket = await self._restore(words_for_close(socket))
                 self._settled.set()
                 self._restoring = asyncio.create_task(self._owner.on_restored(), name="ARI reconciliation")
-        except EventStreamLost as lost:
-            self._lost = str(lost)
+        except SlaError as lost:
+            self._lost = lost
             self._settled.set()
-            self._owner.on_lost(self._lost)
+            self._owner.on_lost(lost)
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: _Socket) -> None:
         """Deliver events until the WebSocket closes."""
         async for message in socket:
             received_ns = self._clock.monotonic_ns()
@@ -169,33 +186,38 @@ class EventStream:
                 return
             event = decode_event(message.data)
             if isinstance(event, ApplicationReplaced):
-                raise EventStreamLost(
+                raise ApplicationTaken(
                     f"another program registered the Stasis application {self._application!r} at "
                     f"{where(self._endpoint)} and gets its events now; give every program an application of its own"
                 )
             self._owner.on_event(event, received_ns)
 
-    async def _restore(self, broken_by: str) -> aiohttp.ClientWebSocketResponse:
+    async def _restore(self, broken_by: str) -> _Socket:
         """Open the WebSocket again, with growing pauses.
 
         Raises
         ------
+        AsteriskCrashed
+            Its host refuses connections.
         EventStreamLost
             It did not work in time.
         """
         since_ns = self._clock.monotonic_ns()
+        self._refused_only = True
         attempt = 0
-        reason = ""
+        reason, refused = "", False
         try:
             async with asyncio.timeout(self._restore_timeout_s):
                 while True:
-                    await asyncio.sleep(back_off_s(attempt))
+                    await asyncio.sleep(back_off_s(attempt, cap_s=REFUSED_PAUSE_S if refused else 5.0))
                     attempt += 1
                     try:
                         socket = await self._connect()
                         break
                     except SlaError as problem:
                         reason = str(problem)
+                        refused = isinstance(problem, AriUnreachable) and problem.refused
+                        self._give_up_if_dead(refused, since_ns)
         except TimeoutError:
             raise EventStreamLost(
                 f"the event WebSocket broke ({broken_by}) and could not be restored within "
@@ -205,8 +227,21 @@ class EventStream:
         self._owner.on_note("reconnected", f"after {gap_s:.2f} s and {attempt} attempts; events of that time are lost")
         return socket
 
+    def _give_up_if_dead(self, refused: bool, since_ns: int) -> None:
+        """Raise where the stream broke, and its host has refused connections since.
 
-def words_for_close(socket: aiohttp.ClientWebSocketResponse) -> str:
+        A moment in which another answer came (a proxy's 502, a time-out) is not this: then there is still hope.
+        """
+        down_s = (self._clock.monotonic_ns() - since_ns) / 1e9
+        self._refused_only &= refused
+        if self._refused_only and down_s >= REFUSED_S:
+            raise AsteriskCrashed(
+                f"ARI refuses connections since {down_s:.0f} s, and the event WebSocket is cut: Asterisk at "
+                f"{where(self._endpoint)} has stopped or crashed"
+            )
+
+
+def words_for_close(socket: _Socket) -> str:
     """Return why a WebSocket closed."""
     code = socket.close_code
     failure = socket.exception()

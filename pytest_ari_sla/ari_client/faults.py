@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
 
 from pytest_ari_sla.errors import (
+    AnswerDamaged,
     AriAuthenticationFailed,
     AriRequestFailed,
     AriTimeout,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.errors import SlaError
 
-__all__ = ["error_of_answer", "error_of_failure", "not_ari"]
+__all__ = ["damaged", "error_of_answer", "error_of_failure", "not_ari", "redirected", "where"]
 
 _HOW_TO_ENABLE = (
     "enable ARI (enabled=yes in ari.conf and http.conf, module res_ari) and check the URL's path (prefix in http.conf)"
@@ -70,7 +72,9 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
             return AriTimeout(
                 f"{request} got no answer from ARI at {at} within {timeout_s:g} s; Asterisk is overloaded or hangs"
             )
-        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+        case aiohttp.ClientPayloadError():
+            return damaged(endpoint, request, "was cut off in the middle")
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
             return not_ari(endpoint, f"what answered {request} is no valid HTTP")
         case _:
             return AriUnreachable(
@@ -93,14 +97,12 @@ def _handshake_failed(reason: OSError, at: str) -> TlsFailed:
 
 
 def _not_connected(reason: OSError, at: str) -> AriUnreachable:
-    words = (
-        "refused the connection"
-        if isinstance(reason, ConnectionRefusedError)
-        else f"cannot be reached ({reason.strerror})"
-    )
+    refused = isinstance(reason, ConnectionRefusedError)
+    words = "refused the connection" if refused else f"cannot be reached ({reason.strerror})"
     return AriUnreachable(
         f"{at} {words}; "
-        "is Asterisk running, and does http.conf have enabled=yes and this bindaddr and bindport (default 8088)?"
+        "is Asterisk running, and does http.conf have enabled=yes and this bindaddr and bindport (default 8088)?",
+        refused=refused,
     )
 
 
@@ -109,15 +111,39 @@ def not_ari(endpoint: AriEndpoint, problem: str) -> NotAnAsterisk:
     return NotAnAsterisk(f"something answers at {endpoint.base_url}, but not ARI: {problem}; {_HOW_TO_ENABLE}")
 
 
-def error_of_answer(endpoint: AriEndpoint, method: str, path: str, status: int, body: bytes) -> SlaError:
-    """Return our error for an answer with an error status."""
+def damaged(endpoint: AriEndpoint, request: str, problem: str) -> AnswerDamaged:
+    """Return the error for an answer that ARI began well, or that follows good ones."""
+    return AnswerDamaged(
+        f"the answer to {request} from {where(endpoint)} {problem}; a proxy in between, or Asterisk stopped meanwhile"
+    )
+
+
+def redirected(endpoint: AriEndpoint, request: str, status: int, location: str) -> NotAnAsterisk:
+    """Return the error for an answer that sends us elsewhere; the sentence has the URL to give instead."""
+    parts = urlsplit(urljoin(endpoint.base_url + request.partition(" ")[2], location)) if location else None
+    host = (parts.netloc if parts else "").rpartition("@")[2]
+    if parts is None or not host or parts.scheme not in ("http", "https"):
+        advice = "it does not say to which URL"
+    elif "/ari" not in parts.path:
+        advice = f"it leads to {parts.scheme}://{host}{parts.path}, which is not an ARI; give Asterisk's own address"
+    else:
+        advice = f"give --ari-url {parts.scheme}://{host}{parts.path.rpartition('/ari')[0]}/ari"
+    return NotAnAsterisk(
+        f"something answers at {endpoint.base_url}, but not ARI: {request} is redirected ({status}); {advice}"
+    )
+
+
+def error_of_answer(
+    endpoint: AriEndpoint, method: str, path: str, status: int, body: bytes, *, is_ari: bool = False
+) -> SlaError:
+    """Return our error for an answer with an error status; ``is_ari``: it is known that ARI is there."""
     said = _message(body)
     if status in (401, 403):
         return AriAuthenticationFailed(
             f"ARI at {where(endpoint)} refused {method} {path} for user {endpoint.user!r} ({status}); "
             "check --ari-user and --ari-password-file against ari.conf (a user with read_only=yes can change nothing)"
         )
-    if status == 404 and said is None:
+    if status == 404 and said is None and not is_ari:
         return not_ari(endpoint, f"{method} {path} answered 404 without ARI's own message")
     if status == 503:
         said = f"{said or 'Service Unavailable'}; Asterisk is still starting, shutting down or overloaded"

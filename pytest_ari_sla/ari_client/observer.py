@@ -77,8 +77,14 @@ class AriNote:
         ``disconnected``, ``reconnected``, ``missed-event``, ``lost-channel``, ``retried`` or ``clean-up``.
     reason
         What happened, in words.
+    times
+        How often that happened, ids and numbers aside; time and words are those of the first time.
     """
 
     at_ns: int
     kind: str
     reason: str
+    times: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}" + (f" ({self.times:,} times such)" if self.times > 1 else "")

@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_ari_sla.errors import UsageError
 
-__all__ = ["IdSource", "Kind", "Ledger"]
+__all__ = ["IdSource", "Kind", "Ledger", "call_of"]
 
 #: Ends the prefix and every id; never part of a prefix.
 TERMINATOR = "."
@@ -71,6 +71,11 @@ class IdSource:
         if number >= 10**_DIGITS:
             raise UsageError(f"more than {10**_DIGITS - 1} ids in one ARI session; use a new session")
         return f"{parent or self.prefix}{kind[0].lower()}{number:0{_DIGITS}d}{TERMINATOR}"
+
+
+def call_of(identity: str) -> str:
+    """Return the id of the call that a resource's id begins with: itself, where it belongs to none."""
+    return TERMINATOR.join(identity.split(TERMINATOR)[:2])
 
 
 class Ledger:

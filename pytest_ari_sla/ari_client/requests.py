@@ -10,7 +10,8 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, not_ari, where
+from pytest_ari_sla.ari.lenient import decode_answer
+from pytest_ari_sla.ari_client.faults import damaged, error_of_answer, error_of_failure, not_ari, redirected, where
 from pytest_ari_sla.ari_client.observer import SilentObserver
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriRequestFailed, TlsFailed, UsageError
@@ -111,6 +112,7 @@ class AriClient:
         self._observer = observer or SilentObserver()
         self._note = note
         self._has_answered = False
+        self._is_ari = False
         self._slots = asyncio.Semaphore(max_in_flight)
         self._door = asyncio.Semaphore(MAX_CONNECTING)
         self._http: aiohttp.ClientSession | None = None
@@ -152,8 +154,9 @@ class AriClient:
     ) -> bytes:
         """Send a request and return the body of its answer.
 
-        A GET or DELETE whose connection breaks is repeated; a DELETE that then answers 404 has been carried out by an
-        earlier attempt. A POST is never repeated: Asterisk may have carried it out.
+        A GET or DELETE whose connection breaks is repeated, also in the middle of its answer; a DELETE that then
+        answers 404 has been carried out by an earlier attempt. A POST is never repeated: Asterisk may have carried it
+        out.
 
         Parameters
         ----------
@@ -170,7 +173,7 @@ class AriClient:
 
         Raises
         ------
-        AriRequestFailed, AriAuthenticationFailed, NotAnAsterisk, AriTimeout, AriUnreachable, TlsFailed
+        AriRequestFailed, AriAuthenticationFailed, NotAnAsterisk, AnswerDamaged, AriTimeout, AriUnreachable, TlsFailed
             No good answer came.
         """
         filled = route.format_map({name: quote(value, safe="") for name, value in (path or {}).items()})
@@ -191,21 +194,25 @@ class AriClient:
             await asyncio.sleep(pause_s)
         if status < 300 or (repeated and method == "DELETE" and status == 404):
             return answer
-        raise error_of_answer(self.endpoint, method, filled, status, answer)
+        raise error_of_answer(self.endpoint, method, filled, status, answer, is_ari=self._is_ari)
 
     async def fetch(self, expected: type[T], method: str, route: str, **parts: Any) -> T:
         """Send a request (see `request`) and return its answer as a record.
 
         Raises
         ------
-        NotAnAsterisk
-            The answer is not what ARI answers.
+        NotAnAsterisk, AnswerDamaged
+            The answer is not what ARI answers; what answers there has, or has never, given such an answer before.
         """
         answer = await self.request(method, route, **parts)
         try:
-            return msgspec.json.decode(answer, type=expected)
-        except (msgspec.DecodeError, UnicodeError) as problem:
+            record = decode_answer(answer, expected)
+        except msgspec.DecodeError as problem:
+            if self._is_ari:
+                raise damaged(self.endpoint, f"{method} {route}", f"cannot be read ({problem})") from problem
             raise not_ari(self.endpoint, f"{method} {route} answered what cannot be read ({problem})") from problem
+        self._is_ari = True
+        return record
 
     async def delete(self, route: str, path: Mapping[str, str], query: Mapping[str, QueryValue] | None = None) -> bool:
         """Delete something; return False if it was gone already.
@@ -246,10 +253,15 @@ class AriClient:
                     params=parameters,
                     json=body,
                     trace_request_ctx=connecting,
+                    # Following a redirect would send the load, or drop the password, somewhere that nobody named.
+                    allow_redirects=False,
                 ) as response:
                     answer = await response.read()
                     status = response.status
                     self._has_answered = True
+                    if 300 <= status < 400:
+                        location = response.headers.get("Location", "")
+                        raise redirected(self.endpoint, f"{method} {filled}", status, location)
                     return status, answer
             finally:
                 connecting.end()
@@ -273,8 +285,8 @@ def _as_text(value: str | float | bool) -> str:
 
 def _may_repeat(failure: Exception) -> bool:
     """Whether a broken connection, and not a time-out or a wrong answer, ended an attempt."""
-    return isinstance(failure, aiohttp.ClientConnectionError) and not isinstance(
-        failure, (TimeoutError, aiohttp.ClientConnectorError)
+    return isinstance(failure, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError) and not isinstance(
+        failure, TimeoutError | aiohttp.ClientConnectorError
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pytest_ari_sla.ari.call_state import ChannelState, Finding
@@ -22,6 +24,7 @@ from pytest_ari_sla.ari_client.watch import ChannelWatch
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pytest_ari_sla.ari.resources import Channel
@@ -31,8 +34,11 @@ __all__ = ["AriSession"]
 #: Watches over channels that ended are kept for this many more channels, so that an event after the end is noticed.
 ENDED_KEPT = 1000
 
-#: Notes that are kept; what goes wrong for hours says the same again and again.
+#: Notes of different words that are kept; what says the same again is counted.
 NOTES_KEPT = 200
+
+#: What differs between notes that say the same: ids of ours, and numbers.
+_PARTICULARS = re.compile(r"[a-z0-9-]+\.(?:[a-z]\d{7}\.)+|\d+(?:\.\d+)?")
 
 #: Pause between the two sweeps at the end: usually, and where requests without an answer may still be carried out.
 GRACE_S = 0.1
@@ -70,14 +76,14 @@ class AriSession(AriCommands):
 
     Attributes
     ----------
-    notes
-        What a report should mention: disconnects, missed events, lost channels, repeated requests; the first ones.
     notes_left_out
-        How many more there were.
+        How many notes of still other words there were.
     unexpected_events
         Events out of order, and events that could not be read: metric ``ari.unexpected_events``.
     cleanup
         What the end found; None before.
+    when_lost
+        Is called when no event will come any more, with the reason.
     """
 
     def __init__(
@@ -100,10 +106,12 @@ class AriSession(AriCommands):
         endpoint = parse_ari_url(url)
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
         self.app = app
-        self.notes: list[AriNote] = []
+        self.when_lost: Callable[[SlaError], None] = lambda reason: None
         self.notes_left_out = 0
         self.unexpected_events = 0
         self.cleanup: CleanupReport | None = None
+        self._notes: dict[tuple[str, str], AriNote] = {}
+        self._started_at = ""
         self._cleanup_timeout_s = cleanup_timeout_s
         self._clock = clock
         self._observer = observer or SilentObserver()
@@ -139,7 +147,7 @@ class AriSession(AriCommands):
         """
         await self.client.open()
         try:
-            await self.info()  # first, because its errors tell most
+            self._started_at = (await self.info()).status.startup_time  # first, because its errors tell most
             await self._stream.open()
             await self.client.warm_up()
         except BaseException:
@@ -168,8 +176,8 @@ class AriSession(AriCommands):
         report = await clean_up(
             self.client, self._ledger, self._ids.prefix, timeout_s=self._cleanup_timeout_s, grace_s=grace_s
         )
-        if report.leaked or report.problem:
-            self.on_note("clean-up", f"{len(report.leaked)} resources left at Asterisk; {report.problem}")
+        if report.leaked or report.unknown:
+            self.on_note("clean-up", report.words())
         await self._disconnect()
         self.cleanup = report
         return report
@@ -194,6 +202,11 @@ class AriSession(AriCommands):
         if watch is None:
             watch = self._watches[channel_id] = ChannelWatch(channel_id, self)
         return watch
+
+    @property
+    def notes(self) -> list[AriNote]:
+        """What a report should mention: disconnects, missed events, lost channels, repeated requests."""
+        return list(self._notes.values())
 
     def _known_watch(self, channel_id: str) -> ChannelWatch | None:
         return self._watches.get(channel_id)
@@ -227,30 +240,49 @@ class AriSession(AriCommands):
             self._retire(watch.channel_id)
 
     def on_note(self, kind: str, reason: str) -> None:
-        """Take a note."""
-        if len(self.notes) < NOTES_KEPT:
-            self.notes.append(AriNote(self._clock.time_ns(), kind, reason))
+        """Take a note; one that differs from an earlier one in ids and numbers only is counted there."""
+        key = kind, _PARTICULARS.sub("#", reason)
+        known = self._notes.get(key)
+        if known is not None:
+            self._notes[key] = replace(known, times=known.times + 1)
+        elif len(self._notes) < NOTES_KEPT:
+            self._notes[key] = AriNote(self._clock.time_ns(), kind, reason)
         else:
             self.notes_left_out += 1
 
     async def on_restored(self) -> None:
-        """Find out what became of our channels while no events came."""
-        # A channel that is on its way now can be missing in the answer and exist by the time that it comes.
-        asked = [watch for watch in self._watches.values() if watch.state is not ChannelState.DESTROYED]
-        on_its_way = {watch.channel_id for watch in asked if watch.state is ChannelState.REQUESTED}
+        """Find out what became of our channels while no events came, and whether Asterisk was restarted."""
         try:
-            there = {channel.id: channel for channel in await self.channels()}
+            await self.reconcile()
+            started_at = (await self.info()).status.startup_time
         except SlaError as failure:
             self.on_note("missed-event", f"what happened during the gap could not be asked: {failure}")
             return
+        if started_at != self._started_at:
+            self.on_note("restarted", f"Asterisk was restarted ({started_at}): all calls that it had are gone")
+            self._started_at = started_at
+
+    async def reconcile(self) -> None:
+        """Ask Asterisk for all channels, and apply what it says about ours.
+
+        Raises
+        ------
+        SlaError
+            It cannot be asked.
+        """
+        # A channel that is on its way now can be missing in the answer and exist by the time that it comes.
+        asked = [watch for watch in self._watches.values() if watch.state is not ChannelState.DESTROYED]
+        on_its_way = {watch.channel_id for watch in asked if watch.state is ChannelState.REQUESTED}
+        there = {channel.id: channel for channel in await self.channels()}
         for watch in asked:
             if watch.channel_id in there or watch.channel_id not in on_its_way:
                 self._apply(watch, there.get(watch.channel_id))
 
-    def on_lost(self, reason: str) -> None:
+    def on_lost(self, error: SlaError) -> None:
         """Let everything that waits for events know that none will come."""
-        for watch in self._watches.values():
-            watch.broken(reason)
+        self.when_lost(error)
+        for watch in list(self._watches.values()):
+            watch.broken(error)
 
     async def find_out(self, watch: ChannelWatch) -> None:
         """Ask Asterisk about a channel whose events do not come."""
@@ -263,6 +295,14 @@ class AriSession(AriCommands):
         else:
             self._apply(watch, channel)
 
+    async def find_in_bridge(self, watch: ChannelWatch, bridge_id: str) -> None:
+        """Ask Asterisk whether a channel is in a bridge of which no event told so."""
+        if watch.channel_id in (await self.bridge(bridge_id)).channels:
+            watch.found_in_bridge(bridge_id)
+            self.on_note("missed-event", f"channel {watch.channel_id} was found in its bridge; no event had told so")
+        else:
+            await self.find_out(watch)
+
     def _apply(self, watch: ChannelWatch, channel: Channel | None) -> None:
         """Apply what Asterisk says about a channel; note what had been missed."""
         before = watch.state
@@ -274,7 +314,10 @@ class AriSession(AriCommands):
             watch.found(Finding.ELSEWHERE)
         if watch.state is before:
             return
-        self.on_note("missed-event", f"channel {watch.channel_id} was found {watch.state.value}, not {before.value}")
+        self.on_note(
+            "missed-event",
+            f"channel {watch.channel_id} was found {watch.state.value}, not {before.value}; no event had told so",
+        )
         if watch.state is ChannelState.DESTROYED:
             self._retire(watch.channel_id)
             if watch.is_lost:

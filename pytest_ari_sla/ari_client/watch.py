@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.ari.call_state import ChannelInput, ChannelLife, ChannelState, Finding
-from pytest_ari_sla.ari.messages import ChannelDestroyed, Event
-from pytest_ari_sla.errors import AriTimeout, ChannelLost, EventStreamLost
+from pytest_ari_sla.ari.messages import ChannelDestroyed, ChannelEnteredBridge, ChannelLeftBridge, Event
+from pytest_ari_sla.errors import AriTimeout, ChannelLost, SlaError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 __all__ = ["ChannelAsker", "ChannelWatch"]
 
 #: Events that wait to be read by an iteration over them; the oldest make room, so that nobody needs to iterate.
 EVENTS_KEPT = 256
 
-#: A channel that left the application may be told no further events of (one that Asterisk did not create for us, or a
-#: snoop channel), so its end is asked for after this time.
+#: What no event has told after this time is asked for, then after twice this time, and so on: events get lost with a
+#: broken WebSocket, and some are never sent (the end of a snoop channel, or of one that Asterisk did not make for us).
 ASK_AFTER_S = 1.0
 
 
@@ -28,6 +30,9 @@ class ChannelAsker(Protocol):
 
     async def find_out(self, watch: ChannelWatch) -> None:
         """Ask Asterisk about the channel and apply the finding."""
+
+    async def find_in_bridge(self, watch: ChannelWatch, bridge_id: str) -> None:
+        """Ask Asterisk whether the channel is in the bridge and apply the finding."""
 
 
 class ChannelWatch:
@@ -48,6 +53,8 @@ class ChannelWatch:
         Q.850 cause from ChannelDestroyed.
     events_dropped
         Events that nobody read in time (see iteration).
+    bridge_id
+        The bridge that it is in; empty where it is in none.
     """
 
     def __init__(self, channel_id: str, asker: ChannelAsker) -> None:
@@ -60,10 +67,12 @@ class ChannelWatch:
         self.cause = 0
         self.cause_text = ""
         self.events_dropped = 0
+        self.bridge_id = ""
         self._asker = asker
         self._events: deque[Event] = deque()
         self._waiters: list[asyncio.Future[None]] = []
-        self._broken = ""
+        self._end_listeners: list[Callable[[], None]] = []
+        self._broken: SlaError | None = None
 
     def __repr__(self) -> str:
         return f"<ChannelWatch {self.channel_id!r} {self.state.value}>"
@@ -89,6 +98,10 @@ class ChannelWatch:
         if isinstance(event, ChannelDestroyed):
             self.destroyed_ns = received_ns
             self.cause, self.cause_text = event.cause, event.cause_txt
+        elif isinstance(event, ChannelEnteredBridge):
+            self.bridge_id = event.bridge.id
+        elif isinstance(event, ChannelLeftBridge):
+            self.bridge_id = ""
         if len(self._events) == EVENTS_KEPT:
             self._events.popleft()
             self.events_dropped += 1
@@ -110,12 +123,26 @@ class ChannelWatch:
         self.life.find(finding)
         self._wake()
 
-    def broken(self, reason: str) -> None:
-        """Take note that nothing will be told any more; every wait ends with EventStreamLost."""
-        self._broken = reason
+    def found_in_bridge(self, bridge_id: str) -> None:
+        """Take it from Asterisk's answer that the channel is in a bridge."""
+        self.bridge_id = bridge_id
+        self._wake()
+
+    def broken(self, error: SlaError) -> None:
+        """Take note that nothing will be told any more; every wait ends with this error."""
+        self._broken = error
+        self._wake()
+
+    def when_over(self, listener: Callable[[], None]) -> None:
+        """Have a function called when the channel has ended; at once, if it has."""
+        self._end_listeners.append(listener)
         self._wake()
 
     def _wake(self) -> None:
+        if self.state is ChannelState.DESTROYED:
+            for listener in self._end_listeners:
+                listener()
+            self._end_listeners.clear()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -126,7 +153,7 @@ class ChannelWatch:
     async def in_stasis(self, timeout_s: float = 10.0) -> None:
         """Wait until the channel has entered the application.
 
-        When the time is up Asterisk is asked about the channel, so that a lost event is no lost call.
+        Where no event tells, Asterisk is asked, so that a lost event is no lost call.
 
         Raises
         ------
@@ -134,13 +161,10 @@ class ChannelWatch:
             It ended, or left the application.
         AriTimeout
             It exists but did not enter in time.
-        EventStreamLost
-            The event stream is gone.
+        SlaError
+            The event stream is gone: the error that ended it.
         """
-        try:
-            await self._until(lambda: self._has_entered, timeout_s)
-        except TimeoutError:
-            await self._asker.find_out(self)
+        await self._reach(lambda: self._has_entered, lambda: self._asker.find_out(self), timeout_s)
         if self.state in (ChannelState.LEFT, ChannelState.DESTROYED):
             raise ChannelLost(self._lost_words())
         if self.state is not ChannelState.IN_STASIS:
@@ -149,6 +173,32 @@ class ChannelWatch:
                 f"(it is {self.state.value}); Asterisk is overloaded, or the channel was sent elsewhere"
             )
 
+    async def left_stasis(self, timeout_s: float = 10.0) -> None:
+        """Wait until the channel has left the application, for the dialplan or for good; raises as `destroyed` does."""
+        await self._reach(
+            lambda: self.state in (ChannelState.LEFT, ChannelState.DESTROYED),
+            lambda: self._asker.find_out(self),
+            timeout_s,
+        )
+        if self.state not in (ChannelState.LEFT, ChannelState.DESTROYED):
+            raise AriTimeout(f"channel {self.channel_id} did not leave the Stasis application within {timeout_s:g} s")
+
+    async def in_bridge(self, bridge_id: str, timeout_s: float = 10.0) -> None:
+        """Wait until the channel is in a bridge; raises as `in_stasis` does."""
+
+        def is_in() -> bool:
+            return self.bridge_id == bridge_id
+
+        await self._reach(
+            lambda: is_in() or self.state is ChannelState.DESTROYED,
+            lambda: self._asker.find_in_bridge(self, bridge_id),
+            timeout_s,
+        )
+        if self.state is ChannelState.DESTROYED:
+            raise ChannelLost(f"channel {self.channel_id} ended before it was in its bridge{self._cause_words()}")
+        if not is_in():
+            raise AriTimeout(f"channel {self.channel_id} was not in its bridge within {timeout_s:g} s")
+
     async def destroyed(self, timeout_s: float = 10.0) -> None:
         """Wait until the channel does not exist any more.
 
@@ -156,14 +206,10 @@ class ChannelWatch:
         ------
         AriTimeout
             It still exists when the time is up.
-        EventStreamLost
-            The event stream is gone.
+        SlaError
+            The event stream is gone: the error that ended it.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._until_destroyed()
-        except TimeoutError:
-            await self._asker.find_out(self)
+        await self._reach(lambda: self.state is ChannelState.DESTROYED, lambda: self._asker.find_out(self), timeout_s)
         if self.state is not ChannelState.DESTROYED:
             raise AriTimeout(f"channel {self.channel_id} still exists after {timeout_s:g} s (it is {self.state.value})")
 
@@ -174,8 +220,8 @@ class ChannelWatch:
 
         Raises
         ------
-        EventStreamLost
-            The event stream is gone.
+        SlaError
+            The event stream is gone: the error that ended it.
         """
         while True:
             while self._events:
@@ -188,25 +234,41 @@ class ChannelWatch:
     def _has_entered(self) -> bool:
         return self.state in (ChannelState.IN_STASIS, ChannelState.LEFT, ChannelState.DESTROYED)
 
-    async def _until_destroyed(self) -> None:
-        while self.state is not ChannelState.DESTROYED:
-            try:
-                await self._until(lambda: self.state is ChannelState.DESTROYED, ASK_AFTER_S)
-            except TimeoutError:
-                if self.state is ChannelState.LEFT:
-                    await self._asker.find_out(self)
+    async def _reach(self, reached: Callable[[], bool], ask: Callable[[], Awaitable[None]], timeout_s: float) -> None:
+        """Wait for a state that events tell of, and ask for it where they do not, until the time is up."""
+        pause_s = min(ASK_AFTER_S, timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not reached():
+                    try:
+                        await self._until(reached, pause_s)
+                    except TimeoutError:
+                        await self._ask(ask)
+                        pause_s *= 2
+        except TimeoutError:
+            if not reached():
+                await self._ask(ask)
+
+    async def _ask(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask; what cannot be asked now is asked again, or told as a time-out."""
+        with contextlib.suppress(SlaError):
+            await ask()
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float | None) -> None:
         """Wait until a condition holds; it is looked at whenever something is told."""
         async with asyncio.timeout(timeout_s):
             while not condition():
-                if self._broken:
-                    raise EventStreamLost(self._broken)
+                if self._broken is not None:
+                    raise copy.copy(self._broken)
                 waiter = asyncio.get_running_loop().create_future()
                 self._waiters.append(waiter)
                 await waiter
 
     def _lost_words(self) -> str:
         ended = "ended" if self.state is ChannelState.DESTROYED else "left the Stasis application"
-        cause = f" (cause {self.cause}: {self.cause_text})" if self.cause else ""
-        return f"channel {self.channel_id} {ended} before it could be used{cause}; look into Asterisk's log"
+        return (
+            f"channel {self.channel_id} {ended} before it could be used{self._cause_words()}; look into Asterisk's log"
+        )
+
+    def _cause_words(self) -> str:
+        return f" (cause {self.cause}: {self.cause_text})" if self.cause else ""

@@ -7,14 +7,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ari_sla.ari.messages import ChannelEnteredBridge, StasisEnd
-from pytest_ari_sla.errors import AriTimeout, ChannelLost, UsageError
+from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.outcome import TimelineEvent
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pytest_ari_sla.ari.messages import Event
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.hookspecs import Leg
@@ -109,9 +107,15 @@ class CallLeg:
     seat: LegSeat | None
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveCall:
-    """A call while it lasts; the :class:`~pytest_ari_sla.hookspecs.Call` that topologies get."""
+    """A call while it lasts; the :class:`~pytest_ari_sla.hookspecs.Call` that topologies get.
+
+    Attributes
+    ----------
+    changed
+        Set when one of its channels has ended, or it shall end itself: whoever holds it looks again.
+    """
 
     id: str
     tools: CallTools
@@ -119,6 +123,7 @@ class LiveCall:
     timeline: list[TimelineEvent] = field(default_factory=list)
     seats: list[LegSeat] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     _free: list[LegSeat] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -180,6 +185,7 @@ class LiveCall:
             self.tools.meter.setup.record_one(watch.in_stasis_ns - watch.requested_ns)
         leg = CallLeg(channel_id, media.local_address, seat)
         self.legs.append(leg)
+        watch.when_over(self.changed.set)
         return leg
 
     async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
@@ -189,7 +195,7 @@ class LiveCall:
         await ari.create_bridge(bridge_id, bridge_type)
         channels = [leg.channel_id for leg in legs]
         await ari.add_to_bridge(bridge_id, *channels)
-        await asyncio.gather(*(_told(ari.watch(channel), ChannelEnteredBridge) for channel in channels))
+        await asyncio.gather(*(ari.watch(channel).in_bridge(bridge_id, STEP_TIMEOUT_S) for channel in channels))
         self.note("request", "POST /bridges/addChannel", f"{len(channels)} channels")
         return bridge_id
 
@@ -201,7 +207,7 @@ class LiveCall:
         """Send a leg's channel to any extension; it has left Stasis, and media can flow, when this returns."""
         await self.tools.ari.continue_in_dialplan(leg.channel_id, context, extension, priority)
         # Until it has left Stasis, the channel's thread throws away what it reads; from then on the kernel keeps it.
-        await _told(self.tools.ari.watch(leg.channel_id), StasisEnd)
+        await self.tools.ari.watch(leg.channel_id).left_stasis(STEP_TIMEOUT_S)
         self.note("request", CONTINUED, f"to {extension}@{context}")
 
     def note(self, source: str, what: str, detail: str = "") -> None:
@@ -234,23 +240,3 @@ class LiveCall:
             await self.tools.relay.release(self.id)
         ending = [channel for channel, was_there in zip(channels, existed, strict=True) if was_there]
         await asyncio.gather(*(ari.watch(channel).destroyed(STEP_TIMEOUT_S) for channel in ending))
-
-
-async def _told(watch: ChannelWatch, kind: type[Event]) -> None:
-    """Wait for the next event of a kind on a channel.
-
-    Raises
-    ------
-    ChannelLost
-        The channel ended first.
-    AriTimeout
-        It did not come in time.
-    """
-    try:
-        async with asyncio.timeout(STEP_TIMEOUT_S):
-            async for event in watch:
-                if isinstance(event, kind):
-                    return
-    except TimeoutError:
-        raise AriTimeout(f"no {kind.__name__} of channel {watch.channel_id} within {STEP_TIMEOUT_S:g} s") from None
-    raise ChannelLost(f"channel {watch.channel_id} ended before {kind.__name__}: {watch.cause_text or 'no cause told'}")

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.errors import NetworkError, TargetError
+from pytest_ari_sla.errors import AriTimeout, AriUnreachable, AsteriskCrashed, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.call import LiveCall
 from pytest_ari_sla.load.outcome import CallOutcome
 from pytest_ari_sla.media.caller_worker import LOSS_LIMIT_NS
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["CallDriver"]
 
 POLL_S = 0.02
+LINGER_NS = 200_000_000
+"""So long is waited for packets that are on their way back from a call that the other side has ended."""
+
+SILENT_NS = 1_000_000_000
+"""A call on which nothing has come back for so long may have ended, and the event that says so may be lost."""
+
+UNREACHABLE_NS = 3_000_000_000
+"""An Asterisk that sends no packet, and whose ARI cannot be reached for so long, has gone."""
+
 START_TOLERANCE_NS = 1_000_000_000
 """A call that could not be started for so long is not started at all: that would be another load than planned."""
 
@@ -70,6 +79,10 @@ class CallDriver:
         self._ending = asyncio.Event()
         self._hurried = False
         self._broken_by: Exception | None = None
+        self._lost_target: SlaError | None = None
+        self._up: dict[LiveCall, list[LegSeat]] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._unreachable_since_ns: int | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._kept: Counter[bool] = Counter()
         self.not_started = 0
@@ -80,7 +93,8 @@ class CallDriver:
 
         When this is cancelled all calls are ended first. What Asterisk or the network do wrong fails single calls;
         anything else (the media loop died, the relay is gone, a topology has a bug) would only be blamed on them: it
-        ends all calls and is raised.
+        ends all calls, which are told to end and have not failed, and is raised. So does the loss of the target, which
+        drops all calls.
         """
         try:
             for planned in plan:
@@ -97,6 +111,8 @@ class CallDriver:
             self.end_early()
             if self._running:
                 await asyncio.wait(self._running)
+            if self._asking is not None:
+                self._asking.cancel()
         if self._broken_by is not None:
             raise self._broken_by
 
@@ -104,12 +120,51 @@ class CallDriver:
         """Start no more calls, and end those that are up; hurried: without waiting for what is still on its way."""
         self._hurried |= hurried
         self._ending.set()
+        for call in self._up:
+            call.changed.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no more calls are started."""
+        return self._ending.is_set()
 
     def give_up(self, error: Exception) -> str:
         """End the whole load because of this, which :meth:`run` then raises; return it in words."""
         self._broken_by = self._broken_by or error
         self.end_early(hurried=True)
         return str(error) or type(error).__name__
+
+    def lose_target(self, error: SlaError) -> None:
+        """End the whole load, since there is nothing any more that could hold its calls: all of them are dropped."""
+        self._lost_target = self._lost_target or error
+        self.give_up(error)
+
+    def look(self) -> None:
+        """Have calls looked into on which nothing is heard any more; called once a second."""
+        packets = SILENT_NS // self._packet_time_ns
+        silent = self._tools.caller.silent_legs(packets) if self._up else set()
+        deaf = [call for call, seats in self._up.items() if seats and all(seat.leg in silent for seat in seats)]
+        if not deaf:
+            self._unreachable_since_ns = None
+        elif self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(all_deaf=len(deaf) == len(self._up)), name="ask for calls")
+
+    async def _ask(self, *, all_deaf: bool) -> None:
+        """Ask Asterisk which channels it still has; one that neither answers nor sends a packet has gone."""
+        asked_ns = self._now_ns()
+        try:
+            await self._tools.ari.reconcile()
+        except (AriUnreachable, AriTimeout) as problem:
+            since_ns = self._unreachable_since_ns = self._unreachable_since_ns or asked_ns
+            if all_deaf and self._now_ns() - since_ns >= UNREACHABLE_NS:
+                gone_s = (self._now_ns() - since_ns) / 1e9
+                self.lose_target(
+                    AsteriskCrashed(f"no packet comes back, and ARI cannot be reached since {gone_s:.0f} s: {problem}")
+                )
+        except SlaError:
+            return  # it answers, so it is there
+        else:
+            self._unreachable_since_ns = None
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() - self._tools.began_ns
@@ -145,16 +200,16 @@ class CallDriver:
                 self._ledger.mark_channel_established(call.id, established_ns)
                 failure = await self._hold(call, planned.holding_ns // self._packet_time_ns)
             finally:
-                reports = await self._retire(call)
+                reports = await self._retire(call, ended_by_other=bool(failure))
         except (TargetError, NetworkError) as error:
             failure = str(error)
         except Exception as error:
-            failure = self.give_up(error)
-        leftover = await self._hang_up(call)
+            self.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
+        await self._hang_up(call)
         first_packet_ns = _first_packet_ns(started_at, reports.values())
         if first_packet_ns is not None:
             self._tools.meter.first_packet.record_one(first_packet_ns)
-        self._close(call, failure, leftover)
+        self._close(call, failure)
         self._remember(call, (started_ns, established_ns, first_packet_ns), failure, reports)
 
     async def _hold(self, call: LiveCall, packets: int) -> str:
@@ -164,49 +219,54 @@ class CallDriver:
             caller.start_leg(seat, remote, packets)
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._now_ns() + packets * self._packet_time_ns
-        seats = [seat for seat, _ in call.caller_legs]
-        while not (lost := call.lost_channel()) and not caller.have_ended(seats, packets):
-            left_s = (end_ns - self._now_ns()) / 1e9
-            if await _set_within(self._ending, min(max(left_s, POLL_S), 1.0)):
-                break
+        seats = self._up[call] = [seat for seat, _ in call.caller_legs]
+        try:
+            while not (self._ending.is_set() or call.lost_channel() or caller.have_ended(seats, packets)):
+                call.changed.clear()
+                await _set_within(call.changed, max((end_ns - self._now_ns()) / 1e9, POLL_S))
+        finally:
+            del self._up[call]
+        if self._lost_target is not None:
+            return str(self._lost_target).splitlines()[0]
+        lost = call.lost_channel()
         if lost is None:
             return ""
         return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
-    async def _retire(self, call: LiveCall) -> dict[LegSeat, LegReport]:
-        """Stop sending, wait for what is still on its way, and take the legs' reports."""
+    async def _retire(self, call: LiveCall, *, ended_by_other: bool) -> dict[LegSeat, LegReport]:
+        """Stop sending, wait for what is still on its way, and take the legs' reports.
+
+        What was sent to a call that the other side had ended is judged by nobody.
+        """
         caller = self._tools.caller
         seats = [seat for seat, _ in call.caller_legs]
         for seat in seats:
             await caller.stop_leg(seat)
-        deadline_ns = self._now_ns() + LOSS_LIMIT_NS
+        deadline_ns = self._now_ns() + (LINGER_NS if ended_by_other else LOSS_LIMIT_NS)
         while caller.outstanding(seats) > 0 and self._now_ns() < deadline_ns and not self._hurried:
             await asyncio.sleep(POLL_S)
-        return dict(zip(call.seats, await caller.retire_legs(call.seats), strict=True))
+        reports = await caller.retire_legs(call.seats, ended_by_other=ended_by_other)
+        return dict(zip(call.seats, reports, strict=True))
 
-    async def _hang_up(self, call: LiveCall) -> str:
-        """Remove the call at Asterisk; return what is left of it, if anything."""
+    async def _hang_up(self, call: LiveCall) -> None:
+        """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""
         try:
             await call.hang_up()
         except (TargetError, NetworkError) as error:
             call.note("request", "DELETE", str(error))
-            return str(error)
         except Exception as error:
             self.give_up(error)
         finally:
             # Also channels that never became a leg: the meter would hold on to the call for ever.
             for channel_id in call.followed:
                 self._tools.meter.forget(channel_id)
-        return ""
 
-    def _close(self, call: LiveCall, failure: str, leftover: str) -> None:
+    def _close(self, call: LiveCall, failure: str) -> None:
         now_ns = self._now_ns()
         if failure:
             self._ledger.mark_channel_failed(call.id, now_ns, failure)
         else:
             self._ledger.mark_channel_ended(call.id, now_ns)
-        if leftover:
-            self._ledger.mark_channel_leaked(call.id)
 
     def _remember(
         self,
@@ -216,7 +276,8 @@ class CallDriver:
         reports: dict[LegSeat, LegReport],
     ) -> None:
         started_ns, established_ns, first_packet_ns = times_ns
-        state = ("failed" if established_ns is None else "dropped") if failure else "ended"
+        states = ("cancelled", "failed") if established_ns is None else ("ended", "dropped")
+        state = states[bool(failure)]
         outcome = CallOutcome(
             id=call.id,
             state=state,

@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari_client.ownership import call_of
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
-from pytest_ari_sla.errors import ChannelLost, MediaUnreachable, SlaError
+from pytest_ari_sla.errors import ChannelLost, MediaLoopFailed, MediaUnreachable, SlaError
 from pytest_ari_sla.load.call import CONTINUED, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.cleanup import CleanupReport
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
     from pytest_ari_sla.load.call import CallListener, RelayControl
     from pytest_ari_sla.load.outcome import CallOutcome
@@ -175,6 +177,12 @@ class LoadRun:
         What, and with what.
     on_progress
         Called once a second on the event loop.
+
+    Attributes
+    ----------
+    broken_by
+        What ended the load before its time, though there is an outcome: the target has gone, media is not moved any
+        more, a plug-in has a bug. None while all is well.
     """
 
     def __init__(self, plan: LoadPlan, tools: LoadTools, on_progress: Callable[[LoadProgress], None]) -> None:
@@ -190,7 +198,13 @@ class LoadRun:
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
         self._driver: CallDriver | None = None
+        self.broken_by: Exception | None = None
         self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
+
+    def lose_target(self, error: SlaError) -> None:
+        """End the load, since the target has gone: the calls that it had are dropped."""
+        if self._driver is not None:
+            self._driver.lose_target(error)
 
     def end_early(self, *, hurried: bool = False) -> None:
         """End the load before its time, once it has begun; hurried: without waiting for packets on their way."""
@@ -198,7 +212,7 @@ class LoadRun:
             self._driver.end_early(hurried=hurried)
 
     async def run(self, begin: Callable[[], Awaitable[None]]) -> LoadOutcome:
-        """Make the load.
+        """Make the load; what breaks it when calls have been made is in :attr:`broken_by`.
 
         Parameters
         ----------
@@ -222,16 +236,21 @@ class LoadRun:
             for name, start_ns, end_ns in plan.profile.boundaries():
                 self._series.mark_stage(name, start_ns, end_ns)
             driver = self._driver = self._make_driver(ari, caller, relay)
+            ari.when_lost = driver.lose_target
             ticking = asyncio.create_task(self._tick(caller, driver))
             try:
                 await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
+            except Exception as error:
+                if not self._ledger.requested:
+                    raise
+                self.broken_by = error
             finally:
                 ticking.cancel()
             if relay is not None:
-                self._relayed = await relay.snapshot()
+                await self._take_from(relay)
             duration_ns = self._now_ns()
-        cleanup = await ari.aclose()
-        total = self._total(caller, driver, len(cleanup.leaked))
+        left = _left_behind(await ari.aclose())
+        total = self._total(caller, driver) + left
         self._enter(max(0, duration_ns - 1), total)
         return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
 
@@ -293,8 +312,16 @@ class LoadRun:
         except Exception as error:
             driver.give_up(error)
 
+    async def _take_from(self, relay: RelayControl) -> None:
+        """Take what the relay has measured; where it died, that is what broke the load, if nothing did before."""
+        try:
+            self._relayed = await relay.snapshot()
+        except SlaError as error:
+            self.broken_by = self.broken_by or error
+
     def _enter_second(self, caller: CallerWorker, driver: CallDriver) -> None:
         at_ns = self._now_ns()
+        driver.look()
         self._memory.read()
         total = self._total(caller, driver)
         # A tick comes just after the second that it tells of.
@@ -309,11 +336,21 @@ class LoadRun:
         self._series.add(at_ns, recent)
         return recent
 
-    def _total(self, caller: CallerWorker, driver: CallDriver, leaked: int = 0) -> Snapshot:
+    def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:
         counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
         own = self._meter.values() | self._memory.values() | counts
-        total = caller.snapshot() + Snapshot(own) + self._ledger.snapshot()
-        return total + self._floor + self._relayed + Snapshot({"calls.leaked": leaked})
+        total = self._measured(caller) + Snapshot(own) + self._ledger.snapshot()
+        return total + self._floor + self._relayed
+
+    def _measured(self, caller: CallerWorker) -> Snapshot:
+        """Return what was measured; of a load that is broken, what there is."""
+        try:
+            return caller.snapshot()
+        except MediaLoopFailed as error:
+            if self._driver is None or not self._driver.is_ending:
+                raise
+            self.broken_by = self.broken_by or error
+            return caller.last_snapshot()
 
     def _outcome(
         self,
@@ -357,7 +394,7 @@ class LoadRun:
         """Say so where calls came up, and nothing was ever heard on them."""
         total = outcome.total
         established = total.count("calls.established")
-        if not established or caller.packets_received > _not_ours(total):
+        if self.broken_by is not None or not established or caller.packets_received > _not_ours(total):
             return
         if total.count("calls.dropped") == established:
             raise ChannelLost(_all_dropped(outcome.calls))
@@ -380,9 +417,16 @@ def _not_ours(total: Snapshot) -> int:
     return total.count("harness.foreign_packets") + total.count("harness.malformed_packets")
 
 
+def _left_behind(cleanup: CleanupReport) -> Snapshot:
+    """Return how many calls something is left of at Asterisk, and of how many that is not known."""
+    leaked = {call_of(identity) for identity in cleanup.leaked}
+    unknown = {call_of(identity) for identity in cleanup.unknown} - leaked
+    return Snapshot({"calls.leaked": len(leaked), "calls.left_unknown": len(unknown)})
+
+
 def _told_by(ari: AriSession) -> list[str]:
     """Return what the session noted, in words."""
-    told = [f"{note.kind}: {note.reason}" for note in ari.notes]
+    told = list(map(str, ari.notes))
     if ari.notes_left_out:
         told.append(f"{ari.notes_left_out:,} more notes of the ARI session were left out")
     return told

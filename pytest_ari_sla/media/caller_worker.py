@@ -249,8 +249,20 @@ class CallerWorker:
         missing = int(self._send_log.sent_by(others).sum()) - self._measurer.received(others)
         return sum(map(self._measurer.outstanding, probed)) + max(missing, 0)
 
-    async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
+    def silent_legs(self, packets: int) -> set[int]:
+        """Return the legs that have sent so many packets, or more, since the last one that came back; probed legs."""
+        return {leg for leg in self._measurer.silent_legs(packets).tolist() if self._plan.has_probes(leg)}
+
+    async def retire_legs(self, seats: Sequence[LegSeat], *, ended_by_other: bool = False) -> list[LegReport]:
         """Give the stopped legs of a call back, and return what was measured of each.
+
+        Parameters
+        ----------
+        seats
+            All legs of the call.
+        ended_by_other
+            Whether the other side ended the call: what was sent after the last packet that came back is judged by
+            nobody then, except what the loss limit has decided on already.
 
         Raises
         ------
@@ -268,7 +280,7 @@ class CallerWorker:
                     self._sources.forget(seat.socket, self._expected[seat.leg])
             loop.call_soon_threadsafe(reported.set_result, reports)
 
-        self._measurer.retire([seat.leg for seat in seats], done)
+        self._measurer.retire([seat.leg for seat in seats], done, withdraw=ended_by_other)
         while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
             self._check_measurer()
         for seat in seats:
@@ -321,6 +333,10 @@ class CallerWorker:
         """
         self._loop.ensure_alive()
         self._check_measurer()
+        return self._measurer.latest()
+
+    def last_snapshot(self) -> Snapshot:
+        """Return the last cumulative numbers that there are, also where nothing is measured any more."""
         return self._measurer.latest()
 
     def remarks(self) -> list[str]:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -88,6 +88,14 @@ class KeptPackets:
     first_turn: int
 
 
+class _Retirement(NamedTuple):
+    """The legs of a call that ends, who hears of it, and whether what they sent last is judged by nobody."""
+
+    legs: Sequence[int]
+    done: Callable[[list[LegReport]], None]
+    withdraw: bool
+
+
 class Measurer:
     """Runs the trackers over everything that the media loop receives.
 
@@ -139,7 +147,7 @@ class Measurer:
         self._cpu_seen = (time.monotonic_ns(), 0)
         # The last probe that came back in each place of the window, by its sender.
         self._back = np.full((memory.layout.legs, memory.layout.probe_window), -1, np.int64)
-        self._retirements: deque[tuple[Sequence[int], Callable[[list[LegReport]], None]]] = deque()
+        self._retirements: deque[_Retirement] = deque()
         self._latest = Snapshot({})
         self._wake = threading.Event()
         self._stopping = False
@@ -160,12 +168,13 @@ class Measurer:
         """Return the cumulative numbers of the last full second, or the final ones after :meth:`stop`."""
         return self._latest
 
-    def retire(self, legs: Sequence[int], done: Callable[[list[LegReport]], None]) -> None:
+    def retire(self, legs: Sequence[int], done: Callable[[list[LegReport]], None], *, withdraw: bool = False) -> None:
         """End the legs of a call: settle them, reset their state, and call ``done`` with their reports.
 
-        That call is made by the measuring thread, before it reads another packet.
+        That call is made by the measuring thread, before it reads another packet. ``withdraw``: what they sent after
+        their last packet that came back is judged by nobody.
         """
-        self._retirements.append((legs, done))
+        self._retirements.append(_Retirement(legs, done, withdraw))
         self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
@@ -179,6 +188,10 @@ class Measurer:
         probes = np.arange(max(0, due - window), due)
         sent = self._send_log.was_sent(np.full(len(probes), leg, np.int32), probes)
         return int(np.count_nonzero(sent & (self._back[leg, probes % window] != probes)))
+
+    def silent_legs(self, packets: int) -> NDArray[np.intp]:
+        """Return the legs whose last so many packets have not come back to anybody."""
+        return np.flatnonzero(self._send_log.due() - 1 - self._back.max(axis=1) >= packets)
 
     def _run(self) -> None:
         try:
@@ -230,9 +243,11 @@ class Measurer:
         if self._reports is not None:
             self._trackers.observe_reports(self._reports.exchange(now_ns))
 
-    def _retire(self, leaving: list[tuple[Sequence[int], Callable[[list[LegReport]], None]]]) -> None:
+    def _retire(self, leaving: list[_Retirement]) -> None:
         self._read_departures()
-        legs = np.array([leg for call, _ in leaving for leg in call], np.int32)
+        legs = np.array([leg for one in leaving for leg in one.legs], np.int32)
+        withdrawn = [leg for one in leaving if one.withdraw for leg in one.legs]
+        self._send_log.withdraw(withdrawn, self._back[withdrawn].max(axis=1) + 1)
         self._send_log.close(legs)
         reports = self._last_words(legs)
         self._trackers.release(legs)
@@ -241,8 +256,8 @@ class Measurer:
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
         self._back[legs] = -1
-        for call, done in leaving:
-            done([reports[leg] for leg in call])
+        for one in leaving:
+            one.done([reports[leg] for leg in one.legs])
 
     def _last_words(self, legs: NDArray[np.int32]) -> dict[int, LegReport]:
         """Let trackers decide on all that is open for these legs, and report on each."""

@@ -11,6 +11,8 @@ from pytest_ari_sla.media.memory import NONE, Gauge
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pytest_ari_sla.media.memory import MediaMemory
@@ -49,11 +51,16 @@ class MediaSendLog:
         self._cycle_ns = memory.layout.cycle * SLOT_NS
         self._shown = np.ones(memory.layout.legs, bool)
         self._closed = np.zeros(memory.layout.legs, bool)
+        self._judged = np.full(memory.layout.legs, np.iinfo(np.int64).max)
         self._turns_read = np.zeros(memory.layout.cycle, np.int64)
 
     def close(self, legs: NDArray[np.int32]) -> None:
         """Let all that these legs have sent be settled, whatever its age: they are ending, and nothing more comes."""
         self._closed[legs] = True
+
+    def withdraw(self, legs: Sequence[int], first: NDArray[np.int64]) -> None:
+        """Let these legs' packets from number ``first`` ((n,)) on count as never due: their call had been ended."""
+        self._judged[legs] = first
 
     def hide(self, legs: NDArray[np.int32]) -> None:
         """Let the counts of these legs be 0, whatever the memory holds."""
@@ -62,6 +69,7 @@ class MediaSendLog:
     def show(self, leg: int) -> None:
         """Let a leg's counts be what the memory holds."""
         self._closed[leg] = False
+        self._judged[leg] = np.iinfo(np.int64).max
         self._shown[leg] = True
 
     def sent(self) -> NDArray[np.int64]:
@@ -81,7 +89,7 @@ class MediaSendLog:
         """(n,) Packets that these legs' schedule has called for, so far."""
         legs = self._memory.legs[chosen]
         past = np.minimum(self._memory.turns[legs["slot"]], legs["end_turn"]) - legs["first_turn"]
-        due: NDArray[np.int64] = np.maximum(past, 0) * self._shown[chosen]
+        due: NDArray[np.int64] = np.clip(past, 0, self._judged[chosen]) * self._shown[chosen]
         return due
 
     def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:

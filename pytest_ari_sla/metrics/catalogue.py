@@ -126,7 +126,8 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("calls.ended", "Established calls that ended as they were told to", "higher"),
     _count("calls.dropped", "Established calls that ended before they were told to"),
     _count("calls.not_started", "Calls that this generator could not start in time: its own fault"),
-    _count("calls.leaked", "Calls that Asterisk still held after they were told to end"),
+    _count("calls.leaked", "Calls of which Asterisk still lists a channel or bridge after the load's end"),
+    _count("calls.left_unknown", "Calls of which it could not be asked whether anything is left"),
     Metric(
         "calls.success_ratio",
         "ratio",

@@ -101,7 +101,6 @@ class CallLedger:
         self._rows_kept = rows_kept
         self._ended_rows: deque[ChannelMetrics] = deque(maxlen=rows_kept)
         self._other_rows: list[ChannelMetrics] = []
-        self._leaked: set[str] = set()
 
     def mark_channel_started(self, call: str, now_ns: int) -> None:
         """Take in a new call.
@@ -145,19 +144,6 @@ class CallLedger:
             When the call is not open.
         """
         self._close(replace(self._after(call, "ended"), closed_ns=now_ns, values=dict(values or {})))
-
-    def mark_channel_leaked(self, call: str) -> None:
-        """Note that Asterisk still holds a closed call; one call counts once, however often it is found.
-
-        Raises
-        ------
-        HarnessError
-            When the call is open here: then Asterisk holds it rightly.
-        """
-        if call in self._open:
-            message = f"call {call} is open and cannot have leaked"
-            raise HarnessError(message)
-        self._leaked.add(call)
 
     def _after(self, call: str, event: str) -> ChannelMetrics:
         """Return an open call with the state that an event leads to."""
@@ -211,11 +197,6 @@ class CallLedger:
         """Calls that the test ended before they were established."""
         return self._closed[CallState.CANCELLED]
 
-    @property
-    def leaked(self) -> int:
-        """Calls that Asterisk held on to."""
-        return len(self._leaked)
-
     def _in_state(self, state: CallState) -> int:
         if state in _OPEN_STATES:
             return sum(entry.state is state for entry in self._open.values())
@@ -235,6 +216,5 @@ class CallLedger:
                 "calls.failed": self.failed,
                 "calls.ended": self.ended,
                 "calls.dropped": self.dropped,
-                "calls.leaked": self.leaked,
             }
         )

@@ -193,6 +193,8 @@ class Standalone:
         finally:
             if self.supervisor is not None:
                 self.supervisor.end(job.test, job.number)
+        if job.run.broken_by is not None:
+            job.take_over(self.target_crash() or job.run.broken_by)
         return await self.merge(job, replace(outcome, notes=(*outcome.notes, *job.notes)))
 
     def _tools(self) -> LoadTools:

@@ -51,7 +51,7 @@ class LoadJob:
     until: Threshold | None = None
     run: LoadRun | None = None
     notes: list[str] = field(default_factory=list)
-    problem: SlaError | None = None
+    problem: Exception | None = None
 
     def end_early(self, reason: str, *, hurried: bool = False) -> None:
         """End the load before its time, and remember why."""
@@ -64,6 +64,14 @@ class LoadJob:
         """End the load, since there is nothing any more that it could be put on."""
         self.problem = crash
         self.end_early(str(crash).splitlines()[0], hurried=True)
+        if self.run is not None:
+            self.run.lose_target(crash)
+
+    def take_over(self, broken_by: Exception | None) -> None:
+        """Let the test hear of what broke its load, once the outcome is known; the death of the target says more."""
+        if broken_by is not None and self.problem is None:
+            self.problem = broken_by
+            self.end_early(f"The load was cut off: {str(broken_by).splitlines()[0]}")
 
     def raise_problem(self) -> None:
         """Raise what the test has to hear."""

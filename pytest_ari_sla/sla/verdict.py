@@ -9,6 +9,9 @@ The rules, in this order:
 3. The value decides between ``pass`` and ``fail``.
 4. A fault of the load generator turns that into ``inconclusive`` by the table in :mod:`pytest_ari_sla.sla.guards`.
 
+5. Calls that are left at the target are a ``fail``, and ``inconclusive`` where that could not be asked, whatever the
+   thresholds say; a threshold on ``calls.leaked`` decides instead of this.
+
 A value whose confidence interval (both ends known) holds the limit is marked as marginal; this changes no verdict.
 Of several verdicts the worst one counts: ``fail`` before ``inconclusive`` before ``pass``.
 """
@@ -156,6 +159,8 @@ def judge(
     outcomes = tuple(evaluate(threshold, total, series, rules) for threshold in thresholds)
     verdict = worst_of(outcome.verdict for outcome in outcomes)
     late = [guard for guard in tripped_guards(total, rules.pacing_error_s) if guard.name == "pacing"]
+    if verdict is Verdict.PASS and (left := _left_behind(thresholds, total)) is not None:
+        return Judgement(*left, outcomes)
     if verdict is Verdict.PASS and late:
         return Judgement(Verdict.INCONCLUSIVE, _capitalised(late[0].reason), outcomes)
     if verdict is Verdict.PASS:
@@ -165,6 +170,19 @@ def judge(
     decisive = [outcome.sentence for outcome in outcomes if outcome.verdict is verdict]
     more = f" (and {len(decisive) - 1} more)" if len(decisive) > 1 else ""
     return Judgement(verdict, decisive[0] + more, outcomes)
+
+
+def _left_behind(thresholds: Sequence[Threshold], total: Snapshot) -> tuple[Verdict, str] | None:
+    """Apply rule 5: return the verdict and its reason; None where nothing is left."""
+    leaked, unknown = total.count("calls.leaked"), total.count("calls.left_unknown")
+    if leaked and not any(threshold.metric.name == "calls.leaked" for threshold in thresholds):
+        return Verdict.FAIL, f"Channels or bridges of {leaked:,} calls were left behind on the target"
+    if unknown:
+        return (
+            Verdict.INCONCLUSIVE,
+            f"It could not be asked whether anything of {unknown:,} calls is left on the target",
+        )
+    return None
 
 
 def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES) -> ThresholdOutcome:

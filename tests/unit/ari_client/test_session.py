@@ -9,7 +9,14 @@ from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, StasisStart
 from pytest_ari_sla.ari_client import session as ari_http
 from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.errors import AriRequestFailed, AriTimeout, ChannelLost, EventStreamLost, UsageError
+from pytest_ari_sla.errors import (
+    ApplicationTaken,
+    AriRequestFailed,
+    AriTimeout,
+    ChannelLost,
+    EventStreamLost,
+    UsageError,
+)
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang, refusal
 
 if TYPE_CHECKING:
@@ -313,16 +320,23 @@ async def test_a_channel_that_stays_outside_is_a_time_out(fake_ari: FakeAri, ses
     assert session.notes == []
 
 
-async def test_a_question_that_is_refused_is_an_error(fake_ari: FakeAri, session: AriSession) -> None:
-    """Only 404 says that a channel is gone."""
+async def test_a_question_that_is_refused_is_asked_again(
+    fake_ari: FakeAri, session: AriSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only 404 says that a channel is gone; that Asterisk cannot say it now ends no call."""
+    monkeypatch.setattr("pytest_ari_sla.ari_client.watch.ASK_AFTER_S", 0.001)
     watch = session.watch(session.new_id("channel"))
+    fake_ari.channels[watch.channel_id] = {
+        "id": watch.channel_id,
+        "dialplan": {"app_name": "Stasis", "app_data": "app"},
+    }
+    refusals = iter([refusal(500, "Internal")])
 
-    async def refuse(_: web.Request) -> web.StreamResponse | None:
-        return refusal(500, "Internal")
+    async def refuse_once(_: web.Request) -> web.StreamResponse | None:
+        return next(refusals, None)
 
-    fake_ari.interfere = refuse
-    with pytest.raises(AriRequestFailed, match="500: Internal"):
-        await watch.in_stasis(0.01)
+    fake_ari.interfere = refuse_once
+    await watch.in_stasis(60)
 
 
 async def test_a_gap_that_cannot_be_asked_about_is_noted(fake_ari: FakeAri, session: AriSession) -> None:
@@ -383,7 +397,7 @@ async def test_another_program_with_our_application_ends_every_wait(fake_ari: Fa
     watch = session.watch(session.new_id("channel"))
     await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
     await fake_ari.send({"type": "ApplicationReplaced", "application": "app"})
-    with pytest.raises(EventStreamLost, match="another program registered the Stasis application 'app'"):
+    with pytest.raises(ApplicationTaken, match="another program registered the Stasis application 'app'"):
         await watch.in_stasis(60)
 
 
@@ -507,14 +521,30 @@ async def test_one_refused_deletion_does_not_stop_the_others(fake_ari: FakeAri) 
     assert (len(session.cleanup.removed), len(session.cleanup.late), session.cleanup.leaked) == (3, 1, ())
 
 
-async def test_an_asterisk_that_died_makes_the_end_no_error(fake_ari: FakeAri) -> None:
-    """The first error is what the user shall see; the clean-up only reports."""
-    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run") as session:
+async def test_what_cannot_be_asked_at_the_end_is_unknown(fake_ari: FakeAri) -> None:
+    """The first error is what the user shall see; the clean-up only reports, and does not call it left."""
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", cleanup_timeout_s=0.3) as session:
         made = await make_some(session)
         fake_ari.interfere = cut
     assert session.cleanup is not None
-    assert set(made) <= set(session.cleanup.leaked)
-    assert "closed the connection" in session.cleanup.problem
+    assert set(made) <= set(session.cleanup.unknown)
+    assert session.cleanup.leaked == ()
+    assert "took more than 0.3 s" in session.cleanup.problem
+
+
+async def test_a_listing_that_fails_once_leaves_nothing(fake_ari: FakeAri) -> None:
+    """One 500 must not end the clean-up."""
+    refused = iter([refusal(500, "Internal")])
+
+    async def refuse_first_listing(request: web.Request) -> web.StreamResponse | None:
+        return next(refused, None) if (request.method, request.path) == ("GET", "/ari/channels") else None
+
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run") as session:
+        await make_some(session)
+        fake_ari.interfere = refuse_first_listing
+    assert session.cleanup is not None
+    assert (session.cleanup.leaked, session.cleanup.unknown, session.cleanup.problem) == ((), (), "")
+    assert not fake_ari.channels
 
 
 async def test_closing_twice_cleans_up_once(fake_ari: FakeAri, session: AriSession) -> None:
@@ -564,9 +594,19 @@ async def test_a_channel_that_was_refused_or_never_made_is_forgotten_after_a_whi
 
 
 async def test_only_so_many_notes_are_kept(session: AriSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first ones; of all others it is known how many there were."""
-    monkeypatch.setattr(ari_http, "NOTES_KEPT", 2)
-    for number in range(5):
-        session.on_note("retried", f"attempt {number}")
-    assert [note.reason for note in session.notes] == ["attempt 0", "attempt 1"]
+    """The first ones of different words; of all others it is known how many there were."""
+    monkeypatch.setattr("pytest_ari_sla.ari_client.session.NOTES_KEPT", 2)
+    for word in ("one", "two", "three", "four", "five"):
+        session.on_note("retried", f"attempt {word}")
+    assert [note.reason for note in session.notes] == ["attempt one", "attempt two"]
     assert session.notes_left_out == 3
+
+
+async def test_notes_that_say_the_same_of_other_channels_are_one(session: AriSession) -> None:
+    """Eighty channels that were found gone are one finding."""
+    for number in range(80):
+        channel = session.new_id("channel", session.new_id("call"))
+        session.on_note("missed-event", f"channel {channel} was found destroyed after {number} s")
+    (note,) = session.notes
+    assert note.times == 80
+    assert str(note).endswith("was found destroyed after 0 s (80 times such)")

@@ -5,8 +5,16 @@ import asyncio
 import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState, Finding
-from pytest_ari_sla.ari.messages import ChannelDestroyed, ChannelVarset, Event, StasisEnd, StasisStart
-from pytest_ari_sla.ari.resources import Channel
+from pytest_ari_sla.ari.messages import (
+    ChannelDestroyed,
+    ChannelEnteredBridge,
+    ChannelLeftBridge,
+    ChannelVarset,
+    Event,
+    StasisEnd,
+    StasisStart,
+)
+from pytest_ari_sla.ari.resources import Bridge, Channel
 from pytest_ari_sla.ari_client import watch as ari_watch
 from pytest_ari_sla.ari_client.watch import ChannelWatch
 from pytest_ari_sla.errors import AriTimeout, ChannelLost, EventStreamLost
@@ -28,6 +36,10 @@ class Asker:
         """Apply the finding."""
         self.asked += 1
         watch.found(self.finding)
+
+    async def find_in_bridge(self, watch: ChannelWatch, bridge_id: str) -> None:
+        """It is in any bridge that is asked for."""
+        watch.found_in_bridge(bridge_id)
 
 
 def watch_after(*events: Event, finding: Finding = Finding.GONE) -> ChannelWatch:
@@ -113,18 +125,43 @@ async def test_a_channel_that_left_is_asked_for_before_the_time_is_up(monkeypatc
     await watch_after(START, END, finding=Finding.GONE).destroyed(60)
 
 
-async def test_a_channel_that_did_not_leave_is_not_asked_for_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its events are still to come."""
-    monkeypatch.setattr(ari_watch, "ASK_AFTER_S", 0.001)
+async def test_a_channel_whose_events_come_is_not_asked_for() -> None:
+    """Asterisk has enough to do."""
     asker = Asker(Finding.GONE)
     watch = ChannelWatch("c", asker)
     watch.deliver(START, 1)
     waiting = asyncio.create_task(watch.destroyed(60))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     watch.deliver(END, 2)
     watch.deliver(DESTROYED, 3)
     await waiting
     assert asker.asked == 0
+
+
+async def test_a_bridge_that_no_event_tells_of_is_asked_for() -> None:
+    """What counts is the state, not the event."""
+    watch = watch_after(START)
+    await watch.in_bridge("b", 0.001)
+    assert watch.bridge_id == "b"
+
+
+async def test_a_bridge_is_entered_and_left_by_events() -> None:
+    """Another bridge than the one that is waited for does not count."""
+    watch = watch_after(START, ChannelEnteredBridge(channel=CHANNEL, bridge=Bridge("b")))
+    await watch.in_bridge("b", 60)
+    watch.deliver(ChannelLeftBridge(channel=CHANNEL, bridge=Bridge("b")), 9)
+    assert watch.bridge_id == ""
+
+
+async def test_whoever_wants_to_know_of_the_end_is_told_once() -> None:
+    """At the event, or at once where it has been."""
+    told: list[str] = []
+    watch = watch_after(START)
+    watch.when_over(lambda: told.append("first"))
+    assert told == []
+    watch.deliver(DESTROYED, 9)
+    watch.when_over(lambda: told.append("second"))
+    assert told == ["first", "second"]
 
 
 async def test_iteration_gives_all_events_and_ends_with_the_channel() -> None:
@@ -168,7 +205,7 @@ async def test_a_lost_event_stream_ends_every_wait(wait: str) -> None:
     waits = {"in_stasis": lambda: watch.in_stasis(60), "destroyed": lambda: watch.destroyed(60)}
     waiting = [asyncio.ensure_future(waits.get(wait, lambda: collect(watch))()) for _ in range(2)]
     await asyncio.sleep(0)
-    watch.broken("cut off")
+    watch.broken(EventStreamLost("cut off"))
     one, other = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(one, EventStreamLost)
     assert str(one) == str(other) == "cut off"

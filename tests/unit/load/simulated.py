@@ -263,6 +263,8 @@ class ScriptedAsterisk:
         match method, route:
             case "GET", "/asterisk/info":
                 return 200, {"system": {"version": "22.0.0", "entity_id": "soak"}}
+            case "GET", "/channels":
+                return 200, [_channel(channel) for channel in sorted(self.channels)]
             case "GET", _:
                 return 200, []
             case "POST", "/channels/externalMedia":

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.caller_worker import LegSeat
 from pytest_ari_sla.topologies.pair import Pair
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Watch:
     """A channel that is in the application at once, and gone when it is told to."""
@@ -22,6 +25,9 @@ class Watch:
 
     async def in_stasis(self, timeout_s: float) -> None:
         """It is."""
+
+    def when_over(self, listener: Callable[[], None]) -> None:
+        """It does not end before it is told to."""
 
     async def destroyed(self, timeout_s: float) -> None:
         """It is gone."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.capture.kept_packets import parse_policy
-from pytest_ari_sla.errors import AriTimeout, ChannelLost, MediaLoopFailed, UsageError
+from pytest_ari_sla.errors import AriTimeout, AsteriskCrashed, ChannelLost, MediaLoopFailed, UsageError
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load.call import CallLeg, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
@@ -58,6 +58,8 @@ class Ari:
         self.parents: dict[str, str] = {}
         self.watches: dict[str, Watch] = {}
         self.hung_up: list[str] = []
+        self.asked = 0
+        self.problem: Exception | None = None
 
     def new_id(self, kind: str, parent: str = "") -> str:
         """Return the next id."""
@@ -72,6 +74,12 @@ class Ari:
     def watch(self, channel_id: str) -> Watch:
         """Return what is known of a channel."""
         return self.watches.setdefault(channel_id, Watch(channel_id))
+
+    async def reconcile(self) -> None:
+        """Ask for all channels."""
+        self.asked += 1
+        if self.problem is not None:
+            raise self.problem
 
     async def hangup(self, channel_id: str) -> bool:
         """Hang up."""
@@ -91,6 +99,8 @@ class Caller:
     started: list[tuple[int, Address, int]] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
+    silent: set[int] = field(default_factory=set)
+    ended_by_other: list[int] = field(default_factory=list)
 
     def take_call(self) -> list[LegSeat]:
         """Give out the next two seats."""
@@ -116,8 +126,13 @@ class Caller:
             raise self.error
         self.stopped.append(seat.leg)
 
-    async def retire_legs(self, seats: Sequence[LegSeat]) -> list[LegReport]:
+    def silent_legs(self, packets: int) -> set[int]:
+        """Tell on which legs nothing comes back any more."""
+        return self.silent
+
+    async def retire_legs(self, seats: Sequence[LegSeat], *, ended_by_other: bool) -> list[LegReport]:
         """Give the seats back."""
+        self.ended_by_other += [seat.leg for seat in seats if ended_by_other]
         self.retired += [seat.leg for seat in seats]
         self.free_calls += len(seats) // 2
         plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, rtt_course=[])
@@ -304,12 +319,12 @@ async def test_a_call_that_is_too_late_is_not_started(bench: Bench) -> None:
     assert bench.counts() == {}
 
 
-async def test_a_channel_that_stays_is_a_leak(bench: Bench) -> None:
-    """The call itself ended as planned; it counts once, however many of its channels stay."""
+async def test_a_channel_that_stays_is_in_the_calls_story(bench: Bench) -> None:
+    """The call itself ended as planned; what is left of it is counted at the load's end, when Asterisk is asked."""
     for channel in ("channel-2", "channel-3"):
         bench.ari.watch(channel).stays = True
     await bench.driver.run(calls(1))
-    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1, "leaked": 1}
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
     (call,) = bench.driver.calls
     assert any("still exists" in event.detail for event in call.timeline)
 
@@ -327,6 +342,69 @@ async def test_what_asterisk_cannot_be_blamed_for_ends_the_load(bench: Bench, er
         await bench.driver.run([*calls(2, packets=1 << 20), *calls(1, start_ns=1 << 60)])
     assert len(bench.ari.hung_up) == 3
     assert bench.caller.free_calls == 10
+
+
+async def test_a_hang_up_by_the_other_side_wakes_the_call_and_takes_its_last_packets_out_of_judgement(
+    bench: Bench,
+) -> None:
+    """It is noticed by its event, not at the next look; packets sent to nobody are not waited for, nor lost."""
+    bench.caller.ends, bench.caller.missing = False, 0
+    running = asyncio.create_task(bench.driver.run(calls(1, packets=1 << 20)))
+    while not bench.caller.started:
+        await asyncio.sleep(0)
+    (call,) = bench.driver._up
+    bench.ari.watch("channel-2").is_lost = True
+    call.changed.set()
+    await running
+    assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
+    assert bench.caller.ended_by_other == [1, 2]
+
+
+async def test_a_target_that_has_gone_drops_all_calls(bench: Bench) -> None:
+    """What was measured until then stays; each call says why it ended."""
+    bench.caller.ends = False
+    running = asyncio.create_task(bench.driver.run(calls(3, packets=1 << 20)))
+    while len(bench.caller.started) < 6:
+        await asyncio.sleep(0)
+    bench.driver.lose_target(AsteriskCrashed("ARI refuses connections since 2 s\nthe last line of its log"))
+    with pytest.raises(AsteriskCrashed):
+        await running
+    assert bench.counts() == {"requested": 3, "established": 3, "dropped": 3}
+    assert {call.reason for call in bench.driver.calls} == {"ARI refuses connections since 2 s"}
+
+
+async def test_a_call_that_falls_silent_is_asked_for(bench: Bench) -> None:
+    """The event that says it has ended may be lost; a call that is heard is nobody's question."""
+    bench.caller.ends = False
+    running = asyncio.create_task(bench.driver.run(calls(1, packets=1 << 20)))
+    while not bench.caller.started:
+        await asyncio.sleep(0)
+    bench.caller.silent = {1}
+    bench.driver.look()
+    await asyncio.sleep(0)
+    assert bench.ari.asked == 0
+    bench.caller.silent = {1, 2}
+    bench.driver.look()
+    await asyncio.sleep(0)
+    assert bench.ari.asked == 1
+    bench.driver.end_early()
+    await running
+
+
+async def test_an_asterisk_that_neither_answers_nor_sends_has_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without power refuses nothing."""
+    monkeypatch.setattr(call_driver, "UNREACHABLE_NS", 0)
+    bench.ari.problem = AriTimeout("GET /channels got no answer within 10 s")
+    bench.caller.ends, bench.caller.silent = False, {1, 2}
+    running = asyncio.create_task(bench.driver.run(calls(1, packets=1 << 20)))
+    while not bench.caller.started:
+        await asyncio.sleep(0)
+    bench.driver.look()
+    with pytest.raises(AsteriskCrashed, match="no packet comes back, and ARI cannot be reached"):
+        await running
+    assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
 
 
 async def test_a_media_loop_that_died_ends_the_load_and_still_hangs_up(bench: Bench) -> None:

@@ -12,7 +12,6 @@ EVENTS: dict[str, Callable[[CallLedger, str], None]] = {
     "established": lambda ledger, call: ledger.mark_channel_established(call, 2),
     "failed": lambda ledger, call: ledger.mark_channel_failed(call, 3, "no answer"),
     "ended": lambda ledger, call: ledger.mark_channel_ended(call, 4),
-    "leaked": lambda ledger, call: ledger.mark_channel_leaked(call),
 }
 
 
@@ -42,7 +41,7 @@ def test_each_event_leads_to_its_state_and_counts_once(
     ledger = ledger_after(*events)
     (entry,) = ledger.entries()
     assert entry.state is state
-    names = ("requested", "established", "active", "failed", "dropped", "ended", "cancelled", "leaked")
+    names = ("requested", "established", "active", "failed", "dropped", "ended", "cancelled")
     assert {name: getattr(ledger, name) for name in names if getattr(ledger, name)} == totals
 
 
@@ -58,8 +57,6 @@ def test_each_event_leads_to_its_state_and_counts_once(
         ["started", "ended", "ended"],
         ["started", "failed", "ended"],
         ["started", "failed", "established"],
-        ["started", "leaked"],
-        ["started", "established", "leaked"],
     ],
 )
 def test_events_that_cannot_be_are_errors(events: list[str]) -> None:
@@ -85,12 +82,6 @@ def test_what_is_known_of_a_call_is_kept() -> None:
     )
 
 
-def test_a_leak_counts_once_per_call() -> None:
-    """Two sweeps that find the same channel report one leak."""
-    ledger = ledger_after("started", "established", "ended", "leaked", "leaked")
-    assert ledger.leaked == 1
-
-
 def test_the_totals_carry_the_names_of_the_catalogue() -> None:
     """A snapshot of the ledger can be merged with those of the trackers."""
     assert dict(ledger_after("started", "established", "failed").snapshot()) == {
@@ -99,7 +90,6 @@ def test_the_totals_carry_the_names_of_the_catalogue() -> None:
         "calls.ended": 0,
         "calls.failed": 0,
         "calls.dropped": 1,
-        "calls.leaked": 0,
     }
 
 

@@ -258,3 +258,18 @@ def test_a_scenario_has_one_verdict_and_one_reason(
 def test_nothing_at_all_passes_without_thresholds() -> None:
     """Whether a scenario without calls is right is not for thresholds to say."""
     assert judge([], Snapshot(), TimeSeries()).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict", "words"),
+    [
+        ({"calls.leaked": 2}, Verdict.FAIL, "of 2 calls were left behind"),
+        ({"calls.left_unknown": 3}, Verdict.INCONCLUSIVE, "could not be asked whether anything of 3 calls"),
+        ({"calls.leaked": 0, "calls.left_unknown": 0}, Verdict.PASS, "No thresholds"),
+    ],
+)
+def test_what_is_left_at_the_target_is_never_a_pass(counts: dict[str, int], verdict: Verdict, words: str) -> None:
+    """Also where no threshold asks for it."""
+    judgement = judge([], Snapshot(counts), TimeSeries())
+    assert judgement.verdict is verdict
+    assert words in judgement.reason
