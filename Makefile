@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pytest-ari-sla
+ROUNDS ?= 20
 ASTERISK_22 := $(CACHE)/asterisk-22
 ASTERISK_16 := $(CACHE)/asterisk-16
 
@@ -12,7 +13,7 @@ ASTERISK_16 := $(CACHE)/asterisk-16
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 bench sample clean
+.PHONY: help demo test checks lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 soak bench sample clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ demo: $(VENV)/.ready ## run the smoke scenarios on the embedded simulator, and s
 	$(BIN)/pytest scenarios/test_smoke.py
 	@echo "The report is $$(readlink -f reports/latest)/report.html"
 
-test: lint types layers unit sessions contract asterisk-tests ## all checks and all tests, on a real Asterisk
+test: checks lint types layers unit sessions contract asterisk-tests ## all checks and all tests, on a real Asterisk
 
 lint: $(VENV)/.ready ## ruff
 	$(BIN)/ruff check .
@@ -56,6 +57,9 @@ asterisk: asterisk-22 asterisk-16 ## provision the Asterisks that tests run on
 
 asterisk-22 asterisk-16: asterisk-%:
 	tests/asterisk/provision $*
+
+soak: $(VENV)/.ready asterisk ## what must hold many times: new examples for properties, then ROUNDS (20) of all but unit
+	@VENV=$(VENV) tests/soak $(ROUNDS)
 
 bench: $(VENV)/.ready ## benchmarks; see README
 	$(BIN)/python -m tests.benchmarks --rounds 5

@@ -6,8 +6,10 @@ import sys
 
 from hypothesis import settings
 
-# A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs.
-settings.register_profile("tests", deadline=None)
+# A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs. The same examples
+# each time, so that a red test is the fault of what was changed; `make soak` looks for new ones.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.register_profile("soak", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile("tests")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that: the sessions that our tests
