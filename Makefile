@@ -41,14 +41,14 @@ layers: $(VENV)/.ready ## import-linter
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready ## tests without Asterisk
-	$(BIN)/pytest -n 2 --ignore tests/unit/media tests/unit
+	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/unit/media tests/unit
 	$(BIN)/pytest tests/unit/media
 
 sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
-	$(BIN)/pytest -n 2 tests/sessions
+	$(BIN)/pytest -n 3 --dist worksteal tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
-	$(BIN)/pytest -n 3 tests/contract
+	$(BIN)/pytest -n 3 --dist worksteal tests/contract
 
 asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
 	$(BIN)/pytest tests/asterisk

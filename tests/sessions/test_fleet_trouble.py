@@ -206,7 +206,7 @@ def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
         async def test_death(load):
             waiting = asyncio.create_task(asyncio.sleep(3))
             waiting.add_done_callback(lambda _: Path("up").write_text("up"))
-            await load(calls=10, duration="60s")
+            await load(calls=10, duration="10m")
 
         async def test_after(load):
             await load(calls=1, duration="1s")
@@ -217,15 +217,13 @@ def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
     running.wait_for("up")
     victim = target_of(running)
     victim.kill()
-    killed_s = time.monotonic()
-    done = running.finish()
-    assert time.monotonic() - killed_s < 25
+    done = running.finish()  # which waits less long than the load would take
     words = f"the {kind} (process {victim.pid}) was ended by signal 9 (SIGKILL)"
     assert words in done.output
     scenario = done.scenarios["test_death"]
     assert scenario["verdict"] == "fail"
     assert scenario["reason"].startswith(words)
-    assert 2 < scenario["duration_s"] < 25
+    assert 2 < scenario["duration_s"] < 60
     assert done.scenarios["test_after"]["verdict"] == "fail"
     assert done.scenarios["test_after"]["reason"].startswith(words)
     assert "INTERNALERROR" not in done.output
