@@ -79,6 +79,13 @@ def _report(text: str) -> str:
     return str(Path(text).resolve())
 
 
+def _report_folder(text: str) -> str:
+    from pytest_ari_sla.reporting.record_file import check_folder
+
+    check_folder(Path(text))
+    return text
+
+
 def _folder(text: str) -> str:
     if not Path(text).is_dir():
         raise UsageError(f"there is no folder {text!r}")
@@ -165,6 +172,8 @@ OPTIONS = (
            lambda text: _choice("yes", "no")(text) == "no", "yes|no"),
     Option("--asterisk", "asterisk", "start a private Asterisk: a binary, or a root folder that holds one", _path,
            "PATH"),
+    Option("--ari-target", "target_kind", "refuse every other target than this: external, private or simulator",
+           _choice("external", "private", "simulator"), "KIND"),
     Option("--ari-calls", "calls", "number of calls of every load, over the whole fleet", _count, "N"),
     Option("--ari-duration", "duration_ns", "duration of every load: 30s, 10m, 8h", _duration_ns, "TIME"),
     Option("--ari-media-host", "media_host", "address that Asterisk sends RTP to", str, "HOST"),
@@ -179,7 +188,8 @@ OPTIONS = (
     Option("--sla-inconclusive", "inconclusive", "what an inconclusive verdict is to pytest", _choice("fail", "pass"),
            "fail|pass"),
     Option("--sla-pacing-limit", "pacing_limit_s", "largest p99 of our own pacing error (5ms)", _seconds, "TIME"),
-    Option("--sla-report", "report_folder", "where to write reports; default: reports/<start>-<run id>", str, "DIR"),
+    Option("--sla-report", "report_folder", "where to write reports; default: reports/<start>-<run id>",
+           _report_folder, "DIR"),
     Option("--sla-baseline", "baseline", "report.json, or a report's folder, to compare with", _report, "FILE"),
     Option("--sla-max-regression", "max_regression", "relative change for the worse that is accepted (10%%)", _share,
            "SHARE"),
@@ -224,8 +234,10 @@ def settings_from(config: pytest.Config) -> Settings:
             values[option.ini_setting] = tuple(config.getini(option.key) or ())
             continue
         source, text = _text_of(option, config)
-        if not text:
+        if text is None:
             continue
+        if not str(text).strip():
+            raise pytest.UsageError(f"{source} is set, but empty: is a secret or a variable missing?")
         try:
             values[option.setting] = option.parse(str(text))
         except (UsageError, OSError) as error:
@@ -235,7 +247,27 @@ def settings_from(config: pytest.Config) -> Settings:
         values["ari_url"] = None  # an ARI_URL left in the environment does not outweigh --asterisk
     elif values.get("asterisk") and values.get("ari_url"):
         raise pytest.UsageError("--asterisk and --ari-url name two targets: give one of them")
+    _check_target(values)
     return Settings(**values)
+
+
+_WITHOUT = {
+    "external": "neither --ari-url nor ARI_URL nor ari_url in the ini file names one",
+    "private": "--asterisk does not name one",
+    "simulator": "another one is named, by --asterisk, --ari-url, ARI_URL or the ini file",
+}
+
+
+def _check_target(values: dict[str, Any]) -> None:
+    """Refuse another target than the one that is demanded, and an address whose credentials got lost."""
+    kind = "private" if values.get("asterisk") else "external" if values.get("ari_url") else "simulator"
+    demanded = values.get("target_kind")
+    if demanded not in (None, kind):
+        raise pytest.UsageError(
+            f"--ari-target demands the target {demanded}, but {_WITHOUT[demanded]}: it would be {kind}"
+        )
+    if kind == "external" and values["ari_password"] is not None and not values["ari_password"].strip():
+        raise pytest.UsageError("ARI's password is set, but empty: is a secret or a variable missing?")
 
 
 def _text_of(option: Option, config: pytest.Config) -> tuple[str, Any]:
@@ -244,6 +276,14 @@ def _text_of(option: Option, config: pytest.Config) -> tuple[str, Any]:
     ini = config.getini(option.key)
     if given is not None:
         return option.flag, given
-    if option.variable and os.environ.get(option.variable):
+    if option.variable and option.variable in os.environ and not _is_outweighed(option, config):
         return option.variable, os.environ[option.variable]
     return f"{option.key} in {config.inipath}", ini
+
+
+def _is_outweighed(option: Option, config: pytest.Config) -> bool:
+    """Tell whether what the environment says of an external target does not matter, since it is not the target."""
+    names = ("asterisk", "ari_url") if option.key == "ari_url" else ("asterisk",)
+    return any(config.getoption(name) for name in names) or (
+        config.getoption("ari_target") == "simulator" and not os.environ.get(str(option.variable), "").strip()
+    )

@@ -23,6 +23,8 @@ class Settings:
         The CA of an ``https`` target's certificate; whether not to check it at all.
     asterisk
         A binary, or the root folder of a file system that holds one: a private Asterisk is the target.
+    target_kind
+        ``external``, ``private`` or ``simulator``: the only target that is accepted; None: any.
     calls
         Overrides the number of calls of every load (total over the fleet).
     duration_ns
@@ -63,6 +65,7 @@ class Settings:
     ari_ca_file: str | None = None
     ari_insecure: bool = False
     asterisk: str | None = None
+    target_kind: str | None = None
     calls: int | None = None
     duration_ns: int | None = None
     media_host: str | None = None

@@ -12,6 +12,7 @@ from pytest_ari_sla.reporting.calls_csv import calls_csv
 from pytest_ari_sla.reporting.html import render_html
 from pytest_ari_sla.reporting.markdown import render_markdown
 from pytest_ari_sla.reporting.record_file import (
+    RECORD_NAME,
     decode_record,
     encode_record,
     read_record,
@@ -21,12 +22,12 @@ from pytest_ari_sla.reporting.record_file import (
 from pytest_ari_sla.reporting.run_record import RunRecord, Scenario, WorstCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from pytest_ari_sla.reporting.run_record import CallRow, Verdict
 
-__all__ = ["CALLS_NAME", "HTML_NAME", "MARKDOWN_NAME", "merge", "merged_record", "render", "write_reports"]
+__all__ = ["CALLS_NAME", "HTML_NAME", "MARKDOWN_NAME", "merge", "merged_record", "render", "write_reports", "writers"]
 
 HTML_NAME: Final = "report.html"
 MARKDOWN_NAME: Final = "summary.md"
@@ -54,9 +55,36 @@ def write_reports(
     templates_folder
         A team's own templates (see :mod:`pytest_ari_sla.reporting.html`).
     """
-    path = write_record(record, folder)
-    write_atomically(folder / CALLS_NAME, calls_csv(calls or _recorded_calls(record)).encode())
-    return [path, folder / CALLS_NAME, *_render(decode_record(encode_record(record)), folder, templates_folder)]
+    formats = writers(record, folder, calls=calls, templates_folder=templates_folder)
+    for write in formats.values():
+        write()
+    return [folder / name for name in formats]
+
+
+def writers(
+    record: RunRecord,
+    folder: Path,
+    *,
+    calls: Iterable[tuple[str, CallRow]] | None = None,
+    templates_folder: Path | None = None,
+) -> dict[str, Callable[[], object]]:
+    """Return what writes each file of a report, by its name; parameters as in :func:`write_reports`.
+
+    None needs another: whoever must not lose all formats to the fault of one calls them one by one.
+    """
+
+    def put(name: str, text: str) -> None:
+        write_atomically(folder / name, text.encode())
+
+    def plain() -> RunRecord:
+        return decode_record(encode_record(record))
+
+    return {
+        RECORD_NAME: lambda: write_record(record, folder),
+        CALLS_NAME: lambda: put(CALLS_NAME, calls_csv(calls or _recorded_calls(record))),
+        HTML_NAME: lambda: put(HTML_NAME, render_html(plain(), templates_folder)),
+        MARKDOWN_NAME: lambda: put(MARKDOWN_NAME, render_markdown(plain())),
+    }
 
 
 def render(folder: Path, templates_folder: Path | None = None) -> list[Path]:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from pytest_ari_sla import __version__
-from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.reporting.annotations import announce
-from pytest_ari_sla.reporting.record_file import write_record
+from pytest_ari_sla.reporting.record_file import RECORD_NAME, write_record
 from pytest_ari_sla.reporting.run_record import Run, RunRecord, Target
 from pytest_ari_sla.reporting.terminal_summary import summary_text
 from pytest_ari_sla.session.environment import describe_environment, reproducing_command
@@ -21,7 +20,7 @@ from pytest_ari_sla.session.hook_calls import HookCalls
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     import pytest
@@ -80,9 +79,10 @@ def report_session(config: pytest.Config, role: Reported, judged: list[dict[str,
     folder = report_folder_of(role)
     page = _write_reports(run, loads, folder, role.settings.templates)
     lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
-    told = announce(run, folder, os.environ, lines)
+    told: list[str] = []
+    _attempt(run, "what the CI system shows", lambda: told.extend(announce(run, folder, os.environ, lines)))
     terminal = config.get_terminal_writer()
-    summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page))
+    summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page or ""))
     return summary + "".join(f"{line}\n" for line in told)
 
 
@@ -113,27 +113,41 @@ def report_folder_of(role: Reported) -> Path:
     return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
 
 
-def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path:
-    """Write all files of a run; return the one to look at first.
+def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path | None:
+    """Write all files of a run; return the one to look at first, None where none could be written.
 
     The record comes first and needs nothing but the standard library of this tool: what is missing or wrong later on
-    (a rendering library, a team's template) is said in the report's notes and costs neither the record nor the verdict.
+    (a rendering library, a team's template, a full disk) is said in the report's notes and costs neither what else can
+    be written nor the verdict.
     """
-    page = write_record(run, folder)
+    written = [folder / RECORD_NAME] if _attempt(run, RECORD_NAME, lambda: write_record(run, folder)) else []
+    _attempt(run, "captures", lambda: _write_captures(loads, folder))
     try:
-        _write_captures(loads, folder)
         from pytest_ari_sla.reporting import report_folder
-
-        written = report_folder.write_reports(
-            run, folder, calls=_all_calls(loads), templates_folder=Path(templates) if templates else None
-        )
-        page = next(path for path in written if path.name == report_folder.HTML_NAME)
-    except (ImportError, UsageError) as error:
+    except ImportError as error:
         run.notes.append(f"The reports are not complete: {error}")
-        write_record(run, folder)
+    else:
+        calls, own = _all_calls(loads), Path(templates) if templates else None
+        formats = report_folder.writers(run, folder, calls=calls, templates_folder=own)
+        del formats[RECORD_NAME]
+        names = [name for name, write in formats.items() if _attempt(run, name, write)]
+        written[:0] = [folder / report_folder.HTML_NAME] if report_folder.HTML_NAME in names else []
     if folder.parent == _REPORTS:
-        _point_latest_to(folder)
-    return page
+        _attempt(run, "the link reports/latest", lambda: _point_latest_to(folder))
+    if run.notes and written:
+        _attempt(run, RECORD_NAME, lambda: write_record(run, folder))
+    return written[0] if written else None
+
+
+def _attempt(run: RunRecord, what: str, write: Callable[[], object]) -> bool:
+    """Write one part of a report; where that fails, for whatever reason, say so in the notes and return False."""
+    try:
+        write()
+    except Exception as error:  # a team's template or hook may raise anything: it must not cost the verdict
+        reason = str(error) or type(error).__name__
+        run.notes.append(f"The reports are not complete: {reason} ({what})")
+        return False
+    return True
 
 
 def _write_captures(loads: Sequence[JudgedLoad], folder: Path) -> None:

@@ -271,6 +271,24 @@ def test_a_template_that_is_wrong_costs_the_page_and_nothing_else(session: Sessi
     assert "Note: The reports are not complete: a template in look cannot be used" in done.output
 
 
+def test_each_file_that_cannot_be_written_costs_itself_and_nothing_else(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders in the place of files, a job summary without a folder: the verdict is shown, the rest is written."""
+    write_loads(session, broken=BROKEN)
+    for name in ("report.html", "calls.csv"):
+        (session.folder / "report" / name).mkdir(parents=True)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/nonexistent/step.md")
+    done = session.run()
+    assert done.exit_code == 1
+    assert "SLA verdict: FAIL" in done.output
+    assert "Traceback" not in done.output
+    assert "Report: report/report.json" in done.output
+    assert (session.folder / "report" / "summary.md").is_file()
+    for what in ("(report.html)", "(calls.csv)", "(what the CI system shows)"):
+        assert what in " ".join(done.output.split())
+
+
 def test_packets_are_captured_by_the_policy_that_was_chosen(session: Session) -> None:
     """``all`` leaves a file for each call, ``off`` none."""
     write_loads(session, kept=KEPT)

@@ -107,3 +107,62 @@ def test_every_option_sets_a_field_that_exists() -> None:
     fields = [option.setting for option in OPTIONS]
     assert len(set(fields)) == len(fields)
     assert set(fields) | {"sla_ini"} == set(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments"),
+    [
+        ({"ARI_URL": ""}, []),
+        ({"ARI_URL": "  "}, []),
+        ({"ARI_URL": "http://pbx", "ARI_USER": ""}, []),
+        ({"ARI_URL": "http://pbx", "ARI_PASSWORD": ""}, []),
+        ({"ARI_PASSWORD": " "}, ["--ari-url=http://pbx"]),
+        ({}, ["--ari-url="]),
+        ({}, ["--asterisk="]),
+        ({}, ["--sla-baseline="]),
+        ({}, ["--ari-calls="]),
+    ],
+)
+def test_what_is_set_but_empty_is_a_mistake_and_not_a_wish_for_the_default(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], arguments: list[str]
+) -> None:
+    """A missing secret of a CI job must not turn the target into the simulator, or a comparison off."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(pytest.UsageError, match="set, but empty"):
+        settings_from(pytester.parseconfig(*arguments))
+
+
+@pytest.mark.parametrize("arguments", [["--ari-url=http://pbx"], ["--asterisk=/"], ["--ari-target=simulator"]])
+def test_an_empty_variable_does_not_matter_where_the_target_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Whoever names the target has not forgotten it."""
+    monkeypatch.setenv("ARI_URL", "")
+    settings_from(pytester.parseconfig(*arguments))
+
+
+@pytest.mark.parametrize("demanded", ["external", "private", "simulator"])
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [("external", ["--ari-url=http://pbx"]), ("private", ["--asterisk=/"]), ("simulator", [])]
+)
+def test_no_other_target_than_the_demanded_one_is_accepted(
+    pytester: pytest.Pytester, demanded: str, kind: str, arguments: list[str]
+) -> None:
+    """A gate that silently tests the simulator is always green."""
+    config = pytester.parseconfig(f"--ari-target={demanded}", *arguments)
+    if demanded == kind:
+        assert settings_from(config).target_kind == kind
+    else:
+        with pytest.raises(pytest.UsageError, match=f"demands the target {demanded}, but .* would be {kind}"):
+            settings_from(config)
+
+
+def test_a_report_goes_where_one_can_be_written(pytester: pytest.Pytester) -> None:
+    """A file in its place is found before the first call; a folder that can be made is not left behind by the trial."""
+    pytester.makefile(".txt", report="mine")
+    for wrong in ("report.txt", "report.txt/deeper", "/proc/nothing"):
+        with pytest.raises(pytest.UsageError, match=f"--sla-report: no report can be written into '{wrong}'"):
+            settings_from(pytester.parseconfig(f"--sla-report={wrong}"))
+    assert settings_from(pytester.parseconfig("--sla-report=new/deep")).report_folder == "new/deep"
+    assert not (pytester.path / "new").exists()
