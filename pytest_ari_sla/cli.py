@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     asterisk.add_argument("path", help="a binary, or the root folder of a file system that holds one")
     asterisk.add_argument("--port", type=int, help="port of ARI; default: a free one")
     asterisk.set_defaults(run=_run_asterisk)
+    sweep = commands.add_parser("sweep", help="remove what dead runs left at an Asterisk")
+    _add_sweep_arguments(sweep)
     doctor = commands.add_parser("doctor", help="measure what this machine can tell and can carry")
     doctor.set_defaults(run=_examine)
     metrics = commands.add_parser("metrics", help="list all metrics")
@@ -89,6 +92,43 @@ def _add_report_commands(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", type=Path, metavar="FOLDER", help="write the later report with the comparison"
     )
     compare.set_defaults(run=_compare_reports)
+
+
+def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Remove channels, bridges and recordings of runs that are dead; those of live runs stay."
+    parser.add_argument("url", metavar="URL", nargs="?", default=os.environ.get("ARI_URL"), help="ARI; or ARI_URL")
+    parser.add_argument("--ari-user", metavar="NAME", default=os.environ.get("ARI_USER"), help="user; or ARI_USER")
+    parser.add_argument("--ari-password-file", type=Path, metavar="FILE", help="file of the password; or ARI_PASSWORD")
+    parser.add_argument("--ari-ca-file", metavar="FILE", help="CA that signed the certificate of an https target")
+    parser.add_argument("--ari-tls-verify", choices=("yes", "no"), default="yes", help="check the certificate")
+    parser.add_argument("--run", dest="only", metavar="sla-ID", help="this run only, even if it seems to live")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.set_defaults(run=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.ari_client.leftovers import sweep_dead_runs
+    from pytest_ari_sla.ari_client.sweep import Sweeper
+    from pytest_ari_sla.ari_client.tls import tls_context
+    from pytest_ari_sla.targets.external import external_target
+
+    if not arguments.url:
+        raise UsageError("no target: give its URL, or ARI_URL")
+    password = os.environ.get("ARI_PASSWORD")
+    if arguments.ari_password_file is not None:
+        try:
+            password = arguments.ari_password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise UsageError(f"--ari-password-file {arguments.ari_password_file}: {error}") from error
+    # Nothing is sent to a media address here: any will do.
+    target = external_target(arguments.url, user=arguments.ari_user, password=password, media_host="127.0.0.1")
+    sweeper = Sweeper(target.endpoint, tls_context(arguments.ari_ca_file, verify=arguments.ari_tls_verify == "yes"))
+    told = sweep_dead_runs(sweeper, only=arguments.only, dry_run=arguments.dry_run)
+    for run in told:
+        print(run.sentence)
+    if not told:
+        print("nothing of this tool is left there")
+    return int(any(run.left for run in told))
 
 
 def _run_asterisk(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import LOADS, ROLE
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.session import hook_calls, refusals
+from pytest_ari_sla.session.end_signals import EndSignals
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,7 +23,8 @@ _ALL_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _CONTROLLER: pytest.StashKey[Any] = pytest.StashKey()
 _ON_REPORT = "ari_sla_scenarios"
-_NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception, KeyboardInterrupt, pytest.exit.Exception)
+_NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception)
+_ENDS = (KeyboardInterrupt, pytest.exit.Exception)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     judged = config.stash[_ALL_JUDGED] = []
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
+    config.pluginmanager.register(EndSignals(), "ari-sla-end-signals")
     config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 
@@ -103,6 +106,8 @@ def _judge(item: pytest.Item, failure: BaseException | None) -> None:
     from pytest_ari_sla.session.judge import judge_loads, raise_verdict
 
     records = item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
+    if isinstance(failure, _ENDS):
+        item.config.stash[_ALL_JUDGED] += records  # the session ends here: no report of this test will come
     if failure is None:
         raise_verdict(records, item.config.stash[_SETTINGS].inconclusive)
 
