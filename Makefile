@@ -59,6 +59,7 @@ asterisk-22 asterisk-16: asterisk-%:
 	tests/asterisk/provision $*
 
 soak: $(VENV)/.ready asterisk ## what must hold many times: new examples for properties, then ROUNDS (20) of all but unit
+	$(BIN)/python -m tests.ends_table $(ASTERISK_22) --runs 10
 	@VENV=$(VENV) tests/soak $(ROUNDS)
 
 bench: $(VENV)/.ready ## benchmarks; see README
