@@ -201,6 +201,8 @@ class CallDriver:
                 failure = await self._hold(call, planned.holding_ns // self._packet_time_ns)
             finally:
                 reports = await self._retire(call, ended_by_other=bool(failure))
+            # Also a call that has just sent its last packet: the target was gone before anyone knew.
+            failure = self._target_loss() or failure
         except (TargetError, NetworkError) as error:
             failure = str(error)
         except Exception as error:
@@ -226,8 +228,6 @@ class CallDriver:
                 await _set_within(call.changed, max((end_ns - self._now_ns()) / 1e9, POLL_S))
         finally:
             del self._up[call]
-        if self._lost_target is not None:
-            return str(self._lost_target).splitlines()[0]
         lost = call.lost_channel()
         if lost is None:
             return ""
@@ -245,8 +245,13 @@ class CallDriver:
         deadline_ns = self._now_ns() + (LINGER_NS if ended_by_other else LOSS_LIMIT_NS)
         while caller.outstanding(seats) > 0 and self._now_ns() < deadline_ns and not self._hurried:
             await asyncio.sleep(POLL_S)
+        ended_by_other = ended_by_other or self._lost_target is not None
         reports = await caller.retire_legs(call.seats, ended_by_other=ended_by_other)
         return dict(zip(call.seats, reports, strict=True))
+
+    def _target_loss(self) -> str:
+        """Return how the target was lost; empty as long as it is there."""
+        return str(self._lost_target).splitlines()[0] if self._lost_target is not None else ""
 
     async def _hang_up(self, call: LiveCall) -> None:
         """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""

@@ -1,0 +1,136 @@
+"""A proxy in front of a real ARI that does to requests and events what a fault says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+from aiohttp import web
+
+from pytest_ari_sla.ari.endpoint import AriEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CUT", "TRUNCATE", "AriProxy", "Fault"]
+
+CUT, TRUNCATE = "cut", "truncate"
+
+
+class Fault:
+    """What goes wrong; by default nothing does. A fault lives for one session.
+
+    Attributes
+    ----------
+    after_s, act
+        What is done to Asterisk itself so long after the first channel was asked for.
+    """
+
+    after_s: float | None = None
+
+    def request(self, method: str, path: str) -> web.Response | str | None:
+        """Return an answer of our own, `CUT`, `TRUNCATE`, or None to pass the request on."""
+
+    def event(self, event: dict[str, Any]) -> int:
+        """Return how many times an event is passed on; -1 cuts the WebSocket instead."""
+        return 1
+
+    async def act(self, upstream: Callable[..., Any]) -> None:
+        """Do something to Asterisk in mid-load; ``upstream(method, path)`` sends a request past the proxy."""
+
+
+class AriProxy:
+    """Runs in a thread of its own while it is entered; `endpoint` is where it listens."""
+
+    def __init__(self, target: AriEndpoint, fault: Fault) -> None:
+        self._target = target
+        self._fault = fault
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ari-proxy", daemon=True)
+        self._acting: asyncio.Task[None] | None = None
+        self.endpoint = target
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        self._http = aiohttp.ClientSession(headers={"Authorization": self._target.authorization})
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        port = self._runner.addresses[0][1]
+        self.endpoint = AriEndpoint(f"http://127.0.0.1:{port}/ari", self._target.user, self._target.password)
+
+    async def _stop(self) -> None:
+        if self._acting is not None:
+            self._acting.cancel()
+        await self._runner.cleanup()
+        await self._http.close()
+
+    async def _upstream(self, method: str, path: str) -> bytes:
+        async with self._http.request(method, self._target.base_url + path) as response:
+            return await response.read()
+
+    async def _act(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await self._fault.act(self._upstream)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path.removeprefix("/ari")
+        if path == "/events":
+            return await self._events(request)
+        if path == "/channels/externalMedia" and self._fault.after_s is not None and self._acting is None:
+            self._acting = asyncio.create_task(self._act(self._fault.after_s))
+        answer = self._fault.request(request.method, path)
+        if isinstance(answer, web.Response):
+            return answer
+        if answer == CUT:
+            return self._abort(request)
+        body = await request.read()
+        async with self._http.request(
+            request.method, self._target.base_url + path, params=request.query, data=body or None,
+            headers={"Content-Type": request.content_type} if body else {},
+        ) as response:  # fmt: skip
+            said = await response.read()
+            if answer == TRUNCATE:
+                return await self._half(request, said)
+            return web.Response(status=response.status, body=said, content_type="application/json")
+
+    def _abort(self, request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def _half(self, request: web.Request, said: bytes) -> web.StreamResponse:
+        """Send half of what was promised, and cut the connection."""
+        response = web.StreamResponse(headers={"Content-Length": str(len(said))})
+        await response.prepare(request)
+        await response.write(said[: len(said) // 2])
+        self._abort(request)
+        return response
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        downstream = web.WebSocketResponse()
+        await downstream.prepare(request)
+        async with self._http.ws_connect(self._target.base_url + "/events", params=request.query) as upstream:
+            async for message in upstream:
+                times = self._fault.event(json.loads(message.data))
+                if times < 0:
+                    self._abort(request)
+                    break
+                for _ in range(times):
+                    await downstream.send_str(message.data)
+        return downstream
