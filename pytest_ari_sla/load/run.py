@@ -237,7 +237,7 @@ class LoadRun:
                 self._series.mark_stage(name, start_ns, end_ns)
             driver = self._driver = self._make_driver(ari, caller, relay)
             ari.when_lost = driver.lose_target
-            ticking = asyncio.create_task(self._tick(caller, driver))
+            ticking = asyncio.create_task(self._tick(caller, driver, relay))
             try:
                 await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
             except Exception as error:
@@ -303,11 +303,14 @@ class LoadRun:
     def _now_ns(self) -> int:
         return time.monotonic_ns() - self._began_ns
 
-    async def _tick(self, caller: CallerWorker, driver: CallDriver) -> None:
+    async def _tick(self, caller: CallerWorker, driver: CallDriver, relay: RelayControl | None) -> None:
         """Once a second: enter what happened into the series, and tell; the load ends when that is not possible."""
         try:
             while True:
                 await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
+                # What a relay measures has its time too: stages, windows and baselines judge it like everything else.
+                if relay is not None:
+                    self._relayed = await relay.snapshot()
                 self._enter_second(caller, driver)
         except Exception as error:
             driver.give_up(error)
