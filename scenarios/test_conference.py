@@ -16,7 +16,7 @@ async def test_conference(load, parties):
     await load(calls=2, duration=f"{4 * parties + 2}s", topology="conference", parties=parties)
 
 
-@pytest.mark.sla("mouth_to_ear.p95 < 100ms", "rtt.p99 < 60ms", "loss.ratio <= 0.5%")
+@pytest.mark.sla("mouth_to_ear.p95 < 100ms", "one_way.p99 < 30ms", "loss.ratio <= 0.5%")
 async def test_listening_in(load, target):
     """Three calls, each with a third channel that snoops on one party, as a recorder would."""
     if target.kind == "simulator":

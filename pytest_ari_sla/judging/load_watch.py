@@ -35,7 +35,7 @@ __all__ = ["LoadWatch"]
 
 _SECOND_NS = 1_000_000_000
 _RECENT_NS = 5 * _SECOND_NS
-_FIGURES = ("setup", "first_packet", "rtt", "relay_rtt")
+_FIGURES = ("setup", "first_packet", "rtt", "one_way", "relay_rtt")
 _HEALTH = ("harness.pacing_error", "harness.cpu")
 _LOSS = ("loss.lost", "loss.sent")
 _TROUBLES = {

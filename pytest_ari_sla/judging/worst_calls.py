@@ -19,7 +19,11 @@ _NS_PER_S: Final = 10**9
 _USUAL_COUNT: Final = 10
 _OUTSTANDING: Final = 2.0
 """A value this many times the median of all calls makes a call worth a look."""
-_JUDGED_BY: Final = (("loss.lost", "count"), ("rtt.max", "s"), ("rtt.p99", "s"), ("rtt", "s"), ("jitter", "s"))
+_JUDGED_BY: Final = (
+    ("loss.lost", "count"),
+    *((f"{delay}.{stat}", "s") for delay in ("rtt", "one_way") for stat in ("max", "p99")),
+    ("jitter", "s"),
+)
 RANKED_BY: Final = tuple(name for name, _ in _JUDGED_BY)
 """The figures of a call that can make it one of the worst: the larger, the worse."""
 _LOST: Final = {"failed": "It was not established", "dropped": "It ended before it was told to"}

@@ -26,6 +26,8 @@ _USUAL: Final = (
     ("setup", "p99"),
     ("rtt", "p50"),
     ("rtt", "p99"),
+    ("one_way", "p50"),
+    ("one_way", "p99"),
     ("relay_rtt", "p50"),
     ("relay_rtt", "p99"),
     ("jitter", "p99"),

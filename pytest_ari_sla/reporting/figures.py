@@ -54,7 +54,13 @@ def headline(record: RunRecord) -> str:
 def tiles(scenario: Scenario) -> list[Tile]:
     """Return the key figures, those of metrics that were measured."""
     found = [_calls_tile(scenario)]
-    for name, label in (("setup", "Set-up"), ("rtt", "Round trip"), ("relay_rtt", "Relay's leg"), ("jitter", "Jitter")):
+    for name, label in (
+        ("setup", "Set-up"),
+        ("rtt", "Round trip"),
+        ("one_way", "One way"),
+        ("relay_rtt", "Relay's leg"),
+        ("jitter", "Jitter"),
+    ):
         if (values := scenario.metrics.get(name, {})).get("count"):
             more = f"p50 {number(values, 'p50')}, max {number(values, 'max')}"
             found.append(Tile(f"{label} p99", number(values, "p99"), more, _verdict_on(scenario, name)))

@@ -22,19 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["LatencyTracker"]
 
 
+_TIMES = ("rtt", "rtt_intended", "one_way", "one_way_intended")
+
+
 class LatencyTracker:
     """Records the delay of each probe's first copy (RFC 2681, 2.4: a duplicate has no delay of its own).
 
-    ``rtt`` is from a probe's send until it is back at this generator, whichever way it went. ``one_way`` is the same
-    for legs that hear another leg, where that is half a conversation. A probe that is back after the loss limit is
-    lost, so that it is in ``late`` and in no distribution.
+    What a leg hears decides what its delay is, and is called by that name alone. A leg that hears itself (``echo``,
+    ``relay``) measures a round trip. A leg that hears another one (``pair``; in ``hold`` and ``snoop`` the first leg)
+    measures one way, by one clock: both ends are this generator. A limit for the one means nothing for the other. A
+    probe that is back after the loss limit is lost, so that it is in ``late`` and in no distribution.
     """
 
     name = "latency"
     metrics = (
-        Metric("rtt", "distribution", "s", "From a probe's send until it is back here (RFC 2681)"),
-        Metric("rtt_intended", "distribution", "s", "From a probe's scheduled send until it is back here"),
-        Metric("one_way", "distribution", "s", "From a probe's send until another leg hears it (RFC 7679)"),
+        Metric("rtt", "distribution", "s", "Round trip where a leg hears itself: echo, relay (RFC 2681)"),
+        Metric("rtt_intended", "distribution", "s", "Round trip from a probe's scheduled send"),
+        Metric(
+            "one_way", "distribution", "s", "One way where a leg hears another: pair, both ends one clock (RFC 7679)"
+        ),
+        Metric("one_way_intended", "distribution", "s", "One way from a probe's scheduled send"),
         Metric("late", "count", "count", "Probes that came back after the loss limit; they count as lost"),
     )
 
@@ -42,7 +49,7 @@ class LatencyTracker:
         """Allocate a mark per probe of the window, and a small histogram, for each leg."""
         self._ring = ProbeRing(context)
         self._hears_another = context.heard_leg != np.arange(context.legs)
-        self._rtt, self._rtt_intended, self._one_way = Histogram(), Histogram(), Histogram()
+        self._times = {name: Histogram() for name in _TIMES}
         self._by_leg = LegHistogram(context.legs)
         self._late = 0
 
@@ -61,11 +68,12 @@ class LatencyTracker:
         self._late += arrivals.late
         first = arrivals.first
         legs, arrival_ns = batch.leg[first], batch.arrival_ns[first]
-        rtt_ns = arrival_ns - batch.sent_ns[first]
-        self._rtt.record(rtt_ns)
-        self._rtt_intended.record(arrival_ns - batch.intended_ns[first])
-        self._one_way.record(rtt_ns[self._hears_another[legs]])
-        self._by_leg.record(legs, rtt_ns)
+        delay_ns, intended_ns = arrival_ns - batch.sent_ns[first], arrival_ns - batch.intended_ns[first]
+        is_one_way = self._hears_another[legs]
+        for name, chosen in (("rtt", ~is_one_way), ("one_way", is_one_way)):
+            self._times[name].record(delay_ns[chosen])
+            self._times[f"{name}_intended"].record(intended_ns[chosen])
+        self._by_leg.record(legs, delay_ns)
 
     def advance(self, now_ns: int) -> None:
         """Free the marks of probes that were due a loss limit ago."""
@@ -78,14 +86,15 @@ class LatencyTracker:
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return all delays since :meth:`begin`."""
-        return {
-            "rtt": self._rtt.copy(),
-            "rtt_intended": self._rtt_intended.copy(),
-            "one_way": self._one_way.copy(),
-            "late": self._late,
-        }
+        return {"late": self._late} | {name: times.copy() for name, times in self._times.items()}
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
-        """Return each leg's round trip in s: median and p99 to within 25 %, the maximum exactly."""
+        """Return each leg's delay in s, as what it is: median and p99 to within 25 %, the maximum exactly."""
         p50, p99 = self._by_leg.percentiles_ns(50, 99)
-        return {"rtt.p50": p50 / 1e9, "rtt.p99": p99 / 1e9, "rtt.max": self._by_leg.max_ns() / 1e9}
+        stats = {"p50": p50 / 1e9, "p99": p99 / 1e9, "max": self._by_leg.max_ns() / 1e9}
+        kinds = {"rtt": ~self._hears_another, "one_way": self._hears_another}
+        return {
+            f"{name}.{stat}": np.where(of_kind, column, np.nan)
+            for name, of_kind in kinds.items()
+            for stat, column in stats.items()
+        }

@@ -35,8 +35,13 @@ class VoiceQualityTracker:
 
     A fixed jitter buffer is simulated. The leg's first packet fixes when packets are played: its own delay plus the
     buffer's depth after they were sent. A packet that comes later is discarded, which sounds like loss, and counts so.
-    The delay from mouth to ear follows from the same figure: the first packet's way (half of it for an echo, which
-    travels both ways), the buffer, and the packet time. Time that this generator lost before sending does not count.
+    The delay from mouth to ear is taken over the call: the mean way of all packets played (half of it for an echo,
+    which travels both ways), the buffer's depth and the packet time. Time that this generator lost before sending does
+    not count.
+
+    What a score is the quality of depends on what the leg hears. Where it hears another leg (``pair``), of that one
+    direction. Where it hears itself (``echo``, ``relay``), of a loop: what is lost or discarded on both ways together,
+    which is worse than either way, at the delay of one.
 
     Legs that hear no probes, and codecs without impairment values, are not rated: a guess would look like a result.
 
@@ -52,7 +57,8 @@ class VoiceQualityTracker:
             "mos",
             "distribution",
             "mos",
-            "Mean opinion score, one per leg (ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
+            "Mean opinion score of a leg: of one direction in a pair, of both ways' loss at one way's delay in an echo"
+            " (ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
             f" {JITTER_BUFFER_NS // 1_000_000} ms)",
             better="higher",
             resolution=_RESOLUTION,
@@ -74,12 +80,14 @@ class VoiceQualityTracker:
         self._first_delay_ns = np.full(context.legs, _UNKNOWN, np.int64)
         # Packets sent, packets not played, and runs of the latter.
         self._sent, self._unplayed, self._runs = np.zeros((3, context.legs), np.int64)
+        # Packets played, and the sum of their delays.
+        self._played, self._delays_ns = np.zeros((2, context.legs), np.int64)
         self._histogram = Histogram()
 
     @staticmethod
     def bytes_per_leg(probe_window: int) -> int:
         """Return the memory that a leg takes here."""
-        return ProbeRing.bytes_per_leg(probe_window) + LossPatterns.BYTES_PER_LEG + 4 * 8 + 1
+        return ProbeRing.bytes_per_leg(probe_window) + LossPatterns.BYTES_PER_LEG + 6 * 8 + 1
 
     def observe(self, batch: PacketBatch) -> None:
         """Mark the probes that are played."""
@@ -90,7 +98,10 @@ class VoiceQualityTracker:
         delay_ns = batch.arrival_ns - batch.sent_ns
         is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
         self._fix_play_out(batch.leg, delay_ns, is_timed)
-        self._ring.arrive(batch, is_timed & (delay_ns <= self._first_delay_ns[batch.leg] + self._buffer_ns))
+        is_played = is_timed & (delay_ns <= self._first_delay_ns[batch.leg] + self._buffer_ns)
+        played = self._ring.arrive(batch, is_played).first
+        np.add.at(self._played, batch.leg[played], 1)
+        np.add.at(self._delays_ns, batch.leg[played], np.maximum(delay_ns[played], 0))
 
     def _fix_play_out(self, legs: NDArray[np.int32], delay_ns: NDArray[np.int64], is_timed: NDArray[np.bool_]) -> None:
         rows = np.flatnonzero(is_timed & (self._first_delay_ns[legs] == _UNKNOWN))[::-1]
@@ -111,7 +122,7 @@ class VoiceQualityTracker:
         self._histogram.record(np.rint(mos[~np.isnan(mos)] / _RESOLUTION).astype(np.int64))
         self._patterns.reset(legs)
         self._first_delay_ns[legs] = _UNKNOWN
-        for count in (self._sent, self._unplayed, self._runs):
+        for count in (self._sent, self._unplayed, self._runs, self._played, self._delays_ns):
             count[legs] = 0
 
     def _take(self, settlement: Settlement) -> None:
@@ -122,11 +133,14 @@ class VoiceQualityTracker:
 
     def _mos(self, legs: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the score so far of (n,) legs, NaN where there is nothing to rate."""
-        sent, unplayed, delay_ns = self._sent[legs], self._unplayed[legs], self._first_delay_ns[legs]
+        sent, unplayed, first_ns = self._sent[legs], self._unplayed[legs], self._first_delay_ns[legs]
+        played = self._played[legs]
+        # Where nothing was played in time, there is the first packet's delay at least.
+        delay_ns = np.where(played > 0, self._delays_ns[legs] / np.maximum(played, 1), first_ns)
         way_ns = np.where(self._echoes[legs], delay_ns / 2, delay_ns)
         delay_ms = (way_ns + self._buffer_ns + self._packet_time_ns) / 1e6
         burst = burst_ratio(sent, unplayed, self._runs[legs])
-        is_known = (sent > 0) & (delay_ns != _UNKNOWN)
+        is_known = (sent > 0) & (first_ns != _UNKNOWN)
         mos = np.full(len(legs), np.nan)
         for impairment, is_of_codec in self._codecs:
             quality = rate(impairment, 100 * unplayed / np.maximum(sent, 1), burst, delay_ms)

@@ -9,6 +9,8 @@ from pytest_ari_sla.trackers.latency import LatencyTracker
 from tests.unit.batches import MILLISECOND, START_NS, batch_of, batch_sizes
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
 
+TIMES = ("rtt", "rtt_intended", "one_way", "one_way_intended")
+
 
 def histogram_of(values_ns: list[int]) -> Histogram:
     """Return a histogram of these."""
@@ -20,7 +22,8 @@ def histogram_of(values_ns: list[int]) -> Histogram:
 def by_definition(load: Load) -> dict[str, Histogram | int]:
     """Return the metrics by definition: the first copy of each probe in time, in order of arrival."""
     seen: set[tuple[int, int]] = set()
-    rtt, intended, one_way, late = [], [], [], 0
+    values: dict[str, list[int]] = {name: [] for name in TIMES}
+    late = 0
     for packet in load.packets:
         source = load.heard_leg[packet.leg]
         if source < 0 or packet.source_leg != source:
@@ -29,11 +32,9 @@ def by_definition(load: Load) -> dict[str, Histogram | int]:
             late += 1
         elif (packet.leg, packet.probe) not in seen:
             seen.add((packet.leg, packet.probe))
-            rtt.append(packet.arrival_ns - packet.sent_ns)
-            intended.append(packet.arrival_ns - packet.intended_ns)
-            if packet.leg != source:
-                one_way.append(rtt[-1])
-    values = {"rtt": rtt, "rtt_intended": intended, "one_way": one_way}
+            name = "rtt" if packet.leg == source else "one_way"
+            values[name].append(packet.arrival_ns - packet.sent_ns)
+            values[f"{name}_intended"].append(packet.arrival_ns - packet.intended_ns)
     return {"late": late} | {name: histogram_of(times) for name, times in values.items()}
 
 
@@ -55,11 +56,14 @@ def test_lateness_of_our_own_is_in_the_intended_delay_only() -> None:
     assert snapshot["one_way"] == Histogram()
 
 
-def test_a_pair_is_timed_one_way_too() -> None:
-    """What another leg said counts as a round trip and as one way."""
+def test_a_pair_is_timed_one_way_and_has_no_round_trip() -> None:
+    """What another leg said has come one way: a limit for a round trip must not be held by half of one."""
     tracker = LatencyTracker()
     Load(FixedLog([1, 1]), [1, 0], [echo(0, 4.0, leg=0, source_leg=1)]).run(tracker, [1])
-    assert tracker.snapshot()["one_way"] == tracker.snapshot()["rtt"] == histogram_of([4 * MILLISECOND])
+    assert tracker.snapshot()["one_way"] == histogram_of([4 * MILLISECOND])
+    assert tracker.snapshot()["one_way_intended"] == histogram_of([4 * MILLISECOND])
+    assert tracker.snapshot()["rtt"] == tracker.snapshot()["rtt_intended"] == Histogram()
+    assert tracker.per_leg()["one_way.max"].shape == (2,)
 
 
 def test_a_measuring_thread_that_lags_behind_changes_nothing() -> None:
@@ -76,7 +80,7 @@ def test_a_probe_that_was_given_up_has_no_delay() -> None:
     tracker.begin(context_of(FixedLog([1]), [0]))
     tracker.advance(START_NS + LOSS_LIMIT_NS)
     tracker.observe(batch_of([echo(0, 99.0)]))
-    assert tracker.snapshot() == {"late": 1} | dict.fromkeys(("rtt", "rtt_intended", "one_way"), Histogram())
+    assert tracker.snapshot() == {"late": 1} | dict.fromkeys(TIMES, Histogram())
 
 
 def test_a_snapshot_is_not_touched_by_what_comes_later() -> None:
