@@ -24,14 +24,22 @@ _NS_PER_S: Final = 10**9
 _USUAL: Final = (
     ("setup", "p50"),
     ("setup", "p99"),
+    ("first_packet", "p50"),
+    ("first_packet", "p99"),
     ("rtt", "p50"),
     ("rtt", "p99"),
     ("one_way", "p50"),
     ("one_way", "p99"),
     ("relay_rtt", "p50"),
     ("relay_rtt", "p99"),
+    ("one_way", "p50"),
+    ("one_way", "p99"),
+    ("mouth_to_ear", "p50"),
+    ("ari.request", "p50"),
     ("jitter", "p99"),
+    ("mos", "mean"),
     ("loss.ratio", ""),
+    ("calls.success_ratio", ""),
 )
 """What is compared besides the figures that thresholds judge, as far as both runs have it."""
 

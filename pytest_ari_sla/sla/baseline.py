@@ -5,8 +5,12 @@ intervals' own figures after the lowest and the highest fifth are left out, so t
 has now and then, does not count as a change. (Ratios are taken of all counts, and counts per interval, untrimmed:
 rare losses would be trimmed away.)
 
+A figure that a call has once (time to its first packet, MOS) may fall into few intervals, since all calls began or
+ended together: its median or mean is then compared by the samples themselves.
+
 How sure the difference is follows from a bootstrap over blocks of time (:mod:`pytest_ari_sla.sla.bootstrap`). With
-``d`` the difference towards the worse and ``m`` the largest regression allowed:
+``d`` the difference towards the worse and ``m`` the largest regression allowed, which is for times at least a
+floor that this tool can tell apart at all:
 
 ==========  =======================================================================
 change      when
@@ -49,6 +53,12 @@ _CONFIDENCE = 0.99
 # A percentile of an interval is worth comparing when one of its samples is to be expected beyond it.
 _TAIL_SAMPLES = 1.0
 _SEED = 20_240_229
+FLOOR_S = 100e-6
+"""Differences of times below this are the generator's and the scheduler's own."""
+_MOST_SAMPLES = 400
+_ONCE_PER_CALL = (("first_packet", "p50"), ("mos", "mean"))
+# Calls that begin together queue behind each other: their times are one draw, and differ from run to run.
+_ONE_DRAW = 0.5
 
 
 class Change(Enum):
@@ -97,6 +107,7 @@ def compare(
     current: TimeSeries,
     figures: Iterable[tuple[Metric, str | None]],
     max_regression: float = 0.1,
+    floor_s: float = FLOOR_S,
 ) -> tuple[Comparison, ...]:
     """Compare two runs, figure by figure; the same input gives the same result.
 
@@ -108,22 +119,31 @@ def compare(
         Metrics, each with the stat to compare (None for ratios and counts).
     max_regression
         Share of the baseline's value by which a figure may get worse: 0.1 for 10 %.
+    floor_s
+        Time by which a figure in seconds may change in any case.
     """
-    return tuple(_compared(baseline, current, metric, stat, max_regression) for metric, stat in figures)
+    return tuple(_compared(baseline, current, metric, stat, max_regression, floor_s) for metric, stat in figures)
 
 
 def _compared(
-    baseline: TimeSeries, current: TimeSeries, metric: Metric, stat: str | None, max_regression: float
+    baseline: TimeSeries, current: TimeSeries, metric: Metric, stat: str | None, max_regression: float, floor_s: float
 ) -> Comparison:
     figure = f"{metric.name}.{stat}" if stat else metric.name
     length_ns, cuts = _cut_alike((baseline, current), metric, stat)
     before, after = (_Run.of(cut, length_ns, metric, stat) for cut in cuts)
+    few = min(before.parts.shape[1], after.parts.shape[1]) < _LEAST_INTERVALS
+    by_samples = few and (metric.name, stat) in _ONCE_PER_CALL
+    if by_samples:
+        before, after = (_Run.of_samples(cut, metric) for cut in cuts)
     for run, which in ((before, "the baseline"), (after, "this run")):
         if problem := run.problem(metric, stat):
             return Comparison(figure, Change.UNCLEAR, f"{figure} cannot be compared: {which} has {problem}")
     old, new = typical(before.parts), typical(after.parts)
     interval = difference_interval(before.parts, after.parts, _CONFIDENCE, _SEED)
-    change = _change(metric, new - old, interval, max_regression * abs(old))
+    if metric.unit == "s":
+        max_regression = max(max_regression, _ONE_DRAW if by_samples else 0.0)
+    allowed = max(max_regression * abs(old), floor_s if metric.unit == "s" else 0.0)
+    change = _change(metric, new - old, interval, allowed)
     sentence = _sentence(figure, metric, change, (old, new), interval, max_regression, after)
     return Comparison(figure, change, sentence, old, new, new / old - 1 if old else None, interval, length_ns)
 
@@ -146,6 +166,20 @@ class _Run:
     samples: float
     length_ns: int
 
+    @property
+    def extent(self) -> str:
+        """What it consists of, in words."""
+        count = self.parts.shape[1]
+        return f"{count} intervals of {format_duration_ns(self.length_ns)}" if self.length_ns else f"{count} samples"
+
+    @classmethod
+    def of_samples(cls, intervals: Sequence[Snapshot], metric: Metric) -> Self:
+        """Take the samples of a whole run, evenly thinned; shuffled, since a histogram knows no order."""
+        histogram = Snapshot.sum_of(intervals).histogram(metric.name)
+        count = min(histogram.count, _MOST_SAMPLES)
+        values = [metric.in_unit(histogram.percentile(100 * (rank + 0.5) / count) or 0) for rank in range(count)]
+        return cls(np.random.default_rng(_SEED).permutation(np.array([values], np.float64), axis=1), count, 0)
+
     @classmethod
     def of(cls, intervals: Sequence[Snapshot], length_ns: int, metric: Metric, stat: str | None) -> Self:
         """Take a figure out of consecutive intervals."""
@@ -166,8 +200,8 @@ class _Run:
         if not count or (len(self.parts) == 2 and not self.parts[1].any()):
             return "no value of it"
         if count < _LEAST_INTERVALS:
-            length = format_duration_ns(self.length_ns)
-            return f"{count} interval{'s' * (count != 1)} of {length} with it, and {_LEAST_INTERVALS} are needed"
+            one = f"1 interval of {format_duration_ns(self.length_ns)}" if self.length_ns else "1 sample"
+            return f"{one if count == 1 else self.extent} with it, and {_LEAST_INTERVALS} are needed"
         needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
         if metric.kind == "distribution" and self.samples < needed:
             return f"about {self.samples:.0f} samples in an interval, and {stat} takes {needed}"
@@ -238,6 +272,5 @@ def _sentence(
     texts = [format_quantity(value, metric.unit) for value in values]
     return (
         f"{figure} {_WORDS[change]}: {texts[1]} after {texts[0]}{share} ({_CONFIDENCE * 100:g} % interval {low} to "
-        f"{high}; {max_regression * 100:g} % allowed; {run.parts.shape[1]} intervals of "
-        f"{format_duration_ns(run.length_ns)})"
+        f"{high}; {max_regression * 100:g} % allowed; {run.extent})"
     )

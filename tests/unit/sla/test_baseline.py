@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -208,3 +208,36 @@ def test_small_differences_of_noisy_runs_cannot_be_told() -> None:
     (result,) = compare(simulated(1, drift=0.4), simulated(2, drift=0.4), [(RTT, "p50")])
     assert result.change is Change.UNCLEAR
     assert "may have changed, which these runs cannot tell" in result.sentence
+
+
+def first_packets(first_packet_ms: float, *, together: bool = False) -> TimeSeries:
+    """Return 30 calls that heard their first packet after about so long: one began each second, or all in the first."""
+    series = TimeSeries(SECOND)
+    for call in range(30):
+        heard = Histogram()
+        heard.record_one(round(first_packet_ms * (1 + call % 7 / 1000) * 1e6))
+        series.add(0 if together else call * SECOND, Snapshot({"first_packet": heard}))
+    return series
+
+
+FIRST_PACKET = core_catalogue().lookup("first_packet")
+
+
+def test_what_a_call_has_once_is_compared_though_all_calls_began_together() -> None:
+    """46 ms became 3 s: one interval of either run knows, and 30 samples of it are enough; 55 ms is how runs differ."""
+    before = first_packets(46, together=True)
+    changes = [
+        compare(before, first_packets(after, together=True), [(FIRST_PACKET, "p50")])[0] for after in (3000, 46, 55)
+    ]
+    assert [found.change for found in changes] == [Change.WORSE, Change.SAME, Change.SAME]
+    assert "30 samples" in changes[0].sentence
+
+
+def test_a_difference_below_the_floor_is_none() -> None:
+    """25 us more on a bare echo of 40 us are the machine's; a fifth of 50 ms is not, but for a floor of one's own."""
+    (result,) = compare(first_packets(0.040), first_packets(0.065), [(FIRST_PACKET, "p50")])
+    assert result.change is Change.SAME
+    (result,) = compare(first_packets(50), first_packets(60), [(FIRST_PACKET, "p50")])
+    assert result.change is Change.WORSE
+    (result,) = compare(first_packets(50), first_packets(60), [(FIRST_PACKET, "p50")], 0.1, 0.02)
+    assert result.change is Change.SAME
