@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
 from pytest_ari_sla.ari.leftovers import presence_of
 from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
+from pytest_ari_sla.ari_client.event_thread import EventThread
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, redirected, where
 from pytest_ari_sla.errors import ApplicationTaken, AriUnreachable, AsteriskCrashed, EventStreamLost, SlaError
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     import ssl
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.event_thread import EventSocket
     from pytest_ari_sla.ari_client.observer import Clock
-
-    _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
 __all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]
 
@@ -41,8 +41,8 @@ def back_off_s(attempt: int, *, first_s: float = 0.1, cap_s: float = 5.0) -> flo
 class StreamOwner(Protocol):
     """Who an event stream works for."""
 
-    def on_event(self, event: Event, received_ns: int) -> None:
-        """Take an event, in order of arrival; ``received_ns`` is monotonic."""
+    def on_event(self, event: Event, received_ns: int, uncertainty_ns: int) -> None:
+        """Take an event, in order of arrival; it arrived at ``received_ns`` (monotonic), or a little before."""
 
     def on_note(self, kind: str, reason: str) -> None:
         """Take note of a disconnect or reconnect."""
@@ -71,6 +71,8 @@ class EventStream:
         For one attempt to open it.
     restore_timeout_s
         How long a broken stream may stay broken.
+    realtime
+        Whether events may be read under SCHED_FIFO.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class EventStream:
         clock: Clock,
         connect_timeout_s: float = 10.0,
         restore_timeout_s: float = 30.0,
+        realtime: bool = True,
     ) -> None:
+        self._realtime = realtime
         self._endpoint = endpoint
         self._application = application
         self._owner = owner
@@ -91,8 +95,8 @@ class EventStream:
         self._clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._restore_timeout_s = restore_timeout_s
-        self._http: aiohttp.ClientSession | None = None
-        self._socket: _Socket | None = None
+        self._thread: EventThread | None = None
+        self._socket: EventSocket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # open, or lost for good
@@ -107,12 +111,8 @@ class EventStream:
         SlaError
             It cannot be opened; see `error_of_failure` and `error_of_answer`.
         """
-        # A session of its own: a WebSocket takes a connection slot for as long as it lives.
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls),
-            headers={"Authorization": self._endpoint.authorization},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._thread = EventThread(self._tls, {"Authorization": self._endpoint.authorization}, realtime=self._realtime)
+        self._thread.start()
         self._socket = await self._connect()
         self._settled.set()
         self._reader = asyncio.create_task(self._run(self._socket), name="ARI event stream")
@@ -137,20 +137,19 @@ class EventStream:
         await asyncio.gather(*filter(None, (self._reader, self._restoring)), return_exceptions=True)
         if self._socket is not None:
             await self._socket.close()
-        if self._http is not None:
-            await self._http.close()
+        if self._thread is not None:
+            await self._thread.stop()
 
-    async def _connect(self) -> _Socket:
+    async def _connect(self) -> EventSocket:
         """Open one WebSocket."""
-        assert self._http is not None
+        assert self._thread is not None
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                return await self._http.ws_connect(
-                    self._endpoint.base_url + "/events",
-                    params={"app": f"{self._application},{presence_of(self._application)}", "subscribeAll": "false"},
-                    heartbeat=HEARTBEAT_S,
-                    decode_text=False,  # an event that is not UTF-8 is one bad event, not the end of the stream
-                )
+            return await self._thread.connect(
+                self._endpoint.base_url + "/events",
+                {"app": f"{self._application},{presence_of(self._application)}", "subscribeAll": "false"},
+                HEARTBEAT_S,
+                self._connect_timeout_s,
+            )
         except aiohttp.WSServerHandshakeError as refused:
             # Its text holds URL and headers of the request, so it is not chained: the header has the password.
             sent_on = refused.history[0] if refused.history else None
@@ -163,7 +162,7 @@ class EventStream:
         except (aiohttp.ClientError, TimeoutError) as failure:
             raise error_of_failure(failure, self._endpoint, "GET /events", self._connect_timeout_s) from failure
 
-    async def _run(self, socket: _Socket) -> None:
+    async def _run(self, socket: EventSocket) -> None:
         """Read, and restore what breaks, until closed or lost."""
         try:
             while True:
@@ -178,21 +177,18 @@ class EventStream:
             self._settled.set()
             self._owner.on_lost(lost)
 
-    async def _read(self, socket: _Socket) -> None:
+    async def _read(self, socket: EventSocket) -> None:
         """Deliver events until the WebSocket closes."""
-        async for message in socket:
-            received_ns = self._clock.monotonic_ns()
-            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                return
-            event = decode_event(message.data)
+        async for arrival in socket:
+            event = decode_event(arrival.data)
             if isinstance(event, ApplicationReplaced):
                 raise ApplicationTaken(
                     f"another program registered the Stasis application {self._application!r} at "
                     f"{where(self._endpoint)} and gets its events now; give every program an application of its own"
                 )
-            self._owner.on_event(event, received_ns)
+            self._owner.on_event(event, arrival.received_ns, arrival.lag_ns)
 
-    async def _restore(self, broken_by: str) -> _Socket:
+    async def _restore(self, broken_by: str) -> EventSocket:
         """Open the WebSocket again, with growing pauses.
 
         Raises
@@ -241,7 +237,7 @@ class EventStream:
             )
 
 
-def words_for_close(socket: _Socket) -> str:
+def words_for_close(socket: EventSocket) -> str:
     """Return why a WebSocket closed."""
     code = socket.close_code
     failure = socket.exception()

@@ -24,7 +24,9 @@ class Clock(Protocol):
 class AriObserver(Protocol):
     """Who is told what every request and event took; called on the session's event loop, so it must be quick."""
 
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+    def on_request(
+        self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int, uncertainty_ns: int
+    ) -> None:
         """Take note of a request.
 
         Parameters
@@ -32,15 +34,17 @@ class AriObserver(Protocol):
         method, route
             ``POST``, ``/channels/{channelId}/answer``: a template, so that figures add up over channels.
         duration_ns
-            From the moment that a place among the requests in flight was free until the last byte of the answer,
-            without the time spent on connecting.
+            From the moment that the last bytes of the request were handed to the kernel until the last byte of the
+            answer arrived there.
         status
             The HTTP status; 0 where no answer came.
         queued_ns
-            Time spent waiting for that place: our own limit, not Asterisk's doing.
+            Time spent waiting for a place among the requests in flight: our own limit, not Asterisk's doing.
+        uncertainty_ns
+            How much longer than the truth ``duration_ns`` may be.
         """
 
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None, *, uncertainty_ns: int) -> None:
         """Take note of an event.
 
         Parameters
@@ -48,20 +52,24 @@ class AriObserver(Protocol):
         event
             The event.
         received_ns
-            When it was received, by the session's monotonic clock.
+            When its last byte arrived, on the monotonic clock.
         lag_ns
-            From Asterisk's time stamp (a whole millisecond) to our wall clock at receipt: holds the offset of the two
-            hosts' clocks; None where the event has no time stamp.
+            From Asterisk's time stamp (a whole millisecond) to our wall clock at its arrival: holds the offset of the
+            two hosts' clocks; None where the event has no time stamp.
+        uncertainty_ns
+            How much later than the truth ``received_ns`` may be.
         """
 
 
 class SilentObserver:
     """An observer that takes no notes."""
 
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+    def on_request(
+        self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int, uncertainty_ns: int
+    ) -> None:
         """Ignore a request."""
 
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None, *, uncertainty_ns: int) -> None:
         """Ignore an event."""
 
 

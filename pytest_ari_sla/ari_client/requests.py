@@ -13,6 +13,7 @@ import msgspec
 from pytest_ari_sla.ari.lenient import decode_answer
 from pytest_ari_sla.ari_client.faults import damaged, error_of_answer, error_of_failure, not_ari, redirected, where
 from pytest_ari_sla.ari_client.observer import SilentObserver
+from pytest_ari_sla.ari_client.stamps import stamp_exchange, stamped_socket
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriRequestFailed, TlsFailed, UsageError
 
@@ -41,24 +42,20 @@ RETRY_PAUSES_S = (0.05, 0.25)
 
 
 class _Connecting:
-    """The connecting part of one request: its time, and its place in the queue at the door."""
+    """One request's place in the queue at the door."""
 
-    def __init__(self, door: asyncio.Semaphore, clock: Clock) -> None:
+    def __init__(self, door: asyncio.Semaphore) -> None:
         self._door = door
-        self._clock = clock
-        self._since_ns: int | None = None
-        self.spent_ns = 0
+        self._is_inside = False
 
     async def begin(self) -> None:
-        asked_ns = self._clock.monotonic_ns()
         await self._door.acquire()
-        self._since_ns = asked_ns
+        self._is_inside = True
 
     def end(self) -> None:
         """Leave the door; a second call does nothing, since a failed connect ends without aiohttp telling."""
-        if self._since_ns is not None:
-            self.spent_ns += self._clock.monotonic_ns() - self._since_ns
-            self._since_ns = None
+        if self._is_inside:
+            self._is_inside = False
             self._door.release()
 
 
@@ -124,7 +121,9 @@ class AriClient:
         trace.on_connection_create_end.append(_on_connect_end)
         self._http = aiohttp.ClientSession(
             # The semaphore is the limit; a second one in the connector would only hide time spent waiting.
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE_S, socket_factory=stamped_socket
+            ),
             headers={"Authorization": self.endpoint.authorization},
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -169,7 +168,7 @@ class AriClient:
         body
             JSON body.
         on_sent
-            Is told the monotonic time at which the request had its place among those in flight and was sent.
+            Is told, when the attempt is over, at what monotonic time the request was sent.
 
         Raises
         ------
@@ -242,9 +241,8 @@ class AriClient:
         asked_ns = self._clock.monotonic_ns()
         async with self._slots:
             started_ns = self._clock.monotonic_ns()
-            if on_sent is not None:
-                on_sent(started_ns)
-            connecting = _Connecting(self._door, self._clock)
+            times = stamp_exchange()
+            connecting = _Connecting(self._door)
             status = 0
             try:
                 async with self._http.request(
@@ -267,8 +265,13 @@ class AriClient:
                 connecting.end()
                 if status == 0 and method == "POST":
                     self.uncertain += 1
-                duration_ns = self._clock.monotonic_ns() - started_ns - connecting.spent_ns
-                self._observer.on_request(method, route, duration_ns, status, queued_ns=started_ns - asked_ns)
+                if on_sent is not None:
+                    on_sent(started_ns if times.sent_ns is None else times.sent_ns)
+                took_ns, uncertainty_ns = times.took_ns(started_ns, self._clock.monotonic_ns())
+                queued_ns = started_ns - asked_ns
+                self._observer.on_request(
+                    method, route, took_ns, status, queued_ns=queued_ns, uncertainty_ns=uncertainty_ns
+                )
 
     async def _explain(self, failure: Exception, request: str) -> Exception:
         """Return our error; an http URL that leads to a TLS port is found out by trying."""

@@ -73,6 +73,8 @@ class AriSession(AriCommands):
         For all of the cleaning up at the end.
     clock, observer
         Who tells the time, and who hears of every request and event.
+    realtime
+        Whether events may be read under SCHED_FIFO, so that their times do not depend on how busy the machine is.
 
     Attributes
     ----------
@@ -102,6 +104,7 @@ class AriSession(AriCommands):
         cleanup_timeout_s: float = 20.0,
         clock: Clock = time,
         observer: AriObserver | None = None,
+        realtime: bool = True,
     ) -> None:
         endpoint = parse_ari_url(url)
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
@@ -130,7 +133,9 @@ class AriSession(AriCommands):
             observer=self._observer,
             note=self.on_note,
         )
-        self._stream = EventStream(self.endpoint, app, self, tls=tls, clock=clock, restore_timeout_s=restore_timeout_s)
+        self._stream = EventStream(
+            self.endpoint, app, self, tls=tls, clock=clock, restore_timeout_s=restore_timeout_s, realtime=realtime
+        )
 
     def __repr__(self) -> str:
         return f"<AriSession {self.endpoint.base_url} app={self.app!r}>"
@@ -220,11 +225,12 @@ class AriSession(AriCommands):
 
     # --- called by the event stream and the watches ---
 
-    def on_event(self, event: Event, received_ns: int) -> None:
+    def on_event(self, event: Event, received_ns: int, uncertainty_ns: int) -> None:
         """Deliver an event to its channels' watches."""
         happened_ns = timestamp_ns(event.timestamp)
-        lag_ns = None if happened_ns is None else self._clock.time_ns() - happened_ns
-        self._observer.on_event(event, received_ns, lag_ns)
+        received_at_ns = self._clock.time_ns() - (self._clock.monotonic_ns() - received_ns)
+        lag_ns = None if happened_ns is None else received_at_ns - happened_ns
+        self._observer.on_event(event, received_ns, lag_ns, uncertainty_ns=uncertainty_ns)
         if isinstance(event, UnknownEvent) and event.problem:
             self.unexpected_events += 1
         for channel_id in event.channel_ids:

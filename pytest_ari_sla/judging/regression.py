@@ -96,7 +96,13 @@ def _excuses(comparison: Comparison, guards: Sequence[Guard], catalogue: Catalog
     parts = comparison.metric.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     metric = next(catalogue.lookup(name) for name in prefixes if name in catalogue)
-    return [guard.reason for guard in guards if guard.spoils_failure(metric)]
+    before, after = comparison.before, comparison.after
+    return [
+        guard.reason
+        for guard in guards
+        if guard.spoils_failure(metric)
+        and (before is None or after is None or guard.may_decide(after, lambda value: value <= before))
+    ]
 
 
 def _sentence(comparison: Comparison, excuses: Iterable[str]) -> str:

@@ -187,6 +187,7 @@ class CallDriver:
         task.add_done_callback(self._running.discard)
 
     async def _drive(self, call: LiveCall, planned: PlannedCall) -> None:
+        self._tools.meter.enter_call()
         started_ns, started_at = self._now_ns(), time.time_ns()
         self._ledger.mark_channel_started(call.id, started_ns)
         reports: dict[LegSeat, LegReport] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.metrics.histogram import Histogram
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
 
 __all__ = ["ControlMeter", "Narrated"]
+
+
+_in_a_call: ContextVar[bool] = ContextVar("_in_a_call", default=False)
 
 
 class Narrated(Protocol):
@@ -33,8 +37,17 @@ class ControlMeter:
         self.first_packet = Histogram()
         self._requests = Histogram()
         self._event_lag = Histogram()
+        self._control_lag = Histogram()
         self._errors = 0
         self._calls: dict[str, Narrated] = {}
+
+    @staticmethod
+    def enter_call() -> None:
+        """Let the requests of this task, and of those that it starts, be measured: they belong to a call.
+
+        Those of the preflight, of the clean-up and of the reconciliation after a broken WebSocket belong to none.
+        """
+        _in_a_call.set(True)
 
     def follow(self, channel_id: str, call: Narrated) -> None:
         """Let a channel's events enter this call's story."""
@@ -44,20 +57,28 @@ class ControlMeter:
         """Follow a channel no more."""
         self._calls.pop(channel_id, None)
 
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
-        """Take note of a request; a failed one has no time, it has failed."""
+    def on_request(
+        self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int, uncertainty_ns: int
+    ) -> None:
+        """Take note of a call's request; a failed one has no time, it has failed."""
+        if not _in_a_call.get():
+            return
+        self._control_lag.record_one(uncertainty_ns)
         if 200 <= status < 300 or status == 404:
             self._requests.record_one(duration_ns)
         else:
             self._errors += 1
 
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
-        """Take note of an event."""
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None, *, uncertainty_ns: int) -> None:
+        """Take note of an event that tells of a call's channels."""
+        followed = [channel_id for channel_id in event.channel_ids if channel_id in self._calls]
+        if not followed:
+            return
+        self._control_lag.record_one(uncertainty_ns)
         if lag_ns is not None:
             self._event_lag.record_one(max(0, lag_ns))
-        for channel_id in event.channel_ids:
-            if channel_id in self._calls:
-                self._calls[channel_id].note("ari", event.type)
+        for channel_id in followed:
+            self._calls[channel_id].note("ari", event.type)
 
     def values(self) -> dict[str, Histogram | int]:
         """Return all values since the beginning, by metric name."""
@@ -67,4 +88,5 @@ class ControlMeter:
             "ari.request": self._requests,
             "ari.event_lag": self._event_lag,
             "ari.errors": self._errors,
+            "harness.control_lag": self._control_lag,
         }

@@ -280,6 +280,7 @@ class LoadRun:
             verify=tools.verify,
             max_in_flight=REQUESTS_IN_FLIGHT,
             observer=self._meter,
+            realtime=self._plan.realtime,
         )
 
     def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:

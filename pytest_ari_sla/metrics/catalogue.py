@@ -62,6 +62,8 @@ class Metric:
         For a ratio: names of the counts it is made of.
     judges_loss
         True where receive drops of our own would falsify it.
+    of_control
+        True where it is a time of ARI's requests and events, which our own lateness (``harness.control_lag``) adds to.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Metric:
     numerator: str = ""
     denominator: str = ""
     judges_loss: bool = False
+    of_control: bool = False
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -111,8 +114,8 @@ class Metric:
         return steps / self.steps_per_unit
 
 
-def _time(name: str, description: str) -> Metric:
-    return Metric(name, "distribution", "s", description)
+def _time(name: str, description: str, *, of_control: bool = False) -> Metric:
+    return Metric(name, "distribution", "s", description, of_control=of_control)
 
 
 def _count(name: str, description: str, better: Literal["lower", "higher"] = "lower") -> Metric:
@@ -137,11 +140,11 @@ CORE_METRICS: tuple[Metric, ...] = (
         numerator="calls.established",
         denominator="calls.requested",
     ),
-    _time("setup", "From the POST that creates a channel until its StasisStart"),
+    _time("setup", "From the POST that creates a channel until its StasisStart", of_control=True),
     _time("first_packet", "From the start of a call until its first RTP packet came back"),
-    _time("ari.request", "Time that ARI took to answer a request"),
+    _time("ari.request", "From the last byte of a call's request until the last byte of its answer", of_control=True),
     _count("ari.errors", "ARI requests that failed: an error status, a time-out, a broken connection"),
-    _time("ari.event_lag", "From an event's time stamp until it was read"),
+    _time("ari.event_lag", "From the time stamp of a call's event until it arrived", of_control=True),
     _time("harness.pacing_error", "How late a packet was sent, against its schedule"),
     _count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
@@ -149,6 +152,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     _count("harness.reports_sent", "RTCP sender reports that this generator sent", "higher"),
     _count("harness.reports_ignored", "RTCP datagrams that no call expects, or that cannot be read; ignored"),
+    _time("harness.control_lag", "How much too long control-plane times may be: bytes handed over or read late by us"),
     _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
     _count("harness.trackers_failed", "Trackers that raised an exception and were left out; their metrics are missing"),
     _count("harness.clock_steps", "Jumps of the system clock against the monotonic one, during the load"),

@@ -8,6 +8,8 @@ pacing error p99 beyond   of every metric: the load was not  of distributions, a
 receive drops; more than  of metrics that judge loss         of metrics that judge loss
 0.1 % of packets unsent
 clock steps               of distributions in seconds        of distributions in seconds
+control lag               of times of ARI's requests and     of times of ARI's requests and events, if they would
+                          events, likewise                   hold or break the limit otherwise without it
 ========================  =================================  ================================================
 
 The generator's own metrics (``harness.…``) are judged as they are. Failures that the generator cannot cause, such as
@@ -41,13 +43,20 @@ class Guard:
     Attributes
     ----------
     name
-        ``pacing``, ``receive_drops``, ``not_sent`` or ``clock``.
+        ``pacing``, ``receive_drops``, ``not_sent``, ``clock`` or ``control_lag``.
     reason
         What happened, as a part of a sentence.
+    reach_s
+        How much too long it may have made a time; None where there is no telling.
     """
 
     name: str
     reason: str
+    reach_s: float | None = None
+
+    def may_decide(self, value: float, holds: Callable[[float], bool]) -> bool:
+        """Tell whether a value might be judged otherwise without this fault."""
+        return self.reach_s is None or holds(value) != holds(max(0.0, value - self.reach_s))
 
     def spoils_pass(self, metric: Metric) -> bool:
         """Tell whether a pass of this metric cannot be believed."""
@@ -74,6 +83,10 @@ def _distribution_or_loss(metric: Metric) -> bool:
     return metric.kind == "distribution" or metric.judges_loss
 
 
+def _of_control(metric: Metric) -> bool:
+    return metric.of_control
+
+
 def _distribution_of_time(metric: Metric) -> bool:
     return metric.kind == "distribution" and metric.unit == "s"
 
@@ -83,6 +96,7 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "receive_drops": _judges_loss,
     "not_sent": _judges_loss,
     "clock": _distribution_of_time,
+    "control_lag": _of_control,
 }
 _SPOILS_FAILURE = _SPOILS_PASS | {"pacing": _distribution_or_loss}
 
@@ -112,6 +126,11 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")
     if steps := measured.count("harness.clock_steps"):
         yield Guard("clock", f"the system clock jumped {_number(steps, 'time')} during the load")
+    lag = measured.histogram("harness.control_lag")
+    if lag.count:
+        lag_s = lag.percentile(99) / _NS_PER_S
+        late = format_quantity(lag_s, "s")
+        yield Guard("control_lag", f"times of ARI may be too long by our own control lag: p99 {late}", lag_s)
 
 
 def _number(count: int, noun: str) -> str:

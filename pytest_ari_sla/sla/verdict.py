@@ -244,8 +244,13 @@ def _nothing_measured(threshold: Threshold, why: str) -> ThresholdOutcome:
 
 def _guarded(threshold: Threshold, outcome: ThresholdOutcome, guards: Sequence[Guard]) -> ThresholdOutcome:
     """Apply rule 4; what is inconclusive already tells the generator's faults as well."""
-    passed, metric = outcome.verdict is Verdict.PASS, threshold.metric
-    reasons = tuple(guard.reason for guard in guards if (guard.spoils_pass if passed else guard.spoils_failure)(metric))
+    passed, metric, value = outcome.verdict is Verdict.PASS, threshold.metric, outcome.value
+    reasons = tuple(
+        guard.reason
+        for guard in guards
+        if (guard.spoils_pass if passed else guard.spoils_failure)(metric)
+        and (value is None or guard.may_decide(value, threshold.holds))
+    )
     if not reasons:
         return outcome
     sentence = f"{outcome.sentence}; inconclusive, since {' and '.join(reasons)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,10 +88,7 @@ def cut_event_stream(session: AriSession) -> None:
     """Cut the event WebSocket's TCP connection."""
     socket = session._stream._socket
     assert socket is not None
-    connection = socket._response.connection
-    assert connection is not None
-    assert connection.transport is not None
-    connection.transport.abort()
+    socket._pumped._connection.shutdown(SHUT_RDWR)
 
 
 async def noted(session: AriSession, kind: str) -> None:

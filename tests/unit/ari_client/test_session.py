@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,28 +31,15 @@ class Notebook:
         self.requests: list[tuple[str, str, int, int, int]] = []
         self.events: list[tuple[str, int, int | None]] = []
 
-    def on_request(self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int) -> None:
+    def on_request(
+        self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int, uncertainty_ns: int
+    ) -> None:
         """Remember a request."""
         self.requests.append((method, route, duration_ns, status, queued_ns))
 
-    def on_event(self, event: Event, received_ns: int, lag_ns: int | None) -> None:
+    def on_event(self, event: Event, received_ns: int, lag_ns: int | None, *, uncertainty_ns: int) -> None:
         """Remember an event."""
         self.events.append((event.type, received_ns, lag_ns))
-
-
-class HandClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000
-
-    def monotonic_ns(self) -> int:
-        """Return the time that was set."""
-        return self.now_ns
-
-    def time_ns(self) -> int:
-        """Return the same: half a second after the time stamp of every event."""
-        return 1_795_355_826_260_000_000
 
 
 async def notes_of(session: AriSession, kind: str) -> list[str]:
@@ -211,14 +199,9 @@ async def test_events_of_unknown_channels_and_types_are_no_trouble(fake_ari: Fak
 async def test_the_observer_hears_of_every_request_and_event(fake_ari: FakeAri) -> None:
     """Requests by route template, so that figures add up over channels."""
     notebook = Notebook()
-    clock = HandClock()
-
-    async def take_a_second() -> None:
-        clock.now_ns += 10**9
-
-    fake_ari.before_answer = take_a_second
+    began_ns = time.monotonic_ns()
     async with AriSession(
-        fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", max_in_flight=1, observer=notebook, clock=clock
+        fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", max_in_flight=1, observer=notebook
     ) as session:
         notebook.requests.clear()
         one, other = (session.new_id("channel") for _ in range(2))
@@ -226,14 +209,18 @@ async def test_the_observer_hears_of_every_request_and_event(fake_ari: FakeAri) 
         await session.watch(other).in_stasis()
         await session.hangup(one)
         requests = list(notebook.requests)
-    assert requests == [
-        ("POST", "/channels/externalMedia", 10**9, 200, 0),
-        ("POST", "/channels/externalMedia", 10**9, 200, 10**9),  # one place only, so it queued for that long
-        ("DELETE", "/channels/{channelId}", 0, 204, 0),
+    assert [(method, route, status) for method, route, _, status, _ in requests] == [
+        ("POST", "/channels/externalMedia", 200),
+        ("POST", "/channels/externalMedia", 200),
+        ("DELETE", "/channels/{channelId}", 204),
     ]
+    first, second, _ = requests
+    assert min(first[2], second[2]) > 0
+    assert second[4] > first[2]  # one place only, so it queued for that long at least
     kind, received_ns, lag_ns = notebook.events[0]
-    assert (kind, lag_ns) == ("ChannelVarset", 500_000_000)
-    assert 1_000 <= received_ns <= clock.now_ns
+    assert kind == "ChannelVarset"
+    assert began_ns < received_ns < time.monotonic_ns()
+    assert lag_ns is not None
 
 
 # --- a broken event stream --------------------------------------------------------------------------------------
@@ -378,12 +365,12 @@ async def test_an_event_stream_that_stays_broken_ends_every_wait(fake_ari: FakeA
         return await cut(request) if request.path == "/ari/events" else None
 
     fake_ari.starts_channels = False
-    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", restore_timeout_s=0.3) as session:
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", restore_timeout_s=1.0) as session:
         watch = session.watch(session.new_id("channel"))
         await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
         fake_ari.interfere = refuse_sockets
         fake_ari.cut_sockets()
-        with pytest.raises(EventStreamLost, match=r"1006.*within 0\.3 s.*attempts.*closed the connection"):
+        with pytest.raises(EventStreamLost, match=r"1006.*within 1 s.*attempts.*closed the connection"):
             await watch.in_stasis(60)
         with pytest.raises(EventStreamLost):
             await session.create_bridge(session.new_id("bridge"))

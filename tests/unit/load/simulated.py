@@ -254,7 +254,7 @@ class ScriptedAsterisk:
             on_sent(self._loop.clock.now_ns)
         status, answer = self._answer(session, method, route, filled.split("/"), parameters)
         observer: AriObserver = session._observer
-        observer.on_request(method, route, 3_000_000, status, queued_ns=0)
+        observer.on_request(method, route, 3_000_000, status, queued_ns=0, uncertainty_ns=0)
         return status, msgspec.json.encode(answer)
 
     def _answer(
@@ -296,7 +296,7 @@ class ScriptedAsterisk:
 
     def _tell(self, session: AriSession, kind: str, channel: str, **more: Any) -> None:
         event = {"type": kind, "timestamp": "", "application": "sla-soak", "channel": _channel(channel), **more}
-        self._loop.call_soon(session.on_event, decode_event(msgspec.json.encode(event)), self._loop.clock.now_ns)
+        self._loop.call_soon(session.on_event, decode_event(msgspec.json.encode(event)), self._loop.clock.now_ns, 0)
 
 
 class _Stream:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,7 +40,8 @@ def destroyed() -> Event:
 def test_only_answers_have_a_time(status: int, answered: int) -> None:
     """A failed request has failed; "not found" is an answer, for what is being removed may be gone."""
     meter = ControlMeter()
-    meter.on_request("DELETE", "/channels/{channelId}", 1_000, status, queued_ns=5)
+    meter.enter_call()
+    meter.on_request("DELETE", "/channels/{channelId}", 1_000, status, queued_ns=5, uncertainty_ns=9)
     values: dict[str, Any] = meter.values()
     assert values["ari.request"].count == answered
     assert values["ari.errors"] == 1 - answered
@@ -47,12 +49,32 @@ def test_only_answers_have_a_time(status: int, answered: int) -> None:
 
 def test_the_lag_of_events_is_never_negative() -> None:
     """Two machines' clocks differ; an event without a time stamp has no lag."""
-    meter = ControlMeter()
+    meter, story = ControlMeter(), Story()
+    followed: Any = story
+    meter.follow("call-1-a", followed)
     for lag_ns in (-5, 7, None):
-        meter.on_event(destroyed(), 0, lag_ns)
+        meter.on_event(destroyed(), 0, lag_ns, uncertainty_ns=9)
     values: dict[str, Any] = meter.values()
     assert (values["ari.event_lag"].count, values["ari.event_lag"].min, values["ari.event_lag"].max) == (2, 0, 7)
     assert values["ari.event_lag"].clipped == 0
+
+
+def test_what_belongs_to_no_call_is_not_measured() -> None:
+    """Neither the preflight's requests and events nor those of the clean-up; calls run in tasks of their own."""
+    meter = ControlMeter()
+
+    def request(*, of_a_call: bool) -> None:
+        if of_a_call:
+            meter.enter_call()
+        meter.on_request("GET", "/channels", 1_000, 200, queued_ns=0, uncertainty_ns=3)
+        meter.on_request("GET", "/channels", 1_000, 500, queued_ns=0, uncertainty_ns=3)
+
+    for of_a_call in (True, False):
+        Context().run(request, of_a_call=of_a_call)
+    meter.on_event(destroyed(), 0, 7, uncertainty_ns=9)
+    values: dict[str, Any] = meter.values()
+    assert (values["ari.request"].count, values["ari.errors"], values["ari.event_lag"].count) == (1, 1, 0)
+    assert values["harness.control_lag"].count == 2
 
 
 def test_events_enter_the_story_of_their_call_as_long_as_it_lasts() -> None:
@@ -61,9 +83,9 @@ def test_events_enter_the_story_of_their_call_as_long_as_it_lasts() -> None:
     stories: Any = {"call-1-a": ours, "call-2-a": theirs}
     for channel, story in stories.items():
         meter.follow(channel, story)
-    meter.on_event(destroyed(), 0, None)
+    meter.on_event(destroyed(), 0, None, uncertainty_ns=9)
     meter.forget("call-1-a")
     meter.forget("call-1-a")
-    meter.on_event(destroyed(), 0, None)
+    meter.on_event(destroyed(), 0, None, uncertainty_ns=9)
     assert ours.notes == [("ari", "ChannelDestroyed")]
     assert theirs.notes == []

@@ -65,6 +65,10 @@ def test_the_limit_of_pacing_can_be_set() -> None:
         ("clock", "rtt", True, True),
         ("clock", "mos", False, False),
         ("clock", "loss.ratio", False, False),
+        ("control_lag", "setup", True, True),
+        ("control_lag", "ari.event_lag", True, True),
+        ("control_lag", "rtt", False, False),
+        ("control_lag", "harness.control_lag", False, False),
     ],
 )
 def test_each_fault_spoils_what_it_can_have_caused(
@@ -74,3 +78,16 @@ def test_each_fault_spoils_what_it_can_have_caused(
     fault = Guard(guard, "")
     assert fault.spoils_pass(CATALOGUE.lookup(metric)) is spoils_pass
     assert fault.spoils_failure(CATALOGUE.lookup(metric)) is spoils_failure
+
+
+@pytest.mark.parametrize(("value", "open_"), [(0.009, False), (0.011, True), (0.013, True), (0.014, False)])
+def test_control_lag_decides_only_what_lies_within_its_reach(value: float, open_: bool) -> None:
+    """Of a lag of 3 ms, a time of 13 ms may be 10 ms in truth; 14 ms and 9 ms are on the same side anyhow."""
+    (guard,) = tripped_guards(Snapshot({"harness.control_lag": histogram([3 * MS] * 100)}), 0.005)
+    assert guard.name == "control_lag"
+    assert guard.may_decide(value, lambda seconds: seconds <= 0.0102) is open_
+
+
+def test_other_faults_may_decide_anything() -> None:
+    """How far they reach is not known."""
+    assert Guard("pacing", "").may_decide(5.0, lambda seconds: seconds < 1)

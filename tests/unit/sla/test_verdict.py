@@ -273,3 +273,21 @@ def test_what_is_left_at_the_target_is_never_a_pass(counts: dict[str, int], verd
     judgement = judge([], Snapshot(counts), TimeSeries())
     assert judgement.verdict is verdict
     assert words in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("expression", "verdict"),
+    [
+        ("setup.p50 < 9ms", Verdict.INCONCLUSIVE),
+        ("setup.p50 < 6ms", Verdict.FAIL),
+        ("setup.p50 < 11ms", Verdict.PASS),
+        ("ari.request.p50 < 9ms", Verdict.INCONCLUSIVE),
+        ("rtt.p50 < 9ms", Verdict.FAIL),
+    ],
+)
+def test_what_our_own_lag_may_have_added_fails_nothing(expression: str, verdict: Verdict) -> None:
+    """Times of 10 ms of which 3 ms may be ours: without them 9 ms might hold, 6 ms could not."""
+    names = ("setup", "ari.request", "rtt")
+    measured = Snapshot({name: histogram([10 * MS] * 100) for name in names})
+    lag = Snapshot({"harness.control_lag": histogram([3 * MS] * 100)})
+    assert outcome(expression, measured + lag).verdict is verdict

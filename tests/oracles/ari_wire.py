@@ -1,0 +1,141 @@
+"""What passed between ARI's client and server, read from a capture: requests, answers and events."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from tests.oracles.wire import ByteStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.oracles.wire import TcpSegment
+
+__all__ = ["Conversation", "WireEvent", "WireRequest", "conversation"]
+
+
+class WireRequest(NamedTuple):
+    """A request and its answer: when the last byte of each passed, in ns since the epoch."""
+
+    method: str
+    target: str
+    sent_ns: int
+    answered_ns: int
+    status: int
+
+    @property
+    def took_ns(self) -> int:
+        """How long the answer took."""
+        return self.answered_ns - self.sent_ns
+
+
+class WireEvent(NamedTuple):
+    """An event of the WebSocket, and when its last byte passed."""
+
+    at_ns: int
+    content: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """The kind of event."""
+        return str(self.content["type"])
+
+    @property
+    def channel_ids(self) -> list[str]:
+        """The ids of the channels that it is about, wherever they stand."""
+        members = [value for value in self.content.values() if isinstance(value, dict)]
+        return [str(member["id"]) for member in members if "dialplan" in member]
+
+    @property
+    def lag_ns(self) -> int:
+        """From the event's own time stamp until it passed."""
+        return self.at_ns - round(datetime.fromisoformat(self.content["timestamp"]).timestamp() * 1000) * 1_000_000
+
+
+class Conversation(NamedTuple):
+    """All requests, in order of sending, and all events."""
+
+    requests: list[WireRequest]
+    events: list[WireEvent]
+
+    def setups_ns(self, calls: tuple[str, ...]) -> list[int]:
+        """From each request for a channel of these calls until the channel's StasisStart."""
+        entered = {one.channel_ids[0]: one.at_ns for one in reversed(self.events) if one.type == "StasisStart"}
+        asked = {
+            _parameter(request.target, "channelId"): request.sent_ns
+            for request in self.requests
+            if "/channels/externalMedia" in request.target
+        }
+        return [entered[one] - sent_ns for one, sent_ns in asked.items() if one in entered and one.startswith(calls)]
+
+
+def conversation(segments: Iterable[TcpSegment], port: int) -> Conversation:
+    """Return what was said on all connections to a server's port."""
+    streams: dict[tuple[int, int], ByteStream] = {}
+    for segment in segments:
+        way = segment.source, segment.target
+        if segment.is_first:
+            streams[way] = ByteStream.empty(segment.sequence + 1)
+        elif way in streams:
+            streams[way].add(segment)
+    requests: list[WireRequest] = []
+    events: list[WireEvent] = []
+    for (source, target), stream in streams.items():
+        if target == port and (target, source) in streams:
+            _read_connection(stream, streams[target, source], requests, events)
+    requests.sort(key=lambda request: request.sent_ns)
+    events.sort(key=lambda event: event.at_ns)
+    return Conversation(requests, events)
+
+
+def _read_connection(asked: ByteStream, told: ByteStream, requests: list[WireRequest], events: list[WireEvent]) -> None:
+    answers = _messages(told)
+    for line, sent_ns, _ in _messages(asked):
+        answer = next(answers, None)
+        if answer is None:
+            return
+        status_line, answered_ns, end = answer
+        method, target, _ = line.split(" ", 2)
+        status = int(status_line.split(" ", 2)[1])
+        requests.append(WireRequest(method, target, sent_ns, answered_ns, status))
+        if status == 101:
+            events += _events(told, end)
+            return
+
+
+def _messages(stream: ByteStream) -> Iterator[tuple[str, int, int]]:
+    """Yield first line, time of the last byte, and end of each HTTP message."""
+    start = 0
+    while (head_end := stream.data.find(b"\r\n\r\n", start)) >= 0:
+        lines = stream.data[start:head_end].decode().split("\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        assert "transfer-encoding" not in fields, "no ARI that we know of sends in chunks"
+        end = head_end + 4 + int(fields.get("content-length", 0))
+        if end > len(stream.data):
+            return
+        yield lines[0], stream.passed_ns(end), end
+        start = end
+
+
+def _events(stream: ByteStream, start: int) -> Iterator[WireEvent]:
+    """Yield the text messages of the frames that a server sends: unmasked, and not split."""
+    while start + 2 <= len(stream.data):
+        first, length = stream.data[start], stream.data[start + 1] & 127
+        head = {126: 4, 127: 10}.get(length, 2)
+        if length > 125:
+            length = int.from_bytes(stream.data[start + 2 : start + head], "big")
+        end = start + head + length
+        if end > len(stream.data):
+            return
+        if first == 0x81:
+            yield WireEvent(stream.passed_ns(end), json.loads(stream.data[start + head : end]))
+        else:
+            assert first & 0x0F >= 8, f"a frame of kind {first:#x}: compressed, or split"
+        start = end
+
+
+def _parameter(target: str, name: str) -> str:
+    return parse_qs(urlsplit(target).query).get(name, [""])[0]

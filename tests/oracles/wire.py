@@ -1,0 +1,128 @@
+"""A capture of the loopback by dumpcap, and what its packets say; nothing of the package is used."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import struct
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import pytest
+from scapy.utils import RawPcapNgReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["TcpSegment", "UdpPacket", "captured", "packets"]
+
+_ETHERNET = 14
+_TCP, _UDP = 6, 17
+
+
+class TcpSegment(NamedTuple):
+    """A TCP segment that carries data or opens a connection; ``at_ns`` is the kernel's time in ns since the epoch."""
+
+    at_ns: int
+    source: int
+    target: int
+    sequence: int
+    is_first: bool
+    data: bytes
+
+
+class UdpPacket(NamedTuple):
+    """A datagram; ports tell who sent it, for everything is on the loopback."""
+
+    at_ns: int
+    source: int
+    target: int
+    data: bytes
+
+
+@contextmanager
+def captured(path: Path, ports: str) -> Iterator[None]:
+    """Capture what passes the loopback while the block runs.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    ports
+        A capture filter.
+    """
+    if not shutil.which("dumpcap"):
+        pytest.skip("dumpcap, which comes with tshark, is not installed")
+    command = ["dumpcap", "-i", "lo", "-f", ports, "-B", "64", "-w", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as dumpcap:
+        assert dumpcap.stderr is not None
+        said = []
+        for line in dumpcap.stderr:
+            said.append(line)
+            if line.startswith("File:"):
+                break
+        else:
+            pytest.fail(f"dumpcap cannot capture here: {''.join(said)}")
+        try:
+            yield
+        finally:
+            dumpcap.send_signal(signal.SIGINT)
+            end = dumpcap.stderr.read()
+    dropped = re.search(r"received/dropped on interface '[^']*': \d+/(\d+)", end)
+    assert dropped, end
+    assert dropped[1] == "0", f"the capture is incomplete: {end}"
+
+
+def packets(path: Path) -> tuple[list[TcpSegment], list[UdpPacket]]:
+    """Return the segments and datagrams of a capture, in order of time."""
+    segments: list[TcpSegment] = []
+    datagrams: list[UdpPacket] = []
+    with RawPcapNgReader(str(path)) as reader:
+        for frame, meta in reader:
+            told: Any = meta  # scapy declares it as that of another format
+            at_ns = ((told.tshigh << 32) + told.tslow) * 1_000_000_000 // told.tsresol
+            ip = frame[_ETHERNET:]
+            total, protocol = struct.unpack_from("!H", ip, 2)[0], ip[9]
+            payload = ip[(ip[0] & 15) * 4 : total]
+            source, target = struct.unpack_from("!HH", payload)
+            if protocol == _UDP:
+                datagrams.append(UdpPacket(at_ns, source, target, payload[8:]))
+            elif protocol == _TCP:
+                data = payload[(payload[12] >> 4) * 4 :]
+                is_first = bool(payload[13] & 2)
+                if data or is_first:
+                    sequence = struct.unpack_from("!I", payload, 4)[0]
+                    segments.append(TcpSegment(at_ns, source, target, sequence, is_first, data))
+    return segments, datagrams
+
+
+@dataclass
+class ByteStream:
+    """One direction of a TCP connection: its bytes, and when each of them passed."""
+
+    data: bytearray
+    ends: list[tuple[int, int]]
+    first: int
+
+    @classmethod
+    def empty(cls, first: int) -> Self:
+        """Return a stream whose first byte has this sequence number."""
+        return cls(bytearray(), [], first)
+
+    def add(self, segment: TcpSegment) -> None:
+        """Take the next segment; what is sent again adds nothing."""
+        offset = (segment.sequence - self.first) & 0xFFFFFFFF
+        known = len(self.data)
+        if offset + len(segment.data) <= known or offset > 1 << 31:
+            return
+        assert offset <= known, "the loopback loses nothing"
+        self.data += segment.data[known - offset :]
+        self.ends.append((len(self.data), segment.at_ns))
+
+    def passed_ns(self, end: int) -> int:
+        """Return when the last byte before this offset passed."""
+        return next(at_ns for known, at_ns in self.ends if known >= end)
