@@ -96,6 +96,10 @@ class EchoServerProcess:
         """
         return Snapshot.from_plain(self._process.request(TakeSnapshot()))
 
+    def ensure_alive(self) -> None:
+        """Raise MediaLoopFailed if it ended by itself, with the signal or exit code."""
+        self._process.ensure_alive("the echo server")
+
     def stop(self) -> None:
         """End it, within 100 ms; with a log, once that is written.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from pytest_ari_sla.children.ending import ending_of
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.far_end.control import decode_reply, encode
 
@@ -78,6 +79,22 @@ class MediaProcess:
         except MediaLoopFailed:
             self.stop()
             raise
+
+    def ensure_alive(self, name: str) -> None:
+        """Find out whether the process ended by itself.
+
+        Parameters
+        ----------
+        name
+            What the process is called in the error.
+
+        Raises
+        ------
+        MediaLoopFailed
+            When it did; says how.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            raise MediaLoopFailed(f"{name} {ending_of(self._process.returncode)}; its own words, if any, are on stderr")
 
     def request(self, request: Request) -> Any:
         """Send a request and return its result.

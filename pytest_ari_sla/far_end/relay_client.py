@@ -217,6 +217,10 @@ class RelayProcess:
         """
         return await RelayWorker.over(self._process.share_control())
 
+    def ensure_alive(self) -> None:
+        """Raise MediaLoopFailed if it ended by itself, with the signal or exit code."""
+        self._process.ensure_alive("the relay")
+
     def stop(self) -> None:
         """End it and all its calls, within 100 ms."""
         self._process.stop()

@@ -89,6 +89,7 @@ class Standalone:
         self._stack = ExitStack()
         self._ports: PortManager | None = None
         self._echo: EchoServerProcess | None = None
+        self._relay: RelayProcess | None = None
         self._sessions = 0
         self._protection: Protection | None = None
 
@@ -182,7 +183,7 @@ class Standalone:
         """Make a load and return what came of it, over all shards."""
         if crash := self.target_crash():
             raise crash
-        job.run = LoadRun(job.plan, self._tools(), lambda progress: self.progress(job, progress))
+        job.run = LoadRun(job.plan, self._tools(), lambda progress: self._take_progress(job, progress))
         try:
             outcome = await job.run.run(lambda: self.begin_together(job))
         except SlaError:
@@ -196,6 +197,13 @@ class Standalone:
         if job.run.broken_by is not None:
             job.take_over(self.target_crash() or job.run.broken_by)
         return await self.merge(job, replace(outcome, notes=(*outcome.notes, *job.notes)))
+
+    def _take_progress(self, job: LoadJob, progress: LoadProgress) -> None:
+        """Look after our own processes first: what they no longer return is not lost on the network."""
+        for process in (self._echo, self._relay):
+            if process is not None:
+                process.ensure_alive()
+        self.progress(job, progress)
 
     def _tools(self) -> LoadTools:
         return LoadTools(
@@ -223,8 +231,12 @@ class Standalone:
             return
         ports = (self.ports().low, self.ports().high)
         with RelayProcess(self.echo_address(), self.media_host(), ports, realtime=self.settings.realtime) as process:
-            async with await process.connect() as worker:
-                yield worker
+            self._relay = process
+            try:
+                async with await process.connect() as worker:
+                    yield worker
+            finally:
+                self._relay = None
 
     async def _preflight(self, ari: AriSession, plan: LoadPlan) -> list[str]:
         """Check that target and machine can carry a load of this size."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.far_end import media_process as media_process
 from pytest_ari_sla.far_end.control import TakeSnapshot
+from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.media_process import MediaProcess
 
 STUBBORN = "tests.unit.far_end.stubborn_process"
@@ -56,3 +58,15 @@ def test_a_process_that_was_not_launched_takes_no_orders() -> None:
         process.request(TakeSnapshot())
     with pytest.raises(MediaLoopFailed, match="not running"):
         process.share_control()
+
+
+def test_a_process_that_was_killed_is_named_with_the_signal() -> None:
+    """While it runs, and after a stop, there is nothing to tell."""
+    with EchoServerProcess(realtime=False) as server:
+        server.ensure_alive()
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(MediaLoopFailed, match=r"the echo server was ended by signal 9 \(SIGKILL\)"):
+            server.ensure_alive()
+    server.ensure_alive()
