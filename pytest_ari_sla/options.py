@@ -106,7 +106,13 @@ def _host_port(text: str) -> str:
 
 
 def _secret_file(text: str) -> str:
-    return Path(_file(text)).read_text(encoding="utf-8").strip()
+    try:
+        secret = Path(_file(text)).read_text(encoding="utf-8-sig").strip()  # editors on Windows write a mark first
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"the file {text!r} is not UTF-8: save it so, with the password on one line") from problem
+    if not secret or len(secret.splitlines()) > 1:
+        raise UsageError(f"the file {text!r} must hold the password on one line, and nothing else")
+    return secret
 
 
 def _capture_policy(text: str) -> str:

@@ -5,16 +5,16 @@ Pure functions over a scenario of the record: the terminal, the Markdown and the
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.reporting.run_record import Scenario, Stage, Threshold
+    from pytest_ari_sla.reporting.run_record import CallRow, Scenario, Stage, Threshold
 
 __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 
@@ -128,12 +128,31 @@ def _lateness(scenario: Scenario) -> Iterator[str]:
 
 
 def _failure_findings(scenario: Scenario) -> Iterator[str]:
-    """Group calls that failed or were dropped by their reason."""
-    reasons = Counter(
-        (call.outcome, call.reason) for call in scenario.call_table if call.outcome in _LOST and call.reason
-    )
-    for (outcome, reason), count in reasons.most_common(3):
-        yield f"{count:,} {'call' if count == 1 else 'calls'} {_LOST[outcome]}: {reason}"
+    """Group calls that failed or were dropped by their reason, whatever their ids."""
+    groups: dict[tuple[str, str], list[float | None]] = {}
+    for call in scenario.call_table:
+        if call.outcome in _LOST and call.reason:
+            lasted_s = None if call.ended_s is None else call.ended_s - call.started_s
+            groups.setdefault((call.outcome, _without_ids(call)), []).append(lasted_s)
+    for (outcome, reason), times in sorted(groups.items(), key=lambda group: -len(group[1]))[:3]:
+        calls = f"{len(times):,} {'call' if len(times) == 1 else 'calls'}"
+        yield f"{calls} {_LOST[outcome]}{_after(times) if outcome == 'dropped' else ''}: {reason}"
+
+
+def _without_ids(call: CallRow) -> str:
+    """Return why a call failed, without the ids of its channels, which begin with its own."""
+    reason = re.sub(rf"\bchannel {re.escape(call.id)}[\w.-]*", "its channel", call.reason)
+    return re.sub(rf"(?<![\w.-]){re.escape(call.id)}[\w.-]*", "{id}", reason)
+
+
+def _after(times: Sequence[float | None]) -> str:
+    """Return how long after their start calls ended, where that is known of all."""
+    known = [time_s for time_s in times if time_s is not None]
+    if not known or len(known) < len(times):
+        return ""
+    first, last = f"{min(known):.1f}", f"{max(known):.1f}"
+    whose = "its" if len(times) == 1 else "their"
+    return f", {first} s after {whose} start" if first == last else f", {first} to {last} s after {whose} start"
 
 
 def _broken_findings(scenario: Scenario) -> Iterator[str]:

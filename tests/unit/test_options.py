@@ -166,3 +166,21 @@ def test_a_report_goes_where_one_can_be_written(pytester: pytest.Pytester) -> No
             settings_from(pytester.parseconfig(f"--sla-report={wrong}"))
     assert settings_from(pytester.parseconfig("--sla-report=new/deep")).report_folder == "new/deep"
     assert not (pytester.path / "new").exists()
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfs3cret", b"s3cret\r\n", "s3cr\u00ebt".encode()])
+def test_a_password_file_may_come_from_any_editor(pytester: pytest.Pytester, content: bytes) -> None:
+    """A byte order mark and line ends of Windows are not part of the password."""
+    pytester.path.joinpath("password").write_bytes(content)
+    settings = settings_of(pytester, "", ["--ari-password-file=password"])
+    assert settings.ari_password in ("s3cret", "s3cr\u00ebt")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"s3cr\xebt", "is not UTF-8"), (b"\n", "on one line"), (b"user\npassword", "on one line")]
+)
+def test_a_password_file_that_cannot_be_one_is_refused(pytester: pytest.Pytester, content: bytes, words: str) -> None:
+    """Before anything is connected, and without showing what it holds."""
+    pytester.path.joinpath("password").write_bytes(content)
+    with pytest.raises(pytest.UsageError, match=words):
+        settings_of(pytester, "", ["--ari-password-file=password"])

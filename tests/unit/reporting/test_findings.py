@@ -158,3 +158,22 @@ def test_the_worst_call_and_what_was_left_behind_are_named() -> None:
         "Worst call (r-00007): its RTT reached 1 s; its packets: captures/r-00007.pcapng.",
         "2 calls were left behind on the target.",
     ]
+
+
+def test_calls_that_ended_alike_are_one_finding_whatever_their_ids() -> None:
+    """Each reason holds a channel's id, which begins with the call's; what they share is when and why they ended."""
+    rows = [
+        CallRow(
+            id=f"sla-1.c{n:07d}.",
+            outcome="dropped",
+            started_s=n / 10,
+            ended_s=n / 10 + 2.01,
+            reason=f"channel sla-1.c{n:07d}.c{n + 1:07d}. was hung up by Asterisk: cause 16 Normal Clearing",
+        )
+        for n in range(20)
+    ]
+    lines = findings(failing(call_table=rows, thresholds=[]))
+    assert lines[0] == (
+        "20 calls ended too early, 2.0 s after their start: its channel was hung up by Asterisk: "
+        "cause 16 Normal Clearing"
+    )
