@@ -49,7 +49,10 @@ def live_line(state: LiveState) -> str:
     stage = f" {state.stage.name}" if state.stage else ""
     parts = [
         f"{show_clock(state.elapsed_s)} of {show_clock(state.total_s)}{stage}",
-        f"{state.calls_now:,} of {state.calls_wanted:,} calls",
+        # Once the load has ended nothing is wanted any more, and its last calls are on their way out.
+        f"{state.calls_now:,} of {state.calls_wanted:,} calls"
+        if state.elapsed_s <= state.total_s
+        else f"{state.calls_now:,} calls to end",
     ]
     parts += [f"{state.failed:,} failed"] if state.failed else []
     parts += [f"{state.dropped:,} dropped"] if state.dropped else []

@@ -2,7 +2,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pytest_ari_sla.reporting.live_state import LiveEvent, LiveShard, LiveState
+from pytest_ari_sla.reporting.live_state import LiveEvent, LiveShard, LiveStage, LiveState
 from pytest_ari_sla.reporting.live_view import live_line, live_view
 from tests.unit.reporting.live_states import live_state
 
@@ -74,3 +74,9 @@ def test_a_load_that_has_just_begun_can_be_shown() -> None:
     state = LiveState("t", 0, 10)
     assert "0 up of 0 wanted" in shown(state)
     assert live_line(state) == "t: 0 s of 10 s; 0 of 0 calls"
+
+
+def test_the_line_of_a_load_that_has_ended_wants_no_calls() -> None:
+    """Not "60 of 0 calls": what is up still is on its way out."""
+    state = LiveState("test_a", 10.2, 10.0, (LiveStage("hold", 0.0, 10.0),), calls_now=60)
+    assert "60 calls to end" in live_line(state)
