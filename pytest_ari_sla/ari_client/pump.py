@@ -1,11 +1,11 @@
 """A program that reads one connection as its bytes come, and passes them on with the times at which they came.
 
 The kernel joins segments that wait to be read, and keeps the stamp of the last one, so a stream of messages has to be
-read by somebody who does nothing else. Measured on two busy cores with 30 calls at once, against a capture: read
-by the loop that makes the calls, StasisStart is 5 ms late in the mean; by a thread, which waits for the interpreter's
-lock, 0.3 to 1 ms; by this process, 0.1 ms.
+read by somebody who does nothing else. Measured with 30 calls at once on two busy cores,
+against a capture (mean of ``setup``): timed by the loop that makes the calls it was 27 ms too long; by a thread of its
+own, which waits for the interpreter's lock, 0.03 to 1 ms; by this process, 0.02 to 0.3 ms.
 
-It is run by its path and imports the standard library only, so that it starts within 20 ms. It ends with the
+It is run by its path and imports the standard library only, so that it starts fast. It ends with the
 connection, and when nobody reads what it passes on.
 """
 

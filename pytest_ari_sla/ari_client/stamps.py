@@ -1,6 +1,6 @@
 """When requests to ARI and its answers passed the kernel, not when an event loop came round to them.
 
-With 30 requests at once an event loop is up to 10 ms behind its sockets, and so are the times at which it sends a
+With 30 requests at once an event loop is many ms behind its sockets, and so are the times at which it sends a
 request and hears of an answer. The kernel stamps both (SO_TIMESTAMPING, SO_TIMESTAMPNS): the last byte of a request as
 it goes to the network interface, and the last byte of an answer as it comes from there. An answer is one message on its
 connection, so that its stamp is its own; for events see :mod:`pytest_ari_sla.ari_client.pump`.
