@@ -9,29 +9,28 @@ import pytest
 import pytest_asyncio
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.fleet.role import LOADS, role_of
 from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY
+from pytest_ari_sla.shard_names import name_of_test
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
-    from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.session.alone import Standalone
+    from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.udp.port_leases import PortManager
 
-__all__ = ["LOADS", "ROLE", "Load"]
+__all__ = ["Load"]
 
 _AWAITED = frozenset({"load", "ari", "relay_worker", "rtp_worker"})
 """Fixtures that a test can only use from a coroutine."""
-
-ROLE: pytest.StashKey[Standalone] = pytest.StashKey()
-LOADS: pytest.StashKey[list[LoadOutcome]] = pytest.StashKey()
 
 
 class Load:
@@ -40,9 +39,8 @@ class Load:
     def __init__(self, item: pytest.Item, role: Standalone) -> None:
         self._item = item
         self._role = role
-        self._loads = 0
 
-    async def __call__(
+    def __call__(
         self,
         *,
         calls: int | None = None,
@@ -57,8 +55,8 @@ class Load:
         until: str | None = None,
         digits: str = "",
         **options: Any,
-    ) -> LoadResult:
-        """Make a load and return what was measured, over the whole fleet.
+    ) -> Coroutine[Any, Any, LoadResult]:
+        """Make a load and return what was measured, over the whole fleet; to be awaited.
 
         Parameters
         ----------
@@ -93,13 +91,11 @@ class Load:
             The load could not be made; its ``culprit`` says whose fault that is.
         """
         __tracebackhide__ = True  # an SlaError says all there is to say
-        from pytest_ari_sla.load.result import LoadResult
         from pytest_ari_sla.load.run import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
         from pytest_ari_sla.load.voices import call_media, with_options
         from pytest_ari_sla.session.judge import doc_of
         from pytest_ari_sla.session.load_job import LoadJob
-        from pytest_ari_sla.shard_names import parse_nodeid
         from pytest_ari_sla.sla.threshold import check_stages, parse
 
         role, settings = self._role, self._role.settings
@@ -127,19 +123,28 @@ class Load:
             shards=role.shards,
             realtime=settings.realtime,
         )
-        self._loads += 1
+        jobs = self._item.stash.setdefault(LOADS, [])
         job = LoadJob(
-            test=parse_nodeid(self._item.nodeid).test,
+            test=name_of_test(self._item),
             doc=doc_of(self._item),
-            number=self._loads,
+            number=len(jobs) + 1,
             plan=plan,
             thresholds=thresholds,
             until=None if until is None else parse(until, role.registry.catalogue),
         )
-        outcome = await role.make(job)
-        self._item.stash.setdefault(LOADS, []).append(outcome)
+        jobs.append(job)
+        return self._make(job)
+
+    async def _make(self, job: LoadJob) -> LoadResult:
+        __tracebackhide__ = True
+        from pytest_ari_sla.load.result import LoadResult
+
+        try:
+            job.outcome = await self._role.make(job)
+        finally:
+            job.is_over = True
         job.raise_problem()
-        return LoadResult(outcome, role.registry.catalogue)
+        return LoadResult(job.outcome, self._role.registry.catalogue)
 
 
 def _milliseconds(text: str) -> int:
@@ -164,25 +169,25 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 @pytest.fixture
 def load(request: pytest.FixtureRequest) -> Load:
     """Put calls on the target: ``await load(calls=50, duration="10s", topology="echo")``."""
-    return Load(request.node, request.config.stash[ROLE])
+    return Load(request.node, role_of(request.config))
 
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
     """What is tested: address and credentials of its ARI, its kind and version."""
-    return request.config.stash[ROLE].target()
+    return role_of(request.config).target()
 
 
 @pytest.fixture(scope="session")
 def port_manager(request: pytest.FixtureRequest) -> PortManager:
     """Leases of RTP port pairs on this machine."""
-    return request.config.stash[ROLE].ports()
+    return role_of(request.config).ports()
 
 
 @pytest_asyncio.fixture
 async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
     """An ARI session with an application of its own; what is made through it is removed after the test."""
-    async with request.config.stash[ROLE].ari_session() as session:
+    async with role_of(request.config).ari_session() as session:
         yield session
 
 
@@ -191,7 +196,7 @@ def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
     """Run an echo server of its own for a test; its ``address`` is where it listens."""
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 
-    with EchoServerProcess(host=request.config.stash[ROLE].media_host()) as server:
+    with EchoServerProcess(host=role_of(request.config).media_host()) as server:
         yield server
 
 
@@ -200,7 +205,7 @@ async def relay_worker(request: pytest.FixtureRequest, echo_server: EchoServerPr
     """Run a relay of its own for a test; it forwards to ``echo_server``."""
     from pytest_ari_sla.far_end.relay_client import RelayProcess
 
-    role = request.config.stash[ROLE]
+    role = role_of(request.config)
     with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:
         async with await process.connect() as worker:
             yield worker
@@ -212,7 +217,7 @@ async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[.
     from contextlib import AsyncExitStack
 
     async with AsyncExitStack() as stack:
-        role = request.config.stash[ROLE]
+        role = role_of(request.config)
 
         async def make(legs: int, codec: str = DEFAULT_CODEC) -> CallerWorker:
             return await stack.enter_async_context(role.caller(legs, codec))
@@ -223,5 +228,5 @@ async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[.
 @pytest.fixture(scope="session")
 def shard(request: pytest.FixtureRequest) -> str:
     """Which part of the fleet this process is: ``1 of 4``."""
-    role = request.config.stash[ROLE]
+    role = role_of(request.config)
     return f"{role.shard} of {role.shards}"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_ari_sla import fixtures, options
 from pytest_ari_sla.errors import SlaError
-from pytest_ari_sla.fixtures import LOADS, ROLE
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
+from pytest_ari_sla.fleet.item_hooks import ItemHooks
+from pytest_ari_sla.fleet.role import JUDGED, ROLE, SETTINGS, role_of
+from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.session import hook_calls, refusals
 from pytest_ari_sla.session.end_signals import EndSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from pytest_ari_sla.fleet.controller import Controller
 
-    from pytest_ari_sla.settings import Settings
-
-_SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
-_ALL_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-_JUDGED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-_CONTROLLER: pytest.StashKey[Any] = pytest.StashKey()
-_ON_REPORT = "ari_sla_scenarios"
-_NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception)
-_ENDS = (KeyboardInterrupt, pytest.exit.Exception)
+_CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
+_NEED_TARGET = frozenset({"load", "ari", "target"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,9 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sla(*thresholds, abort_after=None): conditions such as 'rtt.p99 < 60ms' that every load of the test must keep",
     )
-    settings = config.stash[_SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
+    settings = config.stash[SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
+    judged = config.stash[JUDGED] = JudgedTests()
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
-    judged = config.stash[_ALL_JUDGED] = []
+    config.pluginmanager.register(ItemHooks(judged), "ari-sla-items")
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
     config.pluginmanager.register(EndSignals(), "ari-sla-end-signals")
@@ -56,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read all thresholds, so that a mistake in one stops pytest before the first call is made."""
     try:
-        for item in filter(_uses_target, items):
-            _role(config).thresholds_of(item)
+        for item in filter(_has_thresholds, items):
+            role_of(config).thresholds_of(item)
     except SlaError as error:
         refuse(config, error)
 
@@ -68,70 +64,26 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if is_led or session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
         return
     try:
-        _role(session.config).target()
+        role_of(session.config).target()
     except SlaError as error:
         raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
 
 
+def _has_thresholds(item: pytest.Item) -> bool:
+    return _uses_target(item) or item.get_closest_marker("sla") is not None
+
+
 def _uses_target(item: pytest.Item) -> bool:
-    return not {"load", "ari", "target"}.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-def _role(config: pytest.Config) -> Any:
-    """Return the session's role; made when the first test that needs a target is found."""
-    if ROLE not in config.stash:
-        from pytest_ari_sla.fleet.role import choose_role
-
-        config.stash[ROLE] = choose_role(config, config.stash[_SETTINGS], config.stash[_ALL_JUDGED])
-    return config.stash[ROLE]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Judge the loads that a test made, whether the test itself passed or not."""
-    try:
-        result = yield
-    except BaseException as failure:
-        _judge(item, failure)
-        raise
-    _judge(item, None)
-    return result
-
-
-def _judge(item: pytest.Item, failure: BaseException | None) -> None:
-    outcomes = item.stash.get(LOADS, [])
-    loads_nothing = not outcomes and (failure is None or "load" not in getattr(item, "fixturenames", ()))
-    if loads_nothing or isinstance(failure, _NO_FAILURES) or not item.config.stash[ROLE].judges:
-        return
-    from pytest_ari_sla.session.judge import judge_loads, raise_verdict
-
-    records = item.stash[_JUDGED] = judge_loads(item, item.config.stash[ROLE], outcomes, failure)
-    if isinstance(failure, _ENDS):
-        item.config.stash[_ALL_JUDGED] += records  # the session ends here: no report of this test will come
-    if failure is None:
-        raise_verdict(records, item.config.stash[_SETTINGS].inconclusive)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Attach the records to the test's report: that is how they reach the process that writes the reports."""
-    report = yield
-    if call.when == "call":
-        setattr(report, _ON_REPORT, item.stash.get(_JUDGED, []))
-    return report
+    return not _NEED_TARGET.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 class _Reporter:
-    """Collects what was judged, and writes it down at the end."""
+    """Writes down at the end what was judged."""
 
-    def __init__(self, config: pytest.Config, judged: list[dict[str, Any]]) -> None:
+    def __init__(self, config: pytest.Config, judged: JudgedTests) -> None:
         self._config = config
         self._judged = judged
         self._summary = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the records of a finished test."""
-        self._judged += getattr(report, _ON_REPORT, [])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -140,7 +92,7 @@ class _Reporter:
         if role is None:
             return
         try:
-            if self._judged and settings_of_fleet(session.config) is None:
+            if self._judged.loads() and settings_of_fleet(session.config) is None:
                 from pytest_ari_sla.session.report import report_session
 
                 self._summary = report_session(self._config, role, self._judged)

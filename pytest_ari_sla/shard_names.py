@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["ShardName", "complete_groups", "names_in_fleet", "parse_nodeid", "shard_label"]
+    import pytest
+
+__all__ = ["ShardLabel", "ShardName", "complete_groups", "name_of_test", "names_in_fleet", "parse_nodeid", "shard_name"]
 
 # xdist's --dist=loadgroup puts "@group" behind the parameters.
 _MARK = re.compile(r"(?P<separator>[-\[])shard (?P<shard>\d+) of (?P<shards>\d+)\](?P<group>@[^\]]*)?$")
@@ -36,13 +38,30 @@ class ShardName(NamedTuple):
     shards: int
 
 
-def shard_label(shard: int, shards: int) -> str:
-    """Return what stands in the brackets of a shard's node id."""
-    return f"shard {shard} of {shards}"
+class ShardLabel(str):
+    """The parameter of ``load`` in a fleet: by its type it differs from a user's own parameter that reads alike."""
+
+    __slots__ = ()
+
+    def __new__(cls, shard: int, shards: int) -> ShardLabel:
+        """Return what stands in the brackets of a shard's node id."""
+        return super().__new__(cls, f"shard {shard} of {shards}")
+
+
+def shard_name(item: pytest.Item) -> ShardName:
+    """Return the name of a test, taken apart where it is a shard's."""
+    callspec = getattr(item, "callspec", None)
+    is_ours = callspec is not None and isinstance(callspec.params.get("load"), ShardLabel)
+    return parse_nodeid(item.nodeid) if is_ours else ShardName(item.nodeid, 0, 0)
+
+
+def name_of_test(item: pytest.Item) -> str:
+    """Return the node id of a test without any mention of shards."""
+    return shard_name(item).test
 
 
 def parse_nodeid(nodeid: str) -> ShardName:
-    """Take a node id apart."""
+    """Take a node id apart that is known, or by its looks taken, to be a shard's."""
     found = _MARK.search(nodeid)
     if found is None:
         return ShardName(nodeid, 0, 0)
@@ -61,11 +80,11 @@ def names_in_fleet(nodeid: str, shards: int) -> list[str]:
     if not shards:
         return [name.test]
     opening = f"{name.test[:-1]}-" if name.test.endswith("]") else f"{name.test}["
-    return [f"{opening}{shard_label(shard, shards)}]" for shard in range(1, shards + 1)]
+    return [f"{opening}{ShardLabel(shard, shards)}]" for shard in range(1, shards + 1)]
 
 
 def complete_groups(
-    collected: Iterable[Item], selected: Iterable[Item], nodeid_of: Callable[[Item], str]
+    collected: Iterable[Item], selected: Iterable[Item], name_of: Callable[[Item], ShardName]
 ) -> list[Item]:
     """Return the selected items, with all shards of a test wherever at least one was selected.
 
@@ -77,16 +96,16 @@ def complete_groups(
         All items before anything was deselected.
     selected
         Those that are left, in the order in which they shall run.
-    nodeid_of
-        Returns an item's node id.
+    name_of
+        Returns an item's name, taken apart.
     """
     groups: dict[str, list[Item]] = {}
     for item in collected:
-        name = parse_nodeid(nodeid_of(item))
+        name = name_of(item)
         if name.shard:
             groups.setdefault(name.test, []).append(item)
     completed: list[Item] = []
     for item in selected:
-        name = parse_nodeid(nodeid_of(item))
+        name = name_of(item)
         completed += groups.pop(name.test, []) if name.shard else [item]
     return completed

@@ -22,14 +22,15 @@ from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
 from pytest_ari_sla.judging.load_description import LoadDescription
-from pytest_ari_sla.shard_names import parse_nodeid
+from pytest_ari_sla.shard_names import ShardName, parse_nodeid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     import pytest
 
     from pytest_ari_sla.fleet.collectives import Message
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.session.supervisor import Supervisor
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
@@ -90,7 +91,7 @@ class Controller:
     shards
         How many workers there will be.
     judged
-        The loads that are over, as plain built-ins: the list grows.
+        The loads that are over.
 
     Attributes
     ----------
@@ -102,9 +103,7 @@ class Controller:
         Whether the user has lost patience: workers may not have had the time to clean up.
     """
 
-    def __init__(
-        self, config: pytest.Config, settings: Settings, shards: int, judged: Sequence[dict[str, Any]]
-    ) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, shards: int, judged: JudgedTests) -> None:
         self._config = config
         self._judged = judged
         self.settings = settings
@@ -123,6 +122,7 @@ class Controller:
         self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
         self._refusal = ""
+        self._divided: set[str] = set()
         self.interrupted = False
 
     def check_refusals(self) -> None:
@@ -133,11 +133,19 @@ class Controller:
         UsageError
             There is one.
         """
+        self.hear_all()
+        if self._refusal:
+            raise UsageError(self._refusal)
+
+    def hear_all(self) -> None:
+        """Wait until everything that workers have said is heard."""
         heard_all = threading.Event()
         self._put(heard_all.set)
         heard_all.wait()
-        if self._refusal:
-            raise UsageError(self._refusal)
+
+    def name_of(self, nodeid: str) -> ShardName:
+        """Take the node id of a collected test apart; one that only looks like a shard's is left whole."""
+        return parse_nodeid(nodeid) if nodeid in self._divided else ShardName(nodeid, 0, 0)
 
     def prepare(self) -> None:
         """Get ready for loads: bring in all that is heavy, and find or start the target.
@@ -194,7 +202,7 @@ class Controller:
 
     def give_up(self, nodeid: str) -> None:
         """Let the test of a shard be over, since its worker died in it."""
-        test, shard, _ = parse_nodeid(nodeid)
+        test, shard, _ = self.name_of(nodeid)
         if shard:
             self._put(lambda: self._leave(shard, test, "its worker died"))
 
@@ -268,7 +276,11 @@ class Controller:
                 threading.Thread(target=self._find_target, args=(member,), daemon=True).start()
             case messages.Refuse(mistake):
                 self._refusal = mistake
-            case messages.Arrive(test, step, payload, needs_all):
+            case messages.Divided(nodeids):
+                self._divided.update(nodeids)
+            case messages.Arrive(test, step, payload, needs_all, cut_off):
+                if cut_off:
+                    self._end_others(member, test, step, cut_off)
                 arrived = self._collectives.arrive(member.shard, test, step, payload, needs_all=needs_all, now_s=now_s)
                 self._deliver(arrived)
             case messages.Leave(test, reason):
@@ -299,6 +311,12 @@ class Controller:
         for member in self._members.values():
             if member is not but:
                 member.send(messages.StopSession(reason))
+
+    def _end_others(self, but: FleetMember, test: str, step: str, reason: str) -> None:
+        """End a load on the other shards, since it was cut off on one."""
+        for member in self._members.values():
+            if member is not but:
+                member.send(messages.EndLoad(test, int(step.split()[0]), reason))
 
     def _deliver(self, told: Iterable[Message]) -> None:
         """Send messages on; what shards brought to a step is merged once for all of them."""

@@ -10,12 +10,19 @@ import pytest
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.role import WORKER_HOOKS
 from pytest_ari_sla.settings import Settings
-from pytest_ari_sla.shard_names import complete_groups, names_in_fleet, parse_nodeid, shard_label
+from pytest_ari_sla.shard_names import (
+    ShardLabel,
+    complete_groups,
+    names_in_fleet,
+    parse_nodeid,
+    shard_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_ari_sla.fleet.controller import Controller
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
 
 __all__ = ["ControllerHooks", "WorkerHooks", "join_fleet", "refuse", "settings_of_fleet"]
 
@@ -68,7 +75,13 @@ class ControllerHooks:
         from pytest_ari_sla.fleet.shard_scheduler import ShardScheduler
 
         others = yield
-        return ShardScheduler(others, self._controller.shards, self._controller.shard_of, self._prepare)
+        controller = self._controller
+        return ShardScheduler(others, controller.shards, controller.shard_of, self._prepare, controller.name_of)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Take note of what the worker said of the tests that it collected, before they are given out."""
+        self._controller.hear_all()
 
     def _prepare(self, has_loads: bool) -> None:
         """Get ready, so that a mistake in a test or a wrong address stops pytest before the first test."""
@@ -99,6 +112,7 @@ class WorkerHooks:
     def __init__(self, workerinput: dict[str, Any]) -> None:
         from pytest_ari_sla.fleet.link import ControllerLink
 
+        self._divided: set[str] = set()
         self.identity: dict[str, Any] = workerinput[_INPUT]
         self.link = ControllerLink(workerinput[_CHANNEL])
 
@@ -107,15 +121,19 @@ class WorkerHooks:
         """Make one test for each shard out of every test that uses ``load``."""
         if "load" in metafunc.fixturenames:
             shards = self.identity["shards"]
-            labels = [shard_label(shard, shards) for shard in range(1, shards + 1)]
+            labels = [ShardLabel(shard, shards) for shard in range(1, shards + 1)]
             metafunc.parametrize("load", labels, ids=labels, indirect=True)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
         """Select all shards of a test wherever ``-k``, ``--lf`` or ``--deselect`` left only some of them."""
+        from pytest_ari_sla.fleet.messages import Divided
+
         collected = list(items)
         yield
-        items[:] = complete_groups(collected, items, lambda item: item.nodeid)
+        items[:] = complete_groups(collected, items, shard_name)
+        self._divided = {item.nodeid for item in items if shard_name(item).shard}
+        self.link.send(Divided(sorted(self._divided)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -134,9 +152,8 @@ class WorkerHooks:
     def _leave(self, nodeid: str, reason: str) -> None:
         from pytest_ari_sla.fleet.messages import Leave
 
-        name = parse_nodeid(nodeid)
-        if name.shard and not self.link.stop_reason:
-            self.link.send(Leave(name.test, reason))
+        if nodeid in self._divided and not self.link.stop_reason:
+            self.link.send(Leave(parse_nodeid(nodeid).test, reason))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -172,7 +189,7 @@ def refuse(config: pytest.Config, mistake: SlaError) -> None:
     worker.link.send(Refuse(str(mistake)))
 
 
-def join_fleet(config: pytest.Config, settings: Settings, judged: list[dict[str, Any]]) -> Controller | None:
+def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -> Controller | None:
     """Register what this process has to do in a fleet; return the controller, if this is its process.
 
     Parameters
@@ -182,7 +199,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: list[dict[str,
     settings
         What the user asked for.
     judged
-        The loads that are over, as plain built-ins: the list grows.
+        The loads that are over.
     """
     workerinput = getattr(config, "workerinput", {})
     shards = 0

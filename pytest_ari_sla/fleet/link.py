@@ -110,6 +110,20 @@ class ControllerLink:
             self.send(messages.Arrive(test, step, payload, needs_all))
             return await asyncio.wrap_future(answer)
 
+    def meet_now(
+        self, test: str, step: str, payload: bytes, cut_off: str, timeout_s: float
+    ) -> messages.Together | None:
+        """Bring what there is of a load that was cut off, and wait for the other shards without an event loop.
+
+        Return None if they do not come in time, or never will.
+        """
+        try:
+            with self._expecting((test, step)) as answer:
+                self.send(messages.Arrive(test, step, payload, False, cut_off))
+                return answer.result(timeout_s)  # type: ignore[no-any-return]
+        except (ShardLost, TimeoutError):
+            return None
+
     @contextmanager
     def in_load(self, load: RunningLoad) -> Iterator[None]:
         """Let a load hear when it shall end, while this lasts."""

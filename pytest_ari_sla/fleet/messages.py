@@ -8,6 +8,7 @@ import msgspec
 
 __all__ = [
     "Arrive",
+    "Divided",
     "EndLoad",
     "Leave",
     "NeedTarget",
@@ -35,6 +36,12 @@ class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
     mistake: str
 
 
+class Divided(msgspec.Struct, frozen=True, tag="divided"):
+    """The node ids, of those that were collected, that are shards of a load: a user's own names may look alike."""
+
+    nodeids: list[str]
+
+
 class Arrive(msgspec.Struct, frozen=True, tag="arrive"):
     """Come to a step of a test; answered by :class:`Together` or :class:`TestBroken`.
 
@@ -46,12 +53,15 @@ class Arrive(msgspec.Struct, frozen=True, tag="arrive"):
         The bytes of a :class:`~pytest_ari_sla.judging.load_description.LoadDescription`, or the outcome of a load.
     needs_all
         Whether the step takes all shards.
+    cut_off
+        Why this shard's load was not made to its end: it makes no sense then that the others go on. Empty: it was.
     """
 
     test: str
     step: str
     payload: bytes
     needs_all: bool
+    cut_off: str = ""
 
 
 class Leave(msgspec.Struct, frozen=True, tag="leave"):
@@ -137,7 +147,7 @@ class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
     reason: str
 
 
-ToController = NeedTarget | Refuse | Arrive | Leave | Progressed
+ToController = NeedTarget | Refuse | Divided | Arrive | Leave | Progressed
 ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession
 
 _encoder = msgspec.msgpack.Encoder()

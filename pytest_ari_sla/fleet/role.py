@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
-    import pytest
-
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.session.alone import Standalone
+    from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.settings import Settings
 
-__all__ = ["WORKER_HOOKS", "choose_role"]
+__all__ = ["JUDGED", "LOADS", "ROLE", "SETTINGS", "WORKER_HOOKS", "choose_role", "role_of"]
 
 WORKER_HOOKS = "ari-sla-worker"
 """The name of the plug-in that a worker of a fleet has, and no other process."""
 
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+JUDGED: pytest.StashKey[JudgedTests] = pytest.StashKey()
+ROLE: pytest.StashKey[Standalone] = pytest.StashKey()
+LOADS: pytest.StashKey[list[LoadJob]] = pytest.StashKey()
+"""In a test's stash: the loads that it has asked for."""
 
-def choose_role(config: pytest.Config, settings: Settings, judged: list[dict[str, Any]]) -> Standalone:
+
+def role_of(config: pytest.Config) -> Standalone:
+    """Return the role of this process; made when a test needs it for the first time, since it brings what is heavy.
+
+    Raises
+    ------
+    SlaError
+        What a plug-in registered cannot be used.
+    """
+    if ROLE not in config.stash:
+        config.stash[ROLE] = choose_role(config, config.stash[SETTINGS], config.stash[JUDGED])
+    return config.stash[ROLE]
+
+
+def choose_role(config: pytest.Config, settings: Settings, judged: JudgedTests) -> Standalone:
     """Return the role of a process that makes loads; made once, since it brings everything heavy with it.
 
     Parameters
@@ -24,7 +45,7 @@ def choose_role(config: pytest.Config, settings: Settings, judged: list[dict[str
     config, settings
         Of the session.
     judged
-        The loads that are over, as plain built-ins: the list grows.
+        The loads that are over.
 
     Raises
     ------

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from xdist.scheduler import EachScheduling
 
-from pytest_ari_sla.shard_names import parse_nodeid
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pytest_ari_sla.shard_names import ShardName
 
 __all__ = ["NodeView", "ShardScheduler"]
 
@@ -95,15 +95,23 @@ class ShardScheduler:
         Returns the shard of a worker.
     prepare
         Called once before anything is given out, with whether there are shards at all.
+    name_of
+        Takes a node id apart.
     """
 
     def __init__(
-        self, others: Any, workers: int, shard_of: Callable[[Any], int], prepare: Callable[[bool], None]
+        self,
+        others: Any,
+        workers: int,
+        shard_of: Callable[[Any], int],
+        prepare: Callable[[bool], None],
+        name_of: Callable[[str], ShardName],
     ) -> None:
         self._others = others
         self._count = workers
         self._shard_of = shard_of
         self._prepare = prepare
+        self._name_of = name_of
         self._workers: dict[Any, _Worker] = {}
         self._collected = 0
         self._started = False
@@ -169,7 +177,7 @@ class ShardScheduler:
 
     def mark_test_pending(self, item: str) -> None:
         """Run a test again, as plug-ins may ask; a single shard of a load cannot be."""
-        if not parse_nodeid(item).shard:
+        if not self._name_of(item).shard:
             self._others.mark_test_pending(item)
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
@@ -205,7 +213,7 @@ class ShardScheduler:
         """Look at what was collected, before anything is given out."""
         self._started = True
         nodeids = collections[0]
-        shards = [name for name in map(parse_nodeid, nodeids) if name.shard]
+        shards = [name for name in map(self._name_of, nodeids) if name.shard]
         self._prepare(bool(shards))
         # Where collections differ there is nothing to run, and the other scheduler says so.
         # With --dist=each every worker runs everything that is meant for it, so that there is nothing to divide either.
@@ -214,7 +222,7 @@ class ShardScheduler:
         self._has_others = not self._divides or len(shards) < len(nodeids)
         if self._divides:
             for nodeid in nodeids:
-                shard = parse_nodeid(nodeid).shard
+                shard = self._name_of(nodeid).shard
                 if shard:
                     self._unclaimed.setdefault(shard, []).append(nodeid)
 
@@ -234,7 +242,7 @@ class ShardScheduler:
 
     def _is_for_others(self, worker: _Worker, nodeid: str) -> bool:
         """Whether the other scheduler gives a test to this worker."""
-        shard = parse_nodeid(nodeid).shard
+        shard = self._name_of(nodeid).shard
         if isinstance(self._others, EachScheduling):
             return shard in (0, worker.shard)
         return not shard or not self._divides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 _TARGET_TIMEOUT_S = 120.0
+_CUT_OFF_TIMEOUT_S = 5.0
+"""A load that is cut off on one shard ends on the others within two seconds."""
 
 
 class Worker(Standalone):
@@ -100,6 +103,20 @@ class Worker(Standalone):
         self.judges = self.shard == min(together.present)
         if together.missing and job.problem is None:
             job.problem = ShardLost("; ".join(together.missing))
+        return LoadOutcome.from_plain(msgspec.msgpack.decode(together.payload))
+
+    def cut_off(self, job: LoadJob, why: str) -> LoadOutcome | None:
+        """Return what was measured of a load that did not come to its end, over the shards that say so in time."""
+        outcome = super().cut_off(job, why)
+        if outcome is None:
+            return None
+        payload = msgspec.msgpack.encode(outcome.to_plain())
+        together = self._link.meet_now(job.test, f"{job.number} result", payload, outcome.cut_off, _CUT_OFF_TIMEOUT_S)
+        if together is None:
+            return replace(
+                outcome, notes=(*outcome.notes, f"Only shard {self.shard} of {self.shards} is in these figures.")
+            )
+        self.judges = self.shard == min(together.present)
         return LoadOutcome.from_plain(msgspec.msgpack.decode(together.payload))
 
     def progress(self, job: LoadJob, progress: LoadProgress) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.shard_names import parse_nodeid
+from pytest_ari_sla.shard_names import parse_nodeid, shard_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,9 +108,10 @@ def tables_for(item: pytest.Item) -> list[ThresholdTable]:
 
 def _names(item: pytest.Item, folder: Path) -> Iterator[str]:
     """Yield the names that patterns are matched against."""
-    yield parse_nodeid(item.name).test
+    name = shard_name(item)
+    yield parse_nodeid(item.name).test if name.shard else item.name
     if item.path.is_relative_to(folder):
-        _, _, within = parse_nodeid(item.nodeid).test.partition("::")
+        _, _, within = name.test.partition("::")
         yield f"{item.path.relative_to(folder).as_posix()}::{within}"
 
 

@@ -125,6 +125,8 @@ class LoadOutcome:
         What else a reader must know.
     captures
         Packets of calls that may be worth a file, by the call's id.
+    cut_off
+        Why the load was not made to its end, so that these are the figures of its beginning; empty: it was.
     """
 
     topology: str
@@ -137,6 +139,7 @@ class LoadOutcome:
     generators: tuple[GeneratorHealth, ...] = ()
     notes: tuple[str, ...] = field(default=())
     captures: Mapping[str, Sequence[PackedStream]] = field(default_factory=dict)
+    cut_off: str = ""
 
     @classmethod
     def merged(cls, parts: Sequence[LoadOutcome]) -> LoadOutcome:
@@ -153,6 +156,7 @@ class LoadOutcome:
             generators=tuple(generator for part in parts for generator in part.generators),
             notes=tuple(_unique(note for part in parts for note in part.notes)),
             captures={call: streams for part in parts for call, streams in part.captures.items()},
+            cut_off=next((part.cut_off for part in parts if part.cut_off), ""),
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -168,6 +172,7 @@ class LoadOutcome:
             "generators": msgspec.to_builtins(self.generators),
             "notes": list(self.notes),
             "captures": msgspec.to_builtins(self.captures),
+            "cut_off": self.cut_off,
         }
 
     @classmethod
@@ -184,6 +189,7 @@ class LoadOutcome:
             generators=msgspec.convert(plain["generators"], tuple[GeneratorHealth, ...]),
             notes=tuple(plain["notes"]),
             captures=msgspec.convert(plain["captures"], dict[str, list[PackedStream]]),
+            cut_off=plain["cut_off"],
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.ownership import call_of
@@ -168,6 +168,16 @@ class LoadProgress:
     calls_up: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What a load that has begun consists of; ``started_ns`` is ns since the Unix epoch."""
+
+    started_ns: int
+    ari: AriSession
+    caller: CallerWorker
+    driver: CallDriver
+
+
 class LoadRun:
     """Makes one load.
 
@@ -199,6 +209,8 @@ class LoadRun:
         self._notes: list[str] = []
         self._driver: CallDriver | None = None
         self.broken_by: Exception | None = None
+        self._parts: _Parts | None = None
+        self._ended_ns: int | None = None
         self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
 
     def lose_target(self, error: SlaError) -> None:
@@ -232,10 +244,11 @@ class LoadRun:
         async with AsyncExitStack() as stack:
             ari, relay, caller = await self._prepare(stack)
             await begin()
-            self._began_ns, started_ns = time.monotonic_ns(), time.time_ns()
+            self._began_ns = time.monotonic_ns()
             for name, start_ns, end_ns in plan.profile.boundaries():
                 self._series.mark_stage(name, start_ns, end_ns)
             driver = self._driver = self._make_driver(ari, caller, relay)
+            parts = self._parts = _Parts(time.time_ns(), ari, caller, driver)
             ari.when_lost = driver.lose_target
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             try:
@@ -245,6 +258,7 @@ class LoadRun:
                     raise
                 self.broken_by = error
             finally:
+                self._ended_ns = self._now_ns()
                 ticking.cancel()
             if relay is not None:
                 await self._take_from(relay)
@@ -252,7 +266,27 @@ class LoadRun:
         left = _left_behind(await ari.aclose())
         total = self._total(caller, driver) + left
         self._enter(max(0, duration_ns - 1), total)
-        return self._outcome(started_ns, duration_ns, total, caller, driver, ari)
+        outcome = self._outcome(parts, duration_ns, total)
+        self._check_media(outcome, caller)
+        return outcome
+
+    def so_far(self, why: str) -> LoadOutcome | None:
+        """Return what was measured of a load that did not come to its end; None if it never began.
+
+        Needs no event loop: pytest-timeout, for one, leaves it in mid-load, and the load is cancelled later.
+        """
+        if self._parts is None:
+            return None
+        duration_ns = self._now_ns() if self._ended_ns is None else self._ended_ns
+        try:
+            total = self._total(self._parts.caller, self._parts.driver)
+            self._enter(max(0, duration_ns - 1), total)
+        except MediaLoopFailed:
+            total = self._seen  # nothing was measured since
+        planned_ns = self._plan.profile.duration_ns
+        lasted = f"{duration_ns / 1e9:.1f} s of {planned_ns / 1e9:g} s"
+        cut_off = f"The load was cut off after {lasted}" if duration_ns < planned_ns else "The load ended in an error"
+        return replace(self._outcome(self._parts, duration_ns, total), cut_off=f"{cut_off}: {why}")
 
     async def _prepare(self, stack: AsyncExitStack) -> tuple[AriSession, RelayControl | None, CallerWorker]:
         """Check and start all that the load needs; the stack ends it."""
@@ -356,16 +390,8 @@ class LoadRun:
             self.broken_by = self.broken_by or error
             return caller.last_snapshot()
 
-    def _outcome(
-        self,
-        started_ns: int,
-        duration_ns: int,
-        total: Snapshot,
-        caller: CallerWorker,
-        driver: CallDriver,
-        ari: AriSession,
-    ) -> LoadOutcome:
-        plan = self._plan
+    def _outcome(self, parts: _Parts, duration_ns: int, total: Snapshot) -> LoadOutcome:
+        plan, caller = self._plan, parts.caller
         health = GeneratorHealth(
             shard=plan.shard,
             host=socket.gethostname(),
@@ -374,25 +400,23 @@ class LoadRun:
             backend=backend(),
             receive_buffer_bytes=caller.receive_buffer_bytes,
         )
-        outcome = LoadOutcome(
+        return LoadOutcome(
             topology=plan.topology.name,
             codec=plan.codec.name,
-            started_ns=started_ns,
+            started_ns=parts.started_ns,
             duration_ns=duration_ns,
             total=total,
             series=self._series,
-            calls=tuple(driver.calls),
+            calls=tuple(parts.driver.calls),
             generators=(health,),
             notes=(
                 *self._notes,
                 *caller.remarks(),
                 *self._tools.listener.remarks(),
-                *_told_by(ari),
+                *_told_by(parts.ari),
             ),
             captures=self._shelf.kept(),
         )
-        self._check_media(outcome, caller)
-        return outcome
 
     def _check_media(self, outcome: LoadOutcome, caller: CallerWorker) -> None:
         """Say so where calls came up, and nothing was ever heard on them."""

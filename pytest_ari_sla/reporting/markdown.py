@@ -20,7 +20,7 @@ __all__ = ["MAX_BYTES", "render_markdown"]
 MAX_BYTES: Final = 900_000
 """GitHub refuses a step summary above 1 MiB; a report of very many scenarios is cut before that."""
 
-_MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
+_MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "xfail": "☑️"}
 _COMPARED: Final = {"better": "✅", "same": "✅", "worse": "❌", "cannot tell": "⚠️"}
 _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]#|~@]|^[-+=]|(?:(?<=^\d)|(?<=^\d\d)|(?<=^\d\d\d))[.)]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}

@@ -12,6 +12,7 @@ __all__ = [
     "Comparison",
     "Confidence",
     "EncodedHistogram",
+    "ScenarioVerdict",
     "ShardHealth",
     "Stage",
     "Threshold",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 Verdict = Literal["pass", "fail", "inconclusive"]
+ScenarioVerdict = Literal["pass", "fail", "inconclusive", "xfail"]
 
 
 class Confidence(Struct, kw_only=True):

@@ -19,6 +19,7 @@ from pytest_ari_sla.reporting.record_figures import (
     Comparison,
     Confidence,
     EncodedHistogram,
+    ScenarioVerdict,
     ShardHealth,
     Stage,
     Threshold,
@@ -41,6 +42,7 @@ __all__ = [
     "Run",
     "RunRecord",
     "Scenario",
+    "ScenarioVerdict",
     "ShardHealth",
     "Stage",
     "Target",
@@ -144,7 +146,7 @@ class Scenario(Struct, kw_only=True):
     topology, codec
         How the calls were joined, and what they sent.
     verdict
-        ``pass``, ``fail`` or ``inconclusive``.
+        ``pass``, ``fail``, ``inconclusive``, or ``xfail``: it did not pass, as its test was marked to expect.
     reason
         Why, in one sentence.
     started
@@ -186,7 +188,7 @@ class Scenario(Struct, kw_only=True):
     doc: str = ""
     topology: str = ""
     codec: str = ""
-    verdict: Verdict
+    verdict: ScenarioVerdict
     reason: str = ""
     started: str = ""
     duration_s: float = 0.0
@@ -215,7 +217,7 @@ class RunRecord(Struct, kw_only=True):
     run
         What was run, where and when.
     verdict
-        The worst verdict of all scenarios: ``fail``, else ``inconclusive``, else ``pass``.
+        The worst verdict of all scenarios: ``fail``, else ``inconclusive``, else ``pass``; ``xfail`` does not count.
     scenarios
         The tests that put a load on the target, in the order in which they ran.
     environment

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["summary_text", "terminal_summary"]
 
-VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "xfail": "yellow"}
 _INDENT: Final = 2
 _WIDE: Final = 110
 _KEY_METRICS: Final = (

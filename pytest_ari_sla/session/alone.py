@@ -205,6 +205,11 @@ class Standalone:
                 process.ensure_alive()
         self.progress(job, progress)
 
+    def cut_off(self, job: LoadJob, why: str) -> LoadOutcome | None:
+        """Return what was measured of a load that did not come to its end; None if it never began."""
+        outcome = None if job.run is None else job.run.so_far(why)
+        return None if outcome is None else replace(outcome, notes=(*outcome.notes, *job.notes))
+
     def _tools(self) -> LoadTools:
         return LoadTools(
             endpoint=self.target().endpoint,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
@@ -17,10 +15,9 @@ from pytest_ari_sla.session.report import build_record, report_folder_of
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pytest
 
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.judging.load_watch import LoadWatch
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
@@ -42,7 +39,7 @@ class InterimReport:
     rules
         How strictly to judge.
     judged
-        The loads that are over: the list grows.
+        The loads that are over.
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class InterimReport:
         role: Reported,
         catalogue: Catalogue,
         rules: Rules,
-        judged: Sequence[dict[str, Any]],
+        judged: JudgedTests,
     ) -> None:
         self._arguments = config.invocation_params.args
         self._role = role
@@ -67,7 +64,7 @@ class InterimReport:
         outcome = watch.outcome(
             f"This load was still running, {watch.elapsed_ns / 1e9:.0f} s after its beginning, when this was written."
         )
-        arguments = (list(self._judged), watch, outcome)
+        arguments = (self._judged.loads(), watch, outcome)
         self._writer = Thread(target=self._write, args=arguments, name="ari-sla interim report", daemon=True)
         self._writer.start()
 
@@ -76,9 +73,9 @@ class InterimReport:
         if self._writer is not None:
             self._writer.join()
 
-    def _write(self, judged: list[dict[str, Any]], watch: LoadWatch, outcome: LoadOutcome) -> None:
+    def _write(self, judged: list[JudgedLoad], watch: LoadWatch, outcome: LoadOutcome) -> None:
         try:
-            loads = [*msgspec.convert(judged, list[JudgedLoad]), self._judge(watch, outcome)]
+            loads = [*judged, self._judge(watch, outcome)]
             write_record(build_record(self._role, loads, self._arguments), report_folder_of(self._role))
         except (OSError, SlaError) as error:
             # The load goes on: the report at its end says the same again, and may say it better.

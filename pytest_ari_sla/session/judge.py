@@ -6,17 +6,15 @@ import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.judging.evidence import CAPTURE_FOLDER, captured_calls
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
-from pytest_ari_sla.reporting.junit import junit_properties
 from pytest_ari_sla.reporting.run_record import CallRow, Scenario
 from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.shard_names import parse_nodeid
+from pytest_ari_sla.shard_names import name_of_test
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -24,14 +22,15 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.session.alone import Standalone
+    from pytest_ari_sla.session.load_job import LoadJob
 
-__all__ = ["doc_of", "judge_loads", "raise_verdict"]
+__all__ = ["doc_of", "first_line", "judge_loads", "raise_verdict", "why"]
 
 
 def judge_loads(
-    item: pytest.Item, role: Standalone, outcomes: Sequence[LoadOutcome], failure: BaseException | None
-) -> list[dict[str, Any]]:
-    """Judge the loads of a test; what came of them is told to JUnit as well.
+    item: pytest.Item, role: Standalone, jobs: Sequence[LoadJob], failure: BaseException | None
+) -> list[JudgedLoad]:
+    """Judge the loads of a test.
 
     Parameters
     ----------
@@ -39,27 +38,46 @@ def judge_loads(
         The test.
     role
         Who made the loads.
-    outcomes
-        What came of them, over all shards. None at all is a failure of its own: the test's own error is the reason.
+    jobs
+        The loads that it asked for. One that was cut off is judged by what was measured until then. None at all is a
+        failure of its own: of the test's own error, or since it forgot to make one.
     failure
         What the test itself raised.
-
-    Returns
-    -------
-    A :class:`~pytest_ari_sla.judging.judged_load.JudgedLoad` for each load, as plain built-ins.
     """
-    test = parse_nodeid(item.nodeid).test
-    names = [test] if len(outcomes) == 1 else [f"{test} load {number}" for number in range(1, len(outcomes) + 1)]
-    judged = [_judged(item, name, role, outcome, failure) for name, outcome in zip(names, outcomes, strict=True)]
-    if not judged and failure is not None:
-        failed = Scenario(nodeid=test, doc=doc_of(item), verdict="fail", reason=clean(_why(failure)))
-        judged = [JudgedLoad(failed, _line_of(item))]
-    hooks = role.registry.hook_calls
-    for load in judged:
-        hooks.tell("verdict_reached", scenario=load.scenario, verdict=load.scenario.verdict)
-        load.scenario.notes += [remark for remark in hooks.remarks() if remark not in load.scenario.notes]
-        item.user_properties += junit_properties(load.scenario)
-    return [msgspec.to_builtins(load) for load in judged]
+    found = [(job, _outcome_of(job, role, failure)) for job in jobs]
+    outcomes = [(job, outcome) for job, outcome in found if outcome is not None]
+    test = name_of_test(item)
+    several = len(outcomes) > 1
+    judged = [
+        _judged(item, f"{test} load {number}" if several else test, role, outcome, failure)
+        for number, (_, outcome) in enumerate(outcomes, 1)
+    ]
+    if failure is None and (forgotten := _forgotten(item, role, jobs, outcomes)):
+        judged.append(_no_load(item, forgotten))
+    elif not judged and failure is not None:
+        judged.append(_no_load(item, why(failure)))
+    return judged
+
+
+def _outcome_of(job: LoadJob, role: Standalone, failure: BaseException | None) -> LoadOutcome | None:
+    """Return what came of a load over all shards, so far if it was cut off; None if it never began."""
+    if job.outcome is None and (job.is_over or failure is not None):
+        return role.cut_off(job, "the test went on without it" if failure is None else first_line(failure))
+    return job.outcome
+
+
+def _forgotten(item: pytest.Item, role: Standalone, jobs: Sequence[LoadJob], outcomes: Sequence[Any]) -> str:
+    """Return what is wrong where a test passed and a load of it was not made to its end; empty: nothing."""
+    if any(not job.is_over for job in jobs):
+        return "A load was not made to its end before the test ended; was `await` forgotten before load(…)?"
+    if not outcomes and role.thresholds_of(item):
+        return "No load was made to its end, so that there is nothing to judge; was `await load(…)` forgotten?"
+    return ""
+
+
+def _no_load(item: pytest.Item, reason: str) -> JudgedLoad:
+    scenario = Scenario(nodeid=name_of_test(item), doc=doc_of(item), verdict="fail", reason=clean(reason))
+    return JudgedLoad(scenario, _line_of(item))
 
 
 def _judged(
@@ -71,19 +89,23 @@ def _judged(
     # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
     is_ours = isinstance(failure, SlaError) and not isinstance(failure, UsageError)
     if failure is not None and (judgement.verdict is not Verdict.FAIL or is_ours):
-        judgement = replace(judgement, verdict=Verdict.FAIL, reason=_why(failure))
+        judgement = replace(judgement, verdict=Verdict.FAIL, reason=why(failure))
+    elif outcome.cut_off and judgement.verdict is Verdict.PASS:
+        judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
     captures = captured_calls(outcome, role.settings.capture)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
     if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
         scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURE_FOLDER}/.")
+    if outcome.cut_off:
+        scenario.notes.append(clean(outcome.cut_off))
     if role.baseline is not None:
         scenario = role.baseline.judge(scenario, outcome.total, catalogue, role.rules.pacing_error_s)
     rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []
     return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()))
 
 
-def raise_verdict(judged: Sequence[dict[str, Any]], inconclusive: str) -> None:
+def raise_verdict(judged: Sequence[JudgedLoad], inconclusive: str) -> None:
     """Fail the running test where a verdict says so.
 
     Parameters
@@ -93,7 +115,7 @@ def raise_verdict(judged: Sequence[dict[str, Any]], inconclusive: str) -> None:
     inconclusive
         ``fail`` or ``pass``.
     """
-    scenarios = [msgspec.convert(load["scenario"], Scenario) for load in judged]
+    scenarios = [load.scenario for load in judged]
     bad = [scenario for scenario in scenarios if scenario.verdict == "fail"]
     bad += [scenario for scenario in scenarios if scenario.verdict == "inconclusive" and inconclusive == "fail"]
     if bad:
@@ -115,13 +137,15 @@ def _explain(scenario: Scenario) -> str:
     return "\n".join(clean(line) for line in lines)
 
 
-def _why(failure: BaseException) -> str:
+def why(failure: BaseException, what: str = "The test itself failed") -> str:
+    """Return in one line why a test failed, and by whose fault if it was not its own."""
     if isinstance(failure, SlaError):
-        return f"{_first_line(failure)} (at fault: {failure.culprit})"
-    return f"The test itself failed: {_first_line(failure)}"
+        return f"{first_line(failure)} (at fault: {failure.culprit})"
+    return f"{what}: {first_line(failure)}"
 
 
-def _first_line(failure: BaseException) -> str:
+def first_line(failure: BaseException) -> str:
+    """Return the first line of what an exception says, or its type where it says nothing."""
     return (str(failure) or type(failure).__name__).strip().splitlines()[0]
 
 

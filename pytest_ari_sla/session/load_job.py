@@ -11,6 +11,7 @@ from pytest_ari_sla.judging.load_description import LoadDescription
 if TYPE_CHECKING:
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
+    from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadRun
     from pytest_ari_sla.sla.threshold import Threshold
 
@@ -41,6 +42,10 @@ class LoadJob:
         Why it ended early.
     problem
         What the test has to hear although there is an outcome: a shard was lost, the target died.
+    outcome
+        What came of it, over all shards; None as long as it is not over, and where it was not made to its end.
+    is_over
+        Whether it has ended, well or badly: one that was not awaited never does.
     """
 
     test: str
@@ -52,6 +57,8 @@ class LoadJob:
     run: LoadRun | None = None
     notes: list[str] = field(default_factory=list)
     problem: Exception | None = None
+    outcome: LoadOutcome | None = None
+    is_over: bool = False
 
     def end_early(self, reason: str, *, hurried: bool = False) -> None:
         """End the load before its time, and remember why."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ari_sla.judging.judged_load import JudgedLoad
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.reporting.run_record import CallRow
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target as TargetInUse
@@ -61,7 +61,7 @@ class Reported(Protocol):
         """Return how long the session has lasted."""
 
 
-def report_session(config: pytest.Config, role: Reported, judged: list[dict[str, Any]]) -> str:
+def report_session(config: pytest.Config, role: Reported, judged: JudgedTests) -> str:
     """Write all reports of a session; return what the terminal is to show.
 
     Parameters
@@ -69,10 +69,11 @@ def report_session(config: pytest.Config, role: Reported, judged: list[dict[str,
     config, role
         Of the session.
     judged
-        A :class:`~pytest_ari_sla.judging.judged_load.JudgedLoad` for each load, as plain built-ins.
+        The loads, and their verdicts.
     """
-    loads = msgspec.convert(judged, list[JudgedLoad])
+    loads = judged.loads()
     run = build_record(role, loads, config.invocation_params.args)
+    run.notes += judged.notes()
     hooks = HookCalls(config.hook)
     hooks.tell("update_run_record", record=run)
     run.notes += hooks.remarks()
@@ -81,6 +82,8 @@ def report_session(config: pytest.Config, role: Reported, judged: list[dict[str,
     lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
     told: list[str] = []
     _attempt(run, "what the CI system shows", lambda: told.extend(announce(run, folder, os.environ, lines)))
+    if not config.pluginmanager.hasplugin("terminalreporter"):
+        return ""  # -p no:terminal: the exit code and the report say it
     terminal = config.get_terminal_writer()
     summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page or ""))
     return summary + "".join(f"{line}\n" for line in told)
@@ -100,7 +103,7 @@ def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequenc
             command_line=reproducing_command(arguments, role.settings.ari_password),
             tool_version=__version__,
         ),
-        verdict=worst_of(Verdict(load.scenario.verdict) for load in loads).value,
+        verdict=worst_of(Verdict(load.scenario.verdict) for load in loads if load.scenario.verdict != "xfail").value,
         scenarios=[load.scenario for load in loads],
         environment=describe_environment(),
         simulated=target.kind == "simulator",

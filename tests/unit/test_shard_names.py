@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.shard_names import complete_groups, names_in_fleet, parse_nodeid, shard_label
+from pytest_ari_sla.shard_names import ShardLabel, complete_groups, names_in_fleet, parse_nodeid
 
 
 def named(test: str, shard: int, shards: int) -> str:
     """Return the node id that pytest makes of a test and our label."""
     opening = f"{test[:-1]}-" if test.endswith("]") else f"{test}["
-    return f"{opening}{shard_label(shard, shards)}]"
+    return f"{opening}{ShardLabel(shard, shards)}]"
 
 
 tests = st.sampled_from(["t.py::test_a", "t.py::test_a[PCMU]", "t.py::TestB::test_c[x-y]", "dir/t.py::test_d[[odd]]"])
@@ -75,13 +75,13 @@ COLLECTED = ["plain", *(named("a", n, 3) for n in (1, 2, 3)), *(named("b", n, 3)
 )
 def test_a_group_is_whole_or_not_there(selected: list[str], expected: list[str]) -> None:
     """It stands where its first selected shard stood, in order of shards: the same on every worker."""
-    assert complete_groups(COLLECTED, selected, str) == expected
+    assert complete_groups(COLLECTED, selected, parse_nodeid) == expected
 
 
 @given(st.lists(st.sampled_from(COLLECTED), unique=True))
 def test_completing_twice_changes_nothing_more(selected: list[str]) -> None:
     """Nothing is lost or doubled."""
-    once = complete_groups(COLLECTED, selected, str)
-    assert complete_groups(COLLECTED, once, str) == once
+    once = complete_groups(COLLECTED, selected, parse_nodeid)
+    assert complete_groups(COLLECTED, once, parse_nodeid) == once
     assert len(set(once)) == len(once)
     assert set(selected) <= set(once)

@@ -14,6 +14,7 @@ from xdist.scheduler import (
 )
 
 from pytest_ari_sla.fleet.shard_scheduler import NodeView, ShardScheduler
+from pytest_ari_sla.shard_names import parse_nodeid
 
 DIVIDED = [f"s.py::test_{test}[shard {shard} of 2]" for test in "ab" for shard in (1, 2)]
 OTHERS = [f"o.py::test_{number}" for number in range(7)]
@@ -73,7 +74,7 @@ class Session:
         self.reports: list[Any] = []
         self.prepared: list[bool] = []
         self.collection = collection
-        self.scheduler = ShardScheduler(others(config), 2, lambda node: node.shard, self.prepared.append)
+        self.scheduler = ShardScheduler(others(config), 2, lambda node: node.shard, self.prepared.append, parse_nodeid)
         self.nodes = [self.start(1), self.start(2, second_collection)]
 
     def start(self, shard: int, collection: list[str] | None = None) -> Node:
