@@ -161,6 +161,7 @@ def _note_standing(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
         known = getattr(report, "wasxfail", None)
         if known is None:
             standing.skipped = _why(call, report)
+            standing.unjudged = len(item.stash[LOADS])
         else:
             standing.known = known.removeprefix("reason: ")
 

@@ -33,11 +33,14 @@ class Standing(msgspec.Struct):
         Why it was expected to fail, where it did (``xfail``); None: it was not.
     skipped
         Why it was skipped; None: it was not.
+    unjudged
+        How many loads it had asked for before it was skipped.
     """
 
     failed: str = ""
     known: str | None = None
     skipped: str | None = None
+    unjudged: int = 0
 
 
 class Told(msgspec.Struct):
@@ -78,10 +81,11 @@ class JudgedTests:
     def notes(self) -> list[str]:
         """Return what a reader must know of tests whose loads are not in the report."""
         return [
-            f"{told.test} was skipped after {len(told.loads)} loads, which are not judged: {told.standing.skipped}"
+            f"{told.test} was skipped after it had made {told.standing.unjudged} loads, which are not judged: "
+            f"{told.standing.skipped}"
             for parts in self._told.values()
             for told in parts.values()
-            if told.standing.skipped is not None and told.loads
+            if told.standing.skipped is not None and told.standing.unjudged
         ]
 
 

@@ -78,7 +78,7 @@ class CallDriver:
         self._shelf = shelf
         self._ending = asyncio.Event()
         self._hurried = False
-        self._broken_by: Exception | None = None
+        self._broken_by: BaseException | None = None
         self._lost_target: SlaError | None = None
         self._up: dict[LiveCall, list[LegSeat]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -128,7 +128,15 @@ class CallDriver:
         """Whether no more calls are started."""
         return self._ending.is_set()
 
-    def give_up(self, error: Exception) -> str:
+    def guard(self, task: asyncio.Task[None]) -> None:
+        """End the whole load when something is raised in a task that is not its own: pytest-timeout does, by a signal."""
+        task.add_done_callback(self._look_at)
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.give_up(error)
+
+    def give_up(self, error: BaseException) -> str:
         """End the whole load because of this, which :meth:`run` then raises; return it in words."""
         self._broken_by = self._broken_by or error
         self.end_early(hurried=True)
@@ -185,6 +193,7 @@ class CallDriver:
         task = asyncio.create_task(self._drive(call, planned), name=f"call {call.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        self.guard(task)
 
     async def _drive(self, call: LiveCall, planned: PlannedCall) -> None:
         self._tools.meter.enter_call()
