@@ -129,7 +129,7 @@ class CallDriver:
         return self._ending.is_set()
 
     def guard(self, task: asyncio.Task[None]) -> None:
-        """End the whole load when something is raised in a task that is not its own: pytest-timeout does, by a signal."""
+        """End the whole load when a task of it fails, by whatever exception: pytest-timeout raises where it likes."""
         task.add_done_callback(self._look_at)
 
     def _look_at(self, task: asyncio.Task[None]) -> None:

@@ -97,6 +97,8 @@ def test_a_death_is_told_to_those_who_wait(fleet: Fleet) -> None:
 
 def test_a_test_in_which_a_worker_died_early_is_not_waited_for(fleet: Fleet) -> None:
     """It had not come to the load, so nobody could know that it was meant to."""
+    fleet.nodes[2].channel.say(messages.Divided([f"{TEST}[shard 3 of 3]"]))
+    fleet.controller.hear_all()
     fleet.controller.dismiss(fleet.nodes[2], "crashed")
     fleet.controller.give_up(f"{TEST}[shard 3 of 3]")
     fleet.controller.enlist(Node())

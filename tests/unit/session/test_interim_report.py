@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
@@ -61,7 +62,7 @@ def report(tmp_path: Path) -> InterimReport:
         seconds_since_start=lambda: 61.0,
     )
     config = SimpleNamespace(invocation_params=SimpleNamespace(args=["scenarios"]))
-    return InterimReport(config, role, CATALOGUE, Rules(), [])  # type: ignore[arg-type]
+    return InterimReport(config, role, CATALOGUE, Rules(), JudgedTests())  # type: ignore[arg-type]
 
 
 def test_a_load_that_runs_is_on_disk_and_has_not_passed_yet(report: InterimReport, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import pytest
 from pytest_ari_sla.ari_client import session as ari_http
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.judging import load_watch
+from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load import run as load_run
@@ -131,7 +132,7 @@ class Soak:
             seconds_since_start=lambda: 0.0,
         )
         config = SimpleNamespace(invocation_params=SimpleNamespace(args=[]))
-        self._interim = InterimReport(config, role, catalogue, Rules(), [])  # type: ignore[arg-type]
+        self._interim = InterimReport(config, role, catalogue, Rules(), JudgedTests())  # type: ignore[arg-type]
         return Supervisor(catalogue, Rules(), _Lines(), self._interim, lambda: None)  # type: ignore[arg-type]
 
     def run(self) -> LoadOutcome:
