@@ -249,6 +249,7 @@ class LoadRun:
                 self._series.mark_stage(name, start_ns, end_ns)
             driver = self._driver = self._make_driver(ari, caller, relay)
             parts = self._parts = _Parts(time.time_ns(), ari, caller, driver)
+            ari.when_lost = driver.lose_target
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
             try:
