@@ -168,7 +168,7 @@ WORDS = {
     'calls=1, duration="1s", topology="eco"': "unknown topology 'eco'; did you mean echo?",
     'calls=1, duration="1s", codec="PCMX"': "unknown codec 'PCMX'; did you mean PCMU or PCMA?",
     'calls=1, duration="1s", packet_time="25ms"': "codec PCMU has no packet time of 25 ms; it has 20",
-    'calls=0, duration="1s"': "this load has no calls: ask for at least one",
+    'calls=0, duration="1s"': "this load makes no call: it asks for 0 calls; ask for at least one",
     'calls=1, duration="soon"': "'soon' is not a duration; write it like 30s",
     "calls=1": "needs calls and duration, or stages",
 }

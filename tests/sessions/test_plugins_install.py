@@ -31,7 +31,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(environment, with_pip=True)
     interpreter = environment / "bin" / "python"
     wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
-    run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, cwd=environment)
+    run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *wanted, cwd=environment)
     return interpreter
 
 
