@@ -31,7 +31,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(environment, with_pip=True)
     interpreter = environment / "bin" / "python"
     wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
-    run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *wanted, cwd=environment)
+    install: list[str | Path] = [
+        interpreter,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+    ]
+    run(*install, *wanted, cwd=environment)
     return interpreter
 
 
