@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rest:
             parser.error(f"unknown arguments: {' '.join(rest)}")
         return int(arguments.run(arguments))
+    except UsageError as error:
+        print(f"ari-sla: {error}", file=sys.stderr)
+        return 2
     except SlaError as error:
         print(f"ari-sla: {error} (at fault: {error.culprit})", file=sys.stderr)
         return 1

@@ -6,8 +6,11 @@ nothing here can show a password.
 
 from __future__ import annotations
 
+import http.client
+import socket
 import ssl
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -27,7 +30,15 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.errors import SlaError
 
-__all__ = ["damaged", "error_of_answer", "error_of_failure", "not_ari", "redirected", "where"]
+__all__ = [
+    "damaged",
+    "error_of_answer",
+    "error_of_blocking_failure",
+    "error_of_failure",
+    "not_ari",
+    "redirected",
+    "where",
+]
 
 _HOW_TO_ENABLE = (
     "enable ARI (enabled=yes in ari.conf and http.conf, module res_ari) and check the URL's path (prefix in http.conf)"
@@ -55,17 +66,13 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
     at = where(endpoint)
     match failure:
         case aiohttp.ClientConnectorDNSError():
-            return AriUnreachable(
-                f"the host name {endpoint.host!r} of the ARI URL cannot be resolved; check its spelling"
-            )
+            return _not_resolved(endpoint)
         case aiohttp.ClientConnectorCertificateError():
             return _certificate_refused(failure.certificate_error, at)
         case aiohttp.ClientSSLError():
             return _handshake_failed(failure.os_error, at)
         case aiohttp.ConnectionTimeoutError():
-            return AriUnreachable(
-                f"nothing answered at {at} when connecting; a firewall in between, or a wrong address"
-            )
+            return _silent(at)
         case aiohttp.ClientConnectorError():
             return _not_connected(failure.os_error, at)
         case TimeoutError():
@@ -77,10 +84,55 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
             return not_ari(endpoint, f"what answered {request} is no valid HTTP")
         case _:
-            return AriUnreachable(
-                f"{at} closed the connection without answering {request}; Asterisk stopped or crashed, "
-                "or its HTTP sessions are used up (sessionlimit in http.conf, default 100)"
+            return _closed_unanswered(at, request)
+
+
+def error_of_blocking_failure(failure: Exception, endpoint: AriEndpoint, request: str, timeout_s: float) -> SlaError:
+    """Return our error for a request of :mod:`urllib` that failed; the parameters of :func:`error_of_failure`."""
+    at = where(endpoint)
+    match failure:
+        case HTTPError():
+            method, _, path = request.partition(" ")
+            if location := failure.headers.get("Location"):
+                return redirected(endpoint, request, failure.code, location)
+            return error_of_answer(endpoint, method, path, failure.code, failure.read())
+        case URLError(reason=socket.gaierror()):
+            return _not_resolved(endpoint)
+        case URLError(reason=ssl.SSLCertVerificationError() as reason):
+            return _certificate_refused(reason, at)
+        case URLError(reason=ssl.SSLError() as reason):
+            return _handshake_failed(reason, at)
+        case URLError(reason=TimeoutError()):
+            return _silent(at)
+        case TimeoutError():
+            return AriTimeout(
+                f"{request} got no answer from ARI at {at} within {timeout_s:g} s; Asterisk is overloaded or hangs"
             )
+        case URLError(reason=ConnectionResetError()) | ConnectionError():
+            return _closed_unanswered(at, request)
+        case URLError(reason=OSError() as reason):
+            return _not_connected(reason, at)
+        case http.client.IncompleteRead():
+            return damaged(endpoint, request, "was cut off in the middle")
+        case msgspec.DecodeError():
+            return not_ari(endpoint, f"what answered {request} is not ARI's JSON")
+        case _:
+            return not_ari(endpoint, f"what answered {request} is no valid HTTP")
+
+
+def _not_resolved(endpoint: AriEndpoint) -> AriUnreachable:
+    return AriUnreachable(f"the host name {endpoint.host!r} of the ARI URL cannot be resolved; check its spelling")
+
+
+def _silent(at: str) -> AriUnreachable:
+    return AriUnreachable(f"nothing answered at {at} when connecting; a firewall in between, or a wrong address")
+
+
+def _closed_unanswered(at: str, request: str) -> AriUnreachable:
+    return AriUnreachable(
+        f"{at} closed the connection without answering {request}; Asterisk stopped or crashed, "
+        "or its HTTP sessions are used up (sessionlimit in http.conf, default 100)"
+    )
 
 
 def _certificate_refused(reason: Exception, at: str) -> TlsFailed:

@@ -7,11 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pytest_ari_sla.ari.leftovers import run_of, runs_present
+from pytest_ari_sla.ari_client.faults import error_of_blocking_failure
 from pytest_ari_sla.ari_client.ownership import Kind
-from pytest_ari_sla.errors import AriUnreachable
+from pytest_ari_sla.ari_client.sweep import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +24,7 @@ LOOKS = 4
 PAUSE_S = 2.0
 """A run whose event WebSocket broke tries again at least every 5 s: one that is seen in no look of 6 s is dead."""
 
-_WORDS = {Kind.CHANNEL.listing: "channels", Kind.BRIDGE.listing: "bridges", Kind.RECORDING.listing: "recordings"}
+_WORDS = {Kind.CHANNEL.listing: "channel", Kind.BRIDGE.listing: "bridge", Kind.RECORDING.listing: "recording"}
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,13 @@ def sweep_dead_runs(
 
     Raises
     ------
-    AriUnreachable
-        Asterisk does not answer as ARI does.
+    SlaError
+        ARI cannot be asked: the same errors as a load's.
     """
     try:
         return _sweep(sweeper, only, dry_run, pause)
-    except (OSError, msgspec.DecodeError) as failure:
-        raise AriUnreachable(f"ARI could not be asked: {failure}; check URL, user and password") from failure
+    except FAILURES as failure:
+        raise error_of_blocking_failure(failure, sweeper.endpoint, sweeper.asked, sweeper.timeout_s) from failure
 
 
 def _sweep(sweeper: Sweeper, only: str | None, dry_run: bool, pause: Callable[[float], None]) -> list[SweptRun]:
@@ -116,4 +115,4 @@ def _by_run(things: Iterable[Leftover]) -> dict[str, list[Leftover]]:
 
 def _count(things: Iterable[Leftover]) -> str:
     counts = Counter(_WORDS[thing.listing] for thing in things)
-    return ", ".join(f"{count} {word}" for word, count in counts.items())
+    return ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items())

@@ -6,6 +6,7 @@ an event loop, or aiohttp: a guard has to be small.
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
 
-__all__ = ["Sweeper", "Swept"]
+__all__ = ["FAILURES", "Sweeper", "Swept"]
+
+FAILURES = (OSError, http.client.HTTPException, msgspec.DecodeError)
+"""What asking raises: no (whole) answer came, or an error status (urllib's HTTPError), or one that is not ARI's."""
 
 #: Asterisk's HTTP server has a listen backlog of 10.
 _SIDE_BY_SIDE = 8
@@ -71,29 +75,27 @@ class Sweeper:
         How its certificate is checked.
     timeout_s
         For each request.
+
+    Attributes
+    ----------
+    asked
+        The latest request for a list: method and path.
     """
 
     def __init__(self, endpoint: AriEndpoint, tls: ssl.SSLContext, timeout_s: float = 5.0) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self.asked = ""
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
         )
 
     def found(self, kinds: Iterable[Kind] = (Kind.CHANNEL, Kind.BRIDGE)) -> list[Leftover]:
-        """Return everything that Asterisk lists, in the order in which it should be removed.
-
-        Raises
-        ------
-        OSError
-            No good answer came.
-        msgspec.DecodeError
-            The answer is not ARI's.
-        """
+        """Return everything that Asterisk lists, in the order of removal; or raise :data:`FAILURES`."""
         return [Leftover(kind.listing, name) for kind in kinds for name in self._names(kind.listing, kind.id_member)]
 
     def applications(self) -> list[str]:
-        """Return the names of the Stasis applications that are registered; raises as :meth:`found` does."""
+        """Return the names of the Stasis applications that are registered; or raise :data:`FAILURES`."""
         return self._names("/applications", "name")
 
     def remove(self, leftovers: Iterable[Leftover]) -> list[str]:
@@ -118,8 +120,8 @@ class Sweeper:
             removed = self.remove(ours)
             # What was removed may be listed a little longer; what could not be removed stays.
             there = {leftover.identity for leftover in self.found()} if len(removed) < len(ours) else set()
-        except (OSError, msgspec.DecodeError) as failure:
-            return Swept(problem=f"the sweep at {self._endpoint.base_url} ended early: {failure}")
+        except FAILURES as failure:
+            return Swept(problem=f"the sweep at {self.endpoint.base_url} ended early: {failure}")
         left = [leftover.identity for leftover in ours if leftover.identity not in removed]
         return Swept(tuple(removed), tuple(identity for identity in left if identity in there))
 
@@ -158,6 +160,7 @@ class Sweeper:
             pause(_PAUSE_S)
 
     def _names(self, listing: str, member: str) -> list[str]:
+        self.asked = f"GET {listing}"
         try:
             answer = self._request("GET", listing)
         except urllib.error.HTTPError as refused:
@@ -171,13 +174,13 @@ class Sweeper:
         """Remove one thing; what is gone already counts as removed by somebody else."""
         try:
             self._request("DELETE", f"{leftover.listing}/{quote(leftover.identity, safe='')}")
-        except OSError:  # urllib's HTTPError is one
+        except FAILURES:
             return False
         return True
 
     def _request(self, method: str, path: str) -> bytes:
-        request = urllib.request.Request(self._endpoint.base_url + path, method=method)
-        request.add_header("Authorization", self._endpoint.authorization)
-        with self._opener.open(request, timeout=self._timeout_s) as response:
+        request = urllib.request.Request(self.endpoint.base_url + path, method=method)
+        request.add_header("Authorization", self.endpoint.authorization)
+        with self._opener.open(request, timeout=self.timeout_s) as response:
             body: bytes = response.read()
         return body

@@ -62,13 +62,13 @@ def test_reports_of_different_scenarios_cannot_be_compared(tmp_path: Path, capsy
     record = read_record(after)
     record.scenarios[0].nodeid = "test_other.py::test_other"
     write_record(record, after)
-    assert run("report", "compare", before, after) == 1
+    assert run("report", "compare", before, after) == 2
     assert "no scenario in common" in capsys.readouterr().err
 
 
 def test_what_is_no_report_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a traceback."""
-    assert run("report", "render", tmp_path) == 1
+    assert run("report", "render", tmp_path) == 2
     assert capsys.readouterr().err.startswith("ari-sla: cannot read")
 
 
@@ -88,3 +88,14 @@ def test_the_programs_have_a_help_of_their_own(command: str, capsys: pytest.Capt
         run(command, "--help")
     assert ended.value.code == 0
     assert f"ari-sla {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("sweep",), ("sweep", "http://pbx:8088", "--ari-password-file", "/nowhere/secret")])
+def test_a_wrong_command_line_ends_with_2(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And accuses no test: there is none."""
+    for name in ("ARI_URL", "ARI_USER", "ARI_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(*words) == 2
+    assert "at fault" not in capsys.readouterr().err
