@@ -7,6 +7,7 @@ import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
 from pytest_ari_sla.far_end.control import (
     PROTOCOL,
@@ -60,6 +61,7 @@ class RelayWorker:
         try:
             async with asyncio.timeout(_REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(*address, limit=_MOST_REPLY_BYTES)
+                notice_dead_host(writer.get_extra_info("socket"))
                 await _hear_greeting(reader, writer)
         except (OSError, ValueError) as error:
             message = f"no relay at {address[0]}:{address[1]}: {str(error) or type(error).__name__}"

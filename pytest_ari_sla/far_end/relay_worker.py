@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
 from pytest_ari_sla.far_end.media_process import CONTROL_OPTION, inherited_control
@@ -79,6 +80,7 @@ class Relay:
         except (BlockingIOError, ConnectionAbortedError):
             return  # gone again before it was accepted
         control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        notice_dead_host(control)
         self.serve(control, only=False)
 
     def next_sweep_ns(self) -> int:

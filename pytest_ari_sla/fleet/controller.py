@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_ari_sla.children.dead_hosts import notice_dead_host_of
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
@@ -62,6 +63,7 @@ class FleetMember:
         self.number = number
         self.node = node
         self.channel = node.gateway.newchannel()
+        notice_dead_host_of(node.gateway)
 
     def send(self, message: messages.ToWorker) -> None:
         """Tell the worker something; one that is gone hears nothing."""

@@ -110,11 +110,13 @@ class WorkerHooks:
     """
 
     def __init__(self, workerinput: dict[str, Any]) -> None:
+        from pytest_ari_sla.children.dead_hosts import notice_dead_host_of
         from pytest_ari_sla.fleet.link import ControllerLink
 
         self._divided: set[str] = set()
         self.identity: dict[str, Any] = workerinput[_INPUT]
         self.link = ControllerLink(workerinput[_CHANNEL])
+        notice_dead_host_of(workerinput[_CHANNEL].gateway)
 
     @pytest.hookimpl(trylast=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
