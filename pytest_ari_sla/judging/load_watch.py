@@ -24,7 +24,7 @@ from pytest_ari_sla.reporting.live_state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_ari_sla.judging.load_description import LoadDescription
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
@@ -44,6 +44,11 @@ _TROUBLES = {
     "calls.not_started": "calls could not be started in time by this generator",
     "harness.receive_drops": "packets were dropped in this generator's own receive buffers",
 }
+_BEHIND_S = 3.0
+"""What takes so long to set up or to end is worth a word."""
+
+_SET_UP = ("calls.established", "calls.failed")
+_OVER = ("calls.ended", "calls.dropped", "calls.failed")
 _EVENTS_KEPT = 20
 _INTERVALS = 300
 """Fewer than in the series that shards record: this one only serves interim reports."""
@@ -87,7 +92,7 @@ class LoadWatch:
         watched = [condition.threshold for condition in self._conditions] + ([self._until] if self._until else [])
         self._keep_ns = max([_RECENT_NS, *(threshold.window_ns or 0 for threshold in watched)])
         names = {name for threshold in watched for name in threshold.metric.names}
-        self._kept_names = names | {*_FIGURES, *_HEALTH, *_LOSS}
+        self._kept_names = names | {*_FIGURES, *_HEALTH, *_LOSS, *_SET_UP, *_OVER}
         self._stages = {threshold.stage: Snapshot() for threshold in watched if threshold.stage}
         self._shards: dict[int, _Shard] = {}
         self._total = Snapshot()
@@ -225,7 +230,18 @@ class LoadWatch:
             thresholds=tuple(self._threshold_state(condition.threshold) for condition in self._conditions),
             events=tuple(self._events),
             recent_s=_RECENT_NS / 1e9,
+            behind=self._behind(recent),
         )
+
+    def _behind(self, recent: Snapshot) -> str:
+        """Say how long a target that cannot keep up will take, at the pace of the last seconds; empty where it can."""
+        total, elapsed_s = self._total, self.elapsed_ns / 1e9
+        span_s = min(elapsed_s, _RECENT_NS / 1e9)
+        waiting = total.count("calls.requested") - _sum(total, _SET_UP)
+        if self.elapsed_ns <= self._duration_ns:
+            return _at_pace(waiting, "wait to be set up", _sum(recent, _SET_UP), span_s)
+        up = sum(shard.calls_up for shard in self._shards.values())
+        return _at_pace(up + waiting, "are still to end", _sum(recent, _OVER), span_s)
 
     def _figures(self, recent: Snapshot) -> Iterator[LiveFigure]:
         for name in _FIGURES:
@@ -279,3 +295,15 @@ class LoadWatch:
             series=self._series.copy(),
             notes=(note,),
         )
+
+
+def _at_pace(calls: int, fate: str, done: int, span_s: float) -> str:
+    """Say how long so many calls will take when ``done`` of them took ``span_s``; empty where that is soon."""
+    if not done:
+        return f"{calls:,} calls {fate}, and none did in {span_s:.0f} s" if calls and span_s >= _BEHIND_S else ""
+    needed_s = calls * span_s / done
+    return f"{calls:,} calls {fate}: {needed_s:.0f} s at {done / span_s:.3g} a second" if needed_s >= _BEHIND_S else ""
+
+
+def _sum(values: Snapshot, names: Iterable[str]) -> int:
+    return sum(map(values.count, names))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.errors import AriTimeout, AriUnreachable, AsteriskCrashed, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.call import LiveCall
 from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.load.profile import LATE_NS
 from pytest_ari_sla.media.caller_worker import LOSS_LIMIT_NS
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ UNREACHABLE_NS = 3_000_000_000
 
 START_TOLERANCE_NS = 1_000_000_000
 """A call that could not be started for so long is not started at all: that would be another load than planned."""
+
+SETUP_PATIENCE_NS = 10_000_000_000
+"""So long may the set-up of any call take; of one that is to last longer, until it should have ended."""
 
 CALLS_KEPT = 2_000
 """Calls that are remembered one by one: that many good ones, and that many bad ones. The totals cover all."""
@@ -84,6 +88,9 @@ class CallDriver:
         self._asking: asyncio.Task[None] | None = None
         self._unreachable_since_ns: int | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._building: set[asyncio.Timeout] = set()
+        self._shortened = 0
+        self._latest_ns = 0
         self._kept: Counter[bool] = Counter()
         self.not_started = 0
         self.calls: list[CallOutcome] = []
@@ -122,6 +129,19 @@ class CallDriver:
         self._ending.set()
         for call in self._up:
             call.changed.set()
+        if self._hurried:
+            for limit in self._building:
+                if not limit.expired():
+                    limit.reschedule(0)
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the report must know."""
+        if not self._shortened:
+            return []
+        return [
+            f"{self._shortened:,} calls came up late, {self._latest_ns / 1e9:.1f} s after their start at most, "
+            "and ended by their plan: they sent for less than their holding time"
+        ]
 
     @property
     def is_ending(self) -> bool:
@@ -205,10 +225,10 @@ class CallDriver:
         self._tools.listener.call_started(call)
         try:
             try:
-                await self._topology.establish(call)
-                established_ns = self._now_ns()
-                self._ledger.mark_channel_established(call.id, established_ns)
-                failure = await self._hold(call, planned.holding_ns // self._packet_time_ns)
+                if await self._establish(call, planned):
+                    established_ns = self._now_ns()
+                    self._ledger.mark_channel_established(call.id, established_ns)
+                    failure = await self._hold(call, self._sending_ns(planned, established_ns) // self._packet_time_ns)
             finally:
                 reports = await self._retire(call, ended_by_other=bool(failure))
             # Also a call that has just sent its last packet: the target was gone before anyone knew.
@@ -223,6 +243,38 @@ class CallDriver:
             self._tools.meter.first_packet.record_one(first_packet_ns)
         self._close(call, failure)
         self._remember(call, (started_ns, established_ns, first_packet_ns), failure, reports)
+
+    async def _establish(self, call: LiveCall, planned: PlannedCall) -> bool:
+        """Build the call; return False where the load is ended in a hurry meanwhile.
+
+        At overload most of them wait for their turn. One that is not up when it should have ended is not built any
+        more: the load would take as long as all of them need, and not as long as planned.
+        """
+        patience_ns = max(planned.holding_ns + LATE_NS, SETUP_PATIENCE_NS)
+        left_ns = 0 if self._hurried else planned.start_ns + patience_ns - self._now_ns()
+        try:
+            async with asyncio.timeout(left_ns / 1e9) as limit:
+                self._building.add(limit)
+                await self._topology.establish(call)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if self._hurried:
+                return False
+            raise AriTimeout(
+                f"it was not set up {patience_ns / 1e9:g} s after its start, when its time was over"
+            ) from None
+        finally:
+            self._building.discard(limit)
+        return True
+
+    def _sending_ns(self, planned: PlannedCall, up_ns: int) -> int:
+        """Return for how long a call sends, and take note of one that is late."""
+        sending_ns = planned.sending_ns(up_ns)
+        if sending_ns < planned.holding_ns:
+            self._shortened += 1
+            self._latest_ns = max(self._latest_ns, up_ns - planned.start_ns)
+        return sending_ns
 
     async def _hold(self, call: LiveCall, packets: int) -> str:
         """Stream for the holding time; return why it ended too early, or an empty string."""

@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Calls", "LoadProfile", "PlannedCall", "Rate", "Stage"]
+__all__ = ["LATE_NS", "Calls", "LoadProfile", "PlannedCall", "Rate", "Stage"]
 
 _SECOND_NS = 1_000_000_000
 # The plan of a day is looked through in pieces of so many calls: memory stays flat.
 _CHUNK = 1 << 16
+
+LATE_NS = _SECOND_NS
+"""A call that comes up so much after its beginning still sends its whole time; one that is later ends by its plan."""
+
+_LEAST_SENDING_NS = _SECOND_NS
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,11 @@ class PlannedCall(NamedTuple):
     number: int
     holding_ns: int
     stage: str
+
+    def sending_ns(self, up_ns: int) -> int:
+        """Return for how long it sends when it comes up at a time: a late call must not hold up the load's end."""
+        late_ns = max(0, up_ns - self.start_ns - LATE_NS)
+        return max(self.holding_ns - late_ns, min(self.holding_ns, _LEAST_SENDING_NS))
 
 
 class _SeatedCall(NamedTuple):

@@ -413,6 +413,7 @@ class LoadRun:
             notes=(
                 *self._notes,
                 *caller.remarks(),
+                *parts.driver.remarks(),
                 *self._tools.listener.remarks(),
                 *_told_by(parts.ari),
             ),

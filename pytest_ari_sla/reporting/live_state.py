@@ -119,6 +119,8 @@ class LiveState:
         The latest ones, the newest last.
     recent_s
         How long "the last seconds" are.
+    behind
+        How long it will take to set up the calls that wait, or to end those that are up, where that is late.
     """
 
     scenario: str
@@ -138,6 +140,7 @@ class LiveState:
     thresholds: tuple[LiveThreshold, ...] = ()
     events: tuple[LiveEvent, ...] = ()
     recent_s: float = 5.0
+    behind: str = ""
 
     @property
     def stage(self) -> LiveStage | None:

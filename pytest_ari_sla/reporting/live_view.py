@@ -54,6 +54,7 @@ def live_line(state: LiveState) -> str:
         if state.elapsed_s <= state.total_s
         else f"{state.calls_now:,} calls to end",
     ]
+    parts += [state.behind] if state.behind else []
     parts += [f"{state.failed:,} failed"] if state.failed else []
     parts += [f"{state.dropped:,} dropped"] if state.dropped else []
     parts += [f"{figure.metric} p99 {show(figure.recent_p99, figure.unit)}" for figure in state.figures]
@@ -95,6 +96,7 @@ def _calls(state: LiveState) -> str:
         f"{state.failed:,} failed",
     ]
     parts += [f"{state.dropped:,} dropped"] if state.dropped else []
+    parts += [state.behind] if state.behind else []
     return ", ".join(parts)
 
 

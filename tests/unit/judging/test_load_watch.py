@@ -196,3 +196,33 @@ def test_an_outcome_so_far_does_not_change_while_the_load_goes_on() -> None:
     watched.add(1, 2 * S, 1, rtts(1))
     assert len(outcome.series) == 1
     assert outcome.total.histogram("rtt").count == 100
+
+
+def test_a_load_that_its_target_cannot_keep_up_with_says_how_long_it_will_take() -> None:
+    """By the pace of the last seconds: first until all calls are up, then until all of them are gone."""
+    watched = watch(stages=[("hold", 0, 10 * S)])
+    watched.add(1, S, 0, rtts(1, calls__requested=1000, calls__established=20))
+    for second in range(2, 11):
+        watched.add(1, second * S, 20 * second, rtts(1, calls__established=20))
+    assert watched.state().behind == "800 calls wait to be set up: 40 s at 20 a second"
+    for second in range(11, 16):
+        watched.add(1, second * S, 200, rtts(1, calls__ended=10, calls__failed=30))
+    assert watched.state().behind == "850 calls are still to end: 21 s at 40 a second"
+    watched.add(1, 16 * S, 0, rtts(1, calls__failed=650))
+    assert watched.state().behind == ""
+
+
+def test_a_load_whose_calls_come_up_in_time_is_not_behind() -> None:
+    """A ramp always has a few calls that wait, and so does a load that has just begun."""
+    watched = watch()
+    for second in range(1, 10):
+        watched.add(1, second * S, second, rtts(1, calls__requested=3 if second == 1 else 1, calls__established=1))
+        assert watched.state().behind == ""
+
+
+def test_a_target_that_sets_up_nothing_is_said_to_do_so() -> None:
+    """There is no pace to go by."""
+    watched = watch()
+    for second in range(1, 5):
+        watched.add(1, second * S, 0, rtts(1, calls__requested=5))
+    assert watched.state().behind == "20 calls wait to be set up, and none did in 4 s"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import selectors
 import time
 from typing import TYPE_CHECKING, Any
@@ -211,7 +212,9 @@ class ScriptedAsterisk:
     loop
         In whose time.
     refused_every, dropped_every
-        Each n-th channel is refused; each n-th other one is hung up by Asterisk after a second.
+        Each n-th channel is refused; each n-th other one is hung up by Asterisk after a second; 0: none.
+    posts_per_s
+        So many POST requests are carried out a second, one after the other.
 
     Attributes
     ----------
@@ -219,8 +222,12 @@ class ScriptedAsterisk:
         Those that exist.
     """
 
-    def __init__(self, loop: SimulatedLoop, *, refused_every: int, dropped_every: int) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, *, refused_every: int = 0, dropped_every: int = 0, posts_per_s: float = math.inf
+    ) -> None:
         self._loop = loop
+        self._post_s = 1 / posts_per_s
+        self._free_at_s = 0.0
         self._refused_every, self._dropped_every = refused_every, dropped_every
         self._numbers = itertools.count(1)
         self.channels: set[str] = set()
@@ -233,12 +240,19 @@ class ScriptedAsterisk:
             session._stream = _Stream()  # type: ignore[assignment]
 
             async def attempt(method: str, route: str, *parts: Any) -> tuple[int, bytes]:
+                if method == "POST":
+                    await self._take_turn()
                 return self._attempt(session, method, route, *parts)
 
             monkeypatch.setattr(session.client, "_attempt", attempt)
             return session
 
         monkeypatch.setattr(LoadRun, "_ari_session", make_session)
+
+    async def _take_turn(self) -> None:
+        self._free_at_s = max(self._free_at_s, self._loop.time()) + self._post_s
+        if self._post_s:
+            await asyncio.sleep(self._free_at_s - self._loop.time())
 
     def _attempt(
         self,
@@ -279,11 +293,11 @@ class ScriptedAsterisk:
 
     def _create(self, session: AriSession, channel: str) -> tuple[int, object]:
         number = next(self._numbers)
-        if number % self._refused_every == 0:
+        if self._refused_every and number % self._refused_every == 0:
             return 500, {"message": "Allocation failed"}
         self.channels.add(channel)
         self._tell(session, "StasisStart", channel, args=[])
-        if number % self._dropped_every == 0:
+        if self._dropped_every and number % self._dropped_every == 0:
             self._loop.call_later(1, self._destroy, session, channel, 38)
         port = str(FIRST_ASTERISK_PORT + 2 * number % 20_000)
         local = {"UNICASTRTP_LOCAL_ADDRESS": ASTERISK_HOST, "UNICASTRTP_LOCAL_PORT": port}

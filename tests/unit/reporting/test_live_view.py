@@ -80,3 +80,11 @@ def test_the_line_of_a_load_that_has_ended_wants_no_calls() -> None:
     """Not "60 of 0 calls": what is up still is on its way out."""
     state = LiveState("test_a", 10.2, 10.0, (LiveStage("hold", 0.0, 10.0),), calls_now=60)
     assert "60 calls to end" in live_line(state)
+
+
+def test_a_load_that_is_behind_says_so_in_both_views() -> None:
+    """How long it will take is of more use than how long it was to take."""
+    behind = "800 calls wait to be set up: 40 s at 20 a second"
+    state = live_state(behind=behind)
+    assert behind in live_line(state)
+    assert behind in " ".join(shown(state).split())
