@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Codec",
+    "DatedTracker",
     "DecodingTopology",
     "Leg",
     "ReportTracker",
@@ -107,8 +108,14 @@ class SendLog(Protocol):
     def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
 
+    def closed(self) -> NDArray[np.bool_]:
+        """(legs,) Whether a leg is ending: all that it has sent is settled now, whatever its age."""
+
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes (not older than the window) were really sent."""
+
+    def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) When these probes were due, ns since the Unix epoch."""
 
     def audio_start_ns(self) -> NDArray[np.int64]:
         """(legs,) When frame 0 of each leg's :class:`Voice` was due, or would have been; 0 for legs not begun.
@@ -172,6 +179,8 @@ class TrackerContext:
     shard
         Which worker of the fleet this is, from 1. What is measured on the target rather than on legs should be
         measured by shard 1 only, or it counts several times.
+    began_ns
+        Tells when the load began, from where seconds are counted: ns since the Unix epoch.
     """
 
     legs: int
@@ -186,6 +195,7 @@ class TrackerContext:
     ari: AriEndpoint | None = None
     receive_drops: Callable[[], int] = int
     shard: int = 1
+    began_ns: Callable[[], int] = int
 
     @property
     def codec(self) -> Codec:
@@ -228,14 +238,17 @@ class Tracker(Protocol):
         """Take in a batch; packets of one leg come in order of arrival."""
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass: called about once a second and at the end; ``now_ns`` is ns since the Unix epoch."""
+        """Let time pass: called about once a second and at the end.
+
+        All that arrived before ``now_ns`` (ns since the Unix epoch) has been observed, however late it was read.
+        """
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """End these legs: nothing more will arrive for them.
 
-        What is still open is settled now (an unseen probe is lost), what was measured stays in :meth:`snapshot`, and
-        the state of the legs is reset, because their numbers will be given to later calls. :meth:`per_leg` is read
-        after :meth:`advance` and before this.
+        What is still open is settled now (of an unseen probe that could still be back in time, nothing is known), what
+        was measured stays in :meth:`snapshot`, and the state of the legs is reset, because their numbers will be given
+        to later calls. :meth:`per_leg` is read after :meth:`advance` and before this.
         """
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
@@ -254,6 +267,18 @@ class ReportTracker(Tracker, Protocol):
 
         Called about once a second, and before legs are released. Nothing is ever reported where the far end speaks no
         RTCP, as Asterisk's ExternalMedia channels do not.
+        """
+
+
+@runtime_checkable
+class DatedTracker(Tracker, Protocol):
+    """A tracker that knows of some counts to which time they belong: not to that in which they were decided."""
+
+    def take_dated(self) -> Sequence[tuple[int, Mapping[str, int]]]:
+        """Return what has come to counts of :meth:`snapshot` since the last time, each with its time.
+
+        Times are ns since the Unix epoch. A count that is ever named here is always told here; the others belong to the
+        second in which :meth:`snapshot` is called.
         """
 
 

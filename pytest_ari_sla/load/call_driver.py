@@ -217,7 +217,7 @@ class CallDriver:
 
     async def _drive(self, call: LiveCall, planned: PlannedCall) -> None:
         self._tools.meter.enter_call()
-        started_ns, started_at = self._now_ns(), time.time_ns()
+        started_ns = self._now_ns()
         self._ledger.mark_channel_started(call.id, started_ns)
         reports: dict[LegSeat, LegReport] = {}
         failure = ""
@@ -238,7 +238,7 @@ class CallDriver:
         except Exception as error:
             self.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
         await self._hang_up(call)
-        first_packet_ns = _first_packet_ns(started_at, reports.values())
+        first_packet_ns = _first_packet_ns(self._tools.caller.now_ns() - self._now_ns() + started_ns, reports.values())
         if first_packet_ns is not None:
             self._tools.meter.first_packet.record_one(first_packet_ns)
         self._close(call, failure)
@@ -356,7 +356,7 @@ class CallDriver:
             shard=self._shard,
             values=_worst_values(reports.values(), self._tools.higher_is_better),
             timeline=call.timeline,
-            rtt_course=_worst_course(reports.values(), time.time_ns() - self._now_ns()),
+            rtt_course=_worst_course(reports.values(), self._tools.caller.now_ns() - self._now_ns()),
         )
         self._tools.listener.call_ended(outcome)
         is_bad = bool(failure)

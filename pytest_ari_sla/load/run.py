@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.udp.batched import backend
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
 
 TICK_S = 1.0
-_HALF_TICK_NS = 500_000_000
+_SECOND_NS = 1_000_000_000
+_HALF_TICK_NS = _SECOND_NS // 2
+_ESTABLISHED = "calls.established"
 REQUESTS_IN_FLIGHT = 16
 """Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
@@ -204,6 +207,7 @@ class LoadRun:
         self._ledger = CallLedger(rows_kept=0)  # the driver remembers calls one by one
         self._series = TimeSeries()
         self._seen = Snapshot()
+        self._media: set[str] = set()
         self._relayed = Snapshot()
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
@@ -244,11 +248,12 @@ class LoadRun:
         async with AsyncExitStack() as stack:
             ari, relay, caller = await self._prepare(stack)
             await begin()
-            self._began_ns = time.monotonic_ns()
+            self._began_ns, self._began_at_ns = time.monotonic_ns(), caller.now_ns()
+            caller.begin_at(self._began_at_ns)
             for name, start_ns, end_ns in plan.profile.boundaries():
                 self._series.mark_stage(name, start_ns, end_ns)
             driver = self._driver = self._make_driver(ari, caller, relay)
-            parts = self._parts = _Parts(time.time_ns(), ari, caller, driver)
+            parts = self._parts = _Parts(self._began_at_ns, ari, caller, driver)
             ari.when_lost = driver.lose_target
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
@@ -266,7 +271,7 @@ class LoadRun:
             duration_ns = self._now_ns()
         left = _left_behind(await ari.aclose())
         total = self._total(caller, driver) + left
-        self._enter(max(0, duration_ns - 1), total)
+        self._enter(max(0, duration_ns - 1), total, caller)
         outcome = self._outcome(parts, duration_ns, total)
         self._check_media(outcome, caller)
         return outcome
@@ -281,7 +286,7 @@ class LoadRun:
         duration_ns = self._now_ns() if self._ended_ns is None else self._ended_ns
         try:
             total = self._total(self._parts.caller, self._parts.driver)
-            self._enter(max(0, duration_ns - 1), total)
+            self._enter(max(0, duration_ns - 1), total, self._parts.caller)
         except MediaLoopFailed:
             total = self._seen  # nothing was measured since
         planned_ns = self._plan.profile.duration_ns
@@ -364,15 +369,22 @@ class LoadRun:
         self._memory.read()
         total = self._total(caller, driver)
         # A tick comes just after the second that it tells of.
-        recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total)
+        recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total, caller)
         self._on_progress(LoadProgress(at_ns, recent, total, self._ledger.active))
 
-    def _enter(self, at_ns: int, total: Snapshot) -> Snapshot:
-        """Enter what has happened since the last time into the series, and return it."""
+    def _enter(self, at_ns: int, total: Snapshot, caller: CallerWorker) -> Snapshot:
+        """Enter what has happened since the last time into the series, each at its own time, and return it."""
         # What a tracker measured is gone when the tracker has failed.
         recent = total - self._seen.only(total)
         self._seen = total
-        self._series.add(at_ns, recent)
+        dated = [(max(0, when_ns - self._began_at_ns), values) for when_ns, values in caller.take_dated()]
+        self._media |= {name for _, values in dated for name in values}
+        # A call that is established counts when it was asked for, so that it is one of those.
+        dated += [(when_ns, Snapshot({_ESTABLISHED: 1})) for when_ns in self._ledger.take_established()]
+        elsewhere = self._media | {_ESTABLISHED}
+        here = Snapshot({name: value for name, value in recent.items() if name not in elsewhere})
+        for second_ns, values in _by_second([*dated, (at_ns, here)]):
+            self._series.add(second_ns, values)
         return recent
 
     def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:
@@ -440,6 +452,15 @@ class LoadRun:
             f"{self._tools.ports.low}-{self._tools.ports.high}, reachable from Asterisk "
             f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
         )
+
+
+def _by_second(dated: Iterable[tuple[int, Snapshot]]) -> Iterator[tuple[int, Snapshot]]:
+    """Merge what belongs to the same second; yield the seconds' beginnings in order."""
+    seconds: dict[int, list[Snapshot]] = defaultdict(list)
+    for when_ns, values in dated:
+        seconds[when_ns // _SECOND_NS * _SECOND_NS].append(values)
+    for second_ns in sorted(seconds):
+        yield second_ns, Snapshot.sum_of(seconds[second_ns])
 
 
 def _not_ours(total: Snapshot) -> int:

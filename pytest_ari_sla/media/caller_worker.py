@@ -17,7 +17,7 @@ from pytest_ari_sla.hookspecs import TrackerContext
 from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg
 from pytest_ari_sla.media.loop_process import LoopProcess
 from pytest_ari_sla.media.measurer import Measurer
-from pytest_ari_sla.media.memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.media.memory import BURST, Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.media.send_group import GROUP_CAPACITY
@@ -47,6 +47,16 @@ LEGS_PER_SOCKET = 128
 """A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
 
 RING_SECONDS = 1.5
+LEAST_RING_ROWS = 1 << 15
+"""10 MB. Twenty calls fill it in half a minute: as long as that, the measuring side may be stopped."""
+
+AWAITED_NS = LOSS_LIMIT_NS + 5_000_000_000
+"""For so long a probe is awaited: packets of one socket may be read that much later than those of another one."""
+
+SEND_LOG_BYTES = 1 << 25
+MOST_TURNS = 1 << 12
+"""82 s at 20 ms."""
+
 POLL_S = 0.2
 
 
@@ -153,11 +163,24 @@ class CallerWorker:
             ari=plan.ari,
             receive_drops=drops,
             shard=plan.shard,
+            began_ns=lambda: self._measurer.begin_ns,
         )
         self._trackers.begin(context)
         reader = RingReader(self._memory, self._send_log, self._sources, self._nonce)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
         return Measurer(self._memory, self._send_log, reader, self._trackers, drops, keeper, self._reports)
+
+    def now_ns(self) -> int:
+        """Return the time by which media is dated: ns since the Unix epoch, on a clock that nobody sets."""
+        return self._memory.now_ns()
+
+    def begin_at(self, moment_ns: int) -> None:
+        """Count seconds from this time on: see :meth:`take_dated`."""
+        self._measurer.begin_at(moment_ns)
+
+    def take_dated(self) -> list[tuple[int, Snapshot]]:
+        """Return what has been measured since the last time, with the times that it belongs to (as :meth:`now_ns`)."""
+        return self._measurer.take_dated()
 
     def media_cpu_ns(self) -> int:
         """Return the processor time that the media loop has used: to the second while it runs, then exactly."""
@@ -282,6 +305,7 @@ class CallerWorker:
 
         self._measurer.retire([seat.leg for seat in seats], done, withdraw=ended_by_other)
         while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
+            self._loop.ensure_alive()
             self._check_measurer()
         for seat in seats:
             self._loop.command(ForgetLeg(seat.leg))
@@ -383,16 +407,25 @@ def _most_groups(plan: MediaPlan) -> int:
     return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY
 
 
+def _burst_window(groups: int, probe_window: int) -> int:
+    """Return for how many turns sends are remembered: as long as memory allows, as packets may be read late."""
+    affordable = SEND_LOG_BYTES // (groups * BURST.itemsize)
+    return max(2 * probe_window, min(1 << affordable.bit_length() - 1, MOST_TURNS))
+
+
 def _layout(plan: MediaPlan) -> MediaLayout:
-    window_ns = LOSS_LIMIT_NS + 2_000_000_000
+    groups = _most_groups(plan)
+    probe_window = 1 << (AWAITED_NS // plan.packet_time_ns).bit_length()
     frame_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
     packets_per_second = plan.legs * 1000 / plan.packet_time_ms
     return MediaLayout(
         legs=plan.legs,
-        groups=_most_groups(plan),
+        groups=groups,
         cycle=plan.packet_time_ms,
-        probe_window=1 << (window_ns // plan.packet_time_ns).bit_length(),
-        ring_rows=max(4096, int(packets_per_second * RING_SECONDS)),
+        probe_window=probe_window,
+        burst_window=_burst_window(groups, probe_window),
+        sockets=_sockets_for(plan.legs),
+        ring_rows=max(LEAST_RING_ROWS, int(packets_per_second * RING_SECONDS)),
         # Mixed or transcoded audio may come in larger packets than ours.
         packet_width=-(-(HEADER_BYTES + max(frame_bytes, 320) + 1) // 64) * 64,
         frame_bytes=sum(voice.frames.size for voice in plan.media.voices),

@@ -21,11 +21,14 @@ import numpy as np
 from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
 from pytest_ari_sla.media.memory import LEG, Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.media.send_group import GROUP_CAPACITY, SendGroup
+from pytest_ari_sla.media.stamp_clock import StampClock
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
 from pytest_ari_sla.udp.batched import make_receiver, make_timer
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pytest_ari_sla.media.commands import Command
 
 __all__ = ["COMMAND_BYTES", "MediaLoop", "main"]
@@ -38,10 +41,13 @@ COMMAND_BYTES = 512
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
 _COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
+STALL_NS = 250_000_000
+"""Standing still for so long is told by name."""
+
+_STALL_SLOTS = STALL_NS // SLOT_NS
 _HOUSEKEEPING_SLOTS = 1000
 _COMMANDS_PER_SLOT = 4
 """More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
-_CLOCK_STEP_NS = 1_000_000
 _NO_LEG = np.zeros((), LEG)
 _DRAIN_BATCH = 256
 
@@ -73,6 +79,8 @@ class MediaLoop:
         self._running = True
         self._next_slot = 0
         self._origin_ns = 0
+        self._drained = memory.drained_ns.data
+        self._clock = StampClock(int(memory.gauges[Gauge.EPOCH_NS]))
 
     def run(self) -> None:
         """Run until told to stop: idle without sockets, slot by slot with them."""
@@ -92,7 +100,7 @@ class MediaLoop:
 
     def _run_slots(self) -> None:
         origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
-        self._set_origin(origin_ns)
+        self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = origin_ns + self._clock.epoch_ns
         timer = make_timer(origin_ns, SLOT_NS)
         next_housekeeping = _HOUSEKEEPING_SLOTS
         wait, clock, gauges = timer.wait, time.monotonic_ns, self._gauges
@@ -110,21 +118,17 @@ class MediaLoop:
                     self._obey_some()
                 if slot >= next_housekeeping:
                     next_housekeeping = slot + _HOUSEKEEPING_SLOTS
-                    self._set_origin(origin_ns)
+                    self._gauges[Gauge.CLOCK_STEPS] = self._clock.steps
                     self._tell_cpu()
                     self._look_for_end()
         finally:
             timer.close()
 
-    def _set_origin(self, origin_ns: int) -> None:
-        """Convert the beginning to the clock that stamps packets; again every second, since that clock is adjusted."""
-        realtime_ns = origin_ns + time.time_ns() - time.monotonic_ns()
-        if self._origin_ns and abs(realtime_ns - self._origin_ns) > _CLOCK_STEP_NS:
-            self._gauges[Gauge.CLOCK_STEPS] += 1
-        self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = realtime_ns
-
     def _skip_until(self, now_slot: int) -> None:
         """Let those slots pass that are too late for their packets."""
+        if now_slot - self._next_slot >= _STALL_SLOTS:
+            self._gauges[Gauge.LOOP_STALLS] += 1
+            self._gauges[Gauge.LOOP_STALLED_NS] += (now_slot - self._next_slot) * SLOT_NS
         first, _ = plan_catch_up(self._next_slot, now_slot, self._cycle)
         for slot in range(self._next_slot, first):
             self._skip(slot)
@@ -166,6 +170,7 @@ class MediaLoop:
     def _drain(self, number: int) -> None:
         """Take everything out of a socket, as far as the ring has room."""
         rows = self._memory.layout.ring_rows
+        began_ns = self._clock.now_ns()
         while True:
             head = self._gauges[_RING_HEAD]
             room = rows - (head - self._gauges[_RING_TAIL])
@@ -175,10 +180,19 @@ class MediaLoop:
                 self._gauges[Gauge.RING_FULL] += 1
                 return
             received = self._receiver.receive(self._sockets[number], first, wanted)
-            self._memory.ring_socket[first : first + received] = number
+            taken = slice(first, first + received)
+            self._memory.ring_socket[taken] = number
+            self._memory.ring_step_ns[taken] = self._step_of(taken, number)
             self._gauges[_RING_HEAD] = head + received
             if received < wanted:
+                self._drained[number] = began_ns
                 return
+
+    def _step_of(self, rows: slice, number: int) -> int | NDArray[np.int64]:
+        """Return by how much the clock had been set that stamped these rows, which a socket has just given."""
+        if not self._clock.was_set_lately:
+            return self._clock.step_ns
+        return self._clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
 
     def _look_for_end(self) -> None:
         """End when nobody commands any more, also if they died without a word."""

@@ -1,7 +1,7 @@
 """The measuring thread: takes packets out of the ring and gives them to the trackers, many at a time.
 
 Nothing here is urgent. The kernel has stamped the packets, and the ring holds more than a second of them, so this
-thread may wait for the interpreter while test code runs.
+thread may wait for the interpreter while test code runs. What is read late is measured as if it had been read at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ __all__ = ["KeptPackets", "LegReport", "Measurer"]
 POLL_S = 0.5
 """Time between two looks into the ring: long enough for batches that are worth their overhead."""
 
+RETIRE_POLL_S = 0.02
+"""The same while a call waits for its end."""
+
 ADVANCE_NS = 1_000_000_000
+STALL_NS = 1_000_000_000
+"""A look that comes so much later than planned is told as a stall of this process."""
+
+_NEVER_NS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -88,16 +95,21 @@ class KeptPackets:
     first_turn: int
 
 
-class _Retirement(NamedTuple):
-    """The legs of a call that ends, who hears of it, and whether what they sent last is judged by nobody."""
+@dataclass(frozen=True)
+class _Retirement:
+    """Legs that shall end, who is told of it, when that was asked for, and whether their last packets are judged."""
 
     legs: Sequence[int]
     done: Callable[[list[LegReport]], None]
+    asked_ns: int
     withdraw: bool
 
 
 class Measurer:
     """Runs the trackers over everything that the media loop receives.
+
+    Trackers live in the time of the packets, not in that of this thread: a second is over for them when all that
+    arrived in it has been read, however late. So no result depends on when packets are read.
 
     Parameters
     ----------
@@ -116,6 +128,8 @@ class Measurer:
     ----------
     packets_sent
         Packets that left.
+    begin_ns
+        From when on seconds are counted.
     error
         What ended the thread before its time; None while all is well.
     """
@@ -149,6 +163,12 @@ class Measurer:
         self._back = np.full((memory.layout.legs, memory.layout.probe_window), -1, np.int64)
         self._retirements: deque[_Retirement] = deque()
         self._latest = Snapshot({})
+        self._dated_names: set[str] = set()
+        self._dated: deque[tuple[int, Snapshot]] = deque()
+        self._second_end_ns = memory.now_ns() + ADVANCE_NS
+        self.begin_ns = self._second_end_ns
+        self._stalls, self._loop_stalls = Histogram(), Histogram()
+        self._loop_stalls_seen = (0, 0)
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ari-sla-measurer", daemon=True)
@@ -168,13 +188,24 @@ class Measurer:
         """Return the cumulative numbers of the last full second, or the final ones after :meth:`stop`."""
         return self._latest
 
+    def begin_at(self, moment_ns: int) -> None:
+        """Count seconds from a load's beginning on (ns since the Unix epoch, by :meth:`MediaMemory.now_ns`)."""
+        self.begin_ns = moment_ns
+
+    def take_dated(self) -> list[tuple[int, Snapshot]]:
+        """Return what has been measured since the last time, by the time that it belongs to.
+
+        Times are ns since the Unix epoch. All that was ever returned adds up to :meth:`latest`, as it was then.
+        """
+        return [self._dated.popleft() for _ in range(len(self._dated))]
+
     def retire(self, legs: Sequence[int], done: Callable[[list[LegReport]], None], *, withdraw: bool = False) -> None:
         """End the legs of a call: settle them, reset their state, and call ``done`` with their reports.
 
-        That call is made by the measuring thread, before it reads another packet. ``withdraw``: what they sent after
-        their last packet that came back is judged by nobody.
+        That call is made by the measuring thread, when all has been read that arrived before now, and before it reads
+        what arrives later. ``withdraw``: what they sent after their last packet that came back is judged by nobody.
         """
-        self._retirements.append(_Retirement(legs, done, withdraw))
+        self._retirements.append(_Retirement(legs, done, self._memory.now_ns(), withdraw))
         self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
@@ -195,25 +226,48 @@ class Measurer:
 
     def _run(self) -> None:
         try:
-            next_advance_ns = time.time_ns() + ADVANCE_NS
             while not self._stopping:
-                self._wake.wait(POLL_S)
+                wait_s = RETIRE_POLL_S if self._retirements else POLL_S
+                began_ns = self._memory.now_ns()
+                self._wake.wait(wait_s)
                 self._wake.clear()
+                self._note_stall(self._memory.now_ns() - began_ns - int(wait_s * 1e9))
                 self._read()
-                if time.time_ns() >= next_advance_ns:
-                    next_advance_ns += ADVANCE_NS
-                    self._advance()
-            self._read()
-            self._advance()
+            self._finish()
         except BaseException as error:  # handed to the load, which raises it where the test can see it
             self.error = error
 
-    def _read(self) -> None:
-        leaving = [self._retirements.popleft() for _ in range(len(self._retirements))]
-        for batch in self._reader.batches():
-            self._observe(batch)
-        if leaving:
-            self._retire(leaving)
+    def _note_stall(self, late_ns: int) -> None:
+        if late_ns >= STALL_NS:
+            self._stalls.record_one(late_ns)
+
+    def _read(self, *, to_the_end: bool = False) -> None:
+        """Read what has arrived, second by second; end the calls whose packets have all been read."""
+        self._reader.look(to_the_end=to_the_end)
+        while True:
+            leaving = self._leaving()
+            stop_ns = min(leaving[-1].asked_ns if leaving else _NEVER_NS, self._second_end_ns)
+            if to_the_end and stop_ns > self._memory.now_ns():
+                stop_ns = _NEVER_NS
+            for batch in self._reader.batches(stop_ns):
+                self._observe(batch)
+            if stop_ns == _NEVER_NS or not self._reader.knows(stop_ns):
+                return
+            read_ns = self._reader.read_until(stop_ns)
+            if stop_ns == self._second_end_ns:
+                self._end_second(read_ns)
+            else:
+                self._retire(leaving, read_ns)
+
+    def _leaving(self) -> list[_Retirement]:
+        """Return the next calls that end: all of which is known what came for them."""
+        waiting = [self._retirements[place] for place in range(len(self._retirements))]
+        return [one for one in waiting if self._reader.knows(one.asked_ns) and one.asked_ns < self._second_end_ns]
+
+    def _end_second(self, read_ns: int) -> None:
+        self._advance(read_ns)
+        step_ns = (self._second_end_ns - self.begin_ns) % ADVANCE_NS
+        self._second_end_ns += ADVANCE_NS - step_ns
 
     def _observe(self, batch: PacketBatch) -> None:
         groups = batch.by_leg
@@ -231,39 +285,55 @@ class Measurer:
         if self._keeper is not None:
             self._keeper.observe(batch)
 
-    def _advance(self) -> None:
-        now_ns = time.time_ns()
-        self._exchange_reports(now_ns)
-        self._trackers.advance(now_ns)
-        self._read_departures()
+    def _finish(self) -> None:
+        """Read all that is left, and settle it; what has not come by now, never will."""
+        self._read(to_the_end=True)
+        self._advance(self._memory.now_ns())
+
+    def _advance(self, read_ns: int) -> None:
+        """Let a second end; all that arrived before ``read_ns`` has been read."""
+        self._exchange_reports()
+        self._trackers.advance(read_ns)
+        self._read_departures(self._second_end_ns)
         self._read_cpu()
-        self._latest = self._snapshot()
+        self._read_loop_stalls()
+        before, self._latest = self._latest, self._snapshot()
+        self._date(self._second_end_ns - ADVANCE_NS // 2, before)
 
-    def _exchange_reports(self, now_ns: int) -> None:
+    def _date(self, middle_ns: int, before: Snapshot) -> None:
+        """Note what has come to :meth:`latest` as this second's, apart from what trackers date otherwise themselves."""
+        dated = self._trackers.take_dated()
+        self._dated_names |= {name for _, values in dated for name in values}
+        # What a tracker measured is gone when the tracker has failed.
+        grown = self._latest - before.only(self._latest)
+        here = {name: 0 if name in self._dated_names else value for name, value in grown.items()}
+        self._dated.append((middle_ns, Snapshot(here)))
+        self._dated.extend((at_ns, Snapshot(values)) for at_ns, values in dated)
+
+    def _exchange_reports(self) -> None:
         if self._reports is not None:
-            self._trackers.observe_reports(self._reports.exchange(now_ns))
+            self._trackers.observe_reports(self._reports.exchange(time.time_ns()))
 
-    def _retire(self, leaving: list[_Retirement]) -> None:
-        self._read_departures()
-        legs = np.array([leg for one in leaving for leg in one.legs], np.int32)
-        withdrawn = [leg for one in leaving if one.withdraw for leg in one.legs]
+    def _retire(self, leaving: list[_Retirement], read_ns: int) -> None:
+        legs = np.array([leg for call in leaving for leg in call.legs], np.int32)
+        withdrawn = [leg for call in leaving if call.withdraw for leg in call.legs]
         self._send_log.withdraw(withdrawn, self._back[withdrawn].max(axis=1) + 1)
         self._send_log.close(legs)
-        reports = self._last_words(legs)
+        reports = self._last_words(legs, read_ns)
         self._trackers.release(legs)
         self._courses.release(legs)
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
         self._back[legs] = -1
-        for one in leaving:
-            one.done([reports[leg] for leg in one.legs])
+        for call in leaving:
+            self._retirements.remove(call)
+            call.done([reports[leg] for leg in call.legs])
 
-    def _last_words(self, legs: NDArray[np.int32]) -> dict[int, LegReport]:
+    def _last_words(self, legs: NDArray[np.int32], read_ns: int) -> dict[int, LegReport]:
         """Let trackers decide on all that is open for these legs, and report on each."""
-        now_ns = time.time_ns()
-        self._exchange_reports(now_ns)
-        self._trackers.advance(now_ns)
+        self._exchange_reports()
+        self._trackers.advance(read_ns)
         values = self._trackers.per_leg()
         return {leg: self._report(leg, values) for leg in legs.tolist()}
 
@@ -292,6 +362,8 @@ class Measurer:
             "harness.cpu": self._cpu,
             "harness.not_sent": self._not_sent,
             "harness.receive_drops": self._receive_drops(),
+            "harness.measuring_stall": self._stalls,
+            "harness.media_stall": self._loop_stalls,
             "harness.clock_steps": int(self._memory.gauges[Gauge.CLOCK_STEPS]),
             "harness.foreign_packets": self._reader.foreign,
             "harness.malformed_packets": self._reader.malformed,
@@ -300,12 +372,19 @@ class Measurer:
             values |= {"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored}
         return Snapshot(values | self._trackers.snapshot())
 
-    def _read_departures(self) -> None:
-        """Take the pacing error of every packet whose turn has come."""
-        departures = self._send_log.departures()
+    def _read_departures(self, until_ns: int) -> None:
+        """Take the pacing error of every packet that was due before then."""
+        departures = self._send_log.departures(until_ns)
         self._pacing.record(departures.late_ns)
         self._not_sent += departures.not_sent
         self.packets_sent += len(departures.late_ns)
+
+    def _read_loop_stalls(self) -> None:
+        count, stalled_ns = (int(self._memory.gauges[gauge]) for gauge in (Gauge.LOOP_STALLS, Gauge.LOOP_STALLED_NS))
+        seen, seen_ns = self._loop_stalls_seen
+        for _ in range(count - seen):
+            self._loop_stalls.record_one((stalled_ns - seen_ns) // (count - seen))
+        self._loop_stalls_seen = (count, stalled_ns)
 
     def _read_cpu(self) -> None:
         now_ns, used_ns = time.monotonic_ns(), int(self._memory.gauges[Gauge.CPU_NS])

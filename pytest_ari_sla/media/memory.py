@@ -21,6 +21,7 @@ import mmap
 import os
 import struct
 import tempfile
+import time
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,11 @@ class Gauge(IntEnum):
     """Commands carried out."""
     NOT_SENT = auto()
     """Packets ever whose turn passed without them."""
+    EPOCH_NS = auto()
+    """What CLOCK_MONOTONIC lacked to CLOCK_REALTIME when the memory was made. The sum of both is the clock of all times
+    here: ns since the Unix epoch, and nobody sets it."""
     ORIGIN_NS = auto()
-    """When slot 0 began, ns since the Unix epoch by the clock of now."""
+    """When slot 0 began, ns since the Unix epoch."""
     CPU_NS = auto()
     """Processor time that the loop has used since its beginning, every second and at its end."""
     CLOCK_STEPS = auto()
@@ -83,6 +87,10 @@ class Gauge(IntEnum):
     """1 where the loop runs under SCHED_FIFO."""
     RING_FULL = auto()
     """Times a socket was left undrained because the measuring side was behind."""
+    LOOP_STALLS = auto()
+    """Times the loop stood still for longer than STALL_NS, and"""
+    LOOP_STALLED_NS = auto()
+    """for how long in all."""
 
 
 class MediaLayout(msgspec.Struct, frozen=True):
@@ -97,7 +105,11 @@ class MediaLayout(msgspec.Struct, frozen=True):
     cycle
         Slots per cycle: the packet time in ms.
     probe_window
-        Turns that the send log remembers; a power of two.
+        Turns whose packets are awaited; a power of two.
+    burst_window
+        Turns that the send log remembers; a power of two. What the measuring side reads late was sent so long before.
+    sockets
+        Number of sockets.
     ring_rows
         Rows of the receive ring.
     packet_width
@@ -110,6 +122,8 @@ class MediaLayout(msgspec.Struct, frozen=True):
     groups: int
     cycle: int
     probe_window: int
+    burst_window: int
+    sockets: int
     ring_rows: int
     packet_width: int
     frame_bytes: int
@@ -117,15 +131,7 @@ class MediaLayout(msgspec.Struct, frozen=True):
     def bytes_per_leg(self) -> int:
         """Return the memory that each leg takes here, besides the receive ring."""
         of_a_group = self.burst_window * BURST.itemsize + 8
-        return self.probe_window * _UNSENT_TURN.itemsize + LEG.itemsize + -(-self.groups * of_a_group // self.legs)
-
-    @property
-    def burst_window(self) -> int:
-        """Turns whose bursts are remembered; a power of two.
-
-        Twice the probes' window: what a leg sent in that is asked for when the leg has ended, while its group goes on.
-        """
-        return 2 * self.probe_window
+        return self.burst_window * _UNSENT_TURN.itemsize + LEG.itemsize + -(-self.groups * of_a_group // self.legs)
 
 
 class MediaMemory:
@@ -143,12 +149,15 @@ class MediaMemory:
     group_slot
         int64, (groups,). Which slot a group is of; -1 for one that there is not yet.
     unsent_turn
-        uint32, (probe_window, legs). Packets that did not leave: turn k is noted in row ``k % probe_window`` as k + 1.
+        uint32, (burst_window, legs). Packets that did not leave: turn k is noted in row ``k % burst_window`` as k + 1.
         Written only when one does not, so these pages are hardly ever touched.
     turns
         int64, (cycle,). Turns that each slot has had.
-    ring, ring_socket
-        The receive ring, and int16 (ring_rows,): the number of the socket each row came by.
+    ring, ring_socket, ring_step_ns
+        The receive ring; int16 (ring_rows,): the number of the socket each row came by; int64 (ring_rows,): by how much
+        CLOCK_REALTIME, which the kernel stamps with, had been set since EPOCH_NS.
+    drained_ns
+        int64, (sockets,). What came by this socket before that time is in the ring. Written after the ring's head.
     frames
         uint8, (frame_bytes,). Encoded audio.
     """
@@ -165,6 +174,7 @@ class MediaMemory:
         self._arrange()
         if descriptor is None:
             self.bursts["turn"] = self.group_slot[:] = NONE
+            self.gauges[Gauge.EPOCH_NS] = time.time_ns() - time.monotonic_ns()
 
     def _arrange(self) -> None:
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
@@ -173,9 +183,11 @@ class MediaMemory:
         self.legs: NDArray[np.void] = self._take((layout.legs,), LEG)
         self.bursts: NDArray[np.void] = self._take((layout.groups, layout.burst_window), BURST)
         self.group_slot: NDArray[np.int64] = self._take((layout.groups,), np.int64)
-        self.unsent_turn: NDArray[np.uint32] = self._take((layout.probe_window, layout.legs), _UNSENT_TURN)
+        self.unsent_turn: NDArray[np.uint32] = self._take((layout.burst_window, layout.legs), _UNSENT_TURN)
         self.turns: NDArray[np.int64] = self._take((layout.cycle,), np.int64)
         self.ring_socket: NDArray[np.int16] = self._take((layout.ring_rows,), np.int16)
+        self.ring_step_ns: NDArray[np.int64] = self._take((layout.ring_rows,), np.int64)
+        self.drained_ns: NDArray[np.int64] = self._take((layout.sockets,), np.int64)
         self.ring = DatagramMemory.allocate(layout.ring_rows, layout.packet_width, self._take)
         self.frames: NDArray[np.uint8] = self._take((layout.frame_bytes,), np.uint8)
 
@@ -188,9 +200,17 @@ class MediaMemory:
             return np.zeros((0,) * len(shape), kind)
         return np.ndarray(shape, kind, self._buffer, offset)
 
+    def now_ns(self) -> int:
+        """Return the time, ns since the Unix epoch, as all times here are counted: without steps."""
+        return time.monotonic_ns() + int(self.gauges[Gauge.EPOCH_NS])
+
+    def arrival_ns(self, rows: slice) -> NDArray[np.int64]:
+        """Return when rows of the ring arrived: (n,) int64."""
+        return self.ring.arrival_ns(rows) - self.ring_step_ns[rows]
+
     def touch(self) -> None:
         """Fault all pages in, so that none is missing while packets wait; changes nothing."""
-        for array in (self.bursts.view(np.int64), self.ring_socket):
+        for array in (self.bursts.view(np.int64), self.ring_socket, self.ring_step_ns):
             array |= 0
 
     def close(self) -> None:

@@ -70,6 +70,7 @@ class SendGroup:
         self._socket = sending
         self._memory = memory
         self._mask = memory.layout.burst_window - 1
+        self._epoch_ns = int(memory.gauges[Gauge.EPOCH_NS])
         self._log = memory.bursts[number].view(np.uint8).data
         memory.group_slot[number] = like.slot
         self._kind = _kind_of(like)
@@ -130,13 +131,13 @@ class SendGroup:
         count = self.count
         if turn != self._prepared_turn:
             self.prepare(turn)
-        began_ns = time.time_ns()
+        began_ns = time.monotonic_ns()
         sent = self._burst.send(count)
         unsent = self._send_rest(sent, turn) if sent < count else 0
         # The kernel takes the packets of a batch one after the other: each has its share of the call.
-        step_ns = (time.time_ns() - began_ns) // count
+        step_ns = (time.monotonic_ns() - began_ns) // count
         row = (turn & self._mask) * BURST_RECORD.size
-        BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns, step_ns, count, unsent)
+        BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns + self._epoch_ns, step_ns, count, unsent)
         return count - unsent
 
     def prepare(self, turn: int) -> None:
@@ -169,7 +170,7 @@ class SendGroup:
         BURST_RECORD.pack_into(self._log, row, turn, due_ns, 0, 0, self.count, self.count)
 
     def _note_unsent(self, turn: int, legs: NDArray[np.intp]) -> None:
-        row = turn % self._memory.layout.probe_window
+        row = turn & self._mask
         self._memory.unsent_turn[row, legs] = turn + 1 & 0xFFFFFFFF
         self._memory.legs["unsent"][legs] += 1
         self._memory.gauges[Gauge.NOT_SENT] += len(legs)

@@ -45,8 +45,8 @@ class MediaSendLog:
 
     def __init__(self, memory: MediaMemory) -> None:
         self._memory = memory
-        self._mask = memory.layout.probe_window - 1
-        self._burst_mask = memory.layout.burst_window - 1
+        self._window = memory.layout.burst_window
+        self._mask = self._window - 1
         self._not_sent_read = 0
         self._cycle_ns = memory.layout.cycle * SLOT_NS
         self._shown = np.ones(memory.layout.legs, bool)
@@ -55,12 +55,16 @@ class MediaSendLog:
         self._turns_read = np.zeros(memory.layout.cycle, np.int64)
 
     def close(self, legs: NDArray[np.int32]) -> None:
-        """Let all that these legs have sent be settled, whatever its age: they are ending, and nothing more comes."""
+        """Note that these legs are ending: nothing more comes for them."""
         self._closed[legs] = True
 
     def withdraw(self, legs: Sequence[int], first: NDArray[np.int64]) -> None:
         """Let these legs' packets from number ``first`` ((n,)) on count as never due: their call had been ended."""
         self._judged[legs] = first
+
+    def closed(self) -> NDArray[np.bool_]:
+        """(legs,) Whether a leg is ending: what it has sent is settled now, whatever its age."""
+        return self._closed
 
     def hide(self, legs: NDArray[np.int32]) -> None:
         """Let the counts of these legs be 0, whatever the memory holds."""
@@ -94,10 +98,22 @@ class MediaSendLog:
 
     def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
-        legs, due = self._memory.legs, self.due()
-        elapsed_ns = now_ns - age_ns - int(self._memory.gauges[Gauge.ORIGIN_NS]) - legs["slot"] * SLOT_NS
-        settled = np.clip(elapsed_ns // self._cycle_ns + 1 - legs["first_turn"], 0, due)
-        return np.where(self._closed, due, settled)
+        turns = self._turns_by(now_ns - age_ns, self._memory.legs["slot"])
+        settled: NDArray[np.int64] = np.clip(turns - self._memory.legs["first_turn"], 0, self.due())
+        return settled
+
+    def _turns_by(self, moment_ns: int, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many turns these slots were due to have by then."""
+        elapsed_ns = moment_ns - int(self._memory.gauges[Gauge.ORIGIN_NS]) - slots * SLOT_NS
+        turns: NDArray[np.int64] = elapsed_ns // self._cycle_ns + 1
+        return turns
+
+    def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) When probes of these legs were due, ns since the Unix epoch."""
+        record = self._memory.legs
+        slots = (record["first_turn"][legs] + probes) * self._memory.layout.cycle + record["slot"][legs]
+        due_ns: NDArray[np.int64] = int(self._memory.gauges[Gauge.ORIGIN_NS]) + slots * SLOT_NS
+        return due_ns
 
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes were really sent.
@@ -108,7 +124,7 @@ class MediaSendLog:
         record = self._memory.legs
         turns = record["first_turn"][legs] + probes
         not_noted = self._memory.unsent_turn[turns & self._mask, legs] != _noted(turns)
-        is_recent = self._memory.turns[record["slot"][legs]] - turns <= self._memory.layout.probe_window
+        is_recent = self._memory.turns[record["slot"][legs]] - turns <= self._window
         was_sent: NDArray[np.bool_] = not_noted & (is_recent | (record["unsent"][legs] == 0))
         return was_sent
 
@@ -149,7 +165,7 @@ class MediaSendLog:
         # The loop writes the place last, so reading it first never joins a new place with an old turn.
         place = record["place"][legs]
         place = np.where(turns < record["moved_turn"][legs], record["old_place"][legs], place)
-        at = record["group"][legs] * memory.layout.burst_window + (turns & self._burst_mask)
+        at = record["group"][legs] * self._window + (turns & self._mask)
         bursts = memory.bursts.reshape(-1)
         known = bursts["turn"][at] == turns
         sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)
@@ -164,13 +180,15 @@ class MediaSendLog:
         memory = self._memory
         record = memory.legs[leg]
         end = min(int(memory.turns[record["slot"]]), int(record["end_turn"]))
-        first = max(int(record["first_turn"]), end - self._mask)
+        first = max(int(record["first_turn"]), end - memory.layout.probe_window + 1)
         turns = np.arange(first, end)
         return first, self._times(np.full(len(turns), leg, np.int32), turns)[0]
 
-    def departures(self) -> Departures:
-        """Return what became of every packet whose turn came since the last time."""
-        turns, not_sent = self._memory.turns.copy(), int(self._memory.gauges[Gauge.NOT_SENT])
+    def departures(self, until_ns: int = 1 << 62) -> Departures:
+        """Return what became of every packet that was due since the last time and before ``until_ns``."""
+        cycle = self._memory.layout.cycle
+        turns = np.clip(self._turns_by(until_ns - 1, np.arange(cycle)), self._turns_read, self._memory.turns)
+        not_sent = int(self._memory.gauges[Gauge.NOT_SENT])
         bursts = self._new_bursts(turns)
         new_not_sent = not_sent - self._not_sent_read
         self._turns_read, self._not_sent_read = turns, not_sent
@@ -184,9 +202,9 @@ class MediaSendLog:
         groups = np.flatnonzero(self._memory.group_slot != NONE)
         slots = self._memory.group_slot[groups]
         end = turns[slots][:, None]
-        begin = np.maximum(self._turns_read[slots][:, None], end - self._burst_mask)
+        begin = np.maximum(self._turns_read[slots][:, None], end - self._mask)
         wanted = begin + np.arange(max(int((end - begin).max(initial=0)), 0))
-        bursts = self._memory.bursts[groups[:, None], wanted & self._burst_mask]
+        bursts = self._memory.bursts[groups[:, None], wanted & self._mask]
         chosen: NDArray[np.void] = bursts[(wanted < end) & (bursts["turn"] == wanted)]
         return chosen
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pytest_ari_sla.hookspecs import ReportTracker
+from pytest_ari_sla.hookspecs import DatedTracker, ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ class _Guarded:
     def advance(self, now_ns: int) -> None:
         """Let time pass."""
         self.call("advance()", lambda: self._tracker.advance(now_ns), None)
+
+    def take_dated(self) -> Sequence[tuple[int, Mapping[str, int]]]:
+        """Return what belongs to another time than the present, if that is among what the tracker knows."""
+        tracker = self._tracker
+        return self.call("take_dated()", tracker.take_dated, ()) if isinstance(tracker, DatedTracker) else ()
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """End these legs."""
@@ -171,6 +176,10 @@ class TrackerGroup:
         """End these legs."""
         for tracker in self._trackers:
             tracker.release(legs)
+
+    def take_dated(self) -> list[tuple[int, Mapping[str, int]]]:
+        """Return the values that trackers date themselves: what has come to them since the last time, and its time."""
+        return [dated for tracker in self._trackers for dated in tracker.take_dated()]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the values of all trackers, and how many trackers have failed."""

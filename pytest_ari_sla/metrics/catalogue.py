@@ -148,6 +148,8 @@ CORE_METRICS: tuple[Metric, ...] = (
     _time("harness.pacing_error", "How late a packet was sent, against its schedule"),
     _count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
+    _time("harness.measuring_stall", "How long the measuring process stood still, where it did for 1 s"),
+    _time("harness.media_stall", "How long the process that moves packets stood still, where it did for 250 ms"),
     _count("harness.foreign_packets", "Packets from addresses that no call expects; ignored"),
     _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     _count("harness.reports_sent", "RTCP sender reports that this generator sent", "higher"),

@@ -101,6 +101,7 @@ class CallLedger:
         self._rows_kept = rows_kept
         self._ended_rows: deque[ChannelMetrics] = deque(maxlen=rows_kept)
         self._other_rows: list[ChannelMetrics] = []
+        self._newly_established: list[int] = []
 
     def mark_channel_started(self, call: str, now_ns: int) -> None:
         """Take in a new call.
@@ -123,7 +124,9 @@ class CallLedger:
         HarnessError
             When the call is not in its starting phase.
         """
-        self._open[call] = replace(self._after(call, "established"), established_ns=now_ns)
+        entry = replace(self._after(call, "established"), established_ns=now_ns)
+        self._open[call] = entry
+        self._newly_established.append(entry.started_ns)
 
     def mark_channel_failed(self, call: str, now_ns: int, reason: str) -> None:
         """Note that a call failed, or was dropped when it had been established.
@@ -161,6 +164,11 @@ class CallLedger:
             self._ended_rows.append(entry)
         elif len(self._other_rows) < self._rows_kept:
             self._other_rows.append(entry)
+
+    def take_established(self) -> list[int]:
+        """Return when those calls were started (ns since the beginning) that were established since the last time."""
+        starts, self._newly_established = self._newly_established, []
+        return starts
 
     @property
     def requested(self) -> int:

@@ -70,6 +70,15 @@ class ScheduledSendLog:
         moment_ns = min(now_ns - age_ns, self.clock.now_ns)
         return np.clip((moment_ns - self.first_ns) // self.packet_time_ns + 1, 0, self.packets)
 
+    def closed(self) -> NDArray[np.bool_]:
+        """(legs,) No leg ends before all is settled."""
+        return np.zeros(len(self.packets), np.bool_)
+
+    def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) When these probes were due."""
+        due_ns: NDArray[np.int64] = self.first_ns[legs] + probes * self.packet_time_ns
+        return due_ns
+
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes have been sent."""
         was_sent: NDArray[np.bool_] = (probes >= 0) & (probes < self.sent()[legs])

@@ -63,7 +63,7 @@ class LatencyTracker:
         if not len(batch):
             return
         if self._ring.lacks_room(batch):
-            self.advance(int(batch.arrival_ns.min()))
+            self._ring.make_room(batch)
         arrivals = self._ring.arrive(batch)
         self._late += arrivals.late
         first = arrivals.first

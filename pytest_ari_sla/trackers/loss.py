@@ -2,7 +2,9 @@
 
 Legs that hear probes are judged by them: a probe is lost when it was sent and no copy is back within the loss limit,
 so that what this generator failed to send is nobody's loss, and sequence numbers, which Asterisk writes anew, play no
-part. The other legs are judged by the sequence numbers they receive (:mod:`pytest_ari_sla.trackers.unprobed_loss`).
+part. What found our own receive buffers full is nobody's loss either, in none of these figures. A loss belongs to the
+second in which its packet was due.
+The other legs are judged by the sequence numbers they receive (:mod:`pytest_ari_sla.trackers.unprobed_loss`).
 
 A duplicate is the same probe twice: Asterisk passes a doubled packet on under two sequence numbers. Only where there
 are no probes, it is the same sequence number twice. (``sequence.duplicates`` counts the latter on all legs.)
@@ -10,8 +12,8 @@ are no probes, it is the same sequence number twice. (``sequence.duplicates`` co
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from pytest_ari_sla.trackers.probe_ring import ProbeRing
 from pytest_ari_sla.trackers.unprobed_loss import UnprobedLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.trackers.probe_ring import Settlement
 
 __all__ = ["NOTICEABLE_DISTANCE", "LossTracker"]
+
+_SECOND_NS = 1_000_000_000
 
 NOTICEABLE_DISTANCE = GMIN
 """RFC 3357's delta: a loss at most so many packets after the previous one is noticed as a disturbance."""
@@ -52,6 +56,7 @@ class LossTracker:
         Metric("loss.sent", "count", "count", "Packets really sent whose fate is known", better="higher"),
         Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
         Metric("loss.dropped_here", "count", "count", "Those that came back and found our own receive buffer full"),
+        Metric("loss.unknown", "count", "count", "Packets sent of which we cannot say whether they came back"),
         _count("loss.lost", "Those that did not come back within the loss limit, beyond our own drops"),
         _ratio("loss.ratio", "loss.lost", "loss.sent", "Lost packets of those really sent"),
         _count("loss.bursts", f"Bursts of loss (RFC 3611, 4.7.2, Gmin {GMIN})"),
@@ -70,9 +75,12 @@ class LossTracker:
         self._ring = ProbeRing(context)
         self._patterns = LossPatterns(context.legs)
         self._unprobed = UnprobedLoss(context) if (context.heard_leg < 0).any() else None
-        self._receive_drops = context.receive_drops
+        self._unprobed_seen = (0, 0)
+        self._now_ns = 0
+        self._limit_ns = context.loss_limit_ns
+        self._began_ns = context.began_ns
         self._counts: Counter[str] = Counter()
-        self._missing = self._dropped_here = 0
+        self._by_second: dict[int, Counter[str]] = defaultdict(Counter)
         self._sent = np.zeros(context.legs, np.int64)
         self._lost = np.zeros(context.legs, np.int64)
 
@@ -87,7 +95,7 @@ class LossTracker:
         if not len(batch):
             return
         if self._ring.lacks_room(batch):
-            self.advance(int(batch.arrival_ns.min()))
+            self._take(self._ring.make_room(batch))
         arrivals = self._ring.arrive(batch)
         self._counts["duplicates"] += arrivals.duplicates
         self._counts["misrouted"] += arrivals.misrouted
@@ -96,10 +104,11 @@ class LossTracker:
 
     def advance(self, now_ns: int) -> None:
         """Decide on the probes that were due a loss limit ago."""
-        self._take(self._ring.settle(now_ns))
         if self._unprobed is not None:
+            self._ring.drops.look()
             self._unprobed.advance(now_ns)
-        self._set_down_to_drops()
+            self._take_unprobed(self._unprobed, now_ns)
+        self._take(self._ring.settle(now_ns))
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """Decide on all that is open for these legs, and forget them."""
@@ -109,39 +118,61 @@ class LossTracker:
         self._lost[legs] = 0
         if self._unprobed is not None:
             self._unprobed.release(legs)
-        self._set_down_to_drops()
-
-    def _set_down_to_drops(self) -> None:
-        """Divide what is newly missing into our own drops and loss; what was decided once stays."""
-        missing = self._counts["loss.lost"] + (self._unprobed.lost if self._unprobed is not None else 0)
-        unexplained_drops = self._receive_drops() - self._dropped_here
-        self._dropped_here += max(0, min(missing - self._missing, unexplained_drops))
-        self._missing = missing
+            self._take_unprobed(self._unprobed, self._now_ns)
 
     def _take(self, settlement: Settlement) -> None:
         lost = settlement.lost()
         self._sent += settlement.sent
         self._lost += lost
         spread = self._patterns.update(settlement.lost_legs, settlement.lost_positions)
-        self._counts["loss.sent"] += int(settlement.sent.sum())
-        self._counts["loss.lost"] += int(lost.sum())
-        self._counts["loss.bursts"] += int(spread.opens_burst.sum())
-        self._counts["loss.burst_lost"] += int(spread.burst_lost.sum())
-        self._counts["loss.burst_packets"] += int(spread.burst_packets.sum())
-        self._counts["loss.periods"] += int(spread.opens_period.sum())
+        self._count("loss.sent", settlement.sent_seconds)
+        self._count("loss.lost", settlement.lost_seconds)
+        self._count("loss.dropped_here", settlement.dropped_seconds)
+        self._count("loss.unknown", settlement.unknown_seconds)
+        self._count("loss.bursts", settlement.lost_seconds, spread.opens_burst)
+        self._count("loss.burst_lost", settlement.lost_seconds, spread.burst_lost)
+        self._count("loss.burst_packets", settlement.lost_seconds, spread.burst_packets)
+        self._count("loss.periods", settlement.lost_seconds, spread.opens_period)
         is_noticeable = (spread.distance > 0) & (spread.distance <= NOTICEABLE_DISTANCE)
-        self._counts["loss.noticeable"] += int(is_noticeable.sum())
+        self._count("loss.noticeable", settlement.lost_seconds, is_noticeable)
+
+    def _count(self, name: str, seconds: NDArray[np.int64], each: NDArray[Any] | None = None) -> None:
+        """Count packets, or what each of them adds ((k,)), under the second in which they were due ((k,))."""
+        if not len(seconds):
+            return
+        first = int(seconds.min())
+        for second, count in enumerate(np.bincount(seconds - first, each).tolist(), first):
+            if count:
+                self._counts[name] += int(count)
+                self._by_second[second][name] += int(count)
+
+    def _take_unprobed(self, unprobed: UnprobedLoss, now_ns: int) -> None:
+        """Count what is new of legs without probes: missing for a loss limit, and received meanwhile."""
+        received, missing = unprobed.received - self._unprobed_seen[0], unprobed.lost - self._unprobed_seen[1]
+        self._unprobed_seen = (unprobed.received, unprobed.lost)
+        self._now_ns = now_ns
+        dropped = self._ring.drops.explain(missing)
+        second = (now_ns - self._limit_ns - self._began_ns()) // _SECOND_NS
+        new = {"loss.sent": received + missing, "loss.lost": missing - dropped, "loss.dropped_here": dropped}
+        for name, count in new.items():
+            self._counts[name] += count
+            self._by_second[second][name] += count
+
+    def take_dated(self) -> Sequence[tuple[int, Mapping[str, int]]]:
+        """Return what has become known since the last time, by the middle of the second in which it was sent."""
+        by_second, self._by_second = self._by_second, defaultdict(Counter)
+        middle_ns = self._began_ns() + _SECOND_NS // 2
+        return [
+            (middle_ns + second * _SECOND_NS, {**counts, "loss.received": counts["loss.sent"] - _missing(counts)})
+            for second, counts in sorted(by_second.items())
+        ]
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
         """Return all counts since :meth:`begin`."""
         counts = self._counts.copy()
+        counts["loss.received"] = counts["loss.sent"] - _missing(counts)
         if self._unprobed is not None:
-            counts["loss.sent"] += self._unprobed.received + self._unprobed.lost
-            counts["loss.lost"] += self._unprobed.lost
             counts["duplicates"] += self._unprobed.duplicates
-        counts["loss.received"] = counts["loss.sent"] - counts["loss.lost"]
-        counts["loss.dropped_here"] = self._dropped_here
-        counts["loss.lost"] = max(0, counts["loss.lost"] - self._dropped_here)
         return {metric.name: counts[metric.name] for metric in self.metrics if metric.kind == "count"}
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
@@ -157,3 +188,8 @@ class LossTracker:
             "loss.lost": np.where(is_known, lost, np.nan),
             "loss.ratio": ratio,
         }
+
+
+def _missing(counts: Counter[str]) -> int:
+    """Return how many packets did not get to us, whoever dropped them."""
+    return counts["loss.lost"] + counts["loss.dropped_here"]

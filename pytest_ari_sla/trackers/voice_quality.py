@@ -94,7 +94,7 @@ class VoiceQualityTracker:
         if not len(batch) or not self._codecs:
             return
         if self._ring.lacks_room(batch):
-            self.advance(int(batch.arrival_ns.min()))
+            self._take(self._ring.make_room(batch))
         delay_ns = batch.arrival_ns - batch.sent_ns
         is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
         self._fix_play_out(batch.leg, delay_ns, is_timed)

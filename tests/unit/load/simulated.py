@@ -24,6 +24,7 @@ from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.media.commands import ForgetLeg, StartLeg, StopLeg
 from pytest_ari_sla.media.measurer import Measurer
 from pytest_ari_sla.media.memory import LEG, Gauge
+from pytest_ari_sla.media.ring_reader import STAMP_TO_QUEUE_NS
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 from pytest_ari_sla.testing.manual_clock import ManualClock
@@ -104,22 +105,19 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 class _SimulatedMeasurer(Measurer):
     """The measurer, driven by jumps of the clock instead of a thread."""
 
-    _next_advance_ns = 0
+    _next_read_ns = 0
 
     def start(self) -> None:
         """Nothing runs by itself."""
 
     def stop(self) -> None:
-        self._read()
-        self._advance()
+        self._finish()
 
     def look(self, now_ns: int) -> None:
         """Do what the thread does between two of its waits."""
-        if self._retirements or now_ns >= self._next_advance_ns:
+        if self._retirements or now_ns >= self._next_read_ns:
+            self._next_read_ns = now_ns + MEASURE_NS
             self._read()
-        if now_ns >= self._next_advance_ns:
-            self._next_advance_ns = now_ns + MEASURE_NS
-            self._advance()
 
 
 class _SimulatedMedia:
@@ -168,6 +166,7 @@ class _SimulatedMedia:
             turns = np.arange(memory.turns[stream.slot], past[stream.slot])
             self._send(stream, turns, self._origin_ns + (turns * cycle + stream.slot) * SLOT_NS)
         memory.turns[:] = past
+        memory.drained_ns[:] = now_ns + STAMP_TO_QUEUE_NS
 
     def _send(self, stream: StartLeg, turns: NDArray[np.int64], due_ns: NDArray[np.int64]) -> None:
         begin, end = (int(self._memory.legs[stream.leg][name]) for name in ("first_turn", "end_turn"))

@@ -102,6 +102,10 @@ class Caller:
     silent: set[int] = field(default_factory=set)
     ended_by_other: list[int] = field(default_factory=list)
 
+    def now_ns(self) -> int:
+        """Return the time that media is dated by."""
+        return time.time_ns()
+
     def take_call(self) -> list[LegSeat]:
         """Give out the next two seats."""
         self.free_calls -= 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ORIGIN_NS = 1_700_000_000_000_000_000
 CYCLE = 4
 WINDOW = 8
+SOCKETS = 2
 FRAMES = 3
 FRAME_BYTES = 24
 NONCE = 0x5EED
@@ -29,6 +30,8 @@ def make_memory(*, legs: int = 6, groups: int = 2 * CYCLE, ring_rows: int = 16, 
             groups=groups,
             cycle=CYCLE,
             probe_window=WINDOW,
+            burst_window=2 * WINDOW,
+            sockets=SOCKETS,
             ring_rows=ring_rows,
             packet_width=packet_width,
             frame_bytes=FRAMES * FRAME_BYTES,
@@ -80,7 +83,7 @@ class Schedule:
         memory = self.memory
         turn = int(memory.turns[slot])
         due_ns = self.due_ns(slot, turn)
-        row = turn % memory.layout.probe_window
+        row = turn % memory.layout.burst_window
         legs = memory.legs
         due = np.flatnonzero((legs["slot"] == slot) & (legs["first_turn"] <= turn) & (turn < legs["end_turn"])).tolist()
         failing = [leg for leg in due if leg in unsent]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.media.memory import Gauge
+from pytest_ari_sla.media.ring_reader import STAMP_TO_QUEUE_NS
 from tests.unit.media.memories import NONCE
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class RingWriter:
         ring.control[row] = divmod(arrival_ns, 1_000_000_000)
         memory.ring_socket[row] = socket
         memory.gauges[Gauge.RING_HEAD] += 1
+
+    def drained(self, until_ns: int, *, socket: int | None = None) -> None:
+        """Tell that all that came before then, by one socket or by all of them, is in the ring."""
+        self._memory.drained_ns[slice(None) if socket is None else socket] = until_ns + STAMP_TO_QUEUE_NS
 
     @property
     def waiting(self) -> int:

@@ -95,6 +95,7 @@ class Bench:
             is_told.set()
 
         self.measurer.retire(legs, done)
+        self.ring.drained(self.memory.now_ns())
         assert is_told.wait(5)
         return told
 
@@ -145,7 +146,7 @@ def test_the_loops_processor_time_is_a_share_of_whole_seconds(bench: Bench, monk
     for at_ns, used_ns in ((second_ns, 300_000_000), (second_ns + 100_000_000, 550_000_000)):
         monkeypatch.setattr(time, "monotonic_ns", lambda moment_ns=then_ns + at_ns: moment_ns)
         bench.memory.gauges[Gauge.CPU_NS] = used_ns
-        bench.measurer._advance()
+        bench.measurer._advance(bench.memory.now_ns())
     cpu = bench.measurer.latest().histogram("harness.cpu")
     assert (cpu.count, cpu.max) == (1, 3000)
 
@@ -154,10 +155,10 @@ def test_a_snapshot_does_not_change_any_more(bench: Bench) -> None:
     """Only immutable numbers cross threads; the difference of two is what happened between them."""
     bench.schedule.start(1)
     bench.schedule.turn(0, late_ns=10)
-    bench.measurer._advance()
+    bench.measurer._advance(bench.memory.now_ns())
     first = bench.measurer.latest()
     bench.schedule.turn(0, late_ns=20)
-    bench.measurer._advance()
+    bench.measurer._advance(bench.memory.now_ns())
     assert first.histogram("harness.pacing_error").count == 1
     assert (bench.measurer.latest() - first).histogram("harness.pacing_error").count == 1
 
@@ -197,6 +198,7 @@ def test_packets_that_come_later_are_not_the_next_calls(bench: Bench) -> None:
 
     bench.measurer.start()
     bench.measurer.retire([1], forget)
+    bench.ring.drained(bench.memory.now_ns())
     assert done.wait(5)
     bench.measurer.stop()
     assert bench.measurer.received([1]) == 0

@@ -8,7 +8,18 @@ import numpy as np
 from pytest_ari_sla.media.memory import BURST, BURST_RECORD, LEG, NONE, Gauge, MediaLayout, MediaMemory
 from tests.unit.media.memories import make_memory
 
-ARRAYS = ("gauges", "legs", "bursts", "group_slot", "unsent_turn", "turns", "ring_socket", "frames")
+ARRAYS = (
+    "gauges",
+    "legs",
+    "bursts",
+    "group_slot",
+    "unsent_turn",
+    "turns",
+    "ring_socket",
+    "ring_step_ns",
+    "drained_ns",
+    "frames",
+)
 
 
 def all_arrays(memory: MediaMemory) -> list[np.ndarray[tuple[int, ...], np.dtype[np.void]]]:
@@ -50,10 +61,11 @@ def test_shapes_follow_the_layout() -> None:
     assert memory.legs.shape == (5,)
     assert memory.bursts.shape == (layout.groups, layout.burst_window)
     assert memory.group_slot.shape == (layout.groups,)
-    assert memory.unsent_turn.shape == (layout.probe_window, 5)
+    assert memory.unsent_turn.shape == (layout.burst_window, 5)
     assert memory.turns.shape == (layout.cycle,)
     assert memory.ring.data.shape == (32, 128)
-    assert len(memory.ring) == len(memory.ring_socket) == 32
+    assert len(memory.ring) == len(memory.ring_socket) == len(memory.ring_step_ns) == 32
+    assert memory.drained_ns.shape == (layout.sockets,)
     assert memory.frames.shape == (layout.frame_bytes,)
     memory.close()
 

@@ -89,20 +89,19 @@ def test_a_probe_is_settled_when_it_was_due_long_enough_ago(schedule: Schedule, 
     assert log.settled(ORIGIN_NS, LIMIT_NS)[0] == 0
 
 
-def test_what_a_closed_leg_has_sent_is_settled_at_once(schedule: Schedule, log: MediaSendLog) -> None:
-    """A call that ends has waited for its packets already; the next call of that number begins anew."""
+def test_a_leg_that_ends_is_marked_until_its_number_is_given_out_again(schedule: Schedule, log: MediaSendLog) -> None:
+    """Trackers settle all that it has sent; the next call of that number begins anew."""
     for leg in (0, 1):
         schedule.start(leg)
     schedule.turns(0, 3)
     log.close(np.array([1], np.int32))
-    now_ns = schedule.due_ns(0, 3)
-    assert log.settled(now_ns, LIMIT_NS).tolist()[:2] == [0, 3]
+    assert log.closed().tolist()[:2] == [False, True]
     log.hide(np.array([1], np.int32))
-    assert log.settled(now_ns, LIMIT_NS)[1] == 0
+    assert log.due()[1] == 0
     schedule.start(1, first_turn=3)
     log.show(1)
     schedule.turn(0)
-    assert log.settled(now_ns, LIMIT_NS)[1] == 0
+    assert (log.closed()[1], log.due()[1]) == (False, 1)
 
 
 def test_whether_a_probe_was_sent_is_known_for_the_window(schedule: Schedule, log: MediaSendLog) -> None:

@@ -54,6 +54,14 @@ class FixedLog:
         """(legs,) When each leg's packet 0 was due, which carries frame 0; 0 for legs that send nothing."""
         return np.where(self.due() > 0, START_NS, 0)
 
+    def closed(self) -> NDArray[np.bool_]:
+        """(legs,) No leg is ending."""
+        return np.zeros(len(self.packets), np.bool_)
+
+    def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When these probes were due."""
+        return START_NS + probes * PACKET_TIME_NS
+
     def was_sent(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether these probes were sent."""
         pairs = zip(legs.tolist(), probes.tolist(), strict=True)
