@@ -60,6 +60,14 @@ class SteadyLog:
         """All were."""
         return np.ones(len(legs), bool)
 
+    def closed(self) -> NDArray[np.bool_]:
+        """None is ending."""
+        return np.zeros(self._legs, bool)
+
+    def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """All legs keep one schedule, spread over a packet time."""
+        return START_NS + probes * PACKET_TIME_NS + legs * (PACKET_TIME_NS // self._legs)
+
 
 def echoes(legs: int, seconds: int, loss: float) -> PacketBatch:
     """Return all packets of a load in order of arrival: 1 ms of round trip, a few ms for one in a hundred."""
