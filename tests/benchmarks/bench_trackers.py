@@ -62,11 +62,11 @@ class SteadyLog:
 
     def closed(self) -> NDArray[np.bool_]:
         """None is ending."""
-        return np.zeros(self._legs, bool)
+        return np.zeros(self.legs, bool)
 
     def due_ns(self, legs: NDArray[np.int32], probes: NDArray[np.int64]) -> NDArray[np.int64]:
         """All legs keep one schedule, spread over a packet time."""
-        return START_NS + probes * PACKET_TIME_NS + legs * (PACKET_TIME_NS // self._legs)
+        return START_NS + probes * PACKET_TIME_NS + legs * (PACKET_TIME_NS // self.legs)
 
 
 def echoes(legs: int, seconds: int, loss: float) -> PacketBatch:

@@ -40,12 +40,12 @@ async def test_what_a_relay_measures_is_entered_when_it_was_measured(monkeypatch
             enough.set()
 
     tools: Any = SimpleNamespace(capture=NO_CAPTURE, ranked_by=())
-    caller: Any = SimpleNamespace(snapshot=Snapshot)
+    caller: Any = SimpleNamespace(snapshot=Snapshot, take_dated=list)
     driver: Any = SimpleNamespace(not_started=0, look=lambda: None, give_up=lambda error: pytest.fail(repr(error)))
     plan: Any = None
     relay: Any = CountingRelay()
     run = LoadRun(plan, tools, tell)
-    run._began_ns = time.monotonic_ns()
+    run._began_ns, run._began_at_ns = time.monotonic_ns(), time.time_ns()
     ticking = asyncio.create_task(run._tick(caller, driver, relay))
     await enough.wait()
     ticking.cancel()
