@@ -9,6 +9,7 @@ import pytest
 
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.impairment import Impairment
+from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
@@ -35,6 +36,12 @@ def ports(tmp_path: Path) -> Iterator[PortManager]:
         yield manager
 
 
+@pytest.fixture(autouse=True)
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a packet be lost after 0.8 s, so that no test has to wait for three."""
+    monkeypatch.setattr(caller_worker, "LOSS_LIMIT_NS", 800 * MS)
+
+
 async def stream(caller: CallerWorker, echo: EchoServerProcess, stall_ms: int = 0) -> Snapshot:
     """Stream from one leg, with a stall of the media loop in the middle of it, and return the final numbers."""
     async with caller:
@@ -45,7 +52,7 @@ async def stream(caller: CallerWorker, echo: EchoServerProcess, stall_ms: int = 
         async with asyncio.timeout(10):
             while not caller.have_ended(seats, PACKETS):
                 await asyncio.sleep(0.02)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.9)
         await finish(caller, seats)
     return caller.snapshot()
 

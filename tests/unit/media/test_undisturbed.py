@@ -59,7 +59,7 @@ async def pacing_p99_ns(caller: CallerWorker, disturb: Callable[[], None]) -> fl
     disturb()
     await asyncio.sleep(SNAPSHOT_S)
     during = (caller.snapshot() - before).histogram("harness.pacing_error")
-    assert during.count > CALLS * PACKETS_PER_SECOND
+    assert during.count >= CALLS * PACKETS_PER_SECOND
     return during.percentile(99)
 
 
