@@ -113,6 +113,14 @@ class Collectives:
         self._vacant_s: dict[int, float] = {}
         self._finished: dict[int, str] = {}
 
+    def tests_in_load(self) -> set[str]:
+        """Return the tests of which some shard is in the midst of a load, or has brought its result."""
+        return {
+            test
+            for test, state in self._tests.items()
+            if state.heard_s or any(not step.needs_all for step in state.steps.values())
+        }
+
     def name_of(self, shard: int) -> str:
         """Return how sentences call a shard."""
         return f"shard {shard} of {len(self._shards)}"

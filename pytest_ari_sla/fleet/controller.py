@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Controller", "FleetMember"]
 
 _TICK_S = 1.0
+_JUDGING_PATIENCE_S = 5.0
+"""How long interrupted loads may take to end, which they do within two seconds: a container has ten."""
+
 _SWEEP_PATIENCE_S = 5.0
 """How long Asterisk may be out of reach while a dead worker's channels are removed."""
 
@@ -125,6 +129,8 @@ class Controller:
         self._supervisor: Supervisor | None = None
         self._refusal = ""
         self._divided: set[str] = set()
+        self._unjudged: set[str] = set()
+        self._all_judged = threading.Event()
         self.interrupted = False
 
     def check_refusals(self) -> None:
@@ -201,6 +207,13 @@ class Controller:
         else:
             self._vacant.add(member.shard)
             self._put(lambda: self._member_died(member, str(error)))
+
+    def interrupt(self, reason: str) -> None:
+        """Let every load that runs end, and wait a while for what becomes of it; the user may lose patience."""
+        self.interrupted = True
+        with suppress(KeyboardInterrupt):
+            self._put(lambda: self._interrupt(reason))
+            self._all_judged.wait(_JUDGING_PATIENCE_S)
 
     def give_up(self, nodeid: str) -> None:
         """Let the test of a shard be over, since its worker died in it."""
@@ -287,6 +300,8 @@ class Controller:
                 self._deliver(arrived)
             case messages.Leave(test, reason):
                 self._leave(member.shard, test, reason)
+            case messages.Judged(nodeid, told):
+                self._take_judged(nodeid, told)
             case messages.Progressed(test, number, at_ns, calls_up, recent):
                 self._collectives.heard(member.shard, test, now_s)
                 if self._supervisor is not None:
@@ -308,6 +323,24 @@ class Controller:
             # Before they hear that somebody is missing: that the session stops is no failure of theirs.
             self._stop_others(member, reason)
         self._deliver(self._collectives.finish(member.shard, reason, time.monotonic()))
+
+    def _interrupt(self, reason: str) -> None:
+        """Interrupt all workers; the tests that are in the midst of a load are waited for."""
+        self._unjudged = self._collectives.tests_in_load()
+        for member in self._members.values():
+            member.send(messages.Interrupt(reason))
+        self._take_judged()
+
+    def _take_judged(self, nodeid: str = "", told: dict[str, Any] | None = None) -> None:
+        """Take in what became of an interrupted test."""
+        if told is not None:
+            from pytest_ari_sla.judging.judged_tests import Told
+
+            heard = msgspec.convert(told, Told)
+            self._judged.hear(nodeid, heard)
+            self._unjudged.discard(heard.test)
+        if self.interrupted and not self._unjudged:
+            self._all_judged.set()
 
     def _stop_others(self, but: FleetMember | None, reason: str) -> None:
         for member in self._members.values():

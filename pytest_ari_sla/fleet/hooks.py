@@ -60,9 +60,10 @@ class ControllerHooks:
         """Let the other shards know that a worker has ended, or died."""
         self._controller.dismiss(node, error)
 
-    def pytest_keyboard_interrupt(self) -> None:
-        """Look after what workers leave behind that are not given the time to clean up."""
-        self._controller.interrupted = True
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Let loads end, and hear what became of them, before xdist gives workers no more time."""
+        said = str(excinfo.value) or type(excinfo.value).__name__
+        self._controller.interrupt(f"the session was interrupted ({said})")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str) -> None:

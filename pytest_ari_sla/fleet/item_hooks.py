@@ -108,7 +108,9 @@ class ItemHooks:
             load.scenario.notes += earlier
         item.stash[_ATTEMPT].judged = judged
         if isinstance(failure, _ENDED):
-            self._judged.hear(item.nodeid, _told(item, with_loads=True))  # pytest makes no report of this test
+            told = _told(item, with_loads=True)
+            self._judged.hear(item.nodeid, told)  # pytest makes no report of this test
+            role.hand_over(item.nodeid, told)
 
     def _fail_by_verdict(self, item: pytest.Item) -> None:
         attempt = item.stash[_ATTEMPT]

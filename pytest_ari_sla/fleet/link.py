@@ -40,6 +40,9 @@ class RunningLoad(Protocol):
     def target_died(self, crash: SlaError) -> None:
         """End all calls: there is nothing any more that they could be put on."""
 
+    def interrupt(self, reason: str) -> None:
+        """End all calls, and then pytest."""
+
 
 class ControllerLink:
     """The worker's end.
@@ -175,6 +178,8 @@ class ControllerLink:
                 self._tell_of_death(error_of(culprit, reason), test, number)
             case messages.StopSession(reason):
                 self._stop(reason)
+            case messages.Interrupt(reason):
+                self._interrupt(reason)
 
     def _answer(self, key: tuple[str, str], message: messages.ToWorker) -> None:
         answer = self._waiting.get(key)
@@ -186,6 +191,13 @@ class ControllerLink:
         self.stop_reason = self.stop_reason or reason
         self._fail_waiting(ShardLost(reason) if self._gone else _skipped(reason))
         self._end_loads(reason, hurried=True)
+
+    def _interrupt(self, reason: str) -> None:
+        """Let what runs end as at Ctrl-C: judged by what there is of it."""
+        self.stop_reason = self.stop_reason or reason
+        self._fail_waiting(pytest.exit.Exception(reason))
+        for load, tell in self._running.values():
+            tell(load.interrupt, reason)
 
     def _fail_waiting(self, error: BaseException, test: str | None = None) -> None:
         for key, answer in self._waiting.items():

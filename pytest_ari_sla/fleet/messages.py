@@ -10,6 +10,8 @@ __all__ = [
     "Arrive",
     "Divided",
     "EndLoad",
+    "Interrupt",
+    "Judged",
     "Leave",
     "NeedTarget",
     "Progressed",
@@ -93,6 +95,21 @@ class Progressed(msgspec.Struct, frozen=True, tag="progressed"):
     recent: dict[str, Any]
 
 
+class Judged(msgspec.Struct, frozen=True, tag="judged"):
+    """What became of the loads of a test that was cut off: pytest makes no report that could tell of it.
+
+    Attributes
+    ----------
+    nodeid
+        The test, or shard of one, that it is told of.
+    told
+        A :class:`~pytest_ari_sla.judging.judged_tests.Told` as plain built-ins.
+    """
+
+    nodeid: str
+    told: dict[str, Any]
+
+
 class TargetIs(msgspec.Struct, frozen=True, tag="target"):
     """The target's values; or why there is none, and whose fault that is."""
 
@@ -147,8 +164,14 @@ class StopSession(msgspec.Struct, frozen=True, tag="stop-session"):
     reason: str
 
 
-ToController = NeedTarget | Refuse | Divided | Arrive | Leave | Progressed
-ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession
+class Interrupt(msgspec.Struct, frozen=True, tag="interrupt"):
+    """End the tests that run, and run no more: the user wants the session to end now."""
+
+    reason: str
+
+
+ToController = NeedTarget | Refuse | Divided | Arrive | Leave | Progressed | Judged
+ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession | Interrupt
 
 _encoder = msgspec.msgpack.Encoder()
 _controller_decoder: msgspec.msgpack.Decoder[ToController] = msgspec.msgpack.Decoder(ToController)

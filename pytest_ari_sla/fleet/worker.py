@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_ari_sla.fleet.link import ControllerLink
+    from pytest_ari_sla.judging.judged_tests import Told
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.registry import Registry
@@ -118,6 +120,11 @@ class Worker(Standalone):
             )
         self.judges = self.shard == min(together.present)
         return LoadOutcome.from_plain(msgspec.msgpack.decode(together.payload))
+
+    def hand_over(self, nodeid: str, told: Told) -> None:
+        """Tell the controller of a test that pytest makes no report of."""
+        with suppress(ShardLost):
+            self._link.send(messages.Judged(nodeid, msgspec.to_builtins(told)))
 
     def progress(self, job: LoadJob, progress: LoadProgress) -> None:
         """Tell the controller how the load goes; it decides for all shards."""

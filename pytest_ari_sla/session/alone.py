@@ -34,6 +34,7 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pytest_ari_sla.judging.judged_tests import Told
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress
@@ -280,6 +281,9 @@ class Standalone:
                     job.target_died(error_of(ending.culprit, ending.reason))
                 else:
                     job.end_early(ending.reason)
+
+    def hand_over(self, nodeid: str, told: Told) -> None:
+        """Tell whoever writes the reports of a test that pytest makes no report of; alone, that is known already."""
 
     def target_crash(self) -> SlaError | None:
         """Return how the target has ended by itself, if it was started here, and has."""

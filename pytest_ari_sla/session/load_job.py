@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_ari_sla.judging.load_description import LoadDescription
 
 if TYPE_CHECKING:
@@ -73,6 +75,11 @@ class LoadJob:
         self.end_early(str(crash).splitlines()[0], hurried=True)
         if self.run is not None:
             self.run.lose_target(crash)
+
+    def interrupt(self, reason: str) -> None:
+        """End the load, and then pytest, as it does alone at Ctrl-C."""
+        self.problem = self.problem or pytest.exit.Exception(reason)
+        self.end_early(f"The load was cut off: {reason}", hurried=True)
 
     def take_over(self, broken_by: Exception | None) -> None:
         """Let the test hear of what broke its load, once the outcome is known; the death of the target says more."""

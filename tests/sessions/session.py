@@ -15,6 +15,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
@@ -85,12 +86,16 @@ class Running:
     def wait_for(self, name: str, timeout_s: float = 60.0) -> str:
         """Wait until a test has written a file of that name; return what is in it."""
         path = self._folder / name
-        deadline_s = time.monotonic() + timeout_s
-        while not path.exists() or not path.read_text():
-            assert self.process.poll() is None, self.finish().output
-            assert time.monotonic() < deadline_s, f"no {name} after {timeout_s} s"
-            time.sleep(0.05)
+        self.wait_until(lambda: path.exists() and bool(path.read_text()), timeout_s)
         return path.read_text()
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Wait until something has come true, while the session runs."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert self.process.poll() is None, self.finish().output
+            assert time.monotonic() < deadline_s, f"what was waited for did not come true within {timeout_s} s"
+            time.sleep(0.05)
 
     def signal(self, number: signal.Signals, *, everybody: bool) -> None:
         """Send a signal to pytest alone, or to all processes of its group, as Ctrl-C does."""

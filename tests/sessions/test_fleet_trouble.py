@@ -121,17 +121,14 @@ def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk:
 def test_an_interrupted_session_leaves_no_channel_behind(
     session_on_asterisk: Session, arguments: tuple[str, ...], everybody: bool
 ) -> None:
-    """Every process removes what it made before pytest ends."""
+    """Every process removes what it made before pytest ends, and what all of them measured is judged."""
     session = session_on_asterisk
     session.write(
         "test_long.py",
         """
-        import asyncio
         from pathlib import Path
 
         async def test_long(load):
-            waiting = asyncio.create_task(asyncio.sleep(3))
-            waiting.add_done_callback(lambda _: Path("up").write_text("up"))
             await load(calls=30, duration="60s")
 
         async def test_never(load):
@@ -140,8 +137,7 @@ def test_an_interrupted_session_leaves_no_channel_behind(
         """,
     )
     running = session.start(*arguments)
-    running.wait_for("up")
-    assert len(session.channels_left()) == 30
+    running.wait_until(lambda: len(session.channels_left()) == 30)
     running.signal(signal.SIGINT, everybody=everybody)
     interrupted_s = time.monotonic()
     done = running.finish()
@@ -150,6 +146,8 @@ def test_an_interrupted_session_leaves_no_channel_behind(
     assert session.channels_left() == []
     assert not (session.folder / "never").exists()
     assert "INTERNALERROR" not in done.output
+    assert done.scenarios["test_long"]["verdict"] == "fail"
+    assert done.scenarios["test_long"]["calls"]["requested"] == 30
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])

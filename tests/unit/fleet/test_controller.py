@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,12 @@ from pytest_ari_sla.fleet import controller as controller_module
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Collectives, Patience
 from pytest_ari_sla.fleet.controller import Controller, id_prefix
+from pytest_ari_sla.judging.judged_load import JudgedLoad
+from pytest_ari_sla.judging.judged_tests import JudgedTests, Standing, Told
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.reporting.run_record import Scenario
 from pytest_ari_sla.settings import Settings
 from tests.unit.fleet.fleet import Node, wait_until
 
@@ -29,7 +33,8 @@ class Fleet:
 
     def __init__(self, shards: int, settings: Settings) -> None:
         config = SimpleNamespace()
-        self.controller = Controller(config, settings, shards, [])  # type: ignore[arg-type]
+        self.judged = JudgedTests()
+        self.controller = Controller(config, settings, shards, self.judged)  # type: ignore[arg-type]
         self.nodes = [Node() for _ in range(shards)]
         self.members = [self.controller.enlist(node) for node in self.nodes]
 
@@ -166,3 +171,29 @@ def test_a_failure_of_the_controller_s_own_thread_stops_all_workers(
         (stop,) = node.heard(messages.StopSession)
         assert "the controller of the fleet failed" in stop.reason
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_at_an_interrupt_loads_are_waited_for_until_they_are_judged(fleet: Fleet) -> None:
+    """Their tests have no reports of pytest's that could tell of them."""
+    for node in fleet.nodes:
+        node.channel.say(BEGIN)
+    assert fleet.nodes[0].heard(messages.Together)
+    interrupting = threading.Thread(target=fleet.controller.interrupt, args=("Ctrl-C",))
+    interrupting.start()
+    assert all(node.heard(messages.Interrupt)[0].reason == "Ctrl-C" for node in fleet.nodes)
+    assert interrupting.is_alive()
+    load = JudgedLoad(Scenario(nodeid=TEST, doc="", verdict="fail", reason="Ctrl-C"))
+    told = msgspec.to_builtins(Told(TEST, Standing(), [load]))
+    fleet.nodes[0].channel.say(messages.Judged(f"{TEST}[shard 1 of 3]", told))
+    interrupting.join(4)
+    assert not interrupting.is_alive()
+    assert [load.scenario.reason for load in fleet.judged.loads()] == ["Ctrl-C"]
+
+
+def test_at_an_interrupt_without_any_load_nobody_waits(fleet: Fleet) -> None:
+    """Workers are told all the same."""
+    interrupting = threading.Thread(target=fleet.controller.interrupt, args=("Ctrl-C",))
+    interrupting.start()
+    interrupting.join(4)
+    assert not interrupting.is_alive()
+    assert all(node.heard(messages.Interrupt) for node in fleet.nodes)

@@ -30,6 +30,10 @@ class Load:
         """Keep how, and whose fault that is."""
         self.told.append((f"{crash} ({crash.culprit})", True))
 
+    def interrupt(self, reason: str) -> None:
+        """Keep why."""
+        self.told.append((f"interrupted: {reason}", True))
+
 
 @pytest.fixture
 def channel() -> Channel:
@@ -147,3 +151,19 @@ def test_nobody_waits_for_the_target_for_ever(link: ControllerLink) -> None:
     """The sentence says for how long."""
     with pytest.raises(ShardLost, match=r"within 0.01 s"):
         link.ask_target(0.01)
+
+
+async def test_at_an_interrupt_loads_end_and_who_waits_for_others_ends_pytest(
+    link: ControllerLink, channel: Channel
+) -> None:
+    """A result is still exchanged: it is what the report is made of."""
+    load = Load()
+    beginning, result = await meeting(link, channel), await meeting(link, channel, "1 result")
+    with link.in_load(load):
+        channel.say(messages.Interrupt("Ctrl-C"))
+        with pytest.raises(pytest.exit.Exception, match="Ctrl-C"):
+            await beginning
+    assert load.told == [("interrupted: Ctrl-C", True)]
+    together = messages.Together(TEST, "1 result", b"merged", [1, 2], [])
+    channel.say(together)
+    assert await result == together
