@@ -152,26 +152,11 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
 
 
 def _examine(_: argparse.Namespace) -> int:
-    from pytest_ari_sla.media.calibration import calibrate
-    from pytest_ari_sla.targets.preflight import read_machine
-    from pytest_ari_sla.udp.pacing_timer import may_use_realtime
+    import asyncio
 
-    machine = read_machine()
-    result = calibrate()
-    options = result.options
-    rows = (
-        ("clock floor", f"{result.clock_floor.percentile(50)} ns between two readings (p50)"),
-        ("loopback floor", f"{result.loopback.percentile(50) / 1e3:.1f} µs for one packet, one way (p50)"),
-        ("packets", f"{result.packets_per_second:,.0f} per second sent and received by one core"),
-        ("calls", f"at most {result.sustainable_calls:,} two-way calls at 20 ms per core; plan for 70 % of it"),
-        ("back end", result.backend),
-        ("kernel time stamps", "yes" if options.kernel_time else "NO: delays include our own reading"),
-        ("receive buffer", f"{options.buffer_bytes:,} bytes granted"),
-        ("real-time priority", "allowed" if may_use_realtime() else "not allowed (root or CAP_SYS_NICE)"),
-        ("open files", f"{machine.open_files:,} at most"),
-        ("ports of the kernel", f"{machine.kernel_ports[0]}-{machine.kernel_ports[1]}"),
-    )
-    for name, value in rows:
+    from pytest_ari_sla.session.doctor import examine
+
+    for name, value in asyncio.run(examine()):
         print(f"{name:<20} {value}")
     return 0
 

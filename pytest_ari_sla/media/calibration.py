@@ -1,4 +1,4 @@
-"""What this machine can tell and can carry: measured on its own loopback, before any figure is believed."""
+"""What this machine can tell: measured on its own loopback, before any figure is believed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,11 @@ __all__ = ["Calibration", "calibrate", "clock_floor"]
 _CLOCK_READINGS = 2_000
 _SINGLE_PACKETS = 300
 _PACKET_BYTES = 172
-_BATCH = 128
-_PACKETS_PER_CALL_SECOND = 100
-"""At 20 ms: 50 out and 50 in."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The floor below which figures of this machine mean nothing, and its ceiling.
+    """The floor below which figures of this machine mean nothing.
 
     Attributes
     ----------
@@ -38,8 +35,6 @@ class Calibration:
         Two readings of the clock in a row, in ns.
     loopback
         A single packet over loopback, from before the send to the kernel's stamp, in ns: no one-way delay here is less.
-    packets_per_second
-        Packets that one core sends and receives over loopback when it does nothing else.
     backend
         ``mmsg`` or ``python``.
     options
@@ -48,14 +43,8 @@ class Calibration:
 
     clock_floor: Histogram
     loopback: Histogram
-    packets_per_second: float
     backend: str
     options: ReceiveOptions
-
-    @property
-    def sustainable_calls(self) -> int:
-        """Two-way calls at 20 ms that one core could move, if moving packets were all it did."""
-        return int(self.packets_per_second / (_PACKETS_PER_CALL_SECOND / 2))
 
 
 def clock_floor(readings: int = _CLOCK_READINGS) -> Histogram:
@@ -66,19 +55,16 @@ def clock_floor(readings: int = _CLOCK_READINGS) -> Histogram:
     return floor
 
 
-def calibrate(seconds: float = 0.5) -> Calibration:
-    """Measure this machine; takes about as long as ``seconds`` says."""
+def calibrate() -> Calibration:
+    """Measure this machine, for a moment."""
     with open_udp_socket(("127.0.0.1", 0)) as sending, open_udp_socket(("127.0.0.1", 0)) as receiving:
         options = prepare_socket(receiving)
-        outgoing = DatagramMemory.allocate(_BATCH, _PACKET_BYTES)
-        incoming = DatagramMemory.allocate(_BATCH, _PACKET_BYTES + 1)
+        outgoing = DatagramMemory.allocate(1, _PACKET_BYTES)
+        incoming = DatagramMemory.allocate(1, _PACKET_BYTES + 1)
         outgoing.length[:] = _PACKET_BYTES
-        for row in range(_BATCH):
-            outgoing.set_address(row, receiving.getsockname())
-        sender, receiver = make_sender(outgoing), make_receiver(incoming)
-        loopback = _single_packets(sending, receiving, sender, receiver, incoming)
-        rate = _flood(sending, receiving, sender, receiver, seconds)
-    return Calibration(clock_floor(), loopback, rate, backend(), options)
+        outgoing.set_address(0, receiving.getsockname())
+        loopback = _single_packets(sending, receiving, make_sender(outgoing), make_receiver(incoming), incoming)
+    return Calibration(clock_floor(), loopback, backend(), options)
 
 
 def _single_packets(
@@ -93,16 +79,3 @@ def _single_packets(
         if receiver.receive(receiving, 0, 1):
             loopback.record(incoming.arrival_ns(slice(0, 1)) - sent_ns)
     return loopback
-
-
-def _flood(
-    sending: socket.socket, receiving: socket.socket, sender: Sender, receiver: Receiver, seconds: float
-) -> float:
-    """Return packets per second, sent and received in batches by this one thread."""
-    rows = np.arange(_BATCH)
-    received = 0
-    began_ns = time.perf_counter_ns()
-    while (elapsed_ns := time.perf_counter_ns() - began_ns) < seconds * 1e9:
-        sender.send_rows(sending, rows)
-        received += receiver.receive(receiving, 0, _BATCH)
-    return received / (elapsed_ns / 1e9)

@@ -119,7 +119,7 @@ class Environment(Struct, kw_only=True):
     cpu
         Model of the processor.
     cores
-        Cores that this process may use.
+        Cores that this process may use; a CPU quota may end in the middle of one.
     memory_bytes
         Memory of the machine.
     packages
@@ -129,7 +129,7 @@ class Environment(Struct, kw_only=True):
     python: str = ""
     kernel: str = ""
     cpu: str = ""
-    cores: int | None = None
+    cores: int | float | None = None
     memory_bytes: int | None = None
     packages: dict[str, str] = field(default_factory=dict)
 

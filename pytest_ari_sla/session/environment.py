@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.endpoint import redact
 from pytest_ari_sla.reporting.run_record import Environment
+from pytest_ari_sla.session.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,11 +24,12 @@ _PACKAGES = ("pytest", "pytest-xdist", "aiohttp", "numpy", "cffi", "msgspec")
 
 def describe_environment() -> Environment:
     """Return what this machine is and runs."""
+    cores = usable_cores()
     return Environment(
         python=platform.python_version(),
         kernel=f"{platform.system()} {platform.release()}",
         cpu=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        cores=int(cores) if cores.is_integer() else cores,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages={name: version(name) for name in _PACKAGES},
     )

@@ -1,0 +1,114 @@
+"""Measures what this machine carries: our own caller with all built-in trackers, paced as in every load."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.far_end.mirror import MirrorProcess
+from pytest_ari_sla.load.voices import echo_media
+from pytest_ari_sla.media.call_media import MediaPlan
+from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET, CallerWorker
+from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
+from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.settings import Settings
+from pytest_ari_sla.sla.guards import tripped_guards
+from pytest_ari_sla.udp.port_leases import PortManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.udp.datagrams import Address
+
+__all__ = ["find_capacity", "paced_run"]
+
+FEW_CALLS, MORE_CALLS = 200, 800
+_PACKET_TIME_MS = 20
+_PORTS = 2 * LEGS_PER_SOCKET  # no socket of the caller has more legs, and each needs another port at the far end
+_SETTLE_S = 1.0
+_MOST_WAIT_S = 5.0
+_SECONDS = 3
+_LEAST_RETURNED = 0.95  # some are still on their way at the end
+_STEP_DOWN = 0.75
+_MOST_STEPS = 5
+
+
+async def find_capacity(cores: float, tell: Callable[[PacedRun], None] = lambda _: None) -> PacedRun:
+    """Return the largest load that keeps within the tool's own limits; takes some 15 s.
+
+    Parameters
+    ----------
+    cores
+        Cores that are ours to use.
+    tell
+        Called with each load that was tried.
+
+    Returns
+    -------
+    The last load that was tried. It has a problem where not even that was held.
+    """
+    share = min(1.0, cores)
+    few, more = [await paced_run(max(1, int(calls * share))) for calls in (FEW_CALLS, MORE_CALLS)]
+    tell(few)
+    tell(more)
+    calls = sustainable_calls(few, more, cores)
+    for _ in range(_MOST_STEPS):
+        tried = await paced_run(max(1, calls))
+        tell(tried)
+        if not tried.problem:
+            break
+        calls = int(calls * _STEP_DOWN)
+    return tried
+
+
+async def paced_run(calls: int, seconds: int = _SECONDS) -> PacedRun:
+    """Hold so many two-way calls of G.711 at 20 ms against a mirror on the loopback; return what they cost."""
+    registry, defaults = builtin_registry(), Settings()
+    plan = MediaPlan(calls, echo_media(registry.codec("PCMU"), _PACKET_TIME_MS), _PACKET_TIME_MS)
+    with PortManager(host="127.0.0.1") as ports, MirrorProcess(min(calls, _PORTS)) as mirror:
+        async with CallerWorker(plan, ports, "127.0.0.1", registry.trackers.values(), registry.owners) as worker:
+            _start(worker, calls, mirror.addresses, packets=math.ceil(1000 / _PACKET_TIME_MS * (seconds + 60)))
+            await asyncio.sleep(_SETTLE_S)
+            cpu_ratio = await _busy_ratio(worker, seconds)
+    return PacedRun(calls, cpu_ratio, _problem(worker.last_snapshot(), defaults.pacing_limit_s))
+
+
+def _problem(measured: Snapshot, pacing_limit_s: float) -> str:
+    """Return why a load was not held, by the rules of every load; or why what it cost means nothing."""
+    for guard in tripped_guards(measured, pacing_limit_s):
+        return guard.reason
+    sent, returned = measured.histogram("harness.pacing_error").count, measured.histogram("rtt").count
+    if returned < _LEAST_RETURNED * sent:
+        return f"{returned:,} of {sent:,} packets came back from our own far end: this machine cannot carry both"
+    return ""
+
+
+def _start(worker: CallerWorker, calls: int, addresses: Sequence[Address], packets: int) -> None:
+    taken: Counter[int] = Counter()
+    for _ in range(calls):
+        (seat,) = worker.take_call()
+        worker.start_leg(seat, addresses[taken[seat.socket]], packets)
+        taken[seat.socket] += 1
+
+
+async def _busy_ratio(worker: CallerWorker, seconds: int) -> float:
+    """Return the processor time of both our processes, as a share of one core, over whole seconds of the media loop."""
+    await _next_second(worker)
+    began_s, used_s = time.monotonic(), time.process_time() + worker.media_cpu_ns() / 1e9
+    for _ in range(seconds):
+        await _next_second(worker)
+    used_s = time.process_time() + worker.media_cpu_ns() / 1e9 - used_s
+    return used_s / (time.monotonic() - began_s)
+
+
+async def _next_second(worker: CallerWorker) -> None:
+    """Wait until the media loop has told anew what it used."""
+    before_ns = worker.media_cpu_ns()
+    async with asyncio.timeout(_MOST_WAIT_S):
+        while worker.media_cpu_ns() == before_ns:
+            worker.snapshot()
+            await asyncio.sleep(0.005)

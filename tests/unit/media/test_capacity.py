@@ -1,0 +1,24 @@
+import pytest
+
+from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
+
+
+def test_calls_fill_seventy_percent_of_a_core() -> None:
+    """10 % for the wake-ups and 250 µs for each call: 60 % carries 2,400."""
+    assert sustainable_calls(PacedRun(200, 0.15), PacedRun(800, 0.30), cores=4) == pytest.approx(2400, abs=1)
+
+
+def test_a_quota_below_one_core_leaves_less() -> None:
+    """Half a core: 35 %, of which the wake-ups take what they always take."""
+    assert sustainable_calls(PacedRun(200, 0.15), PacedRun(800, 0.30), cores=0.5) == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.parametrize("few", [0.01, 0.30, 0.35])
+def test_a_disturbed_run_promises_no_more_than_the_larger_one_shows(few: float) -> None:
+    """Calls that seem to cost nothing, or less than nothing to begin with, are no reason to promise more."""
+    assert sustainable_calls(PacedRun(200, few), PacedRun(800, 0.30), cores=1) == pytest.approx(1866, abs=1)
+
+
+def test_a_quota_that_the_wake_ups_alone_use_up_carries_no_call() -> None:
+    """No negative number of calls."""
+    assert sustainable_calls(PacedRun(200, 0.15), PacedRun(800, 0.30), cores=0.1) == 0
