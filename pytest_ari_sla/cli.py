@@ -169,7 +169,7 @@ def _list_metrics(_: argparse.Namespace) -> int:
 
     table = Table("Metric", "Kind", "Unit", "Meaning", box=None)
     for metric in builtin_registry().catalogue:
-        table.add_row(metric.name, metric.kind, metric.unit, metric.description)
+        table.add_row(metric.name, metric.kind, metric.unit, metric.definition)
     # In a pipe there is no width to keep to: every metric is one line, as grep wants it.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     return 0

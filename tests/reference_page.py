@@ -47,7 +47,7 @@ def _plain(doc: str) -> list[str]:
 def _metrics() -> list[str]:
     lines = ["## Metrics", "", "| Metric | Kind | Unit | Meaning |", "|---|---|---|---|"]
     lines += [
-        f"| `{metric.name}` | {metric.kind} | {metric.unit} | {_cell(metric.description)} |"
+        f"| `{metric.name}` | {metric.kind} | {metric.unit} | {_cell(metric.definition)} |"
         for metric in builtin_registry().catalogue
     ]
     return [*lines, ""]

@@ -33,7 +33,17 @@ def _count(name: str, description: str) -> Metric:
 
 
 RELAY_METRICS = (
-    Metric("relay_rtt", "distribution", "s", "From the relay to the echo server and back, each packet"),
+    Metric(
+        "relay_rtt",
+        "distribution",
+        "s",
+        "From the relay to the echo server and back, each packet",
+        prominent=True,
+        places=("console", "summary", "tile", "timeline", "percentiles"),
+        rank=50,
+        title="Round-trip time of the relay's leg",
+        label="Relay's leg",
+    ),
     _count("relay.received", "RTP packets that the relay received from Asterisk"),
     _count("relay.forwarded", "Packets that it sent on to the echo server"),
     _count("relay.echoed", "Packets that came back from the echo server, duplicates and late ones included"),

@@ -1,4 +1,4 @@
-"""The heat map's figures: the RTT of every call over time, on one grid."""
+"""The heat map's figures: the delay of every call over time, on one grid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DIGITS: Final = 7
 
 
 def call_grid(calls: Sequence[CallOutcome], duration_ns: int) -> CallGrid | None:
-    """Return the RTT of calls over time; None where no call has any.
+    """Return the delay of calls over time; None where no call has any.
 
     Parameters
     ----------
@@ -29,16 +29,16 @@ def call_grid(calls: Sequence[CallOutcome], duration_ns: int) -> CallGrid | None
         All calls; of very many, every n-th is shown.
     duration_ns
         Length of the load; a column of the grid is a whole number of seconds. Where several spans of a call lie in one
-        column, the longest RTT is shown; a span that is longer than a column fills several.
+        column, the longest delay is shown; a span that is longer than a column fills several.
     """
-    heard = sorted((call for call in calls if call.rtt_course), key=lambda call: call.started_ns)
+    heard = sorted((call for call in calls if call.delay_course), key=lambda call: call.started_ns)
     if not heard:
         return None
     shown = heard[:: -(-len(heard) // _ROWS)]
     column_ns = max(1, -(-duration_ns // (_COLUMNS * _NS_PER_S))) * _NS_PER_S
     columns = max(1, -(-duration_ns // column_ns))
     return CallGrid(
-        metric="rtt",
+        metric=_kind_of_delay(heard),
         stat="mean",
         unit="s",
         t=[column * column_ns / _NS_PER_S for column in range(columns)],
@@ -47,12 +47,18 @@ def call_grid(calls: Sequence[CallOutcome], duration_ns: int) -> CallGrid | None
     )
 
 
+def _kind_of_delay(calls: Sequence[CallOutcome]) -> str:
+    """Return which metric the delay of calls is; what is a round trip on one leg and one way on another has no name."""
+    found = {name for call in calls for name in ("rtt", "one_way") if f"{name}.max" in call.values}
+    return found.pop() if len(found) == 1 else "delay"
+
+
 def _row(call: CallOutcome, column_ns: int, columns: int) -> list[float | None]:
     row: list[float | None] = [None] * columns
-    for start_ns, end_ns, rtt_s in call.rtt_course:
+    for start_ns, end_ns, delay_s in call.delay_course:
         # Spans are cut at whole seconds of the clock: the middle tells which second of the load a short one is about.
         first = (start_ns + min(end_ns - start_ns, column_ns) // 2) // column_ns
         width = max(1, (end_ns - start_ns) // column_ns)
         for column in range(max(first, 0), min(first + width, columns)):
-            row[column] = max(row[column] or 0.0, round(rtt_s, _DIGITS))
+            row[column] = max(row[column] or 0.0, round(delay_s, _DIGITS))
     return row

@@ -11,6 +11,7 @@ from pytest_ari_sla.judging.worst_calls import worst_calls
 
 if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.metrics.catalogue import Catalogue
 
 __all__ = ["CAPTURE_FOLDER", "captured_calls"]
 
@@ -18,7 +19,7 @@ CAPTURE_FOLDER = "captures"
 _LOST = ("failed", "dropped")
 
 
-def captured_calls(outcome: LoadOutcome, policy_text: str) -> dict[str, CapturedCall]:
+def captured_calls(outcome: LoadOutcome, policy_text: str, catalogue: Catalogue) -> dict[str, CapturedCall]:
     """Return what is to be written of each call, by its id.
 
     Parameters
@@ -27,9 +28,11 @@ def captured_calls(outcome: LoadOutcome, policy_text: str) -> dict[str, Captured
         A load, over all shards.
     policy_text
         ``worst:5``, ``failed``, ``all`` or ``off``.
+    catalogue
+        All metrics.
     """
     policy = parse_policy(policy_text)
-    reasons = {call.id: call.why for call in worst_calls(outcome.calls, {}, max(policy.count, 1))}
+    reasons = {call.id: call.why for call in worst_calls(outcome.calls, {}, catalogue, max(policy.count, 1))}
     chosen = policy.chosen(
         [call.id for call in outcome.calls],
         worst=list(reasons),

@@ -35,7 +35,6 @@ __all__ = ["LoadWatch"]
 
 _SECOND_NS = 1_000_000_000
 _RECENT_NS = 5 * _SECOND_NS
-_FIGURES = ("setup", "first_packet", "rtt", "one_way", "relay_rtt")
 _HEALTH = ("harness.pacing_error", "harness.cpu")
 _LOSS = ("loss.lost", "loss.sent")
 _TROUBLES = {
@@ -92,7 +91,9 @@ class LoadWatch:
         watched = [condition.threshold for condition in self._conditions] + ([self._until] if self._until else [])
         self._keep_ns = max([_RECENT_NS, *(threshold.window_ns or 0 for threshold in watched)])
         names = {name for threshold in watched for name in threshold.metric.names}
-        self._kept_names = names | {*_FIGURES, *_HEALTH, *_LOSS, *_SET_UP, *_OVER}
+        self._shown = catalogue.prominent("console")
+        names.update(name for metric in self._shown for name in metric.names)
+        self._kept_names = names | {*_HEALTH, *_LOSS, *_SET_UP, *_OVER}
         self._stages = {threshold.stage: Snapshot() for threshold in watched if threshold.stage}
         self._shards: dict[int, _Shard] = {}
         self._total = Snapshot()
@@ -244,11 +245,13 @@ class LoadWatch:
         return _at_pace(up + waiting, "are still to end", _sum(recent, _OVER), span_s)
 
     def _figures(self, recent: Snapshot) -> Iterator[LiveFigure]:
-        for name in _FIGURES:
-            if name in self._catalogue and self._total.histogram(name).count:
-                metric = self._catalogue.lookup(name)
+        for metric in self._shown:
+            if metric.kind != "distribution":
+                if (whole := self._total.value(metric)) is not None:
+                    yield LiveFigure(metric.name, metric.unit, recent=recent.value(metric), whole=whole)
+            elif self._total.histogram(metric.name).count:
                 yield LiveFigure(
-                    name,
+                    metric.name,
                     metric.unit,
                     recent_p50=recent.value(metric, "p50"),
                     recent_p99=recent.value(metric, "p99"),

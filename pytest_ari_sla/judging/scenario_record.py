@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.sla.verdict import Judgement, ThresholdOutcome
 
-__all__ = ["call_rows", "scenario_record"]
+__all__ = ["call_rows", "scenario_record", "shown_metrics"]
 
 _STATS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.9"}
 _SERIES_STATS = ("p50", "p99")
@@ -70,6 +70,7 @@ def scenario_record(
         duration_s=outcome.duration_ns / 1e9,
         calls=_call_counts(total, catalogue),
         metrics=_metrics(total, catalogue),
+        shown=shown_metrics(metric for metric in catalogue if _is_measured(total, metric)),
         thresholds=list(map(_threshold, judgement.outcomes, thresholds)),
         time_series=_time_series(outcome.series, catalogue, thresholds),
         stages=[
@@ -83,7 +84,7 @@ def scenario_record(
             for metric in _measured_distributions(total, catalogue)
         },
         blocks=_blocks(outcome.series, _compared(total, catalogue)) if comparable else None,
-        worst_calls=worst_calls(outcome.calls, captures or {}),
+        worst_calls=worst_calls(outcome.calls, captures or {}, catalogue),
         call_table=_call_table(outcome.calls),
         call_grid=call_grid(outcome.calls, outcome.duration_ns),
         harness=[_health(generator, catalogue) for generator in outcome.generators],
@@ -91,12 +92,34 @@ def scenario_record(
     )
 
 
-def _measured_distributions(total: Snapshot, catalogue: Catalogue) -> list[Metric]:
+def shown_metrics(metrics: Iterable[Metric]) -> list[record.ShownMetric]:
+    """Return how reports are to show metrics, in that order; those that nothing is to be said of are left out."""
     return [
-        metric
-        for metric in catalogue
-        if metric.kind == "distribution" and metric.name in total and total.histogram(metric.name).count
+        record.ShownMetric(
+            metric=metric.name,
+            kind=metric.kind,
+            unit=metric.unit,
+            better=metric.better,
+            title=metric.title or metric.name,
+            label=metric.label or metric.title or metric.name,
+            places=list(metric.places) if metric.prominent else [],
+            rank=metric.rank,
+            numerator=metric.numerator,
+            denominator=metric.denominator,
+        )
+        for metric in sorted(metrics, key=lambda metric: metric.rank)
+        if metric.title or metric.prominent
     ]
+
+
+def _is_measured(total: Snapshot, metric: Metric) -> bool:
+    if metric.kind == "distribution":
+        return metric.name in total and total.histogram(metric.name).count > 0
+    return total.value(metric) is not None and any(name in total for name in metric.names)
+
+
+def _measured_distributions(total: Snapshot, catalogue: Catalogue) -> list[Metric]:
+    return [metric for metric in catalogue if metric.kind == "distribution" and _is_measured(total, metric)]
 
 
 def _compared(total: Snapshot, catalogue: Catalogue) -> list[str]:

@@ -356,7 +356,7 @@ class CallDriver:
             shard=self._shard,
             values=_worst_values(reports.values(), self._tools.higher_is_better),
             timeline=call.timeline,
-            rtt_course=_worst_course(reports.values(), self._tools.caller.now_ns() - self._now_ns()),
+            delay_course=_worst_course(reports.values(), self._tools.caller.now_ns() - self._now_ns()),
         )
         self._tools.listener.call_ended(outcome)
         is_bad = bool(failure)
@@ -374,12 +374,14 @@ def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | 
 
 
 def _worst_course(reports: Iterable[LegReport], began_at_ns: int) -> list[tuple[int, int, float]]:
-    """Return a call's RTT over time, of the leg on which it is longest; times count from ``began_at_ns``."""
+    """Return a call's delay over time, of the leg on which it is longest; times count from ``began_at_ns``."""
     course: dict[tuple[int, int], float] = {}
     for report in reports:
-        for start_ns, end_ns, rtt_ns in report.rtt_course:
-            course[start_ns, end_ns] = max(course.get((start_ns, end_ns), 0.0), rtt_ns)
-    return [(start - began_at_ns, end - began_at_ns, rtt_ns / 1e9) for (start, end), rtt_ns in sorted(course.items())]
+        for start_ns, end_ns, delay_ns in report.delay_course:
+            course[start_ns, end_ns] = max(course.get((start_ns, end_ns), 0.0), delay_ns)
+    return [
+        (start - began_at_ns, end - began_at_ns, delay_ns / 1e9) for (start, end), delay_ns in sorted(course.items())
+    ]
 
 
 def _worst_values(reports: Iterable[LegReport], higher_is_better: Collection[str]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Which finished calls' packets are kept until the load's end, when it is known which calls were bad.
 
 A call is one of the worst by one of a few figures. It stands out by its multiple of the usual value of that figure, and
-what is usual is known at the end only; but whatever that is, a call with a larger value stands out more. So the worst
-``count`` calls are among those with the ``count`` largest values of any of these figures, and nobody else's packets
+what is usual is known at the end only; but whatever that is, a call with a worse value stands out more. So the worst
+``count`` calls are among those with the ``count`` worst values of any of these figures, and nobody else's packets
 have to be kept.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_ari_sla.capture.kept_packets import PackedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_ari_sla.capture.kept_packets import CapturedStream, CapturePolicy
     from pytest_ari_sla.load.outcome import CallOutcome
@@ -40,12 +40,12 @@ class CaptureShelf:
     policy
         Which calls are.
     ranked_by
-        The figures by which calls are compared: the larger, the worse.
+        The figures by which calls are compared, and whether the ``lower`` or the ``higher`` is the better one.
     """
 
-    def __init__(self, policy: CapturePolicy, ranked_by: Sequence[str] = ()) -> None:
+    def __init__(self, policy: CapturePolicy, ranked_by: Mapping[str, str] | None = None) -> None:
         self._policy = policy
-        self._ranked_by = ranked_by
+        self._ranked_by = ranked_by or {}
         self._most = policy.count if policy.kind == "worst" else MOST_CALLS
         self._candidates: dict[str, _Candidate] = {}
 
@@ -70,9 +70,10 @@ class CaptureShelf:
         lost = [call for call in calls if call.state in _LOST]
         wanted = self._first(lost, key=lambda call: call.started_ns)
         if self._policy.kind == "worst":
-            for name in self._ranked_by:
+            for name, better in self._ranked_by.items():
                 measured = [call for call in calls if name in call.values and call.state not in _LOST]
-                wanted |= self._first(measured, key=partial(_goodness, name))
+                sign = -1 if better == "lower" else 1
+                wanted |= self._first(measured, key=partial(_goodness, name, sign))
         else:
             wanted |= self._first(calls, key=lambda call: call.started_ns)
         self._candidates = {identity: kept for identity, kept in self._candidates.items() if identity in wanted}
@@ -81,5 +82,5 @@ class CaptureShelf:
         return {call.id for call in sorted(calls, key=key)[: self._most]}
 
 
-def _goodness(name: str, call: CallOutcome) -> float:
-    return -call.values[name]
+def _goodness(name: str, sign: int, call: CallOutcome) -> float:
+    return sign * call.values[name]

@@ -59,8 +59,9 @@ class CallOutcome(msgspec.Struct, frozen=True):
         What was measured of this call alone, by metric or ``metric.stat``, in the metric's unit.
     timeline
         What happened to it, in order; kept for calls that are worth a look.
-    rtt_course
-        Its RTT over time: (start and end of a span in ns since the load's beginning, mean in s).
+    delay_course
+        Its delay over time, a round trip where legs hear themselves, else one way: (start and end of a span in ns
+        since the load's beginning, mean in s).
     """
 
     id: str
@@ -73,7 +74,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     shard: int
     values: dict[str, float]
     timeline: list[TimelineEvent] = []
-    rtt_course: list[tuple[int, int, float]] = []
+    delay_course: list[tuple[int, int, float]] = []
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True):

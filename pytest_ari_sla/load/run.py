@@ -7,7 +7,7 @@ import socket
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.ownership import call_of
@@ -130,7 +130,7 @@ class LoadTools:
     ca_file, verify
         How the certificate of an ``https`` target is checked.
     capture, ranked_by
-        Whose packets are kept as evidence, and by which figures calls are compared for that.
+        Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
     """
 
     endpoint: AriEndpoint
@@ -146,7 +146,7 @@ class LoadTools:
     ca_file: str | None = None
     verify: bool = True
     capture: CapturePolicy = NO_CAPTURE
-    ranked_by: Sequence[str] = ()
+    ranked_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,9 @@ class LegReport:
         Packets.
     values
         What the trackers say of this leg alone, by metric name; NaN is left out.
-    rtt_course
-        Its RTT over time: (start and end of a span in ns since the Unix epoch, mean in ns).
+    delay_course
+        The delay of what it hears over time (a round trip where that is itself): (start and end of a span in ns since
+        the Unix epoch, mean in ns).
     kept
         The last packets that it received, and when it sent its own; None where packets are not kept.
     streams
@@ -71,7 +72,7 @@ class LegReport:
     sent: int
     received: int
     values: Mapping[str, float]
-    rtt_course: Sequence[tuple[int, int, float]]
+    delay_course: Sequence[tuple[int, int, float]]
     kept: KeptPackets | None = None
     streams: Sequence[CapturedStream] = ()
 
@@ -344,7 +345,7 @@ class Measurer:
             sent=int(self._send_log.sent_by([leg])[0]),
             received=int(self._received[leg]),
             values=own,
-            rtt_course=self._courses.course(leg),
+            delay_course=self._courses.course(leg),
             kept=self._take_packets(leg),
         )
 

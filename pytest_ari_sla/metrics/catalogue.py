@@ -8,17 +8,37 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.metrics.units import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["CORE_METRICS", "STATS", "Catalogue", "Kind", "Metric", "Unit", "core_catalogue", "is_stat", "percentile_of"]
+__all__ = [
+    "CORE_METRICS",
+    "PLACES",
+    "STATS",
+    "Catalogue",
+    "Kind",
+    "Metric",
+    "Place",
+    "Unit",
+    "core_catalogue",
+    "is_stat",
+    "percentile_of",
+]
 
 Kind = Literal["distribution", "count", "ratio"]
+Place = Literal["console", "summary", "tile", "timeline", "percentiles", "worst calls"]
+
+PLACES: tuple[Place, ...] = get_args(Place)
+"""Where a prominent metric can be shown.
+
+The live console; the table of key figures in the terminal's summary; the tiles of HTML and Markdown; the first charts
+over time; the percentile curves (of a distribution); and what can make a call one of the worst.
+"""
 
 STATS = ("count", "min", "mean", "max")
 """The stats of a distribution besides its percentiles (``p0`` to ``p100``, with decimals: ``p99.9``)."""
@@ -52,7 +72,7 @@ class Metric:
     unit
         Unit of the value as reported and as thresholds read it.
     description
-        One line for tables, with the source of the definition (RFC section, ITU clause).
+        What it is, in one line for tables.
     better
         Whether a smaller or a larger value is the better one.
     resolution
@@ -64,6 +84,23 @@ class Metric:
         True where receive drops of our own would falsify it.
     of_control
         True where it is a time of ARI's requests and events, which our own lateness (``harness.control_lag``) adds to.
+    source
+        Where the definition comes from (RFC section, ITU clause); empty for one of our own.
+    error_bound
+        How far from the true value it may be.
+    oracle
+        The independent calculation that tests hold it to.
+    prominent
+        True where it is one of the figures that reports show first, and that runs are compared by.
+    places
+        Where a prominent metric is shown: everywhere, unless it says less.
+    rank
+        Among prominent metrics, those with a smaller one come first.
+    title, label
+        Its name for people, as the title of a chart and, shorter, on a tile; the latter is the title if not given.
+    compared
+        The stats of a prominent metric that runs are compared by; for a count or ratio ``("",)`` or nothing. None: its
+        median and p99, or its mean where higher is better.
     """
 
     name: str
@@ -76,6 +113,15 @@ class Metric:
     denominator: str = ""
     judges_loss: bool = False
     of_control: bool = False
+    source: str = ""
+    error_bound: str = ""
+    oracle: str = ""
+    prominent: bool = False
+    places: tuple[Place, ...] = PLACES
+    rank: int = 500
+    title: str = ""
+    label: str = ""
+    compared: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -93,6 +139,10 @@ class Metric:
             return "a ratio, and nothing else, names the two counts that it is made of"
         if not math.isclose(self.resolution * self.steps_per_unit, 1):
             return f"resolution {self.resolution} is neither 1 nor one divided by a whole number"
+        if unknown := set(self.places) - set(PLACES):
+            return f"{', '.join(sorted(map(repr, unknown)))} is not a place: {', '.join(PLACES)}"
+        if wrong := [stat for stat in self.compared or () if (stat == "") == (self.kind == "distribution")]:
+            return f"runs of a {self.kind} cannot be compared by {wrong[0]!r}"
         return ""
 
     @property
@@ -105,6 +155,34 @@ class Metric:
         """The names in a snapshot that its value is taken from."""
         return (self.numerator, self.denominator) if self.kind == "ratio" else (self.name,)
 
+    @property
+    def definition(self) -> str:
+        """What it is, with the source of the definition."""
+        return f"{self.description} ({self.source})" if self.source else self.description
+
+    @property
+    def compared_stats(self) -> tuple[str | None, ...]:
+        """The stats that runs are compared by; None for the value of a count or ratio."""
+        if not self.prominent:
+            return ()
+        if self.compared is not None:
+            return tuple(stat or None for stat in self.compared)
+        if self.kind != "distribution":
+            return (None,)
+        return ("p50", "p99") if self.better == "lower" else ("mean",)
+
+    @property
+    def call_figures(self) -> tuple[str, ...]:
+        """The names of the figures of one call (``rtt.max``) that can make it one of the worst."""
+        if not self.is_shown("worst calls"):
+            return ()
+        stats = () if self.kind != "distribution" else ("max", "p99") if self.better == "lower" else ("min",)
+        return (self.name, *(f"{self.name}.{stat}" for stat in stats))
+
+    def is_shown(self, place: Place) -> bool:
+        """Tell whether it is shown at a place."""
+        return self.prominent and place in self.places
+
     def in_unit(self, steps: float) -> float:
         """Convert histogram steps to ``unit``.
 
@@ -114,8 +192,8 @@ class Metric:
         return steps / self.steps_per_unit
 
 
-def _time(name: str, description: str, *, of_control: bool = False) -> Metric:
-    return Metric(name, "distribution", "s", description, of_control=of_control)
+def _time(name: str, description: str) -> Metric:
+    return Metric(name, "distribution", "s", description)
 
 
 def _count(name: str, description: str, better: Literal["lower", "higher"] = "lower") -> Metric:
@@ -139,13 +217,65 @@ CORE_METRICS: tuple[Metric, ...] = (
         better="higher",
         numerator="calls.established",
         denominator="calls.requested",
+        prominent=True,
+        places=(),
+        rank=120,
+        title="Calls that succeeded",
     ),
-    _time("setup", "From the POST that creates a channel until its StasisStart", of_control=True),
-    _time("first_packet", "From the start of a call until its first RTP packet came back"),
-    _time("ari.request", "From the last byte of a call's request until the last byte of its answer", of_control=True),
+    Metric(
+        "setup",
+        "distribution",
+        "s",
+        "From the POST that creates a channel until its StasisStart",
+        of_control=True,
+        prominent=True,
+        places=("console", "summary", "tile", "timeline", "percentiles"),
+        rank=10,
+        title="Set-up time",
+        label="Set-up",
+    ),
+    Metric(
+        "first_packet",
+        "distribution",
+        "s",
+        "From the start of a call until its first RTP packet came back",
+        prominent=True,
+        places=("console", "summary", "percentiles"),
+        rank=20,
+        title="Time until the first packet",
+    ),
+    Metric(
+        "ari.request",
+        "distribution",
+        "s",
+        "From the last byte of a call's request until the last byte of its answer",
+        of_control=True,
+        prominent=True,
+        places=("summary", "timeline", "percentiles"),
+        rank=90,
+        title="ARI request time",
+        compared=("p50",),
+    ),
     _count("ari.errors", "ARI requests that failed: an error status, a time-out, a broken connection"),
-    _time("ari.event_lag", "From the time stamp of a call's event until it arrived", of_control=True),
-    _time("harness.pacing_error", "How late a packet was sent, against its schedule"),
+    Metric(
+        "ari.event_lag",
+        "distribution",
+        "s",
+        "From the time stamp of a call's event until it arrived",
+        of_control=True,
+        title="Lateness of ARI events",
+    ),
+    Metric(
+        "harness.pacing_error",
+        "distribution",
+        "s",
+        "How late a packet was sent, against its schedule",
+        prominent=True,
+        places=("timeline",),
+        rank=900,
+        title="How late this generator sent",
+        compared=(),
+    ),
     _count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
     _time("harness.measuring_stall", "How long the measuring process stood still, where it did for 1 s"),
@@ -229,6 +359,11 @@ class Catalogue:
             With the nearest known names.
         """
         return self._owners[self.lookup(name).name]
+
+    def prominent(self, place: Place | None = None) -> list[Metric]:
+        """Return the prominent metrics, or those of them that a place shows, in the order in which they are shown."""
+        chosen = (metric for metric in self if (metric.prominent if place is None else metric.is_shown(place)))
+        return sorted(chosen, key=lambda metric: metric.rank)
 
     def __contains__(self, name: object) -> bool:
         return name in self._metrics

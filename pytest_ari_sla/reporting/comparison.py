@@ -21,27 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["compare_runs", "compare_scenarios", "with_baseline"]
 
 _NS_PER_S: Final = 10**9
-_USUAL: Final = (
-    ("setup", "p50"),
-    ("setup", "p99"),
-    ("first_packet", "p50"),
-    ("first_packet", "p99"),
-    ("rtt", "p50"),
-    ("rtt", "p99"),
-    ("one_way", "p50"),
-    ("one_way", "p99"),
-    ("relay_rtt", "p50"),
-    ("relay_rtt", "p99"),
-    ("one_way", "p50"),
-    ("one_way", "p99"),
-    ("mouth_to_ear", "p50"),
-    ("ari.request", "p50"),
-    ("jitter", "p99"),
-    ("mos", "mean"),
-    ("loss.ratio", ""),
-    ("calls.success_ratio", ""),
-)
-"""What is compared besides the figures that thresholds judge, as far as both runs have it."""
 
 
 def with_baseline(
@@ -87,8 +66,10 @@ def compare_runs(before: RunRecord, after: RunRecord, catalogue: Catalogue, max_
 def compare_scenarios(
     before: Scenario, after: Scenario, catalogue: Catalogue, max_regression: float
 ) -> list[Comparison]:
-    """Compare two loads: what thresholds judge, and the usual figures."""
-    figures = dict.fromkeys([*((item.metric, item.stat) for item in after.thresholds), *_USUAL])
+    """Compare two loads: what thresholds judge, and the prominent figures, as far as both runs have them."""
+    judged = [(item.metric, item.stat) for item in after.thresholds]
+    prominent = [(metric.name, stat or "") for metric in catalogue.prominent() for stat in metric.compared_stats]
+    figures = dict.fromkeys([*judged, *prominent])
     compared = []
     for name, stat in figures:
         if name in catalogue and stat != "count":

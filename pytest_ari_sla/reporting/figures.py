@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario
+    from pytest_ari_sla.metrics.catalogue import Place
+    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario, ShownMetric
 
-__all__ = ["Tile", "counts_of", "distributions_of", "headline", "number", "tiles"]
+__all__ = ["Tile", "counts_of", "distributions_of", "headline", "number", "shown_in", "single_figure", "tiles"]
 
 _BADNESS: Final = ("fail", "inconclusive", "pass")
 
@@ -58,24 +59,33 @@ def headline(record: RunRecord) -> str:
 
 def tiles(scenario: Scenario) -> list[Tile]:
     """Return the key figures, those of metrics that were measured."""
-    found = [_calls_tile(scenario)]
-    for name, label in (
-        ("setup", "Set-up"),
-        ("rtt", "Round trip"),
-        ("one_way", "One way"),
-        ("relay_rtt", "Relay's leg"),
-        ("jitter", "Jitter"),
-    ):
-        if (values := scenario.metrics.get(name, {})).get("count"):
-            more = f"p50 {number(values, 'p50')}, max {number(values, 'max')}"
-            found.append(Tile(f"{label} p99", number(values, "p99"), more, _verdict_on(scenario, name)))
-    if (loss := scenario.metrics.get("loss", {})).get("sent"):
-        more = f"{number(loss, 'lost', 'count')} of {number(loss, 'sent', 'count')}"
-        found.append(Tile("Packet loss", number(loss, "ratio", "ratio"), more, _verdict_on(scenario, "loss")))
-    if (mos := scenario.metrics.get("mos", {})).get("count"):
-        verdict = _verdict_on(scenario, "mos")
-        found.append(Tile("Worst voice (MOS)", number(mos, "min"), f"median {number(mos, 'p50')}", verdict))
-    return found
+    return [_calls_tile(scenario), *(_tile(scenario, item) for item in shown_in(scenario, "tile"))]
+
+
+def shown_in(scenario: Scenario, place: Place) -> list[ShownMetric]:
+    """Return the metrics that are shown first in a place, in their order."""
+    return [item for item in scenario.shown if place in item.places]
+
+
+def single_figure(scenario: Scenario, name: str, unit: str) -> str:
+    """Return a count or ratio for people, from where the record holds it."""
+    family, _, part = name.partition(".")
+    return number(scenario.metrics.get(family, {}), part or "value", unit)
+
+
+def _tile(scenario: Scenario, item: ShownMetric) -> Tile:
+    """Return the tail of a distribution, on its bad side, or what a count or ratio came to."""
+    if item.kind != "distribution":
+        parts = [single_figure(scenario, name, "count") for name in (item.numerator, item.denominator) if name]
+        family = item.metric.partition(".")[0]
+        figure = single_figure(scenario, item.metric, item.unit)
+        return Tile(item.label, figure, " of ".join(parts), _verdict_on(scenario, family))
+    values, verdict = scenario.metrics.get(item.metric, {}), _verdict_on(scenario, item.metric)
+    if item.better == "higher":
+        label = f"Worst {item.label[:1].lower()}{item.label[1:]}"
+        return Tile(label, number(values, "min"), f"median {number(values, 'p50')}", verdict)
+    more = f"p50 {number(values, 'p50')}, max {number(values, 'max')}"
+    return Tile(f"{item.label} p99", number(values, "p99"), more, verdict)
 
 
 def _calls_tile(scenario: Scenario) -> Tile:

@@ -18,7 +18,7 @@ class LiveStage:
 
 @dataclass(frozen=True)
 class LiveFigure:
-    """A distribution now and so far; None without samples.
+    """A metric now and so far; None without samples.
 
     Attributes
     ----------
@@ -28,14 +28,18 @@ class LiveFigure:
         Of the last seconds.
     whole_p50, whole_p99
         Since the load's start.
+    recent, whole
+        The same of a count or ratio, which has one value; None for a distribution.
     """
 
     metric: str
     unit: str
-    recent_p50: float | None
-    recent_p99: float | None
-    whole_p50: float | None
-    whole_p99: float | None
+    recent_p50: float | None = None
+    recent_p99: float | None = None
+    whole_p50: float | None = None
+    whole_p99: float | None = None
+    recent: float | None = None
+    whole: float | None = None
 
 
 @dataclass(frozen=True)

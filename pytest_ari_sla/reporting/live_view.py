@@ -57,7 +57,12 @@ def live_line(state: LiveState) -> str:
     parts += [state.behind] if state.behind else []
     parts += [f"{state.failed:,} failed"] if state.failed else []
     parts += [f"{state.dropped:,} dropped"] if state.dropped else []
-    parts += [f"{figure.metric} p99 {show(figure.recent_p99, figure.unit)}" for figure in state.figures]
+    parts += [
+        f"{figure.metric} p99 {show(figure.recent_p99, figure.unit)}"
+        if figure.whole is None
+        else f"{figure.metric} {show(figure.recent, figure.unit)}"
+        for figure in state.figures
+    ]
     parts += [f"loss {show(state.loss_recent, 'ratio')}"] if state.loss_recent is not None else []
     broken = [threshold.expression for threshold in state.thresholds if threshold.holds is False]
     parts += [f"broken: {', '.join(broken)}"] if broken else []
@@ -106,8 +111,11 @@ def _figures(state: LiveState) -> Table:
     for title in (f"last {state.recent_s:g} s p50", "p99", "whole run p50", "p99"):
         table.add_column(title, justify="right", no_wrap=True)
     for figure in state.figures:
-        values = (figure.recent_p50, figure.recent_p99, figure.whole_p50, figure.whole_p99)
-        table.add_row(clean(figure.metric, 40), *(show(value, figure.unit) for value in values))
+        cells = [show(value, figure.unit) for value in (figure.recent_p50, figure.recent_p99)]
+        cells += [show(value, figure.unit) for value in (figure.whole_p50, figure.whole_p99)]
+        if figure.whole is not None:
+            cells = ["", show(figure.recent, figure.unit), "", show(figure.whole, figure.unit)]
+        table.add_row(clean(figure.metric, 40), *cells)
     if state.loss_whole is not None:
         table.add_row("loss", "", show(state.loss_recent, "ratio"), "", show(state.loss_whole, "ratio"))
     if state.mos is not None:

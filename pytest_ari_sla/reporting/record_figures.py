@@ -14,6 +14,7 @@ __all__ = [
     "EncodedHistogram",
     "ScenarioVerdict",
     "ShardHealth",
+    "ShownMetric",
     "Stage",
     "Threshold",
     "Verdict",
@@ -120,6 +121,41 @@ class Stage(Struct, kw_only=True):
     from_s: float
     to_s: float
     calls: int | None = None
+
+
+class ShownMetric(Struct, kw_only=True):
+    """How reports show a metric, as it was declared by whoever measures it.
+
+    Attributes
+    ----------
+    metric
+        Its name: ``rtt``, ``loss.ratio``.
+    kind
+        ``distribution``, ``count`` or ``ratio``.
+    unit
+        Unit of its values.
+    better
+        Whether ``lower`` or ``higher`` values are better.
+    title, label
+        Its name for people, and a shorter one.
+    places
+        Where it is one of the figures that are shown first; empty for one that is not.
+    rank
+        Those with a smaller one come first.
+    numerator, denominator
+        For a ratio: the counts that it is made of.
+    """
+
+    metric: str
+    kind: Literal["distribution", "count", "ratio"]
+    unit: str
+    better: Literal["lower", "higher"] = "lower"
+    title: str = ""
+    label: str = ""
+    places: list[str] = field(default_factory=list)
+    rank: int = 500
+    numerator: str = ""
+    denominator: str = ""
 
 
 class EncodedHistogram(Struct, kw_only=True):

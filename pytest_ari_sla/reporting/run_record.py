@@ -21,6 +21,7 @@ from pytest_ari_sla.reporting.record_figures import (
     EncodedHistogram,
     ScenarioVerdict,
     ShardHealth,
+    ShownMetric,
     Stage,
     Threshold,
     Verdict,
@@ -44,6 +45,7 @@ __all__ = [
     "Scenario",
     "ScenarioVerdict",
     "ShardHealth",
+    "ShownMetric",
     "Stage",
     "Target",
     "Threshold",
@@ -159,6 +161,8 @@ class Scenario(Struct, kw_only=True):
         By metric: of a distribution ``count min mean p50 p90 p95 p99 p999 max unit``. Counts and ratios are grouped by
         the first part of their name (``loss``: ``sent received lost ratio …``); those without a dot stand under their
         own name as ``value`` and ``unit``.
+    shown
+        How the measured metrics that have a title are shown, in the order in which they are.
     thresholds
         All SLA conditions.
     time_series
@@ -194,6 +198,7 @@ class Scenario(Struct, kw_only=True):
     duration_s: float = 0.0
     calls: CallCounts = field(default_factory=CallCounts)
     metrics: dict[str, MetricValues] = field(default_factory=dict)
+    shown: list[ShownMetric] = field(default_factory=list)
     thresholds: list[Threshold] = field(default_factory=list)
     time_series: dict[str, list[float | None]] = field(default_factory=lambda: {"t": []})
     stages: list[Stage] = field(default_factory=list)

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pytest_ari_sla.reporting.figures import number
+from pytest_ari_sla.reporting.figures import number, shown_in, single_figure
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
@@ -29,17 +29,6 @@ __all__ = ["summary_text", "terminal_summary"]
 VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "xfail": "yellow"}
 _INDENT: Final = 2
 _WIDE: Final = 110
-_KEY_METRICS: Final = (
-    "setup",
-    "first_packet",
-    "rtt",
-    "relay_rtt",
-    "one_way",
-    "mouth_to_ear",
-    "jitter",
-    "pdv",
-    "ari.request",
-)
 _STATS: Final = ("p50", "p90", "p99", "p999", "max")
 _NARROW_STATS: Final = ("p50", "p99", "max")
 _CHANGES: Final = ("worse", "cannot tell", "better", "same")
@@ -220,7 +209,7 @@ def _baseline_table(comparisons: Sequence[Comparison], *, wide: bool) -> Table:
 def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
     """Return the distributions that matter most, and those with thresholds, in one table; None without any."""
     judged = (threshold.metric for threshold in scenario.thresholds)
-    names = dict.fromkeys((*_KEY_METRICS, *judged))
+    names = dict.fromkeys((*(item.metric for item in shown_in(scenario, "summary")), *judged))
     rows = [(name, values) for name in names if (values := scenario.metrics.get(name, {})).get("count")]
     if not rows:
         return None
@@ -235,7 +224,7 @@ def _figure_table(scenario: Scenario, *, wide: bool) -> Table | None:
 
 
 def _count_lines(scenario: Scenario) -> Iterator[str]:
-    """Return packets lost and the like, as far as they were counted."""
+    """Return packets lost and the like, as far as they were counted, and what else is a single figure."""
     loss = scenario.metrics.get("loss", {})
     if loss.get("sent"):
         parts = [
@@ -252,3 +241,6 @@ def _count_lines(scenario: Scenario) -> Iterator[str]:
     if mos.get("count"):
         calls = number(mos, "count", "count")
         yield f"MOS of {calls} calls: median {number(mos, 'p50')}, lowest {number(mos, 'min')}"
+    for item in shown_in(scenario, "summary"):
+        if item.kind != "distribution":
+            yield f"{clean(item.title)}: {single_figure(scenario, item.metric, item.unit)}"

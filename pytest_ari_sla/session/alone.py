@@ -20,7 +20,7 @@ from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
-from pytest_ari_sla.judging.worst_calls import RANKED_BY
+from pytest_ari_sla.judging.worst_calls import ranked_by
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
@@ -226,7 +226,7 @@ class Standalone:
             ca_file=self.settings.ari_ca_file,
             verify=not self.settings.ari_insecure,
             capture=parse_policy(self.settings.capture),
-            ranked_by=RANKED_BY,
+            ranked_by={name: metric.better for name, metric in ranked_by(self.registry.catalogue).items()},
         )
 
     @asynccontextmanager

@@ -92,7 +92,7 @@ def _judged(
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=why(failure))
     elif outcome.cut_off and judgement.verdict is Verdict.PASS:
         judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
-    captures = captured_calls(outcome, role.settings.capture)
+    captures = captured_calls(outcome, role.settings.capture, catalogue)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
     if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):

@@ -36,7 +36,18 @@ class JitterTracker:
 
     name = "jitter"
     metrics = (
-        Metric("jitter", "distribution", "s", "Interarrival jitter, each leg once a second (RFC 3550, 6.4.1 and A.8)"),
+        Metric(
+            "jitter",
+            "distribution",
+            "s",
+            "Interarrival jitter, each leg once a second",
+            source="RFC 3550, 6.4.1 and A.8",
+            prominent=True,
+            places=("summary", "tile", "timeline", "worst calls"),
+            rank=70,
+            title="Jitter",
+            compared=("p99",),
+        ),
         Metric(
             "timestamp.jumps",
             "count",

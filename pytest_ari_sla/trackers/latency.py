@@ -36,12 +36,42 @@ class LatencyTracker:
 
     name = "latency"
     metrics = (
-        Metric("rtt", "distribution", "s", "Round trip where a leg hears itself: echo, relay (RFC 2681)"),
-        Metric("rtt_intended", "distribution", "s", "Round trip from a probe's scheduled send"),
         Metric(
-            "one_way", "distribution", "s", "One way where a leg hears another: pair, both ends one clock (RFC 7679)"
+            "rtt",
+            "distribution",
+            "s",
+            "Round trip where a leg hears itself: echo, relay",
+            source="RFC 2681",
+            prominent=True,
+            rank=30,
+            title="Round-trip time",
+            label="Round trip",
         ),
-        Metric("one_way_intended", "distribution", "s", "One way from a probe's scheduled send"),
+        Metric(
+            "rtt_intended",
+            "distribution",
+            "s",
+            "Round trip from a probe's scheduled send",
+            title="Round-trip time from the intended send",
+        ),
+        Metric(
+            "one_way",
+            "distribution",
+            "s",
+            "One way where a leg hears another: pair, both ends one clock",
+            source="RFC 7679",
+            prominent=True,
+            rank=40,
+            title="One-way delay",
+            label="One way",
+        ),
+        Metric(
+            "one_way_intended",
+            "distribution",
+            "s",
+            "One way from a probe's scheduled send",
+            title="One-way delay from the intended send",
+        ),
         Metric("late", "count", "count", "Probes that came back after the loss limit; they count as lost"),
     )
 

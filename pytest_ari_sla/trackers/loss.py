@@ -40,12 +40,24 @@ NOTICEABLE_DISTANCE = GMIN
 """RFC 3357's delta: a loss at most so many packets after the previous one is noticed as a disturbance."""
 
 
-def _count(name: str, description: str) -> Metric:
-    return Metric(name, "count", "count", description, judges_loss=True)
+_BURSTS = "RFC 3611, 4.7.2"
 
 
-def _ratio(name: str, numerator: str, denominator: str, description: str) -> Metric:
-    return Metric(name, "ratio", "ratio", description, numerator=numerator, denominator=denominator, judges_loss=True)
+def _count(name: str, description: str, source: str) -> Metric:
+    return Metric(name, "count", "count", description, judges_loss=True, source=source)
+
+
+def _ratio(name: str, numerator: str, denominator: str, description: str, source: str) -> Metric:
+    return Metric(
+        name,
+        "ratio",
+        "ratio",
+        description,
+        numerator=numerator,
+        denominator=denominator,
+        judges_loss=True,
+        source=source,
+    )
 
 
 class LossTracker:
@@ -57,15 +69,42 @@ class LossTracker:
         Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
         Metric("loss.dropped_here", "count", "count", "Those that came back and found our own receive buffer full"),
         Metric("loss.unknown", "count", "count", "Packets sent of which we cannot say whether they came back"),
-        _count("loss.lost", "Those that did not come back within the loss limit, beyond our own drops"),
-        _ratio("loss.ratio", "loss.lost", "loss.sent", "Lost packets of those really sent"),
-        _count("loss.bursts", f"Bursts of loss (RFC 3611, 4.7.2, Gmin {GMIN})"),
-        _count("loss.burst_lost", "Packets lost within bursts (RFC 3611, 4.7.2)"),
-        _count("loss.burst_packets", "Length of all bursts in packets, received ones included (RFC 3611, 4.7.2)"),
-        _ratio("loss.burst_density", "loss.burst_lost", "loss.burst_packets", "Share of lost packets within bursts"),
-        _count("loss.periods", "Runs of consecutive lost packets (RFC 3357, 4.2)"),
-        _count("loss.noticeable", f"Losses at most {NOTICEABLE_DISTANCE} packets after the previous one (RFC 3357)"),
-        _ratio("loss.noticeable_ratio", "loss.noticeable", "loss.lost", "Share of noticeable losses (RFC 3357, 5.1)"),
+        Metric(
+            "loss.lost",
+            "count",
+            "count",
+            "Those that did not come back within the loss limit, beyond our own drops",
+            judges_loss=True,
+            source="RFC 7680",
+            prominent=True,
+            places=("worst calls",),
+            rank=100,
+            compared=(),
+        ),
+        Metric(
+            "loss.ratio",
+            "ratio",
+            "ratio",
+            "Lost packets of those really sent",
+            numerator="loss.lost",
+            denominator="loss.sent",
+            judges_loss=True,
+            source="RFC 7680",
+            prominent=True,
+            # The console and the summary tell of lost packets in a line of their own.
+            places=("tile", "timeline"),
+            rank=100,
+            title="Packet loss",
+        ),
+        _count("loss.bursts", f"Bursts of loss, Gmin {GMIN}", _BURSTS),
+        _count("loss.burst_lost", "Packets lost within bursts", _BURSTS),
+        _count("loss.burst_packets", "Length of all bursts in packets, received ones included", _BURSTS),
+        _ratio("loss.burst_density", "loss.burst_lost", "loss.burst_packets", "Share lost within bursts", _BURSTS),
+        _count("loss.periods", "Runs of consecutive lost packets", "RFC 3357, 4.2"),
+        _count(
+            "loss.noticeable", f"Losses at most {NOTICEABLE_DISTANCE} packets after the previous one", "RFC 3357, 5.1"
+        ),
+        _ratio("loss.noticeable_ratio", "loss.noticeable", "loss.lost", "Share of noticeable losses", "RFC 3357, 5.1"),
         Metric("duplicates", "count", "count", "Packets that came back more than once"),
         Metric("misrouted", "count", "count", "Packets that reached a leg which should hear another one"),
     )

@@ -51,7 +51,17 @@ class MouthToEarTracker:
 
     name = "mouth_to_ear"
     metrics = (
-        Metric("mouth_to_ear", "distribution", "s", "From when audio is sent until it is heard, through a transcoder"),
+        Metric(
+            "mouth_to_ear",
+            "distribution",
+            "s",
+            "From when audio is sent until it is heard, through a transcoder",
+            prominent=True,
+            places=("summary",),
+            rank=60,
+            title="From mouth to ear",
+            compared=("p50",),
+        ),
         Metric("content.recognised", "count", "count", "Seconds of audio that were found in what was sent", "higher"),
         Metric("content.unrecognised", "count", "count", "Seconds of audio that are nothing like what was sent"),
         Metric("content.unheard", "count", "count", "Legs that another leg should have heard speaking, and never did"),

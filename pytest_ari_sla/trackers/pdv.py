@@ -36,7 +36,16 @@ class DelayVariationTracker:
     name = "pdv"
     metrics = (
         Metric(
-            "pdv", "distribution", "s", "Packet delay variation: delay above the leg's lowest so far (RFC 5481, 4.2)"
+            "pdv",
+            "distribution",
+            "s",
+            "Packet delay variation: delay above the leg's lowest so far",
+            source="RFC 5481, 4.2",
+            prominent=True,
+            places=("summary",),
+            rank=80,
+            title="Packet delay variation",
+            compared=(),
         ),
     )
 

@@ -57,12 +57,18 @@ class VoiceQualityTracker:
             "mos",
             "distribution",
             "mos",
-            "Mean opinion score of a leg: of one direction in a pair, of both ways' loss at one way's delay in an echo"
-            " (ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
-            f" {JITTER_BUFFER_NS // 1_000_000} ms)",
+            "Mean opinion score of a leg: of one direction in a pair, of both ways' loss at one way's delay in an echo",
             better="higher",
             resolution=_RESOLUTION,
             judges_loss=True,
+            source="ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
+            f" {JITTER_BUFFER_NS // 1_000_000} ms",
+            prominent=True,
+            # The console and the summary have a line of their own for it.
+            places=("tile",),
+            rank=110,
+            title="Voice quality (MOS)",
+            label="Voice (MOS)",
         ),
     )
 

@@ -9,7 +9,6 @@ from typing import Any, Final, overload
 __all__ = [
     "BASE",
     "LINE_COLOURS",
-    "TITLES",
     "Chart",
     "Limit",
     "Option",
@@ -23,22 +22,6 @@ __all__ = [
 Option = dict[str, Any]
 
 LINE_COLOURS: Final = ("--c1", "--c2", "--c3", "--c4")
-TITLES: Final = {
-    "calls": "Calls",
-    "setup": "Set-up time",
-    "rtt": "Round-trip time",
-    "rtt_intended": "Round-trip time from the intended send",
-    "relay_rtt": "Round-trip time of the relay's leg",
-    "one_way": "One-way delay",
-    "first_packet": "Time until the first packet",
-    "jitter": "Jitter",
-    "pdv": "Packet delay variation",
-    "loss": "Packet loss",
-    "mos": "Voice quality (MOS)",
-    "ari.request": "ARI request time",
-    "harness.pacing_error": "How late this generator sent",
-}
-"""Names of metrics for people."""
 
 _DIGITS: Final = 4
 _LIMIT_REACH: Final = 4.0

@@ -8,7 +8,6 @@ from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.reporting.charts.chart import (
     BASE,
     LINE_COLOURS,
-    TITLES,
     Chart,
     Limit,
     drawable,
@@ -17,28 +16,29 @@ from pytest_ari_sla.reporting.charts.chart import (
     rounded,
     y_axis,
 )
+from pytest_ari_sla.reporting.figures import shown_in
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import EncodedHistogram, Scenario
+    from pytest_ari_sla.reporting.run_record import EncodedHistogram, Scenario, ShownMetric
 
 __all__ = ["percentile_charts"]
 
 _POINTS_PER_NINE: Final = 20
 _MOST_NINES: Final = 6
-_METRICS: Final = ("rtt", "setup", "relay_rtt", "one_way", "first_packet", "ari.request")
 
 
 def percentile_charts(scenario: Scenario, prefix: str) -> list[Chart]:
-    """Return a percentile curve for each delay that was kept as a histogram."""
+    """Return a percentile curve for each of the first distributions that was kept as a histogram."""
     return [
-        _percentile_chart(scenario, prefix, metric, scenario.histograms[metric])
-        for metric in _METRICS
-        if metric in scenario.histograms
+        _percentile_chart(scenario, prefix, item, scenario.histograms[item.metric])
+        for item in shown_in(scenario, "percentiles")
+        if item.metric in scenario.histograms
     ]
 
 
-def _percentile_chart(scenario: Scenario, prefix: str, metric: str, encoded: EncodedHistogram) -> Chart:
+def _percentile_chart(scenario: Scenario, prefix: str, item: ShownMetric, encoded: EncodedHistogram) -> Chart:
+    metric = item.metric
     points = _curve(encoded)
     rarest = points[-1][0] if points else 0.0
     highest = max((value for _, value in points), default=0.0)
@@ -74,7 +74,7 @@ def _percentile_chart(scenario: Scenario, prefix: str, metric: str, encoded: Enc
             }
         ],
     }
-    return Chart(f"{prefix}-percentiles-{metric}", TITLES.get(metric, metric), option, height_px=210)
+    return Chart(f"{prefix}-percentiles-{metric}", item.title, option, height_px=210)
 
 
 def _curve(encoded: EncodedHistogram) -> list[tuple[float, float]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from pytest_ari_sla.reporting.charts.chart import (
     BASE,
     LINE_COLOURS,
-    TITLES,
     Chart,
     Limit,
     Option,
@@ -17,17 +16,17 @@ from pytest_ari_sla.reporting.charts.chart import (
     rounded,
     y_axis,
 )
+from pytest_ari_sla.reporting.figures import shown_in
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario
+    from pytest_ari_sla.reporting.run_record import Scenario, ShownMetric
 
 __all__ = ["time_charts", "unit_of"]
 
 Series = dict[str, list[float | None]]
 
-_FIRST: Final = ("calls", "rtt", "relay_rtt", "one_way", "setup", "loss", "jitter", "ari.request")
-_LAST: Final = "harness.pacing_error"
+_TITLES: Final = {"calls": "Calls"}
 _CALL_COUNTS: Final = {
     "calls.active": "up",
     "calls.requested": "started",
@@ -36,6 +35,7 @@ _CALL_COUNTS: Final = {
     "calls.not_started": "not started",
 }
 """Which counts of calls are drawn, and what their lines are called."""
+_USUAL_RANK: Final = 500
 _FEW_POINTS: Final = 40
 _NAMED_SHARE: Final = 0.1
 """A stage shorter than this share of the load has no room for its name."""
@@ -46,7 +46,7 @@ _SAMPLING_FROM: Final = 2_000
 def time_charts(scenario: Scenario, prefix: str) -> tuple[list[Chart], list[Chart]]:
     """Return a chart for each metric of the time series: those that tell most, and all others.
 
-    A metric tells most when it is one of the usual ones, or when a threshold judges it.
+    A metric tells most when it is prominent, or when a threshold judges it.
 
     Parameters
     ----------
@@ -56,11 +56,10 @@ def time_charts(scenario: Scenario, prefix: str) -> tuple[list[Chart], list[Char
         What the charts' ids begin with.
     """
     groups = _by_metric(scenario.time_series)
-    judged = {threshold.metric for threshold in scenario.thresholds}
-    main: list[str] = [metric for metric in _FIRST if metric in groups]
-    main += sorted(metric for metric in groups if metric in judged and metric not in (*main, _LAST))
-    main += [_LAST] if _LAST in groups else []
-    more = sorted(groups.keys() - set(main))
+    ranks = {threshold.metric: _USUAL_RANK for threshold in scenario.thresholds}
+    ranks |= {_group_of_metric(item): item.rank for item in shown_in(scenario, "timeline")} | {"calls": 0}
+    main = sorted(groups.keys() & ranks.keys(), key=lambda metric: (ranks[metric], metric))
+    more = sorted(groups.keys() - ranks.keys())
     return (
         [_time_chart(scenario, prefix, metric, groups[metric]) for metric in main],
         [_time_chart(scenario, prefix, metric, groups[metric]) for metric in more],
@@ -71,7 +70,9 @@ def unit_of(scenario: Scenario, metric: str, series: str) -> str:
     """Return the unit of a series, as far as the record tells: its metric's, that of a threshold, or by its name."""
     if unit := scenario.metrics.get(metric, {}).get("unit"):
         return str(unit)
-    if unit := next((item.unit for item in scenario.thresholds if item.metric in (metric, series)), ""):
+    units = {item.metric: item.unit for item in scenario.shown}
+    units |= {item.metric: item.unit for item in scenario.thresholds}
+    if unit := units.get(series) or units.get(metric):
         return unit
     return "ratio" if series.endswith("ratio") else "count"
 
@@ -92,6 +93,14 @@ def _by_metric(time_series: Series) -> dict[str, Series]:
 def _group_of(series: str) -> str:
     family, _, stat = series.rpartition(".")
     return family if _is_stat(stat) or stat == "ratio" or family == "calls" else series
+
+
+def _group_of_metric(item: ShownMetric) -> str:
+    return item.metric if item.kind == "distribution" else _group_of(item.metric)
+
+
+def _title(scenario: Scenario, group: str) -> str:
+    return next((item.title for item in scenario.shown if _group_of_metric(item) == group), _TITLES.get(group, group))
 
 
 def _is_stat(word: str) -> bool:
@@ -120,7 +129,7 @@ def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) ->
         option["grid"] = BASE["grid"] | {"top": 26}
     hidden = [limit for limit in limits if limit not in drawn]
     caption = " ".join(f"The limit ({limit.label}) lies above this scale." for limit in hidden)
-    return Chart(f"{prefix}-{metric}", TITLES.get(metric, metric), option, caption, group=prefix)
+    return Chart(f"{prefix}-{metric}", _title(scenario, metric), option, caption, group=prefix)
 
 
 def _line(name: str, t: list[float | None], values: list[float | None], colour: str) -> Option:

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from pytest_ari_sla.judging import call_grid as module
 from pytest_ari_sla.judging.call_grid import call_grid
@@ -11,6 +12,18 @@ def call(number: int, *course: tuple[float, float], span_s: int = 1) -> CallOutc
     """Return a call with an RTT (in s) from some seconds on."""
     spans = [(int(second * S), int((second + span_s) * S), rtt) for second, rtt in course]
     return CallOutcome(f"c{number}", "ended", number, 1, 2, 3, "", 1, {}, [], spans)
+
+
+@pytest.mark.parametrize(
+    ("figures", "metric"),
+    [(["rtt.max"], "rtt"), (["one_way.max"], "one_way"), (["rtt.max", "one_way.max"], "delay"), ([], "delay")],
+)
+def test_the_grid_is_named_for_what_its_delays_are(figures: list[str], metric: str) -> None:
+    """In a pair each leg hears the other: no round trip."""
+    outcome = replace(call(1, (0, 0.2)), values=dict.fromkeys(figures, 0.2))
+    grid = call_grid([outcome], S)
+    assert grid
+    assert grid.metric == metric
 
 
 def test_every_call_is_a_row_in_starting_order_and_every_second_a_column() -> None:

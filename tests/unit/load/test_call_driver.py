@@ -139,7 +139,7 @@ class Caller:
         self.ended_by_other += [seat.leg for seat in seats if ended_by_other]
         self.retired += [seat.leg for seat in seats]
         self.free_calls += len(seats) // 2
-        plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, rtt_course=[])
+        plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, delay_course=[])
         return [self.reports.get(seat.leg, plain) for seat in seats]
 
 
@@ -422,8 +422,8 @@ async def test_a_media_loop_that_died_ends_the_load_and_still_hangs_up(bench: Be
 async def test_the_first_packet_is_timed_on_the_slowest_leg(bench: Bench) -> None:
     """A pair is up when both ends hear; a call in which one end hears nothing has no such time."""
     now_ns = time.time_ns()
-    heard = LegReport(first_arrival_ns=now_ns + 500 * MS, sent=1, received=1, values={}, rtt_course=[])
-    deaf = LegReport(first_arrival_ns=0, sent=1, received=0, values={}, rtt_course=[])
+    heard = LegReport(first_arrival_ns=now_ns + 500 * MS, sent=1, received=1, values={}, delay_course=[])
+    deaf = LegReport(first_arrival_ns=0, sent=1, received=0, values={}, delay_course=[])
     bench.caller.reports = {2: heard, 4: deaf}
     await bench.driver.run(calls(2))
     assert bench.meter.first_packet.count == 1
@@ -440,7 +440,7 @@ async def test_a_call_has_the_figures_of_its_worse_leg(bench: Bench) -> None:
         return {"loss.lost": leg, "grade": 4 - leg / 10, "grade.p50": 5 - leg / 10}
 
     bench.caller.reports = {
-        leg: LegReport(first_arrival_ns=1, sent=1, received=1, values=values(leg), rtt_course=[]) for leg in (1, 2)
+        leg: LegReport(first_arrival_ns=1, sent=1, received=1, values=values(leg), delay_course=[]) for leg in (1, 2)
     }
     await bench.driver.run(calls(1))
     assert bench.driver.calls[0].values == {"loss.lost": 2, "grade": 3.8, "grade.p50": 4.8}

@@ -4,11 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.capture.kept_packets import CapturedStream, parse_policy, rebuilt_packets
-from pytest_ari_sla.judging.worst_calls import RANKED_BY, worst_calls
+from pytest_ari_sla.judging.worst_calls import ranked_by, worst_calls
 from pytest_ari_sla.load import capture_shelf
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.session.registry import builtin_registry
 
+CATALOGUE = builtin_registry().catalogue
+RANKED_BY = {name: metric.better for name, metric in ranked_by(CATALOGUE).items()}
 ASTERISK, OURS = ("127.0.0.1", 18_230), ("127.0.0.1", 20_480)
 
 
@@ -60,8 +63,16 @@ def test_the_worst_calls_are_always_among_those_kept(drawn: list[tuple[str, floa
         for number, (state, rtt, lost) in enumerate(drawn)
     ]
     found = kept(f"worst:{count}", *calls)
-    assert {worst.id for worst in worst_calls(calls, {}, count)} <= found
+    assert {worst.id for worst in worst_calls(calls, {}, CATALOGUE, count)} <= found
     assert len(found) <= count * (len(RANKED_BY) + 1)
+
+
+def test_where_higher_is_better_the_lowest_are_kept() -> None:
+    """A plug-in's score of 0 is no good call."""
+    shelf = CaptureShelf(parse_policy("worst:1"), {"score": "higher"})
+    for number, score in enumerate((0.9, 0.1, 0.5)):
+        shelf.offer(call(number, score=score), [stream()])
+    assert set(shelf.kept()) == {"c1"}
 
 
 def test_each_policy_keeps_what_it_names() -> None:

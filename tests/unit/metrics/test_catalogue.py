@@ -136,3 +136,43 @@ def test_a_value_at_the_limit_equals_the_limit(number: int, unit: tuple[str, int
     """Nanoseconds convert to the float that the same time in other words is read as."""
     factor = {"ms": "e-3", "us": "e-6", "s": ""}[unit[0]]
     assert RTT.in_unit(number * unit[1]) == float(f"{number}{factor}")
+
+
+def test_what_is_prominent_is_shown_by_rank_and_where_it_says() -> None:
+    """Everywhere, unless a metric leaves places out."""
+    catalogue = Catalogue()
+    first = Metric("b", "distribution", "s", "first", prominent=True, rank=1)
+    second = Metric("a", "count", "count", "second", prominent=True, rank=2, places=("console",))
+    catalogue.register([second, first, Metric("c", "count", "count", "none of them")], "test")
+    assert catalogue.prominent() == [first, second]
+    assert catalogue.prominent("console") == [first, second]
+    assert catalogue.prominent("tile") == [first]
+
+
+@pytest.mark.parametrize(
+    ("metric", "stats"),
+    [
+        (Metric("a", "distribution", "s", "-", prominent=True), ("p50", "p99")),
+        (Metric("a", "distribution", "s", "-", "higher", prominent=True), ("mean",)),
+        (Metric("a", "distribution", "s", "-", prominent=True, compared=("max",)), ("max",)),
+        (Metric("a", "count", "count", "-", prominent=True), (None,)),
+        (Metric("a", "count", "count", "-", prominent=True, compared=()), ()),
+        (Metric("a", "count", "count", "-"), ()),
+    ],
+)
+def test_runs_are_compared_by_what_suits_the_kind(metric: Metric, stats: tuple[str | None, ...]) -> None:
+    """Unless the metric says by what."""
+    assert metric.compared_stats == stats
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"places": ("fridge",)}, "'fridge' is not a place"),
+        ({"compared": ("",)}, "a distribution cannot be compared by ''"),
+    ],
+)
+def test_a_place_or_stat_that_is_not_there_is_refused(changes: dict[str, Any], message: str) -> None:
+    """With the names of those that are."""
+    with pytest.raises(UsageError, match=message):
+        Metric("a", "distribution", "s", "-", **changes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pytest_ari_sla.judging.scenario_record import shown_metrics
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.reporting.run_record import (
     BaselineComparison,
@@ -25,17 +26,22 @@ from pytest_ari_sla.reporting.run_record import (
     RunRecord,
     Scenario,
     ShardHealth,
+    ShownMetric,
     Stage,
     Target,
     Threshold,
     WorstCall,
 )
+from pytest_ari_sla.session.registry import builtin_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from pytest_ari_sla.reporting.run_record import MetricValues, Verdict
 
+CATALOGUE = builtin_registry().catalogue
 Kind = Literal["pass", "fail", "inconclusive"]
 RUN_ID = "9f3a1c"
 NS = 1e-9
@@ -136,6 +142,7 @@ def make_scenario(kind: Kind = "pass", *, calls: int = 50, seconds: int = 60, se
             success_ratio=(calls - failed) / calls,
         ),
         metrics=metrics,
+        shown=shown_of(metrics),
         thresholds=make_thresholds(kind, metrics),
         time_series=make_series(story, per_second),
         stages=[
@@ -166,6 +173,14 @@ def make_scenario(kind: Kind = "pass", *, calls: int = 50, seconds: int = 60, se
         ],
         baseline=make_baseline(kind, metrics),
         notes=["mos is the E-model's R (G.107, delay term after Cole and Rosenbluth), codec table of G.113."],
+    )
+
+
+def shown_of(metrics: Iterable[str]) -> list[ShownMetric]:
+    """Return how reports show built-in metrics, of which ``metrics`` names the families that were measured."""
+    families = set(metrics)
+    return shown_metrics(
+        metric for metric in CATALOGUE if metric.name in families or metric.name.partition(".")[0] in families
     )
 
 

@@ -14,10 +14,18 @@ def catalogue() -> Catalogue:
     metrics = core_catalogue()
     metrics.register(
         [
-            Metric("rtt", "distribution", "s", "round trip"),
+            Metric("rtt", "distribution", "s", "round trip", prominent=True, rank=1),
             Metric("loss.sent", "count", "count", "sent"),
             Metric("loss.lost", "count", "count", "lost"),
-            Metric("loss.ratio", "ratio", "ratio", "lost", numerator="loss.lost", denominator="loss.sent"),
+            Metric(
+                "loss.ratio",
+                "ratio",
+                "ratio",
+                "lost",
+                numerator="loss.lost",
+                denominator="loss.sent",
+                prominent=True,
+            ),
         ],
         "test",
     )
