@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import AriTimeout, AriUnreachable, AsteriskCrashed, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.call import LiveCall
+from pytest_ari_sla.load.first_packet import first_packet_delay_ns
 from pytest_ari_sla.load.outcome import CallOutcome
 from pytest_ari_sla.load.profile import LATE_NS
 from pytest_ari_sla.media.caller_worker import LOSS_LIMIT_NS
+from pytest_ari_sla.metrics.histogram import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -238,9 +240,10 @@ class CallDriver:
         except Exception as error:
             self.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
         await self._hang_up(call)
-        first_packet_ns = _first_packet_ns(self._tools.caller.now_ns() - self._now_ns() + started_ns, reports.values())
-        if first_packet_ns is not None:
-            self._tools.meter.first_packet.record_one(first_packet_ns)
+        started_at = self._tools.caller.now_ns() - self._now_ns() + started_ns
+        first_packet_ns = _first_packet_ns(started_at, reports.values())
+        if established_ns is not None:
+            self._meter_first_packet(call, reports, started_at + established_ns - started_ns, failed=bool(failure))
         self._close(call, failure)
         self._remember(call, (started_ns, established_ns, first_packet_ns), failure, reports)
 
@@ -327,6 +330,22 @@ class CallDriver:
             # Also channels that never became a leg: the meter would hold on to the call for ever.
             for channel_id in call.followed:
                 self._tools.meter.forget(channel_id)
+
+    def _meter_first_packet(
+        self, call: LiveCall, reports: dict[LegSeat, LegReport], up_at_ns: int, *, failed: bool
+    ) -> None:
+        """Record when the call first heard something; of one that we have ended too soon to know, nothing."""
+        by_place = {call.seats.index(seat): reports[seat] for seat, _ in call.caller_legs if seat in reports}
+        if not by_place:
+            return  # the media loop died, and tells nothing
+        delay_ns = first_packet_delay_ns(self._tools.media, self._topology.heard_leg, by_place, up_at_ns)
+        if (
+            delay_ns is not None
+            or failed
+            or not self._hurried
+            or self._tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
+        ):
+            self._tools.meter.first_packet.record_one(NEVER if delay_ns is None else delay_ns)
 
     def _close(self, call: LiveCall, failure: str) -> None:
         now_ns = self._now_ns()

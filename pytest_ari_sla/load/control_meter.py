@@ -29,7 +29,7 @@ class ControlMeter:
     Attributes
     ----------
     setup, first_packet
-        Histograms that calls record into, in ns.
+        Histograms that calls record into, in ns; a call that never heard a packet records NEVER.
     """
 
     def __init__(self) -> None:
@@ -85,6 +85,7 @@ class ControlMeter:
         return {
             "setup": self.setup,
             "first_packet": self.first_packet,
+            "calls.deaf": self.first_packet.saturated,
             "ari.request": self._requests,
             "ari.event_lag": self._event_lag,
             "ari.errors": self._errors,

@@ -50,7 +50,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     started_ns, established_ns, closed_ns
         When it was asked for, when its media path was complete, when it was over.
     first_packet_ns
-        From its start until its first packet came back.
+        From its start until its first packet came back, set-up included.
     reason
         Why it failed or was dropped.
     shard

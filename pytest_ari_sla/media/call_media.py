@@ -50,6 +50,12 @@ class CallMedia:
         """Return the voice of the leg at a place in the call."""
         return self.voices[self.voice_of_leg[place] if self.voice_of_leg else 0]
 
+    def sources(self, place: int) -> Sequence[int]:
+        """Return the places of the legs that the leg at a place hears."""
+        if self.audio_legs:
+            return self.audio_legs[place]
+        return [leg for leg in (self.heard_leg[place],) if leg >= 0]
+
     def has_probes(self, place: int) -> bool:
         """Whether the leg at a place sends probes: where one hears it whose audio Asterisk does not decode."""
         return place in self.heard_leg
@@ -60,7 +66,7 @@ class CallMedia:
 
     def audible_legs(self, calls: int) -> NDArray[np.int32]:
         """(calls * legs, most) The legs whose audio arrives at each leg of so many calls; filled up with -1."""
-        audible = self.audio_legs or [(leg,) if leg >= 0 else () for leg in self.heard_leg]
+        audible = [self.sources(place) for place in range(len(self))]
         most = max(1, *map(len, audible))
         rows = [[*legs, *[NOBODY] * (most - len(legs))] for legs in audible]
         return self._of_all(np.asarray(rows, np.int32), calls).reshape(-1, most)

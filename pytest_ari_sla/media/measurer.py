@@ -55,6 +55,8 @@ class LegReport:
     ----------
     first_arrival_ns
         When its first packet came, ns since the Unix epoch; 0 if none did.
+    first_due_ns
+        When the first one that it sent was due.
     sent, received
         Packets.
     values
@@ -69,6 +71,7 @@ class LegReport:
     """
 
     first_arrival_ns: int
+    first_due_ns: int
     sent: int
     received: int
     values: Mapping[str, float]
@@ -342,6 +345,7 @@ class Measurer:
         own = {name: float(column[leg]) for name, column in values.items() if not np.isnan(column[leg])}
         return LegReport(
             first_arrival_ns=int(self._first_arrival_ns[leg]),
+            first_due_ns=int(self._send_log.due_ns(np.array([leg], np.int32), np.zeros(1, np.int64))[0]),
             sent=int(self._send_log.sent_by([leg])[0]),
             received=int(self._received[leg]),
             values=own,

@@ -206,6 +206,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("calls.failed", "Calls that never became established"),
     _count("calls.ended", "Established calls that ended as they were told to", "higher"),
     _count("calls.dropped", "Established calls that ended before they were told to"),
+    _count("calls.deaf", "Established calls that never heard a packet, on any leg or on one that should have"),
     _count("calls.not_started", "Calls that this generator could not start in time: its own fault"),
     _count("calls.leaked", "Calls of which Asterisk still lists a channel or bridge after the load's end"),
     _count("calls.left_unknown", "Calls of which it could not be asked whether anything is left"),
@@ -238,7 +239,9 @@ CORE_METRICS: tuple[Metric, ...] = (
         "first_packet",
         "distribution",
         "s",
-        "From the start of a call until its first RTP packet came back",
+        "From when Asterisk could have sent it (ours was due; before that: the call was up) until a call's first RTP "
+        "packet came, on its slowest leg; never (1 h) where none did",
+        judges_loss=True,
         prominent=True,
         places=("console", "summary", "percentiles"),
         rank=20,

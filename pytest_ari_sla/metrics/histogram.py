@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Histogram"]
+__all__ = ["NEVER", "Histogram"]
+
+NEVER = HIGHEST + 1
+"""To record what did not happen: it is above all values, so that percentiles reach it, and ``saturated`` counts it."""
 
 # An int64 sum of that many values, at most HIGHEST each, cannot overflow.
 _SAFE_BATCH = np.iinfo(np.int64).max // HIGHEST

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.metrics.catalogue import percentile_of
+from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -228,6 +229,9 @@ def _stat_of(histogram: Histogram, metric: Metric, stat: str | None) -> float | 
     if not histogram.count:
         return None
     percentile = percentile_of(stat)
+    if stat == "mean" and histogram.saturated:
+        # What takes for ever does so in the mean as well.
+        return metric.in_unit(HIGHEST)
     steps: float = getattr(histogram, stat) if percentile is None else histogram.percentile(percentile)
     return metric.in_unit(steps)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import Final, get_args
 
+from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.metrics.units import Unit, format_quantity
 
 __all__ = ["NO_VALUE", "show", "show_change", "show_clock"]
 
 NO_VALUE: Final = "-"
 _LONG_S: Final = 600
+_NEVER_S: Final = HIGHEST / 1e9
+"""How distributions hold what never happened."""
 
 
 def show(value: float | None, unit: str = "") -> str:
@@ -30,6 +33,8 @@ def show(value: float | None, unit: str = "") -> str:
     """
     if value is None or math.isnan(value):
         return NO_VALUE
+    if unit == "s" and value == _NEVER_S:
+        return "never"
     if unit == "s" and abs(value) >= _LONG_S:
         return show_clock(value)
     if unit in get_args(Unit):

@@ -64,6 +64,8 @@ class Figure:
         False for a percentile that the samples cannot carry.
     window_s
         Its window (start, end), in seconds since the load's beginning.
+    never
+        How many of the samples stand for what never happened.
     """
 
     value: float
@@ -71,6 +73,7 @@ class Figure:
     interval: Ends | None
     carried: bool
     window_s: tuple[float, float] | None = None
+    never: int = 0
 
 
 def figures_of(threshold: Threshold, scope: Scope, tail_samples: float, confidence: float) -> list[Figure]:
@@ -107,7 +110,8 @@ def _figure(
     samples = measured.samples(threshold.metric)
     interval = _interval(threshold, measured, confidence)
     carried = threshold.samples_needed(tail_samples) <= (samples or 0)
-    return Figure(value, samples, interval, carried, window_s)
+    never = measured.histogram(threshold.metric.name).saturated if threshold.metric.kind == "distribution" else 0
+    return Figure(value, samples, interval, carried, window_s, never)
 
 
 def _interval(threshold: Threshold, measured: Snapshot, confidence: float) -> Ends | None:
@@ -118,6 +122,8 @@ def _interval(threshold: Threshold, measured: Snapshot, confidence: float) -> En
         # A ratio that is no share (duplicates may exceed what was sent) has no binomial interval.
         return ratio_interval(hits, trials, confidence) if 0 <= hits <= trials else None
     if threshold.stat == "mean":
+        if measured.histogram(metric.name).saturated:
+            return None
         return _in_unit(threshold, mean_interval(measured.histogram(metric.name), confidence))
     if threshold.percentile in (None, 0, 100):
         return None

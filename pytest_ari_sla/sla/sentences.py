@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.metrics.units import format_quantity
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def describe(threshold: Threshold, figure: Figure, tail_samples: float, confiden
     For example ``rtt.p99 was 83 ms, limit < 60 ms (23 ms, 38 % over; 95 % interval 81 ms to 85 ms; 12,400 samples)``.
     """
     digits = _telling_digits(threshold, figure.value)
-    value, limit = (format_quantity(number, threshold.unit, digits) for number in (figure.value, threshold.limit))
+    value, limit = _quantity(threshold, figure.value, digits), format_quantity(threshold.limit, threshold.unit, digits)
     place = f" from {figure.window_s[0]:g} s to {figure.window_s[1]:g} s" if figure.window_s else ""
     details = "; ".join(_details(threshold, figure, digits, tail_samples, confidence))
     return f"{threshold.figure} was {value}{place}, limit {threshold.operator} {limit} ({details})"
@@ -56,14 +57,27 @@ def _telling_digits(threshold: Threshold, value: float) -> int:
 def _details(
     threshold: Threshold, figure: Figure, digits: int, tail_samples: float, confidence: float
 ) -> Iterator[str]:
-    yield _distance(threshold, figure.value, digits)
+    if not _is_never(threshold, figure.value):
+        yield _distance(threshold, figure.value, digits)
     if figure.interval is not None and figure.interval != (None, None):
         holds = ", which holds the limit" if is_marginal(threshold, figure) else ""
         yield f"{confidence * 100:g} % interval {_range(threshold, figure.interval, digits)}{holds}"
     if figure.samples is not None:
         yield _samples(threshold, figure.samples)
+    if figure.never:
+        yield f"{figure.never:,} of them never came"
     if not figure.carried:
         yield f"too few for {threshold.stat}, which takes {threshold.samples_needed(tail_samples):,}"
+
+
+def _quantity(threshold: Threshold, value: float, digits: int) -> str:
+    return "never" if _is_never(threshold, value) else format_quantity(value, threshold.unit, digits)
+
+
+def _is_never(threshold: Threshold, value: float) -> bool:
+    """Tell whether a value stands for what never happened: it is the highest that a histogram holds."""
+    metric = threshold.metric
+    return metric.kind == "distribution" and threshold.stat != "count" and value >= metric.in_unit(HIGHEST)
 
 
 def _distance(threshold: Threshold, value: float, digits: int) -> str:
@@ -77,7 +91,7 @@ def _distance(threshold: Threshold, value: float, digits: int) -> str:
 
 
 def _range(threshold: Threshold, interval: tuple[float | None, float | None], digits: int) -> str:
-    low, high = (None if end is None else format_quantity(end, threshold.unit, digits) for end in interval)
+    low, high = (None if end is None else _quantity(threshold, end, digits) for end in interval)
     if low is None:
         return f"up to {high}, open below"
     return f"from {low}, open above" if high is None else f"{low} to {high}"

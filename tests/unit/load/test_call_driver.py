@@ -22,6 +22,7 @@ from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.caller_worker import LegSeat
 from pytest_ari_sla.media.measurer import LegReport
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
+from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 MS = 1_000_000
 PACKET_NS = 20 * MS
 REMOTE: Address = ("127.0.0.1", 4000)
+
+
+def plain_report(first_arrival_ns: int, first_due_ns: int) -> LegReport:
+    """Report on a leg of one packet."""
+    return LegReport(first_arrival_ns, first_due_ns, sent=1, received=1, values={}, delay_course=[])
 
 
 @dataclass
@@ -139,7 +145,7 @@ class Caller:
         self.ended_by_other += [seat.leg for seat in seats if ended_by_other]
         self.retired += [seat.leg for seat in seats]
         self.free_calls += len(seats) // 2
-        plain = LegReport(first_arrival_ns=time.time_ns(), sent=1, received=1, values={}, delay_course=[])
+        plain = plain_report(time.time_ns(), time.time_ns())
         return [self.reports.get(seat.leg, plain) for seat in seats]
 
 
@@ -419,18 +425,52 @@ async def test_a_media_loop_that_died_ends_the_load_and_still_hangs_up(bench: Be
     assert len(bench.ari.hung_up) == 6
 
 
-async def test_the_first_packet_is_timed_on_the_slowest_leg(bench: Bench) -> None:
-    """A pair is up when both ends hear; a call in which one end hears nothing has no such time."""
-    now_ns = time.time_ns()
-    heard = LegReport(first_arrival_ns=now_ns + 500 * MS, sent=1, received=1, values={}, delay_course=[])
-    deaf = LegReport(first_arrival_ns=0, sent=1, received=0, values={}, delay_course=[])
-    bench.caller.reports = {2: heard, 4: deaf}
-    await bench.driver.run(calls(2))
+def heard(delay_ns: int | None) -> LegReport:
+    """Report on a leg that heard something so long after its first packet was due; None: it never did."""
+    due_ns = time.time_ns() + 15 * MS
+    return plain_report(0 if delay_ns is None else due_ns + delay_ns, due_ns)
+
+
+async def test_the_first_packet_is_timed_on_the_slowest_leg_from_our_own_first(bench: Bench) -> None:
+    """A pair is up when both ends hear; until our first packet was due, no answer to it can have come."""
+    bench.caller.reports = {1: heard(2 * MS), 2: heard(5 * MS)}
+    await bench.driver.run(calls(1))
     assert bench.meter.first_packet.count == 1
-    first, second = bench.driver.calls
-    assert first.first_packet_ns is not None
-    assert 0 < 500 * MS - first.first_packet_ns < 100 * MS
-    assert second.first_packet_ns is None
+    assert 5 * MS <= bench.meter.first_packet.max < 6 * MS
+    assert bench.meter.values()["calls.deaf"] == 0
+
+
+async def test_a_call_that_never_heard_a_packet_is_in_the_distribution(bench: Bench) -> None:
+    """With 6 of 20 callers deaf, a percentile of those that heard would say that all is well."""
+    bench.caller.free_calls = 10
+    bench.caller.reports = {leg: heard(MS if leg > 6 else None) for leg in range(1, 21)}
+    await bench.driver.run(calls(10))
+    first_packet = bench.meter.first_packet
+    assert first_packet.count == 10
+    assert first_packet.percentile(70) < 2 * MS
+    assert first_packet.percentile(71) == HIGHEST
+    assert bench.meter.values()["calls.deaf"] == 3
+
+
+async def test_a_call_that_is_hung_up_before_it_hears_anything_has_never_heard(bench: Bench) -> None:
+    """Whoever was on that call heard nothing, and nothing will come any more."""
+    bench.caller.ends = False
+    bench.caller.reports = {1: heard(None), 2: heard(None)}
+    bench.ari.watch("channel-2").is_lost = True
+    await bench.driver.run(calls(1, packets=1 << 20))
+    assert bench.meter.values()["calls.deaf"] == 1
+
+
+async def test_a_call_that_was_ended_in_a_hurry_may_have_heard_something_later(bench: Bench) -> None:
+    """It was up for less than the loss limit: that says nothing."""
+    bench.caller.ends = False
+    bench.caller.reports = {1: heard(None), 2: heard(None)}
+    running = asyncio.create_task(bench.driver.run(calls(1, packets=1 << 20)))
+    while not bench.caller.started:
+        await asyncio.sleep(0)
+    bench.driver.end_early(hurried=True)
+    await running
+    assert bench.meter.first_packet.count == 0
 
 
 async def test_a_call_has_the_figures_of_its_worse_leg(bench: Bench) -> None:
@@ -440,7 +480,8 @@ async def test_a_call_has_the_figures_of_its_worse_leg(bench: Bench) -> None:
         return {"loss.lost": leg, "grade": 4 - leg / 10, "grade.p50": 5 - leg / 10}
 
     bench.caller.reports = {
-        leg: LegReport(first_arrival_ns=1, sent=1, received=1, values=values(leg), delay_course=[]) for leg in (1, 2)
+        leg: LegReport(first_arrival_ns=1, first_due_ns=1, sent=1, received=1, values=values(leg), delay_course=[])
+        for leg in (1, 2)
     }
     await bench.driver.run(calls(1))
     assert bench.driver.calls[0].values == {"loss.lost": 2, "grade": 3.8, "grade.p50": 4.8}

@@ -36,6 +36,12 @@ from tests.unit.sla.shared import threshold
             "rtt.p99.9 was 41 ms, limit < 60 ms (19 ms, 32 % to spare; 120 samples; "
             "too few for p99.9, which takes 500)",
         ),
+        (
+            "first_packet.p95 < 1s",
+            Figure(3600.0, 20, (0.015, 3600.0), True, never=6),
+            "first_packet.p95 was never, limit < 1 s (95 % interval 15 ms to never, which holds the limit; "
+            "20 samples; 6 of them never came)",
+        ),
         ("calls.failed == 0", Figure(3.0, None, None, True), "calls.failed was 3, limit == 0 (3 over)"),
         ("calls.failed == 0", Figure(0.0, None, None, True), "calls.failed was 0, limit == 0 (at the limit)"),
         (

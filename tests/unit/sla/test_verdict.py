@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ari_sla.metrics.histogram import NEVER
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.sla.verdict import Rules, ThresholdOutcome, Verdict, evaluate, judge, worst_of
@@ -291,3 +292,22 @@ def test_what_our_own_lag_may_have_added_fails_nothing(expression: str, verdict:
     measured = Snapshot({name: histogram([10 * MS] * 100) for name in names})
     lag = Snapshot({"harness.control_lag": histogram([3 * MS] * 100)})
     assert outcome(expression, measured + lag).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("stat", "verdict"),
+    [
+        ("p70", Verdict.PASS),
+        ("p75", Verdict.FAIL),
+        ("p95", Verdict.FAIL),
+        ("max", Verdict.FAIL),
+        ("mean", Verdict.FAIL),
+    ],
+)
+def test_what_never_came_is_slower_than_every_limit(stat: str, verdict: Verdict) -> None:
+    """6 of 20 calls never heard a packet, which their mean and every percentile above 70 are told by."""
+    heard = histogram([15 * MS] * 14 + [NEVER] * 6)
+    result = outcome(f"first_packet.{stat} < 3000s", Snapshot({"first_packet": heard}))
+    assert result.verdict is verdict
+    assert "6 of them never came" in result.sentence
+    assert ("was never" in result.sentence) is (verdict is Verdict.FAIL)
