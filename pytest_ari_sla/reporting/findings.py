@@ -89,6 +89,7 @@ def findings(scenario: Scenario) -> list[str]:
         *_failure_findings(scenario),
         *_broken_findings(scenario),
         *_latency_findings(scenario),
+        *_clock_findings(scenario),
         *_call_findings(scenario),
     ]
 
@@ -186,6 +187,21 @@ def _latency_findings(scenario: Scenario) -> Iterator[str]:
         yield f"The relay's own leg took {show(relay, 's')} at p99: most of the delay is in the service."
     if request and request > _SLOW_REQUEST_S:
         yield f"ARI requests were slow as well ({show(request, 's')} at p99): look at Asterisk's own load and locks."
+
+
+def _clock_findings(scenario: Scenario) -> Iterator[str]:
+    """Tell of time stamps that run by another clock than the codec's: jitter is reckoned by them."""
+    legs = scenario.metrics.get("timestamp", {}).get("wrong_clock")
+    if not legs:
+        return
+    speed = scenario.metrics.get("timestamp.speed", {})
+    ends = [value for value in (speed.get("min"), speed.get("max")) if isinstance(value, int | float)]
+    times = f" {show(max(ends, key=lambda value: abs(value - 1)), 'count')} times" if ends else " another rate than"
+    yield (
+        f"{legs:,} {'leg' if legs == 1 else 'legs'} received time stamps that run at{times} the codec's RTP clock: the "
+        "jitter of these legs says nothing. The sender uses another clock rate than RFC 3551 gives the codec (8,000 Hz "
+        "for G.722, though it samples 16,000 times a second)."
+    )
 
 
 def _call_findings(scenario: Scenario) -> Iterator[str]:

@@ -42,6 +42,7 @@ class JitterTracker:
             "s",
             "Interarrival jitter, each leg once a second",
             source="RFC 3550, 6.4.1 and A.8",
+            oracle="tshark, tests/asterisk/test_captures.py",
             prominent=True,
             places=("summary", "tile", "timeline", "worst calls"),
             rank=70,

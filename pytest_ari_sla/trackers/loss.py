@@ -40,6 +40,7 @@ NOTICEABLE_DISTANCE = GMIN
 """RFC 3357's delta: a loss at most so many packets after the previous one is noticed as a disturbance."""
 
 
+_ORACLE = "tshark, tests/asterisk/test_captures.py"
 _BURSTS = "RFC 3611, 4.7.2"
 
 
@@ -65,7 +66,14 @@ class LossTracker:
 
     name = "loss"
     metrics = (
-        Metric("loss.sent", "count", "count", "Packets really sent whose fate is known", better="higher"),
+        Metric(
+            "loss.sent",
+            "count",
+            "count",
+            "Packets really sent whose fate is known",
+            better="higher",
+            oracle=_ORACLE,
+        ),
         Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
         Metric("loss.dropped_here", "count", "count", "Those that came back and found our own receive buffer full"),
         Metric("loss.unknown", "count", "count", "Packets sent of which we cannot say whether they came back"),
@@ -76,6 +84,7 @@ class LossTracker:
             "Those that did not come back within the loss limit, beyond our own drops",
             judges_loss=True,
             source="RFC 7680",
+            oracle=_ORACLE,
             prominent=True,
             places=("worst calls",),
             rank=100,
@@ -90,6 +99,7 @@ class LossTracker:
             denominator="loss.sent",
             judges_loss=True,
             source="RFC 7680",
+            oracle=_ORACLE,
             prominent=True,
             # The console and the summary tell of lost packets in a line of their own.
             places=("tile", "timeline"),

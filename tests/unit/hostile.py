@@ -12,7 +12,10 @@ from pytest_ari_sla.rtp.probe import MAGIC
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LENGTHS", "PAYLOAD_TYPES", "hostile_datagrams", "is_rtp", "seed"]
+__all__ = ["LENGTHS", "PACKETS", "PAYLOAD_TYPES", "hostile_datagrams", "is_rtp", "seed"]
+
+PACKETS = int(os.environ.get("HOSTILE_PACKETS", "200000"))
+"""How many hostile packets each receiver is given; ``make soak`` gives a million."""
 
 PAYLOAD_TYPES = (0, 3, 8, 9, 10, 11, 13, 19, 64, 72, 95, 96, 101, 107, 118, 127)
 LENGTHS = (0, 1, 3, 11, 12, 13, 14, 15, 16, 20, 27, 28, 29, 45, 92, 171, 172, 173, 332, 652)

@@ -177,3 +177,15 @@ def test_calls_that_ended_alike_are_one_finding_whatever_their_ids() -> None:
         "20 calls ended too early, 2.0 s after their start: its channel was hung up by Asterisk: "
         "cause 16 Normal Clearing"
     )
+
+
+def test_time_stamps_of_a_wrong_clock_are_named() -> None:
+    """Jitter that is reckoned by them is no jitter of the network."""
+    metrics: dict[str, MetricValues] = {
+        "timestamp": {"wrong_clock": 3, "jumps": 0},
+        "timestamp.speed": {"count": 5, "min": 1.0, "max": 2.0, "unit": "ratio"},
+    }
+    (text,) = (hint for hint in findings(failing(metrics=metrics)) if "RTP clock" in hint)
+    assert text.startswith("3 legs received time stamps that run at 2 times the codec's RTP clock: the jitter of these")
+    right: dict[str, MetricValues] = {"timestamp": {"wrong_clock": 0, "jumps": 0}}
+    assert not [hint for hint in findings(failing(metrics=right)) if "RTP clock" in hint]

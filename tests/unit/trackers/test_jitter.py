@@ -69,3 +69,29 @@ def test_a_release_takes_a_last_sample_of_its_legs_only() -> None:
     assert samples(tracker).count == 1
     assert samples(tracker).max == round(4.541015625 / 8000 * 1e9)
     assert np.isnan(tracker.per_leg()["jitter"]).tolist() == [True, False, True]
+
+
+def stream(leg: int, ticks: int, jump_at: int = -1) -> list[Packet]:
+    """Return six seconds of a stream whose time stamps go on by so many ticks a packet, with a jump of 10 s in one."""
+    return [
+        Packet(
+            leg=leg,
+            sequence=number,
+            timestamp=ticks * number + (80_000 if 0 <= jump_at <= number else 0),
+            arrival_ns=START_NS + 20 * number * MILLISECOND,
+        )
+        for number in range(300)
+    ]
+
+
+def test_legs_by_a_wrong_clock_and_jumps_of_time_stamps_are_counted() -> None:
+    """One sender counts G.722's samples, another one's time stamps jump: neither is the network's doing."""
+    tracker = begun()
+    packets = [*stream(0, 160), *stream(1, 320), *stream(2, 160, jump_at=100)]
+    tracker.observe(batch_of(sorted(packets, key=lambda packet: packet.arrival_ns)))
+    tracker.release(np.arange(3, dtype=np.int32))
+    values = tracker.snapshot()
+    assert (values["timestamp.wrong_clock"], values["timestamp.jumps"]) == (1, 1)
+    speed = values["timestamp.speed"]
+    assert isinstance(speed, Histogram)
+    assert speed.max == pytest.approx(2_000, rel=0.01)
