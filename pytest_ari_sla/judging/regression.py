@@ -101,7 +101,7 @@ def _excuses(comparison: Comparison, guards: Sequence[Guard], catalogue: Catalog
         guard.reason
         for guard in guards
         if guard.spoils_failure(metric)
-        and (before is None or after is None or guard.may_decide(after, lambda value: value <= before))
+        and (before is None or after is None or guard.may_decide(metric, after, lambda value: value <= before))
     ]
 
 

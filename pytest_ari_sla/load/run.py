@@ -26,6 +26,7 @@ from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.sla.guards import stalls_of
 from pytest_ari_sla.udp.batched import backend
 
 if TYPE_CHECKING:
@@ -426,6 +427,7 @@ class LoadRun:
                 *self._notes,
                 *caller.remarks(),
                 *parts.driver.remarks(),
+                *_stood_still(total),
                 *self._tools.listener.remarks(),
                 *_told_by(parts.ari),
             ),
@@ -466,6 +468,11 @@ def _by_second(dated: Iterable[tuple[int, Snapshot]]) -> Iterator[tuple[int, Sna
 def _not_ours(total: Snapshot) -> int:
     """Return how many of the datagrams that came were no packets of any leg."""
     return total.count("harness.foreign_packets") + total.count("harness.malformed_packets")
+
+
+def _stood_still(total: Snapshot) -> list[str]:
+    """Return which of our own processes stood still, whatever the verdict: a pass tells it as well."""
+    return [f"{words[:1].upper()}{words[1:]} (at fault: this tool)" for words in stalls_of(total).values()]
 
 
 def _left_behind(cleanup: CleanupReport) -> Snapshot:

@@ -10,7 +10,16 @@ receive drops; more than  of metrics that judge loss         of metrics that jud
 clock steps               of distributions in seconds        of distributions in seconds
 control lag               of times of ARI's requests and     of times of ARI's requests and events, if they would
                           events, likewise                   hold or break the limit otherwise without it
+the measuring process     -                                  of metrics that judge loss, and of times of ARI's
+stood still                                                  requests and events
+the process that moves    -                                  of distributions, and of metrics that judge loss
+packets stood still
+packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
+not known                 metrics that judge loss, if they are more than 0.1 %
 ========================  =================================  ================================================
+
+What stood still is told by its name. It spoils no pass: what the kernel has stamped meanwhile is read later, and what
+is not known any more is counted as such.
 
 The generator's own metrics (``harness.…``) are judged as they are. Failures that the generator cannot cause, such as
 ``calls.failed``, stay failures.
@@ -24,14 +33,21 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.metrics.units import format_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
-__all__ = ["Guard", "tripped_guards"]
+__all__ = ["Guard", "stalls_of", "tripped_guards"]
 
 _NS_PER_S = 1e9
+_LOSS = ("loss.lost", "loss.ratio")
+"""What packets of unknown fate add to, as far as they are lost."""
+
+_STALLS = {
+    "measuring_stall": "the measuring process",
+    "media_stall": "the process that moves packets",
+}
 _UNSENT_SHARE = 0.001
 """A load is the one asked for as long as no more than this share of its packets stayed unsent; they are never lost."""
 
@@ -43,20 +59,36 @@ class Guard:
     Attributes
     ----------
     name
-        ``pacing``, ``receive_drops``, ``not_sent``, ``clock`` or ``control_lag``.
+        ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``measuring_stall``, ``media_stall``,
+        ``loss_unknown`` or ``much_unknown``.
     reason
         What happened, as a part of a sentence.
     reach_s
         How much too long it may have made a time; None where there is no telling.
+    unknown
+        (Packets whose fate is known, those whose fate is not), where that is the fault.
     """
 
     name: str
     reason: str
     reach_s: float | None = None
+    unknown: tuple[int, int] | None = None
 
-    def may_decide(self, value: float, holds: Callable[[float], bool]) -> bool:
+    def may_decide(self, metric: Metric, value: float, holds: Callable[[float], bool]) -> bool:
         """Tell whether a value might be judged otherwise without this fault."""
-        return self.reach_s is None or holds(value) != holds(max(0.0, value - self.reach_s))
+        others = self._others(metric, value)
+        return others is None or any(holds(value) != holds(other) for other in others)
+
+    def _others(self, metric: Metric, value: float) -> Sequence[float] | None:
+        """Return the values that are as likely, furthest from this one; None where there is no telling."""
+        if self.reach_s is not None:
+            return (max(0.0, value - self.reach_s),)
+        if self.unknown is None:
+            return None
+        known, unknown = self.unknown
+        if metric.kind == "count":
+            return (value + unknown,)
+        return value * known / (known + unknown), (value * known + unknown) / (known + unknown)
 
     def spoils_pass(self, metric: Metric) -> bool:
         """Tell whether a pass of this metric cannot be believed."""
@@ -87,6 +119,22 @@ def _of_control(metric: Metric) -> bool:
     return metric.of_control
 
 
+def _judges_loss_or_control(metric: Metric) -> bool:
+    return metric.judges_loss or metric.of_control
+
+
+def _no_metric(metric: Metric) -> bool:
+    return False
+
+
+def _is_loss(metric: Metric) -> bool:
+    return metric.name in _LOSS
+
+
+def _is_other_loss(metric: Metric) -> bool:
+    return metric.judges_loss and metric.name not in _LOSS
+
+
 def _distribution_of_time(metric: Metric) -> bool:
     return metric.kind == "distribution" and metric.unit == "s"
 
@@ -97,8 +145,16 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "not_sent": _judges_loss,
     "clock": _distribution_of_time,
     "control_lag": _of_control,
+    "measuring_stall": _no_metric,
+    "media_stall": _no_metric,
+    "loss_unknown": _is_loss,
+    "much_unknown": _is_other_loss,
 }
-_SPOILS_FAILURE = _SPOILS_PASS | {"pacing": _distribution_or_loss}
+_SPOILS_FAILURE = _SPOILS_PASS | {
+    "pacing": _distribution_or_loss,
+    "measuring_stall": _judges_loss_or_control,
+    "media_stall": _distribution_or_loss,
+}
 
 
 def tripped_guards(measured: Snapshot, pacing_error_s: float) -> tuple[Guard, ...]:
@@ -131,6 +187,30 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         lag_s = lag.percentile(99) / _NS_PER_S
         late = format_quantity(lag_s, "s")
         yield Guard("control_lag", f"times of ARI may be too long by our own control lag: p99 {late}", lag_s)
+    for name, words in stalls_of(measured).items():
+        yield Guard(name, words)
+    yield from _unknown_fates(measured)
+
+
+def stalls_of(measured: Snapshot) -> dict[str, str]:
+    """Return which part of the generator stood still, and for how long, in words by the guard's name."""
+    stalls = {name: measured.histogram(f"harness.{name}") for name in _STALLS}
+    return {
+        name: f"{_STALLS[name]} stood still for {stall.total / _NS_PER_S:.1f} s"
+        + (f" (in {stall.count:,} pieces)" if stall.count > 1 else "")
+        for name, stall in stalls.items()
+        if stall.count
+    }
+
+
+def _unknown_fates(measured: Snapshot) -> Iterator[Guard]:
+    known, unknown = measured.count("loss.sent"), measured.count("loss.unknown")
+    if not unknown:
+        return
+    words = f"it is not known whether {_number(unknown, 'packet')} came back"
+    yield Guard("loss_unknown", words, unknown=(known, unknown))
+    if unknown > _UNSENT_SHARE * (known + unknown):
+        yield Guard("much_unknown", words)
 
 
 def _number(count: int, noun: str) -> str:

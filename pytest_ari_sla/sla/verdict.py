@@ -249,7 +249,7 @@ def _guarded(threshold: Threshold, outcome: ThresholdOutcome, guards: Sequence[G
         guard.reason
         for guard in guards
         if (guard.spoils_pass if passed else guard.spoils_failure)(metric)
-        and (value is None or guard.may_decide(value, threshold.holds))
+        and (value is None or guard.may_decide(metric, value, threshold.holds))
     )
     if not reasons:
         return outcome

@@ -69,6 +69,19 @@ def test_the_limit_of_pacing_can_be_set() -> None:
         ("control_lag", "ari.event_lag", True, True),
         ("control_lag", "rtt", False, False),
         ("control_lag", "harness.control_lag", False, False),
+        ("measuring_stall", "loss.ratio", False, True),
+        ("measuring_stall", "first_packet", False, True),
+        ("measuring_stall", "setup", False, True),
+        ("measuring_stall", "rtt", False, False),
+        ("measuring_stall", "calls.failed", False, False),
+        ("media_stall", "rtt", False, True),
+        ("media_stall", "loss.lost", False, True),
+        ("media_stall", "calls.failed", False, False),
+        ("loss_unknown", "loss.ratio", True, True),
+        ("loss_unknown", "first_packet", False, False),
+        ("much_unknown", "first_packet", True, True),
+        ("much_unknown", "loss.ratio", False, False),
+        ("much_unknown", "rtt", False, False),
     ],
 )
 def test_each_fault_spoils_what_it_can_have_caused(
@@ -85,9 +98,45 @@ def test_control_lag_decides_only_what_lies_within_its_reach(value: float, open_
     """Of a lag of 3 ms, a time of 13 ms may be 10 ms in truth; 14 ms and 9 ms are on the same side anyhow."""
     (guard,) = tripped_guards(Snapshot({"harness.control_lag": histogram([3 * MS] * 100)}), 0.005)
     assert guard.name == "control_lag"
-    assert guard.may_decide(value, lambda seconds: seconds <= 0.0102) is open_
+    assert guard.may_decide(CATALOGUE.lookup("setup"), value, lambda seconds: seconds <= 0.0102) is open_
 
 
 def test_other_faults_may_decide_anything() -> None:
     """How far they reach is not known."""
-    assert Guard("pacing", "").may_decide(5.0, lambda seconds: seconds < 1)
+    assert Guard("pacing", "").may_decide(CATALOGUE.lookup("rtt"), 5.0, lambda seconds: seconds < 1)
+
+
+def test_what_stood_still_is_named_with_its_time() -> None:
+    """Of several stalls, all of them together."""
+    measured = Snapshot(
+        {
+            "harness.measuring_stall": histogram([7000 * MS]),
+            "harness.media_stall": histogram([300 * MS, 900 * MS]),
+        }
+    )
+    assert [(guard.name, guard.reason) for guard in tripped_guards(measured, 0.005)] == [
+        ("measuring_stall", "the measuring process stood still for 7.0 s"),
+        ("media_stall", "the process that moves packets stood still for 1.2 s (in 2 pieces)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "unknown", "limit", "open_"),
+    [
+        (0, 5, 0.01, False),
+        (0, 20, 0.01, True),
+        (15, 20, 0.01, False),
+        (15, 600, 0.01, True),
+        (15, 20, 0.001, False),
+        (0, 1, 0.0, True),
+    ],
+)
+def test_packets_of_unknown_fate_decide_only_what_lies_within_their_reach(
+    lost: int, unknown: int, limit: float, open_: bool
+) -> None:
+    """Of 1,000 packets whose fate is known, and some whose fate is not: all of those may be lost, or none."""
+    ratio = CATALOGUE.lookup("loss.ratio")
+    guards = tripped_guards(Snapshot({"loss.sent": 1000, "loss.unknown": unknown}), 0.005)
+    guard = next(guard for guard in guards if guard.name == "loss_unknown")
+    assert guard.may_decide(ratio, lost / 1000, lambda value: value <= limit) is open_
+    assert guard.may_decide(CATALOGUE.lookup("loss.lost"), lost, lambda value: value <= lost)

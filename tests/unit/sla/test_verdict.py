@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.metrics.histogram import NEVER
+from pytest_ari_sla.metrics.histogram import NEVER, Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.sla.verdict import Rules, ThresholdOutcome, Verdict, evaluate, judge, worst_of
@@ -311,3 +311,25 @@ def test_what_never_came_is_slower_than_every_limit(stat: str, verdict: Verdict)
     assert result.verdict is verdict
     assert "6 of them never came" in result.sentence
     assert ("was never" in result.sentence) is (verdict is Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("lost", "fault", "verdict"),
+    [
+        (0, {"harness.measuring_stall": histogram([7000 * MS])}, Verdict.PASS),
+        (50, {"harness.measuring_stall": histogram([7000 * MS])}, Verdict.INCONCLUSIVE),
+        (0, {"loss.unknown": 5}, Verdict.PASS),
+        (0, {"loss.unknown": 100}, Verdict.INCONCLUSIVE),
+        (15, {"loss.unknown": 100}, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_loss_that_our_own_stall_may_have_made_is_inconclusive_and_names_it(
+    lost: int, fault: dict[str, Histogram | int], verdict: Verdict
+) -> None:
+    """What came back is known to have come back, however late it was read."""
+    result = outcome("loss.ratio <= 1%", Snapshot({"loss.lost": lost, "loss.sent": 1000, **fault}))
+    assert result.verdict is verdict
+    told = any(
+        words in result.sentence for words in ("the measuring process stood still for 7.0 s", "packets came back")
+    )
+    assert told is (verdict is Verdict.INCONCLUSIVE)
