@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.codecs.g711 import pcma, pcmu
     from pytest_ari_sla.errors import SlaError, UsageError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import hold, ramp, rate
+    from pytest_ari_sla.media.frame_transport import FrameTransport
+    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport, OpenTransport
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
@@ -44,10 +47,16 @@ __all__ = [
     "Codec",
     "CodecImpairment",
     "DecodingTopology",
+    "FrameTransport",
     "Histogram",
     "Leg",
+    "LegEndpoint",
     "LoadResult",
+    "MediaOffer",
+    "MediaSite",
+    "MediaTransport",
     "Metric",
+    "OpenTransport",
     "PacketBatch",
     "ReceivedReport",
     "ReportTracker",
@@ -79,8 +88,14 @@ _HOMES = {
     "CodecImpairment": "metrics.voice_quality",
     "DecodingTopology": "hookspecs",
     "Histogram": "metrics.histogram",
+    "FrameTransport": "media.frame_transport",
     "Leg": "hookspecs",
+    "LegEndpoint": "media.transport",
     "LoadResult": "load.result",
+    "OpenTransport": "media.transport",
+    "MediaTransport": "media.transport",
+    "MediaSite": "media.transport",
+    "MediaOffer": "ari.media_offer",
     "Metric": "metrics.catalogue",
     "PacketBatch": "rtp.packet_batch",
     "ReceivedReport": "rtp.rtcp",

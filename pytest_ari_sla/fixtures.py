@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.fleet.role import LOADS, role_of
-from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY
+from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY, DEFAULT_TRANSPORT
 from pytest_ari_sla.shard_names import name_of_test
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Load:
         packet_time: str | None = None,
         until: str | None = None,
         digits: str = "",
+        transport: str = DEFAULT_TRANSPORT,
         **options: Any,
     ) -> Coroutine[Any, Any, LoadResult]:
         """Make a load and return what was measured, over the whole fleet; to be awaited.
@@ -82,6 +83,8 @@ class Load:
             like a threshold; a window is the last one.
         digits
             DTMF digits that every leg dials as tones, again and again: ``load(topology="transcode", digits="0123")``.
+        transport
+            How media travels between Asterisk and this machine: ``rtp``, or one that a plug-in adds.
         options
             What the topology can vary: ``load(topology="conference", parties=5)``.
 
@@ -119,6 +122,7 @@ class Load:
             topology=joined,
             media=call_media(joined, chosen, second, packet_time_ms, digits),
             packet_time_ms=packet_time_ms,
+            transport=role.registry.transport(transport),
             shard=role.shard,
             shards=role.shards,
             realtime=settings.realtime,

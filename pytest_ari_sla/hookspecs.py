@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.media.transport import MediaTransport
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
@@ -412,6 +413,23 @@ def pytest_ari_sla_register_topologies() -> Sequence[Topology]:
     --------
     >>> def pytest_ari_sla_register_topologies():
     ...     return [Queue()]
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_transports() -> Sequence[MediaTransport]:
+    """Return the media transports that this plug-in adds.
+
+    Called once, before the first load, in every process that makes one. Return a list of objects, each of which carries
+    the media of all loads that name it: ``load(transport="memory")``. ``pytest_ari_sla.testing.MemoryMedia`` is
+    one, and ``FrameTransport`` holds most of what one that moves frame by frame consists of.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_transports():
+    ...     return [MemoryMedia()]
 
     Since 0.1.
     """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "Settings"]
+__all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "DEFAULT_TRANSPORT", "Settings"]
 
 DEFAULT_CODEC = "PCMU"
+DEFAULT_TRANSPORT = "rtp"
 DEFAULT_TOPOLOGY = "echo"
 """What ``load()`` takes where a test names none: any plug-in may have registered them."""
 

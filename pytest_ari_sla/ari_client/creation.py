@@ -53,6 +53,7 @@ class AriCreation(AriQueries, ABC):
         connection_type: str | None = None,
         direction: str | None = None,
         data: str | None = None,
+        transport_data: str | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> ExternalMedia:
         """Create a channel that exchanges media with ``external_host`` (``host:port``).
@@ -77,6 +78,7 @@ class AriCreation(AriQueries, ABC):
             "connection_type": connection_type,
             "direction": direction,
             "data": data,
+            "transport_data": transport_data,
         }
         channel = await self._create_channel("/channels/externalMedia", channel_id, query, variables)
         is_rtp = encapsulation in (None, "rtp")

@@ -29,6 +29,7 @@ __all__ = [
     "CapturePolicy",
     "CapturedPackets",
     "CapturedStream",
+    "KeptPackets",
     "PackedStream",
     "PacketKeeper",
     "parse_policy",
@@ -189,6 +190,25 @@ class PackedStream(msgspec.Struct, frozen=True):
             np.frombuffer(self.payload, np.uint8).reshape(len(time_ns), self.payload_bytes),
         )
         return CapturedStream(self.source, self.destination, packets, self.encoding)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptPackets:
+    """The last packets of a leg.
+
+    Attributes
+    ----------
+    received
+        What came in.
+    sent_ns
+        (k,) When each of the last k turns' packets was sent, ns since the Unix epoch; 0 for one that was not.
+    first_turn
+        The first of these turns.
+    """
+
+    received: CapturedPackets
+    sent_ns: NDArray[np.int64]
+    first_turn: int
 
 
 class PacketKeeper:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.outcome import TimelineEvent
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.control_meter import ControlMeter
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.media.call_media import CallMedia
-    from pytest_ari_sla.media.caller_worker import CallerWorker, LegSeat
+    from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.udp.datagrams import Address
 
@@ -100,11 +102,11 @@ class CallTools:
 
 @dataclass(frozen=True)
 class CallLeg:
-    """A leg of a call: its channel, where Asterisk takes its RTP, and its seat at the caller (None: at the relay)."""
+    """A leg of a call: its channel, where its media goes, and its endpoint at the caller (None: at the relay)."""
 
     channel_id: str
-    remote: Address
-    seat: LegSeat | None
+    remote: object
+    endpoint: LegEndpoint | None
 
 
 @dataclass(eq=False)
@@ -121,10 +123,10 @@ class LiveCall:
     tools: CallTools
     legs: list[CallLeg] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
-    seats: list[LegSeat] = field(default_factory=list)
+    endpoints: list[LegEndpoint] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _free: list[LegSeat] = field(default_factory=list)
+    _free: list[LegEndpoint] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
 
     @property
@@ -133,23 +135,23 @@ class LiveCall:
         return self.tools.ari
 
     @property
-    def caller_legs(self) -> list[tuple[LegSeat, Address]]:
-        """The legs whose media ends at the caller, in the order of their seats."""
-        legs = {leg.seat: leg.remote for leg in self.legs if leg.seat is not None}
-        return [(seat, legs[seat]) for seat in self.seats if seat in legs]
+    def caller_legs(self) -> list[tuple[LegEndpoint, object]]:
+        """The legs whose media ends at the caller, in the order of their endpoints."""
+        legs = {leg.endpoint: leg.remote for leg in self.legs if leg.endpoint is not None}
+        return [(endpoint, legs[endpoint]) for endpoint in self.endpoints if endpoint in legs]
 
-    def seat_legs(self, seats: list[LegSeat]) -> None:
-        """Give the call its seats at the caller; its legs take them in order."""
-        self.seats = list(seats)
-        self._free = list(seats)
+    def take_endpoints(self, endpoints: list[LegEndpoint]) -> None:
+        """Give the call its endpoints at the caller; its legs take them in order."""
+        self.endpoints = list(endpoints)
+        self._free = list(endpoints)
 
     async def external_media(self, *, asterisk_format: str | None = None) -> CallLeg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
         if not self._free:
-            raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.seats)})")
-        seat = self._free.pop(0)
-        place = self.seats.index(seat)
-        return await self._create(seat.local, seat, asterisk_format or self._format(place))
+            raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.endpoints)})")
+        endpoint = self._free.pop(0)
+        place = self.endpoints.index(endpoint)
+        return await self._create(endpoint.offer, endpoint, asterisk_format or self._format(place))
 
     def _format(self, place: int) -> str:
         return self.tools.media.voice(place).codec.asterisk_format
@@ -159,31 +161,33 @@ class LiveCall:
         relay = self.tools.relay
         if relay is None:
             raise UsageError("this topology uses the relay, but its relay_legs is 0")
-        leg = await self._create(await relay.reserve(self.id), None, self._format(0))
-        await relay.connect(self.id, leg.remote)
+        host, port = await relay.reserve(self.id)
+        leg = await self._create(MediaOffer(f"{host}:{port}"), None, self._format(0))
+        await relay.connect(self.id, cast("Address", leg.remote))
         return leg
 
-    async def _create(self, local: Address, seat: LegSeat | None, asterisk_format: str) -> CallLeg:
+    async def _create(self, offer: MediaOffer, endpoint: LegEndpoint | None, asterisk_format: str) -> CallLeg:
         done = asyncio.get_running_loop().create_future()
         self._creating.add(done)
         try:
-            return await self._create_channel(local, seat, asterisk_format)
+            return await self._create_channel(offer, endpoint, asterisk_format)
         finally:
             self._creating.remove(done)
             done.set_result(None)
 
-    async def _create_channel(self, local: Address, seat: LegSeat | None, asterisk_format: str) -> CallLeg:
+    async def _create_channel(self, offer: MediaOffer, endpoint: LegEndpoint | None, asterisk_format: str) -> CallLeg:
         ari = self.tools.ari
         channel_id = ari.new_id("channel", self.id)
         watch = ari.watch(channel_id)
         self.followed.append(channel_id)
         self.tools.meter.follow(channel_id, self)
-        media = await ari.external_media(channel_id, f"{local[0]}:{local[1]}", asterisk_format)
+        media = await ari.external_media(channel_id, offer.external_host, asterisk_format, **offer.options())
         self.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {media.local_address[1]}")
         await watch.in_stasis(STEP_TIMEOUT_S)
         if watch.requested_ns is not None and watch.in_stasis_ns is not None:
             self.tools.meter.setup.record_one(watch.in_stasis_ns - watch.requested_ns)
-        leg = CallLeg(channel_id, media.local_address, seat)
+        remote = media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media)
+        leg = CallLeg(channel_id, remote, endpoint)
         self.legs.append(leg)
         watch.when_over(self.changed.set)
         return leg
@@ -236,7 +240,7 @@ class LiveCall:
         channels, bridges = ari.made_for(self.id)
         existed = await asyncio.gather(*(ari.hangup(channel) for channel in channels))
         await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in bridges))
-        if self.tools.relay is not None and any(leg.seat is None for leg in self.legs):
+        if self.tools.relay is not None and any(leg.endpoint is None for leg in self.legs):
             await self.tools.relay.release(self.id)
         ending = [channel for channel, was_there in zip(channels, existed, strict=True) if was_there]
         await asyncio.gather(*(ari.watch(channel).destroyed(STEP_TIMEOUT_S) for channel in ending))

@@ -12,7 +12,7 @@ from pytest_ari_sla.load.call import LiveCall
 from pytest_ari_sla.load.first_packet import first_packet_delay_ns
 from pytest_ari_sla.load.outcome import CallOutcome
 from pytest_ari_sla.load.profile import LATE_NS
-from pytest_ari_sla.media.caller_worker import LOSS_LIMIT_NS
+from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.metrics.histogram import NEVER
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.call import CallTools
     from pytest_ari_sla.load.capture_shelf import CaptureShelf
     from pytest_ari_sla.load.profile import PlannedCall
-    from pytest_ari_sla.media.caller_worker import LegSeat
     from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.channel_metrics import CallLedger
 
 __all__ = ["CallDriver"]
@@ -86,7 +86,7 @@ class CallDriver:
         self._hurried = False
         self._broken_by: BaseException | None = None
         self._lost_target: SlaError | None = None
-        self._up: dict[LiveCall, list[LegSeat]] = {}
+        self._up: dict[LiveCall, list[LegEndpoint]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._unreachable_since_ns: int | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -173,7 +173,11 @@ class CallDriver:
         """Have calls looked into on which nothing is heard any more; called once a second."""
         packets = SILENT_NS // self._packet_time_ns
         silent = self._tools.caller.silent_legs(packets) if self._up else set()
-        deaf = [call for call, seats in self._up.items() if seats and all(seat.leg in silent for seat in seats)]
+        deaf = [
+            call
+            for call, endpoints in self._up.items()
+            if endpoints and all(endpoint.leg in silent for endpoint in endpoints)
+        ]
         if not deaf:
             self._unreachable_since_ns = None
         elif self._asking is None or self._asking.done():
@@ -211,7 +215,7 @@ class CallDriver:
         if not self._tools.caller.free_calls or late_ns > START_TOLERANCE_NS:
             self.not_started += 1
             return
-        call.seat_legs(self._tools.caller.take_call())
+        call.take_endpoints(self._tools.caller.take_call())
         task = asyncio.create_task(self._drive(call, planned), name=f"call {call.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -221,7 +225,7 @@ class CallDriver:
         self._tools.meter.enter_call()
         started_ns = self._now_ns()
         self._ledger.mark_channel_started(call.id, started_ns)
-        reports: dict[LegSeat, LegReport] = {}
+        reports: dict[LegEndpoint, LegReport] = {}
         failure = ""
         established_ns = None
         self._tools.listener.call_started(call)
@@ -282,13 +286,13 @@ class CallDriver:
     async def _hold(self, call: LiveCall, packets: int) -> str:
         """Stream for the holding time; return why it ended too early, or an empty string."""
         caller = self._tools.caller
-        for seat, remote in call.caller_legs:
-            caller.start_leg(seat, remote, packets)
+        for endpoint, remote in call.caller_legs:
+            caller.start_leg(endpoint, remote, packets)
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._now_ns() + packets * self._packet_time_ns
-        seats = self._up[call] = [seat for seat, _ in call.caller_legs]
+        endpoints = self._up[call] = [endpoint for endpoint, _ in call.caller_legs]
         try:
-            while not (self._ending.is_set() or call.lost_channel() or caller.have_ended(seats, packets)):
+            while not (self._ending.is_set() or call.lost_channel() or caller.have_ended(endpoints, packets)):
                 call.changed.clear()
                 await _set_within(call.changed, max((end_ns - self._now_ns()) / 1e9, POLL_S))
         finally:
@@ -298,21 +302,21 @@ class CallDriver:
             return ""
         return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
-    async def _retire(self, call: LiveCall, *, ended_by_other: bool) -> dict[LegSeat, LegReport]:
+    async def _retire(self, call: LiveCall, *, ended_by_other: bool) -> dict[LegEndpoint, LegReport]:
         """Stop sending, wait for what is still on its way, and take the legs' reports.
 
         What was sent to a call that the other side had ended is judged by nobody.
         """
         caller = self._tools.caller
-        seats = [seat for seat, _ in call.caller_legs]
-        for seat in seats:
-            await caller.stop_leg(seat)
+        endpoints = [endpoint for endpoint, _ in call.caller_legs]
+        for endpoint in endpoints:
+            await caller.stop_leg(endpoint)
         deadline_ns = self._now_ns() + (LINGER_NS if ended_by_other else LOSS_LIMIT_NS)
-        while caller.outstanding(seats) > 0 and self._now_ns() < deadline_ns and not self._hurried:
+        while caller.outstanding(endpoints) > 0 and self._now_ns() < deadline_ns and not self._hurried:
             await asyncio.sleep(POLL_S)
         ended_by_other = ended_by_other or self._lost_target is not None
-        reports = await caller.retire_legs(call.seats, ended_by_other=ended_by_other)
-        return dict(zip(call.seats, reports, strict=True))
+        reports = await caller.retire_legs(call.endpoints, ended_by_other=ended_by_other)
+        return dict(zip(call.endpoints, reports, strict=True))
 
     def _target_loss(self) -> str:
         """Return how the target was lost; empty as long as it is there."""
@@ -332,10 +336,10 @@ class CallDriver:
                 self._tools.meter.forget(channel_id)
 
     def _meter_first_packet(
-        self, call: LiveCall, reports: dict[LegSeat, LegReport], up_at_ns: int, *, failed: bool
+        self, call: LiveCall, reports: dict[LegEndpoint, LegReport], up_at_ns: int, *, failed: bool
     ) -> None:
         """Record when the call first heard something; of one that we have ended too soon to know, nothing."""
-        by_place = {call.seats.index(seat): reports[seat] for seat, _ in call.caller_legs if seat in reports}
+        by_place = {call.endpoints.index(end): reports[end] for end, _ in call.caller_legs if end in reports}
         if not by_place:
             return  # the media loop died, and tells nothing
         delay_ns = first_packet_delay_ns(self._tools.media, self._topology.heard_leg, by_place, up_at_ns)
@@ -359,7 +363,7 @@ class CallDriver:
         call: LiveCall,
         times_ns: tuple[int, int | None, int | None],
         failure: str,
-        reports: dict[LegSeat, LegReport],
+        reports: dict[LegEndpoint, LegReport],
     ) -> None:
         started_ns, established_ns, first_packet_ns = times_ns
         states = ("cancelled", "failed") if established_ns is None else ("ended", "dropped")

@@ -23,6 +23,7 @@ from pytest_ari_sla.load.own_memory import OwnMemory
 from pytest_ari_sla.media.calibration import clock_floor
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.media.measurer import Measurer
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
+    from pytest_ari_sla.media.transport import MediaSite, MediaTransport
     from pytest_ari_sla.metrics.histogram import Histogram
-    from pytest_ari_sla.udp.port_leases import PortManager
 
 __all__ = ["LoadPlan", "LoadProgress", "LoadRun", "LoadTools"]
 
@@ -67,6 +68,8 @@ class LoadPlan:
         What the legs of each call say and hear.
     packet_time_ms
         One of the packet times of all codecs.
+    transport
+        How media travels.
     shard, shards
         Which part of the profile is ours, from 1.
     realtime
@@ -77,6 +80,7 @@ class LoadPlan:
     topology: Topology
     media: CallMedia
     packet_time_ms: int
+    transport: MediaTransport
     shard: int = 1
     shards: int = 1
     realtime: bool = True
@@ -90,7 +94,7 @@ class LoadPlan:
         return self.media.voices[0].codec
 
     def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
-        """Return what the caller needs to know: seats for our share of the calls, and some for those that linger."""
+        """Return what the caller needs to know: legs for our share of the calls, and some that linger."""
         share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
         calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
         return MediaPlan(
@@ -112,10 +116,8 @@ class LoadTools:
     ----------
     endpoint
         Where ARI is.
-    media_host
-        The address that Asterisk sends RTP to.
-    ports
-        Where sockets are leased.
+    site
+        Where media ends on this machine.
     trackers, owners
         Prototypes, and the plug-in that each came from, by its name.
     open_relay
@@ -132,11 +134,12 @@ class LoadTools:
         How the certificate of an ``https`` target is checked.
     capture, ranked_by
         Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
+    make_measurer
+        Makes what runs the trackers: see :class:`~pytest_ari_sla.media.caller_worker.CallerWorker`.
     """
 
     endpoint: AriEndpoint
-    media_host: str
-    ports: PortManager
+    site: MediaSite
     trackers: Sequence[Tracker]
     owners: Mapping[str, str]
     open_relay: Callable[[], AbstractAsyncContextManager[RelayControl]]
@@ -148,6 +151,7 @@ class LoadTools:
     verify: bool = True
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)
+    make_measurer: Callable[..., Measurer] = Measurer
 
 
 @dataclass(frozen=True)
@@ -303,7 +307,14 @@ class LoadRun:
             self._notes += await tools.preflight(ari, plan)
             relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
             media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
-            caller = CallerWorker(media, tools.ports, tools.media_host, tools.trackers, tools.owners)
+            caller = CallerWorker(
+                media,
+                plan.transport,
+                tools.site,
+                tools.trackers,
+                tools.owners,
+                tools.make_measurer,
+            )
             return ari, relay, await stack.enter_async_context(caller)
         except SlaError as error:
             error.before_any_call = True
@@ -450,8 +461,8 @@ class LoadRun:
         strangers = f"; {foreign} packets came from other addresses than Asterisk announced" if foreign else ""
         return (
             f"Asterisk accepted {total.count('calls.established')} calls, but not one RTP packet came back from it: "
-            f"it was told to send to {self._tools.media_host}; is that address, and the UDP port range "
-            f"{self._tools.ports.low}-{self._tools.ports.high}, reachable from Asterisk "
+            f"it was told to send to {self._tools.site.host}; is that address, and the UDP port range "
+            f"{self._tools.site.ports.low}-{self._tools.site.ports.high}, reachable from Asterisk "
             f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
         )
 

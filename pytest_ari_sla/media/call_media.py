@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Voice
 
-__all__ = ["CallMedia", "MediaPlan"]
+__all__ = ["LOSS_LIMIT_NS", "CallMedia", "MediaPlan"]
+
+LOSS_LIMIT_NS = 3_000_000_000
+"""A probe that is not back after this time is lost."""
 
 NOBODY = -1
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import Gauge
+from pytest_ari_sla.capture.kept_packets import KeptPackets
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.leg_courses import LegCourses
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -24,15 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.capture.kept_packets import CapturedPackets, CapturedStream, PacketKeeper
-    from pytest_ari_sla.media.memory import MediaMemory
-    from pytest_ari_sla.media.report_exchange import ReportExchange
-    from pytest_ari_sla.media.ring_reader import RingReader
-    from pytest_ari_sla.media.send_log import MediaSendLog
+    from pytest_ari_sla.capture.kept_packets import CapturedStream, PacketKeeper
     from pytest_ari_sla.media.tracker_group import TrackerGroup
+    from pytest_ari_sla.media.transport import MeasuredTransport
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-__all__ = ["KeptPackets", "LegReport", "Measurer"]
+__all__ = ["LegReport", "Measurer"]
 
 POLL_S = 0.5
 """Time between two looks into the ring: long enough for batches that are worth their overhead."""
@@ -80,25 +77,6 @@ class LegReport:
     streams: Sequence[CapturedStream] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class KeptPackets:
-    """The last packets of a leg.
-
-    Attributes
-    ----------
-    received
-        What came in.
-    sent_ns
-        (k,) When each of the last k turns' packets was sent, ns since the Unix epoch; 0 for one that was not.
-    first_turn
-        The first of these turns.
-    """
-
-    received: CapturedPackets
-    sent_ns: NDArray[np.int64]
-    first_turn: int
-
-
 @dataclass(frozen=True)
 class _Retirement:
     """Legs that shall end, who is told of it, when that was asked for, and whether their last packets are judged."""
@@ -117,16 +95,14 @@ class Measurer:
 
     Parameters
     ----------
-    memory, send_log, reader
+    transport
         Where packets come from, and what is known of those sent.
     trackers
         Begun already; used by this thread alone from :meth:`start` on.
-    receive_drops
-        Tells how many datagrams have found our receive buffers full.
+    legs
+        Number of legs.
     keeper
         Keeps packets as evidence; None for none.
-    reports
-        Exchanges RTCP reports with far ends; None: there are none.
 
     Attributes
     ----------
@@ -140,36 +116,31 @@ class Measurer:
 
     def __init__(
         self,
-        memory: MediaMemory,
-        send_log: MediaSendLog,
-        reader: RingReader,
+        transport: MeasuredTransport,
         trackers: TrackerGroup,
-        receive_drops: Callable[[], int],
+        legs: int,
         keeper: PacketKeeper | None = None,
-        reports: ReportExchange | None = None,
     ) -> None:
-        self._memory = memory
-        self._send_log = send_log
-        self._reader = reader
+        self._transport = transport
+        self._send_log = transport.send_log
+        self._reader = transport.reader
         self._trackers = trackers
-        self._receive_drops = receive_drops
         self._keeper = keeper
-        self._reports = reports
-        self._first_arrival_ns = np.zeros(memory.layout.legs, np.int64)
-        self._received = np.zeros(memory.layout.legs, np.int64)
-        self._courses = LegCourses(memory.layout.legs)
+        self._first_arrival_ns = np.zeros(legs, np.int64)
+        self._received = np.zeros(legs, np.int64)
+        self._courses = LegCourses(legs)
         self._pacing = Histogram()
         self._cpu = Histogram()
         self._not_sent = 0
         self.packets_sent = 0
         self._cpu_seen = (time.monotonic_ns(), 0)
         # The last probe that came back in each place of the window, by its sender.
-        self._back = np.full((memory.layout.legs, memory.layout.probe_window), -1, np.int64)
+        self._back = np.full((legs, transport.probe_window), -1, np.int64)
         self._retirements: deque[_Retirement] = deque()
         self._latest = Snapshot({})
         self._dated_names: set[str] = set()
         self._dated: deque[tuple[int, Snapshot]] = deque()
-        self._second_end_ns = memory.now_ns() + ADVANCE_NS
+        self._second_end_ns = transport.now_ns() + ADVANCE_NS
         self.begin_ns = self._second_end_ns
         self._stalls, self._loop_stalls = Histogram(), Histogram()
         self._loop_stalls_seen = (0, 0)
@@ -193,7 +164,7 @@ class Measurer:
         return self._latest
 
     def begin_at(self, moment_ns: int) -> None:
-        """Count seconds from a load's beginning on (ns since the Unix epoch, by :meth:`MediaMemory.now_ns`)."""
+        """Count seconds from a load's beginning on (ns since the Unix epoch, by the transport's clock)."""
         self.begin_ns = moment_ns
 
     def take_dated(self) -> list[tuple[int, Snapshot]]:
@@ -209,7 +180,7 @@ class Measurer:
         That call is made by the measuring thread, when all has been read that arrived before now, and before it reads
         what arrives later. ``withdraw``: what they sent after their last packet that came back is judged by nobody.
         """
-        self._retirements.append(_Retirement(legs, done, self._memory.now_ns(), withdraw))
+        self._retirements.append(_Retirement(legs, done, self._transport.now_ns(), withdraw))
         self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
@@ -218,7 +189,7 @@ class Measurer:
 
     def outstanding(self, leg: int) -> int:
         """Return how many of a leg's probes were sent and have not come back to anybody; copies do not count."""
-        window = self._memory.layout.probe_window
+        window = self._transport.probe_window
         due = int(self._send_log.due_by([leg])[0])
         probes = np.arange(max(0, due - window), due)
         sent = self._send_log.was_sent(np.full(len(probes), leg, np.int32), probes)
@@ -232,10 +203,10 @@ class Measurer:
         try:
             while not self._stopping:
                 wait_s = RETIRE_POLL_S if self._retirements else POLL_S
-                began_ns = self._memory.now_ns()
+                began_ns = self._transport.now_ns()
                 self._wake.wait(wait_s)
                 self._wake.clear()
-                self._note_stall(self._memory.now_ns() - began_ns - int(wait_s * 1e9))
+                self._note_stall(self._transport.now_ns() - began_ns - int(wait_s * 1e9))
                 self._read()
             self._finish()
         except BaseException as error:  # handed to the load, which raises it where the test can see it
@@ -251,7 +222,7 @@ class Measurer:
         while True:
             leaving = self._leaving()
             stop_ns = min(leaving[-1].asked_ns if leaving else _NEVER_NS, self._second_end_ns)
-            if to_the_end and stop_ns > self._memory.now_ns():
+            if to_the_end and stop_ns > self._transport.now_ns():
                 stop_ns = _NEVER_NS
             for batch in self._reader.batches(stop_ns):
                 self._observe(batch)
@@ -292,7 +263,7 @@ class Measurer:
     def _finish(self) -> None:
         """Read all that is left, and settle it; what has not come by now, never will."""
         self._read(to_the_end=True)
-        self._advance(self._memory.now_ns())
+        self._advance(self._transport.now_ns())
 
     def _advance(self, read_ns: int) -> None:
         """Let a second end; all that arrived before ``read_ns`` has been read."""
@@ -315,8 +286,7 @@ class Measurer:
         self._dated.extend((at_ns, Snapshot(values)) for at_ns, values in dated)
 
     def _exchange_reports(self) -> None:
-        if self._reports is not None:
-            self._trackers.observe_reports(self._reports.exchange(time.time_ns()))
+        self._trackers.observe_reports(self._transport.exchange_reports())
 
     def _retire(self, leaving: list[_Retirement], read_ns: int) -> None:
         legs = np.array([leg for call in leaving for leg in call.legs], np.int32)
@@ -362,20 +332,19 @@ class Measurer:
         return KeptPackets(received, sent_ns, first_turn)
 
     def _snapshot(self) -> Snapshot:
+        health = self._transport.health()
         values: dict[str, Any] = {
             "harness.pacing_error": self._pacing,
             "harness.cpu": self._cpu,
             "harness.not_sent": self._not_sent,
-            "harness.receive_drops": self._receive_drops(),
+            "harness.receive_drops": health.receive_drops,
             "harness.measuring_stall": self._stalls,
             "harness.media_stall": self._loop_stalls,
-            "harness.clock_steps": int(self._memory.gauges[Gauge.CLOCK_STEPS]),
-            "harness.foreign_packets": self._reader.foreign,
-            "harness.malformed_packets": self._reader.malformed,
+            "harness.clock_steps": health.clock_steps,
+            "harness.foreign_packets": health.foreign,
+            "harness.malformed_packets": health.malformed,
         }
-        if self._reports is not None:
-            values |= {"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored}
-        return Snapshot(values | self._trackers.snapshot())
+        return Snapshot({**values, **health.more, **self._trackers.snapshot()})
 
     def _read_departures(self, until_ns: int) -> None:
         """Take the pacing error of every packet that was due before then."""
@@ -385,14 +354,15 @@ class Measurer:
         self.packets_sent += len(departures.late_ns)
 
     def _read_loop_stalls(self) -> None:
-        count, stalled_ns = (int(self._memory.gauges[gauge]) for gauge in (Gauge.LOOP_STALLS, Gauge.LOOP_STALLED_NS))
+        health = self._transport.health()
+        count, stalled_ns = health.stalls, health.stalled_ns
         seen, seen_ns = self._loop_stalls_seen
         for _ in range(count - seen):
             self._loop_stalls.record_one((stalled_ns - seen_ns) // (count - seen))
         self._loop_stalls_seen = (count, stalled_ns)
 
     def _read_cpu(self) -> None:
-        now_ns, used_ns = time.monotonic_ns(), int(self._memory.gauges[Gauge.CPU_NS])
+        now_ns, used_ns = time.monotonic_ns(), self._transport.health().cpu_ns
         then_ns, used_then_ns = self._cpu_seen
         # The loop tells once a second, and once more at its end: over a shorter span that would be too much.
         if used_ns > used_then_ns and now_ns - then_ns >= ADVANCE_NS * 9 // 10:

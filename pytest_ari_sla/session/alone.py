@@ -24,8 +24,10 @@ from pytest_ari_sla.judging.worst_calls import ranked_by
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
-from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET, CallerWorker
+from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.session.target_source import TargetSource
+from pytest_ari_sla.settings import DEFAULT_TRANSPORT
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
 from pytest_ari_sla.targets.preflight_rules import Demand
@@ -148,7 +150,8 @@ class Standalone:
         packet_time_ms = codec.packet_times_ms[0]
         plan = MediaPlan(legs, echo_media(codec, packet_time_ms), packet_time_ms, realtime=self.settings.realtime)
         trackers = self.registry.trackers.values()
-        return CallerWorker(plan, self.ports(), self.media_host(), trackers, self.registry.owners)
+        transport, site = self.registry.transport(DEFAULT_TRANSPORT), MediaSite(self.media_host(), self.ports())
+        return CallerWorker(plan, transport, site, trackers, self.registry.owners)
 
     def _new_id(self) -> str:
         """Return what begins the ids of one ARI session at Asterisk; different for every one, on every shard."""
@@ -214,8 +217,7 @@ class Standalone:
     def _tools(self) -> LoadTools:
         return LoadTools(
             endpoint=self.target().endpoint,
-            media_host=self.media_host(),
-            ports=self.ports(),
+            site=MediaSite(self.media_host(), self.ports()),
             trackers=list(self.registry.trackers.values()),
             owners=self.registry.owners,
             open_relay=self._open_relay,
@@ -248,7 +250,7 @@ class Standalone:
         """Check that target and machine can carry a load of this size."""
         calls = plan.profile.peak_calls()
         legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
-        own_pairs = -(-calls * legs // LEGS_PER_SOCKET) + 1
+        own_pairs = plan.transport.port_pairs(calls * legs) + 1
         demand = Demand(
             calls=calls,
             channels=calls * legs,

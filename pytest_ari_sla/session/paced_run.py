@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.far_end.mirror import MirrorProcess
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
-from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET, CallerWorker
+from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
+from pytest_ari_sla.media.transport import MediaSite
+from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET, RtpMedia
 from pytest_ari_sla.session.registry import builtin_registry
-from pytest_ari_sla.settings import Settings
+from pytest_ari_sla.settings import DEFAULT_CODEC, Settings
 from pytest_ari_sla.sla.guards import tripped_guards
 from pytest_ari_sla.udp.port_leases import PortManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.udp.datagrams import Address
 
@@ -68,9 +71,10 @@ async def find_capacity(cores: float, tell: Callable[[PacedRun], None] = lambda 
 async def paced_run(calls: int, seconds: int = _SECONDS) -> PacedRun:
     """Hold so many two-way calls of G.711 at 20 ms against a mirror on the loopback; return what they cost."""
     registry, defaults = builtin_registry(), Settings()
-    plan = MediaPlan(calls, echo_media(registry.codec("PCMU"), _PACKET_TIME_MS), _PACKET_TIME_MS)
+    plan = MediaPlan(calls, echo_media(registry.codec(DEFAULT_CODEC), _PACKET_TIME_MS), _PACKET_TIME_MS)
     with PortManager(host="127.0.0.1") as ports, MirrorProcess(min(calls, _PORTS)) as mirror:
-        async with CallerWorker(plan, ports, "127.0.0.1", registry.trackers.values(), registry.owners) as worker:
+        site, trackers = MediaSite("127.0.0.1", ports), registry.trackers.values()
+        async with CallerWorker(plan, RtpMedia(), site, trackers, registry.owners) as worker:
             _start(worker, calls, mirror.addresses, packets=math.ceil(1000 / _PACKET_TIME_MS * (seconds + 60)))
             await asyncio.sleep(_SETTLE_S)
             cpu_ratio = await _busy_ratio(worker, seconds)
@@ -88,11 +92,11 @@ def _problem(measured: Snapshot, pacing_limit_s: float) -> str:
 
 
 def _start(worker: CallerWorker, calls: int, addresses: Sequence[Address], packets: int) -> None:
-    taken: Counter[int] = Counter()
+    taken: Counter[MediaOffer] = Counter()
     for _ in range(calls):
-        (seat,) = worker.take_call()
-        worker.start_leg(seat, addresses[taken[seat.socket]], packets)
-        taken[seat.socket] += 1
+        (endpoint,) = worker.take_call()
+        worker.start_leg(endpoint, addresses[taken[endpoint.offer]], packets)
+        taken[endpoint.offer] += 1
 
 
 async def _busy_ratio(worker: CallerWorker, seconds: int) -> float:

@@ -11,6 +11,7 @@ from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
+from pytest_ari_sla.rtp_media import builtin as transports
 from pytest_ari_sla.session.hook_calls import HookCalls, ask
 from pytest_ari_sla.topologies import builtin as topologies
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
+    from pytest_ari_sla.media.transport import MediaTransport
 
 __all__ = ["Registry", "builtin_registry", "register_builtins"]
 
@@ -28,7 +30,7 @@ class Registry:
 
     Attributes
     ----------
-    codecs, topologies, trackers
+    codecs, topologies, trackers, transports
         By name.
     catalogue
         All metrics: the core's and every tracker's.
@@ -43,12 +45,14 @@ class Registry:
         codecs: Mapping[str, Codec],
         topologies: Mapping[str, Topology],
         trackers: Mapping[str, Tracker],
+        transports: Mapping[str, MediaTransport],
         owners: Mapping[str, str],
         calls: HookCalls,
     ) -> None:
         self.codecs = codecs
         self.topologies = topologies
         self.trackers = trackers
+        self.transports = transports
         self.owners = owners
         self.hook_calls = calls
         self.catalogue = core_catalogue()
@@ -71,7 +75,8 @@ class Registry:
         trackers, owners = _collect(
             hooks.pytest_ari_sla_register_trackers, "tracker", ("observe", "advance", "snapshot", "metrics")
         )
-        return cls(found_codecs, found_topologies, trackers, owners, HookCalls(hooks))
+        found_transports, _ = _collect(hooks.pytest_ari_sla_register_transports, "transport", ("open", "port_pairs"))
+        return cls(found_codecs, found_topologies, trackers, found_transports, owners, HookCalls(hooks))
 
     def codec(self, name: str) -> Codec:
         """Return the codec of that name, in any case, or of Asterisk's name for it.
@@ -98,11 +103,24 @@ class Registry:
             raise UnknownName("topology", name, self.topologies)
         return self.topologies[name]
 
+    def transport(self, name: str) -> MediaTransport:
+        """Return the media transport of that name.
+
+        Raises
+        ------
+        UnknownName
+            With the nearest known names.
+        """
+        if name not in self.transports:
+            raise UnknownName("transport", name, self.transports)
+        return self.transports[name]
+
 
 def register_builtins(manager: pluggy.PluginManager) -> None:
     """Register what comes with the tool, by the hooks that anybody uses."""
     manager.register(codecs, "ari-sla-codecs")
     manager.register(topologies, "ari-sla-topologies")
+    manager.register(transports, "ari-sla-transports")
     manager.register(BuiltinTrackers(), "ari-sla-trackers")
 
 

@@ -13,19 +13,17 @@ from pytest_ari_sla.far_end.impairment import Impairment  # noqa: E402
 from pytest_ari_sla.testing.codec_contract import CodecContract  # noqa: E402
 from pytest_ari_sla.testing.echoed_streams import EchoedStreams  # noqa: E402
 from pytest_ari_sla.testing.manual_clock import ManualClock  # noqa: E402
-from pytest_ari_sla.testing.memory_network import Arrival, MemoryEndpoint, MemoryNetwork  # noqa: E402
+from pytest_ari_sla.testing.memory_media import MemoryMedia  # noqa: E402
 from pytest_ari_sla.testing.per_packet_tracker import Packet, PerPacketTracker  # noqa: E402
 from pytest_ari_sla.testing.topology_contract import RecordingCall, TopologyContract  # noqa: E402
 from pytest_ari_sla.testing.tracker_contract import TrackerContract  # noqa: E402
 
 __all__ = [
-    "Arrival",
     "CodecContract",
     "EchoedStreams",
     "Impairment",
     "ManualClock",
-    "MemoryEndpoint",
-    "MemoryNetwork",
+    "MemoryMedia",
     "Packet",
     "PerPacketTracker",
     "RecordingCall",

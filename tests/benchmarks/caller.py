@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp_media.transport import RtpEndpoint, RtpMedia
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.benchmarks.processor_time import used_s
@@ -105,11 +107,11 @@ async def run(options: argparse.Namespace) -> dict[str, object]:
     trackers = [*(registry.trackers[name] for name in names), ReflectorError()]
     packets = int((WARM_UP_S + seconds) * PACKETS_PER_SECOND)
     with PortManager(host="127.0.0.1") as manager:
-        worker = CallerWorker(plan, manager, "127.0.0.1", trackers)
+        worker = CallerWorker(plan, RtpMedia(), MediaSite("127.0.0.1", manager), trackers)
         async with worker:
             seats = [worker.take_call()[0] for _ in range(calls)]
             taken: Counter[int] = Counter()
-            for seat in seats:
+            for seat in cast("list[RtpEndpoint]", seats):
                 # As with Asterisk, every call on a socket has a port of its own at the other end.
                 worker.start_leg(seat, ("127.0.0.1", port + 2 * (taken[seat.socket] % ports)), packets)
                 taken[seat.socket] += 1

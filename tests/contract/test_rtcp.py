@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ari_sla.rtp.rtcp import SenderReport, build, ntp_timestamp
 from tests.contract.rtp_endpoint import PACKET_S, RtpEndpoint
-from tests.unit.media.rtcp_peer import bind_pair
+from tests.unit.rtp_media.rtcp_peer import bind_pair
 
 if TYPE_CHECKING:
     import socket

@@ -98,6 +98,41 @@ def test_a_tracker_that_fails_costs_its_own_metrics_only(session: Session) -> No
     assert "ValueError: oh no" in " ".join(done.output.split())
 
 
+def test_pytest_ari_sla_register_transports(session: Session) -> None:
+    """A plug-in's transport carries a load, with all built-in trackers: its delay is what they measure."""
+    session.write(
+        "conftest.py",
+        """
+        from pytest_ari_sla.testing import MemoryMedia
+
+        def pytest_ari_sla_register_transports():
+            return [MemoryMedia(delay_ns=5_000_000)]
+        """,
+    )
+    session.write(
+        "test_transport.py",
+        """
+        import pytest
+
+        @pytest.mark.sla("calls.success_ratio >= 100%")
+        @pytest.mark.parametrize("topology", ["echo", "pair"])
+        async def test_memory(load, topology):
+            await load(calls=2, duration="2s", topology=topology, transport="memory")
+
+        async def test_unknown(load):
+            await load(calls=1, duration="1s", transport="pigeon")
+        """,
+    )
+    done = session.run("--sla-inconclusive", "pass")
+    assert done.count("passed") == 2, done.output
+    assert "transport 'pigeon'" in done.output
+    for name, time in (("test_memory[echo]", "rtt"), ("test_memory[pair]", "one_way")):
+        metrics = done.scenarios[name]["metrics"]
+        assert metrics["loss"]["sent"] > metrics["loss"]["lost"] == 0
+        assert 0.005 <= metrics[time]["p50"] < 0.5
+        assert metrics["harness"]["trackers_failed"] == 0
+
+
 def test_pytest_ari_sla_register_topologies(session: Session) -> None:
     """A topology of one's own builds calls; its fields are options of load()."""
     write(

@@ -20,13 +20,13 @@ import numpy as np
 from pytest_ari_sla.ari.messages import decode_event
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.load.run import LoadRun
-from pytest_ari_sla.media import caller_worker
-from pytest_ari_sla.media.commands import ForgetLeg, StartLeg, StopLeg
 from pytest_ari_sla.media.measurer import Measurer
-from pytest_ari_sla.media.memory import LEG, Gauge
-from pytest_ari_sla.media.ring_reader import STAMP_TO_QUEUE_NS
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.rtp_media.commands import ForgetLeg, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.memory import LEG, Gauge
+from pytest_ari_sla.rtp_media.ring_reader import STAMP_TO_QUEUE_NS
+from pytest_ari_sla.rtp_media.transport import RtpMedia
 from pytest_ari_sla.testing.manual_clock import ManualClock
 from pytest_ari_sla.udp.datagrams import host_number
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.ari_client.observer import AriObserver
-    from pytest_ari_sla.media.commands import Command
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.commands import Command
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
 
 __all__ = ["ScriptedAsterisk", "SimulatedLoop"]
 
@@ -71,6 +71,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     ----------
     clock
         The present.
+    transport
+        Carries media in this time.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +82,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self._jump))
         monkeypatch.setattr(time, "time_ns", self.clock)
         monkeypatch.setattr(time, "monotonic_ns", self.clock)
-        monkeypatch.setattr(caller_worker, "LoopProcess", lambda memory, **_: _SimulatedMedia(memory, self))
-        monkeypatch.setattr(caller_worker, "Measurer", self._make_measurer)
+        self.transport = RtpMedia(self._start_media)
 
     def time(self) -> float:
         """Return the present for timers."""
@@ -96,7 +97,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         for listener in self._listeners:
             listener(self.clock.now_ns)
 
-    def _make_measurer(self, *parts: Any) -> Measurer:
+    def _start_media(self, memory: MediaMemory, **_: Any) -> Any:
+        return _SimulatedMedia(memory, self)
+
+    def make_measurer(self, *parts: Any) -> Measurer:
+        """Return a measurer that reads whenever time has passed."""
         measurer = _SimulatedMeasurer(*parts)
         self.call_on_jump(measurer.look)
         return measurer
@@ -140,7 +145,7 @@ class _SimulatedMedia:
         legs, turns = self._memory.legs, self._memory.turns
         match command:
             case StartLeg(leg=leg, slot=slot, packets=packets):
-                legs[leg] = (slot, turns[slot], turns[slot] + packets, 0, slot, 0, 0, 0)
+                legs[leg] = (slot, turns[slot], turns[slot] + packets, 0, slot, 0, 0, slot, 0)
                 self._memory.group_slot[slot] = slot
                 self._streams[leg] = command
             case StopLeg(leg=leg):

@@ -11,7 +11,7 @@ from pytest_ari_sla.errors import AriRequestFailed, UsageError
 from pytest_ari_sla.load.call import CallTools, LiveCall
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.media.call_media import CallMedia
-from pytest_ari_sla.media.caller_worker import LegSeat
+from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 from pytest_ari_sla.topologies.pair import Pair
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Ari:
         """Return what is known of a channel."""
         return Watch()
 
-    async def external_media(self, channel_id: str, external_host: str, asterisk_format: str) -> Any:
+    async def external_media(self, channel_id: str, external_host: str, asterisk_format: str, **options: Any) -> Any:
         """Make a channel, or refuse it at once."""
         if self.refuse_first and channel_id.endswith("-1"):
             raise AriRequestFailed("POST", "/channels/externalMedia", 500, "Internal Server Error")
@@ -78,9 +78,10 @@ def ari() -> Ari:
 
 @pytest.fixture
 def call(ari: Ari) -> LiveCall:
-    """A call with two seats."""
+    """A call with two endpoints."""
     codec: Any = SimpleNamespace(codec=SimpleNamespace(asterisk_format="ulaw"))
-    stand_ins: dict[str, Any] = {"ari": ari, "caller": None, "listener": None}
+    caller = SimpleNamespace(remote_of=lambda endpoint, media: media.local_address)
+    stand_ins: dict[str, Any] = {"ari": ari, "caller": caller, "listener": None}
     tools = CallTools(
         **stand_ins,
         meter=ControlMeter(),
@@ -90,15 +91,15 @@ def call(ari: Ari) -> LiveCall:
         began_ns=time.monotonic_ns(),
     )
     call = LiveCall("call", tools)
-    call.seat_legs([LegSeat(leg, 0, 0, ("127.0.0.1", 5_000 + leg)) for leg in range(2)])
+    call.take_endpoints([RtpEndpoint(leg, 0, 0, ("127.0.0.1", 5_000 + leg)) for leg in range(2)])
     return call
 
 
-async def test_legs_take_their_seats_in_order_and_are_timed(call: LiveCall, ari: Ari) -> None:
-    """The first leg of the topology is the first seat, whichever channel is up first."""
+async def test_legs_take_their_endpoints_in_order_and_are_timed(call: LiveCall, ari: Ari) -> None:
+    """The first leg of the topology is the first endpoint, whichever channel is up first."""
     ari.answer.set()
     first, second = await call.external_media(), await call.external_media()
-    assert [seat for seat, _ in call.caller_legs] == call.seats == [first.seat, second.seat]
+    assert [endpoint for endpoint, _ in call.caller_legs] == call.endpoints == [first.endpoint, second.endpoint]
     assert (call.tools.meter.setup.count, call.tools.meter.setup.max) == (2, 2_000)
 
 

@@ -19,10 +19,10 @@ from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.profile import PlannedCall
 from pytest_ari_sla.media.call_media import CallMedia
-from pytest_ari_sla.media.caller_worker import LegSeat
 from pytest_ari_sla.media.measurer import LegReport
 from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
+from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,41 +112,41 @@ class Caller:
         """Return the time that media is dated by."""
         return time.time_ns()
 
-    def take_call(self) -> list[LegSeat]:
-        """Give out the next two seats."""
+    def take_call(self) -> list[RtpEndpoint]:
+        """Give out the next two endpoints."""
         self.free_calls -= 1
         first = 2 * (10 - self.free_calls) - 1
-        return [LegSeat(leg, 0, 0, ("127.0.0.1", 5000)) for leg in (first, first + 1)]
+        return [RtpEndpoint(leg, 0, 0, ("127.0.0.1", 5000)) for leg in (first, first + 1)]
 
-    def start_leg(self, seat: LegSeat, remote: Address, packets: int) -> None:
+    def start_leg(self, endpoint: RtpEndpoint, remote: Address, packets: int) -> None:
         """Note it."""
-        self.started.append((seat.leg, remote, packets))
+        self.started.append((endpoint.leg, remote, packets))
 
-    def have_ended(self, seats: Sequence[LegSeat], packets: int) -> bool:
+    def have_ended(self, endpoints: Sequence[RtpEndpoint], packets: int) -> bool:
         """Tell whether all was sent."""
         return self.ends
 
-    def outstanding(self, seats: Sequence[LegSeat]) -> int:
+    def outstanding(self, endpoints: Sequence[RtpEndpoint]) -> int:
         """Tell how many packets are on their way."""
         return self.missing
 
-    async def stop_leg(self, seat: LegSeat) -> None:
+    async def stop_leg(self, endpoint: RtpEndpoint) -> None:
         """Note it, or fail."""
         if self.error:
             raise self.error
-        self.stopped.append(seat.leg)
+        self.stopped.append(endpoint.leg)
 
     def silent_legs(self, packets: int) -> set[int]:
         """Tell on which legs nothing comes back any more."""
         return self.silent
 
-    async def retire_legs(self, seats: Sequence[LegSeat], *, ended_by_other: bool) -> list[LegReport]:
-        """Give the seats back."""
-        self.ended_by_other += [seat.leg for seat in seats if ended_by_other]
-        self.retired += [seat.leg for seat in seats]
-        self.free_calls += len(seats) // 2
+    async def retire_legs(self, endpoints: Sequence[RtpEndpoint], *, ended_by_other: bool) -> list[LegReport]:
+        """Give the endpoints back."""
+        self.ended_by_other += [endpoint.leg for endpoint in endpoints if ended_by_other]
+        self.retired += [endpoint.leg for endpoint in endpoints]
+        self.free_calls += len(endpoints) // 2
         plain = plain_report(time.time_ns(), time.time_ns())
-        return [self.reports.get(seat.leg, plain) for seat in seats]
+        return [self.reports.get(endpoint.leg, plain) for endpoint in endpoints]
 
 
 class Topology:
@@ -162,8 +162,8 @@ class Topology:
     async def establish(self, call: Any) -> None:
         """Make two legs, or half a call and an error."""
         error = self.errors.pop(0) if self.errors else None
-        for seat in call.seats[: 1 if error else 2]:
-            call.legs.append(CallLeg(call.ari.new_id("channel", call.id), REMOTE, seat))
+        for endpoint in call.endpoints[: 1 if error else 2]:
+            call.legs.append(CallLeg(call.ari.new_id("channel", call.id), REMOTE, endpoint))
         if error:
             raise error
 
@@ -236,7 +236,7 @@ async def test_a_call_is_built_streamed_retired_and_hung_up(bench: Bench) -> Non
 
 
 async def test_a_call_that_cannot_be_built_has_failed(bench: Bench) -> None:
-    """With Asterisk's words; what there is of it is hung up, its seats are free, and the next call goes on."""
+    """With Asterisk's words; what there is of it is hung up, its endpoints are free, and the next call goes on."""
     bench.topology.errors = [ChannelLost("no circuit")]
     await bench.driver.run(calls(2))
     assert bench.counts() == {"requested": 2, "established": 1, "failed": 1, "ended": 1}

@@ -10,6 +10,7 @@ from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load.profile import Calls, LoadProfile
 from pytest_ari_sla.load.run import LoadPlan, LoadRun, LoadTools
 from pytest_ari_sla.load.voices import echo_media
+from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.topologies.echo import Echo
 from pytest_ari_sla.udp.port_leases import PortManager
@@ -39,8 +40,7 @@ class Overload:
         registry = builtin_registry()
         self._tools = LoadTools(
             endpoint=None,  # type: ignore[arg-type] # the scripted Asterisk has none
-            media_host="127.0.0.1",
-            ports=PortManager(host="127.0.0.1"),
+            site=MediaSite("127.0.0.1", PortManager(host="127.0.0.1")),
             trackers=list(registry.trackers.values()),
             owners=registry.owners,
             open_relay=None,  # type: ignore[arg-type] # an echo needs no relay
@@ -48,9 +48,10 @@ class Overload:
             echo_extension=("default", "echo"),
             id_prefix="sla-soak",
             listener=registry.hook_calls,
+            make_measurer=self.loop.make_measurer,
         )
         profile = LoadProfile((Calls("hold", calls, calls, PLANNED_S * S),))
-        plan = LoadPlan(profile, Echo(), echo_media(pcmu(), 20), 20, realtime=False)
+        plan = LoadPlan(profile, Echo(), echo_media(pcmu(), 20), 20, self.loop.transport, realtime=False)
         self._run = LoadRun(plan, self._tools, lambda progress: None)
 
     def run(self, meanwhile: Callable[[LoadRun], None] = lambda run: None) -> LoadOutcome:
@@ -59,7 +60,7 @@ class Overload:
         async def begin() -> None:
             meanwhile(self._run)
 
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner, self._tools.ports:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner, self._tools.site.ports:
             return runner.run(self._run.run(begin))
 
 

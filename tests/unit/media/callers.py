@@ -9,14 +9,16 @@ from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.media.transport import MediaSite
+from pytest_ari_sla.rtp_media.transport import RtpEndpoint, RtpMedia
 from pytest_ari_sla.session.registry import builtin_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_ari_sla.hookspecs import Tracker
-    from pytest_ari_sla.media.caller_worker import LegSeat
     from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.udp.datagrams import Address
     from pytest_ari_sla.udp.port_leases import PortManager
 
@@ -35,18 +37,25 @@ def make_caller(
 ) -> CallerWorker:
     """Return a caller with all built-in trackers, not started yet."""
     chosen = list(builtin_registry().trackers.values()) if trackers is None else list(trackers)
-    return CallerWorker(plan_for(legs, **changes), ports, "127.0.0.1", chosen)
+    return CallerWorker(plan_for(legs, **changes), RtpMedia(), MediaSite("127.0.0.1", ports), chosen)
 
 
-def begin(caller: CallerWorker, remotes: Sequence[Address], packets: int) -> list[LegSeat]:
+def take(caller: CallerWorker) -> RtpEndpoint:
+    """Reserve a call of one leg."""
+    endpoint = caller.take_call()[0]
+    assert isinstance(endpoint, RtpEndpoint)
+    return endpoint
+
+
+def begin(caller: CallerWorker, remotes: Sequence[Address], packets: int) -> list[RtpEndpoint]:
     """Start one leg towards each of these addresses."""
-    seats = [caller.take_call()[0] for _ in remotes]
+    seats = [take(caller) for _ in remotes]
     for seat, remote in zip(seats, remotes, strict=True):
         caller.start_leg(seat, remote, packets)
     return seats
 
 
-async def finish(caller: CallerWorker, seats: Sequence[LegSeat]) -> list[LegReport]:
+async def finish(caller: CallerWorker, seats: Sequence[LegEndpoint]) -> list[LegReport]:
     """Stop these legs and return their reports."""
     for seat in seats:
         await caller.stop_leg(seat)

@@ -16,20 +16,21 @@ from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.media import caller_worker
-from pytest_ari_sla.media.caller_worker import LEGS_PER_SOCKET
 from pytest_ari_sla.rtp import rtcp
+from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET
 from pytest_ari_sla.trackers.sequence import SequenceTracker
 from pytest_ari_sla.udp.batched import BACKEND_VARIABLE
 from pytest_ari_sla.udp.port_leases import PortManager
-from tests.unit.media.callers import begin, finish, make_caller
-from tests.unit.media.rtcp_peer import RtcpPeer
+from tests.unit.media.callers import begin, finish, make_caller, take
+from tests.unit.rtp_media.rtcp_peer import RtcpPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
-    from pytest_ari_sla.media.caller_worker import CallerWorker, LegSeat
+    from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.udp.datagrams import Address
@@ -95,7 +96,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-async def returned(caller: CallerWorker, seats: Sequence[LegSeat], packets: int) -> None:
+async def returned(caller: CallerWorker, seats: Sequence[LegEndpoint], packets: int) -> None:
     """Wait until all packets of these legs were sent, and are back."""
     await until(lambda: caller.have_ended(seats, packets) and caller.outstanding(seats) == 0)
 
@@ -139,7 +140,7 @@ async def test_many_legs_are_told_apart_by_socket_and_source(ports: PortManager)
         servers = [one, other]
         caller = make_caller(ports, legs)
         async with caller:
-            seats = [caller.take_call()[0] for _ in range(legs)]
+            seats = [take(caller) for _ in range(legs)]
             chosen = []
             for number in range(2):
                 pair = [seat for seat in seats if seat.socket == number][:2]

@@ -10,13 +10,13 @@ import pytest
 from pytest_ari_sla.codecs.builtin import pytest_ari_sla_register_codecs
 from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import TrackerContext, Voice
-from pytest_ari_sla.media.memory import Gauge, MediaLayout, MediaMemory
-from pytest_ari_sla.media.ring_reader import RingReader, SourceTable
-from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.media.tracker_group import TrackerGroup
+from pytest_ari_sla.rtp_media.memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 from tests.unit.hostile import PACKETS, hostile_datagrams, is_rtp, seed
-from tests.unit.media.memories import NONCE, ORIGIN_NS, Schedule
+from tests.unit.rtp_media.memories import NONCE, ORIGIN_NS, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

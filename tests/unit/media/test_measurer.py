@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.media.measurer import LegReport, Measurer
-from pytest_ari_sla.media.memory import Gauge
-from pytest_ari_sla.media.ring_reader import RingReader, SourceTable
-from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.media.tracker_group import TrackerGroup
 from pytest_ari_sla.metrics.catalogue import Metric
-from tests.unit.media.memories import NONCE, WINDOW, Schedule, make_memory
-from tests.unit.media.ring import ASTERISK, OTHER_PORT, RingWriter, probe, rtp
+from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
+from tests.unit.rtp_media.memories import NONCE, WINDOW, MemoryTransport, Schedule, make_memory
+from tests.unit.rtp_media.ring import ASTERISK, OTHER_PORT, RingWriter, probe, rtp
 from tests.unit.trackers.loads import FixedLog, context_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Bench:
         reader = RingReader(self.memory, self.log, self.sources, NONCE)
         self.trackers = TrackerGroup([self.tracker], {"recorder": "a plug-in"})
         self.trackers.begin(CONTEXT)
-        self.measurer = Measurer(self.memory, self.log, reader, self.trackers, lambda: 6)
+        transport = MemoryTransport(self.memory, self.log, reader, receive_drops=6)
+        self.measurer = Measurer(transport, self.trackers, self.memory.layout.legs)
 
     def retire(self, *legs: int) -> list[LegReport]:
         """Retire legs and wait for their reports."""

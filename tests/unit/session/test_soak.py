@@ -29,6 +29,7 @@ from pytest_ari_sla.load.profile import Calls, LoadProfile
 from pytest_ari_sla.load.run import LoadPlan, LoadProgress, LoadRun, LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media import caller_worker
+from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.live_console import LiveConsole
 from pytest_ari_sla.session import supervisor
@@ -93,12 +94,12 @@ class Soak:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
+        self._loop = SimulatedLoop(monkeypatch)
         registry = builtin_registry()
         self._supervisor = self._make_supervisor(registry.catalogue)
         self._tools = LoadTools(
             endpoint=None,  # type: ignore[arg-type] # the scripted Asterisk has none
-            media_host="127.0.0.1",
-            ports=PortManager(host="127.0.0.1"),
+            site=MediaSite("127.0.0.1", PortManager(host="127.0.0.1")),
             trackers=list(registry.trackers.values()),
             owners=registry.owners,
             open_relay=None,  # type: ignore[arg-type] # an echo needs no relay
@@ -106,6 +107,7 @@ class Soak:
             echo_extension=("default", "echo"),
             id_prefix="sla-soak",
             listener=registry.hook_calls,
+            make_measurer=self._loop.make_measurer,
         )
         profile = LoadProfile((Calls("hold", CALLS, CALLS, HOURS * 3600 * S),), HOLDING_S * S)
         thresholds = [parse(text, registry.catalogue) for text in ("rtt.p99 < 60ms", "loss.ratio < 5%")]
@@ -113,10 +115,9 @@ class Soak:
             test="t.py::test_soak",
             doc="A soak.",
             number=1,
-            plan=LoadPlan(profile, Echo(), echo_media(pcmu(), 20), 20, realtime=False),
+            plan=LoadPlan(profile, Echo(), echo_media(pcmu(), 20), 20, self._loop.transport, realtime=False),
             thresholds=[SourcedThreshold(threshold, "marker") for threshold in thresholds],
         )
-        self._loop = SimulatedLoop(monkeypatch)
         asterisk = ScriptedAsterisk(self._loop, refused_every=REFUSED_EVERY, dropped_every=DROPPED_EVERY)
         asterisk.serve(monkeypatch)
         self.kept: list[Kept] = []
@@ -138,7 +139,7 @@ class Soak:
     def run(self) -> LoadOutcome:
         """Let six hours pass."""
         run = self._job.run = LoadRun(self._job.plan, self._tools, self._on_progress)
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, self._tools.ports:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, self._tools.site.ports:
             return runner.run(run.run(self._begin))
 
     async def _begin(self) -> None:

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import NONE, Gauge
+from pytest_ari_sla.media.transport import Departures
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.rtp_media.memory import NONE, Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
 
-__all__ = ["Departures", "MediaSendLog"]
-
-
-@dataclass(frozen=True)
-class Departures:
-    """Packets whose turn has come.
-
-    Attributes
-    ----------
-    late_ns
-        (n,) int64. How long after their time those that left did so.
-    not_sent
-        How many did not leave.
-    """
-
-    late_ns: NDArray[np.int64]
-    not_sent: int
+__all__ = ["MediaSendLog"]
 
 
 class MediaSendLog:
-    """A :class:`~pytest_ari_sla.hookspecs.SendLog` on a :class:`~pytest_ari_sla.media.memory.MediaMemory`.
+    """A :class:`~pytest_ari_sla.hookspecs.SendLog` on a :class:`~pytest_ari_sla.rtp_media.memory.MediaMemory`.
 
     Used by the measuring thread; :meth:`show` alone by whoever gives legs out. A leg that was released is hidden until
     the loop has forgotten it: a call of the same number must not inherit its counts.
@@ -163,9 +147,10 @@ class MediaSendLog:
         """Return when legs' packets of these turns left and were due; 0 for what is forgotten, or did not leave."""
         memory, record = self._memory, self._memory.legs
         # The loop writes the place last, so reading it first never joins a new place with an old turn.
-        place = record["place"][legs]
-        place = np.where(turns < record["moved_turn"][legs], record["old_place"][legs], place)
-        at = record["group"][legs] * self._window + (turns & self._mask)
+        place, group = record["place"][legs], record["group"][legs]
+        is_before = turns < record["moved_turn"][legs]
+        place = np.where(is_before, record["old_place"][legs], place)
+        at = np.where(is_before, record["old_group"][legs], group) * self._window + (turns & self._mask)
         bursts = memory.bursts.reshape(-1)
         known = bursts["turn"][at] == turns
         sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)

@@ -1,8 +1,8 @@
 """The loop that moves packets: sends by schedule, drains by clock, and does nothing else.
 
-It runs in a process of its own (``python -m pytest_ari_sla.media.loop``), so that neither ARI traffic, nor test
+It runs in a process of its own (``python -m pytest_ari_sla.rtp_media.loop``), so that neither ARI traffic, nor test
 code, nor a garbage collection can delay a packet. What it sends and receives goes through a
-:class:`~pytest_ari_sla.media.memory.MediaMemory`; what it shall do comes as commands over a local socket.
+:class:`~pytest_ari_sla.rtp_media.memory.MediaMemory`; what it shall do comes as commands over a local socket.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
-from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, decode
-from pytest_ari_sla.media.memory import LEG, Gauge, MediaLayout, MediaMemory
-from pytest_ari_sla.media.send_group import GROUP_CAPACITY, SendGroup
-from pytest_ari_sla.media.stamp_clock import StampClock
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
+from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, decode
+from pytest_ari_sla.rtp_media.memory import LEG, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY, SendGroup
+from pytest_ari_sla.rtp_media.stamp_clock import StampClock
 from pytest_ari_sla.udp.batched import make_receiver, make_timer
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.commands import Command
+    from pytest_ari_sla.rtp_media.commands import Command
 
 __all__ = ["COMMAND_BYTES", "MediaLoop", "main"]
 
@@ -73,7 +74,7 @@ class MediaLoop:
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
         self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
-        self._group_of: dict[int, SendGroup] = {}
+        self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._drain_slots = min(DRAIN_CYCLE_SLOTS, self._cycle)
         self._drains: list[list[int]] = [[] for _ in range(self._cycle)]
         self._running = True
@@ -148,7 +149,7 @@ class MediaLoop:
             self._drain(number)
 
     def _prepare(self, turn: int) -> None:
-        """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.media.send_group.SendGroup.prepare`."""
+        """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.rtp_media.send_group.SendGroup.prepare`."""
         for groups in self._groups:
             for group in groups:
                 if group.count:
@@ -165,7 +166,7 @@ class MediaLoop:
 
     def _forget(self, ended: list[int]) -> None:
         for leg in ended:
-            del self._group_of[leg]
+            del self._sent_by[leg]
 
     def _drain(self, number: int) -> None:
         """Take everything out of a socket, as far as the ring has room."""
@@ -222,26 +223,44 @@ class MediaLoop:
             case StartLeg():
                 group = self._group_for(command)
                 group.add(command, first_slot(self._next_slot, command.slot, self._cycle) // self._cycle)
-                self._group_of[command.leg] = group
+                self._sent_by[command.leg] = group, command
+            case PlayLeg():
+                if command.leg in self._sent_by:
+                    self._play(command)
             case StopLeg(leg):
-                if leg in self._group_of:
+                if leg in self._sent_by:
                     record = self._memory.legs[leg]
                     next_turn = self._turns[record["slot"]]
-                    self._group_of.pop(leg).remove(leg, next_turn)
+                    self._sent_by.pop(leg)[0].remove(leg, next_turn)
                     record["end_turn"] = max(next_turn, record["first_turn"])
             case ForgetLeg(leg):
                 self._memory.legs[leg] = _NO_LEG
             case Stall(duration_ns):
                 time.sleep(duration_ns / 1e9)
 
+    def _play(self, play: PlayLeg) -> None:
+        """Move a leg to the group that says something else, from its next turn on."""
+        group, start = self._sent_by[play.leg]
+        next_turn = self._turns[start.slot]
+        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=next_turn)
+        group.remove(play.leg, next_turn)
+        other = self._group_for(start)
+        other.take_over(start, next_turn)
+        self._sent_by[play.leg] = other, start
+
     def _group_for(self, start: StartLeg) -> SendGroup:
         sending, groups = self._sockets[start.socket], self._groups[start.slot]
         for group in groups:
             if group.sends_like(sending, start):
                 return group
-        group = SendGroup(sum(map(len, self._groups)), sending, self._memory, start, GROUP_CAPACITY)
-        groups.append(group)
-        return group
+        number = sum(map(len, self._groups))
+        # An empty group of the slot has sent its last turn: its log goes on with the new one's.
+        for place, group in enumerate(groups):
+            if not group.count and (start.audio_turn or number == self._memory.layout.groups):
+                groups[place] = SendGroup(group.number, sending, self._memory, start, GROUP_CAPACITY)
+                return groups[place]
+        groups.append(SendGroup(number, sending, self._memory, start, GROUP_CAPACITY))
+        return groups[-1]
 
 
 def main(arguments: list[str]) -> None:

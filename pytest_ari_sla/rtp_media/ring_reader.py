@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import Gauge
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
+from pytest_ari_sla.rtp_media.memory import Gauge
 from pytest_ari_sla.udp.datagrams import host_number
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.memory import MediaMemory
-    from pytest_ari_sla.media.send_log import MediaSendLog
     from pytest_ari_sla.rtp.header import ParsedHeaders
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.send_log import MediaSendLog
     from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RingReader", "SourceTable"]

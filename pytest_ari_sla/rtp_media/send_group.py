@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import BURST_RECORD, Gauge
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
+from pytest_ari_sla.rtp_media.memory import BURST_RECORD, Gauge
 from pytest_ari_sla.udp.batched import make_burst
 from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.commands import StartLeg
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.commands import StartLeg
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
 
 __all__ = ["GROUP_CAPACITY", "SendGroup"]
 
@@ -59,6 +59,8 @@ class SendGroup:
 
     Attributes
     ----------
+    number
+        Its own.
     count
         Streams in it.
     ending_turn
@@ -66,7 +68,7 @@ class SendGroup:
     """
 
     def __init__(self, number: int, sending: socket.socket, memory: MediaMemory, like: StartLeg, capacity: int) -> None:
-        self._number = number
+        self.number = number
         self._socket = sending
         self._memory = memory
         self._mask = memory.layout.burst_window - 1
@@ -76,6 +78,7 @@ class SendGroup:
         self._kind = _kind_of(like)
         self._ticks = like.ticks
         self._frames, self._frame_bytes = like.frame_count, like.frame_bytes
+        self._audio_turn = like.audio_turn
         probed = like.nonce is not None
         self._number_bytes = _NUMBER.size if probed else 0
         skipped = PROBE.itemsize if probed else 0
@@ -98,16 +101,28 @@ class SendGroup:
 
     def add(self, start: StartLeg, first_turn: int) -> None:
         """Add a stream that sends from this turn on."""
+        end_turn = first_turn + start.packets
+        row = self._enter(start, end_turn)
+        number = self.number
+        record = (start.slot, first_turn, end_turn, 0, number, row, first_turn, number, row)
+        self._memory.legs[start.leg] = record
+
+    def take_over(self, start: StartLeg, next_turn: int) -> None:
+        """Add a stream that another group has sent until now; :meth:`remove` has taken it out there."""
+        record = self._memory.legs[start.leg]
+        row = self._enter(start, int(record["end_turn"]))
+        self._move(start.leg, row, next_turn)
+
+    def _enter(self, start: StartLeg, end_turn: int) -> int:
         row = self.count
         own = np.array((start.ssrc, MAGIC, start.nonce or 0, start.leg), _OWN).tobytes()
         self._packets.data[row] = np.frombuffer(own, np.uint8)[: self._packets.data.shape[1]]
         self._packets.address["host"][row], self._packets.address["port"][row] = host_number(start.host), start.port
         self._legs_at[row] = start.leg
-        self._end_turns[row] = first_turn + start.packets
-        end_turn = first_turn + start.packets
-        self._memory.legs[start.leg] = (start.slot, first_turn, end_turn, 0, self._number, row, first_turn, row)
+        self._end_turns[row] = end_turn
         self.count += 1
         self.ending_turn = min(self.ending_turn, end_turn - 1)
+        return row
 
     def remove(self, leg: int, next_turn: int) -> None:
         """Take a stream out; the last one moves to its place from ``next_turn`` on."""
@@ -122,9 +137,9 @@ class SendGroup:
     def _move(self, leg: int, place: int, next_turn: int) -> None:
         record = self._memory.legs[leg]
         if record["moved_turn"] != next_turn:  # where it moves again before it sends, it was never in between
-            record["old_place"] = record["place"]
+            record["old_group"], record["old_place"] = record["group"], record["place"]
             record["moved_turn"] = next_turn
-        record["place"] = place
+        record["group"], record["place"] = self.number, place
 
     def send(self, turn: int, due_ns: int) -> int:
         """Send a packet of every stream; return how many left."""
@@ -148,7 +163,7 @@ class SendGroup:
         _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, turn * self._ticks & 0xFFFFFFFF)
         if self._number_bytes:
             _NUMBER.pack_into(self._after, 0, turn & 0xFFFFFFFF)
-        at = turn % self._frames * self._frame_bytes
+        at = (turn - self._audio_turn) % self._frames * self._frame_bytes
         self._audio_place[:] = self._audio[at : at + self._audio_bytes]
         self._prepared_turn = turn
 
@@ -185,5 +200,5 @@ class SendGroup:
 
 def _kind_of(start: StartLeg) -> tuple[object, ...]:
     """Return what streams must have in common to be in one group."""
-    audio = (start.frame_offset, start.frame_count, start.frame_bytes)
+    audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.audio_turn)
     return start.payload_type, start.ticks, start.nonce is None, *audio

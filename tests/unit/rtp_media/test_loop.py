@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media import loop as media_loop
-from pytest_ari_sla.media import send_group, stamp_clock
-from pytest_ari_sla.media.commands import ForgetLeg, OpenSocket, Stall, StartLeg, StopLeg, encode
-from pytest_ari_sla.media.loop import MediaLoop
-from pytest_ari_sla.media.memory import Gauge
-from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp import header, probe
+from pytest_ari_sla.rtp_media import loop as media_loop
+from pytest_ari_sla.rtp_media import send_group, stamp_clock
+from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.rtp_media.loop import MediaLoop
+from pytest_ari_sla.rtp_media.memory import NONE, Gauge
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.batched import open_udp_socket
-from tests.unit.media.memories import CYCLE, NONCE, make_memory, start_leg
+from tests.unit.rtp_media.memories import CYCLE, FRAME_BYTES, NONCE, make_memory, start_leg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_ari_sla.media.commands import Command
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.commands import Command
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
 
 MS = 1_000_000
 EPOCH_NS = 1_700_000_000_000_000_000
@@ -107,14 +107,22 @@ class Stage:
     def close(self) -> None:
         """End being the loop's timer."""
 
-    def received(self) -> list[tuple[int, int]]:
-        """Return leg and turn of each packet that came."""
+    def datagrams(self) -> list[bytes]:
+        """Return the packets that came."""
         packets = []
         while True:
             try:
                 packets.append(self.peer.recv(100))
             except BlockingIOError:
-                break
+                return packets
+
+    def first_turn(self, leg: int) -> int:
+        """Return the turn that a leg began in."""
+        return int(self.memory.legs["first_turn"][leg])
+
+    def received(self) -> list[tuple[int, int]]:
+        """Return leg and turn of each packet that came."""
+        packets = self.datagrams()
         rows = np.zeros((len(packets), 100), np.uint8)
         for row, packet in zip(rows, packets, strict=True):
             row[: len(packet)] = np.frombuffer(packet, np.uint8)
@@ -310,3 +318,51 @@ def test_commands_are_messages_of_one_datagram() -> None:
     values: dict[str, Any] = dict.fromkeys(StartLeg.__struct_fields__, 1 << 62)
     longest = StartLeg(**values | {"host": "255.255.255.255"})
     assert len(encode(longest)) < media_loop.COMMAND_BYTES
+
+
+def test_a_leg_says_something_else_from_the_beginning_of_that(stage: Stage) -> None:
+    """Its numbers go on, its first frame is due in its next turn, and each packet's time is still known."""
+    stage.start(0, frame_count=1, packets=12)
+    stage.start(1, frame_count=1, packets=12)
+
+    def during(slot: int) -> None:
+        if slot == 3 * CYCLE + 1:
+            stage.command(PlayLeg(leg=1, frame_offset=FRAME_BYTES, frame_count=2))
+
+    stage.run(list(range(12 * CYCLE)), during)
+    packets = stage.datagrams()
+    said = {leg: [packet[-1] for packet in packets if packet[23] == leg] for leg in range(2)}
+    assert said[0] == [1] * len(said[0])
+    first = said[1].index(2)
+    assert said[1] == [1] * first + ([2, 3] * 6)[: len(said[1]) - first]
+    assert first > 2
+    turns = np.arange(len(said[1]))
+    numbers, sent_ns, due_ns = stage.log.times_of(np.full(len(turns), 1, np.int32), turns + stage.first_turn(1))
+    assert numbers.tolist() == turns.tolist()
+    assert (sent_ns >= due_ns).all()
+    assert (due_ns > 0).all()
+
+
+def test_a_leg_that_has_ended_plays_nothing(stage: Stage) -> None:
+    """The order comes too late, and harms nobody."""
+    stage.start(0, packets=1)
+
+    def during(slot: int) -> None:
+        if slot == 3 * CYCLE:
+            stage.command(PlayLeg(leg=0, frame_offset=0, frame_count=1))
+
+    stage.run(list(range(6 * CYCLE)), during)
+    assert len(stage.datagrams()) == 1
+
+
+def test_legs_that_play_each_by_itself_take_no_more_groups_than_there_are(stage: Stage) -> None:
+    """A group that nobody sends by any more is taken by the next one."""
+    stage.start(0, packets=1 << 10)
+
+    def during(slot: int) -> None:
+        if slot % CYCLE == 1:
+            stage.command(PlayLeg(leg=0, frame_offset=0, frame_count=2))
+
+    stage.run(list(range(20 * CYCLE)), during)
+    assert len(stage.datagrams()) > 15
+    assert np.count_nonzero(stage.memory.group_slot != NONE) <= 2

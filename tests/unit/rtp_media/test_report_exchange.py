@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.media.report_exchange import ReportExchange, SentStream
-from pytest_ari_sla.media.ring_reader import SourceTable
-from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp.rtcp import ReceiverReport, build, ntp_timestamp
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
+from pytest_ari_sla.rtp_media.ring_reader import SourceTable
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.datagrams import open_udp_socket
-from tests.unit.media.memories import ORIGIN_NS, Schedule, make_memory
-from tests.unit.media.rtcp_peer import HERE, RtcpPeer
+from tests.unit.rtp_media.memories import ORIGIN_NS, Schedule, make_memory
+from tests.unit.rtp_media.rtcp_peer import HERE, RtcpPeer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Command", "ForgetLeg", "OpenSocket", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
+__all__ = ["Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
 
 
 class OpenSocket(msgspec.Struct, frozen=True, tag=True):
@@ -34,6 +34,8 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
         The stream ends by itself after so many packets.
     nonce
         The run's number in probes; None to send frames whole, without a probe.
+    audio_turn
+        The turn in which the first frame is due; 0 for legs that all say the same at the same time.
     """
 
     leg: int
@@ -49,6 +51,23 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
     frame_bytes: int
     packets: int
     nonce: int | None
+    audio_turn: int = 0
+
+
+class PlayLeg(msgspec.Struct, frozen=True, tag=True):
+    """Let a leg that sends say something else from its next turn on, from the first frame of that.
+
+    Attributes
+    ----------
+    leg
+        Number of the leg.
+    frame_offset, frame_count
+        The audio, in frames of the leg's size; see :class:`StartLeg`.
+    """
+
+    leg: int
+    frame_offset: int
+    frame_count: int
 
 
 class StopLeg(msgspec.Struct, frozen=True, tag=True):
@@ -69,7 +88,7 @@ class Stall(msgspec.Struct, frozen=True, tag=True):
     duration_ns: int
 
 
-Command = OpenSocket | StartLeg | StopLeg | ForgetLeg | Stall
+Command = OpenSocket | StartLeg | PlayLeg | StopLeg | ForgetLeg | Stall
 
 _decoder = msgspec.msgpack.Decoder(Command)
 

@@ -5,8 +5,8 @@ import os
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.media.memory import BURST, BURST_RECORD, LEG, NONE, Gauge, MediaLayout, MediaMemory
-from tests.unit.media.memories import make_memory
+from pytest_ari_sla.rtp_media.memory import BURST, BURST_RECORD, LEG, NONE, Gauge, MediaLayout, MediaMemory
+from tests.unit.rtp_media.memories import make_memory
 
 ARRAYS = (
     "gauges",

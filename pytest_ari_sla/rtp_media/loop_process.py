@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_ari_sla.errors import MediaLoopFailed
-from pytest_ari_sla.media.commands import encode
-from pytest_ari_sla.media.memory import Gauge
+from pytest_ari_sla.rtp_media.commands import encode
+from pytest_ari_sla.rtp_media.memory import Gauge
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.media.commands import Command
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.commands import Command
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
 
 __all__ = ["LoopProcess"]
 
@@ -48,7 +48,7 @@ class LoopProcess:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inherited = (memory.descriptor, theirs.fileno())
         layout = msgspec.json.encode(memory.layout).decode()
-        command = [sys.executable, "-m", "pytest_ari_sla.media.loop", layout, *map(str, inherited)]
+        command = [sys.executable, "-m", "pytest_ari_sla.rtp_media.loop", layout, *map(str, inherited)]
         with theirs:
             self._process = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
 

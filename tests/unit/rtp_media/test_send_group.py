@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media.memory import Gauge
-from pytest_ari_sla.media.send_group import SendGroup
-from pytest_ari_sla.media.send_log import MediaSendLog
 from pytest_ari_sla.rtp import header, probe
+from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.rtp_media.send_group import SendGroup
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.batched import (
     BACKEND_VARIABLE,
     DatagramMemory,
     make_receiver,
     open_udp_socket,
 )
-from tests.unit.media.memories import FRAME_BYTES, NONCE, WINDOW, make_memory, start_leg
+from tests.unit.rtp_media.memories import FRAME_BYTES, NONCE, WINDOW, make_memory, start_leg
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
     from pytest_ari_sla.udp.datagrams import Address
 
 DUE_NS = 1_700_000_000_000_000_000
@@ -172,7 +172,7 @@ def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.Monke
     """The packets of a batch are spread over the system call, in the order in which the kernel took them."""
     bench.add(5, 3, packets=4 * WINDOW)
     clock = iter([1_000, 1_400])
-    monkeypatch.setattr("pytest_ari_sla.media.send_group.time.monotonic_ns", lambda: next(clock))
+    monkeypatch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
     bench.group.send(2 * WINDOW + 2, 900)
     assert bench.memory.bursts[0, 2].tolist() == (2 * WINDOW + 2, 900, 1_000, 200, 2, 0)
     assert bench.sent_ns(2 * WINDOW + 2, 5, 3) == [1_200, 1_400]
@@ -231,7 +231,7 @@ def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
     bench.add(0, 1)
     with monkeypatch.context() as patch:
         clock = iter([1_000, 1_400, 2_000, 2_200])
-        patch.setattr("pytest_ari_sla.media.send_group.time.monotonic_ns", lambda: next(clock))
+        patch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
         bench.send(0)
         bench.group.remove(0, 1)
         bench.send(1)
@@ -246,7 +246,7 @@ def test_a_stream_that_moves_twice_before_it_sends_keeps_the_place_it_sent_from(
     bench.add(0, 1, 2, 3)
     with monkeypatch.context() as patch:
         clock = iter([1_000, 1_400])
-        patch.setattr("pytest_ari_sla.media.send_group.time.monotonic_ns", lambda: next(clock))
+        patch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
         bench.send(0)
     for leg in (2, 0):
         bench.group.remove(leg, 1)

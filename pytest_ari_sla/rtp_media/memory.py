@@ -36,13 +36,19 @@ if TYPE_CHECKING:
 __all__ = ["BURST", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
 
 LEG = np.dtype(
-    [(name, "i8") for name in ("slot", "first_turn", "end_turn", "unsent", "group", "place", "moved_turn", "old_place")]
+    [
+        (name, "i8")
+        for name in (
+            *("slot", "first_turn", "end_turn", "unsent"),
+            *("group", "place", "moved_turn", "old_group", "old_place"),
+        )
+    ]
 )
 """A leg's part of the schedule; all zero where there is no leg.
 
 Its slot in the cycle, the turns from the first to before the end, and how many of them passed without its packet. Its
-group, its place in that from turn ``moved_turn`` on, and its place before (a leg takes the place of one that ends; one
-move is remembered, since nothing older than a round trip is asked for).
+group and its place in that from turn ``moved_turn`` on, and those before (a leg takes the place of one that ends, and
+another group says something else; one move is remembered, since nothing older than a round trip is asked for).
 """
 
 BURST = np.dtype(

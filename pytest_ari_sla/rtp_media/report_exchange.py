@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.ring_reader import SourceTable
-    from pytest_ari_sla.media.send_log import MediaSendLog
+    from pytest_ari_sla.rtp_media.ring_reader import SourceTable
+    from pytest_ari_sla.rtp_media.send_log import MediaSendLog
     from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["ReportExchange", "SentStream"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.memory import Gauge
-from pytest_ari_sla.media.ring_reader import STAMP_TO_QUEUE_NS
-from tests.unit.media.memories import NONCE
+from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.rtp_media.ring_reader import STAMP_TO_QUEUE_NS
+from tests.unit.rtp_media.memories import NONCE
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
     from pytest_ari_sla.udp.datagrams import Address
 
 ASTERISK: Address = ("10.0.0.1", 10_000)

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.media.memory import Gauge
-from pytest_ari_sla.media.ring_reader import NOBODY, RingReader, SourceTable
-from pytest_ari_sla.media.send_log import MediaSendLog
-from tests.unit.media.memories import NONCE, Schedule, make_memory
-from tests.unit.media.ring import ASTERISK, OTHER_HOST, OTHER_PORT, RingWriter, probe, rtp
+from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.rtp_media.ring_reader import NOBODY, RingReader, SourceTable
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
+from tests.unit.rtp_media.memories import NONCE, Schedule, make_memory
+from tests.unit.rtp_media.ring import ASTERISK, OTHER_HOST, OTHER_PORT, RingWriter, probe, rtp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_ari_sla.media.memory import MediaMemory
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp_media.memory import MediaMemory
     from pytest_ari_sla.udp.datagrams import Address
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.media.send_log import MediaSendLog
-from tests.unit.media.memories import CYCLE, ORIGIN_NS, WINDOW, Schedule, make_memory
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
+from tests.unit.rtp_media.memories import CYCLE, ORIGIN_NS, WINDOW, Schedule, make_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_ari_sla.media.commands import StartLeg
-from pytest_ari_sla.media.memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.rtp_media.commands import StartLeg
+from pytest_ari_sla.rtp_media.memory import Gauge, MediaLayout, MediaMemory
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.rtp_media.ring_reader import RingReader
+    from pytest_ari_sla.rtp_media.send_log import MediaSendLog
     from pytest_ari_sla.udp.datagrams import Address
 
 ORIGIN_NS = 1_700_000_000_000_000_000
@@ -62,6 +66,40 @@ def start_leg(leg: int, to: Address, **changes: Any) -> StartLeg:
     return StartLeg(**(values | changes))
 
 
+class MemoryTransport:
+    """What a measurer needs of a transport, on a memory that a test writes."""
+
+    def __init__(
+        self, memory: MediaMemory, send_log: MediaSendLog, reader: RingReader, *, receive_drops: int = 0
+    ) -> None:
+        self._memory = memory
+        self._receive_drops = receive_drops
+        self.send_log = send_log
+        self.reader = reader
+        self.probe_window = memory.layout.probe_window
+
+    def now_ns(self) -> int:
+        """Return the memory's time."""
+        return self._memory.now_ns()
+
+    def exchange_reports(self) -> list[ReceivedReport]:
+        """Nobody reports."""
+        return []
+
+    def health(self) -> TransportHealth:
+        """Return what the gauges say."""
+        gauges = self._memory.gauges
+        return TransportHealth(
+            cpu_ns=int(gauges[Gauge.CPU_NS]),
+            clock_steps=int(gauges[Gauge.CLOCK_STEPS]),
+            stalls=int(gauges[Gauge.LOOP_STALLS]),
+            stalled_ns=int(gauges[Gauge.LOOP_STALLED_NS]),
+            receive_drops=self._receive_drops,
+            foreign=self.reader.foreign,
+            malformed=self.reader.malformed,
+        )
+
+
 class Schedule:
     """Plays the loop's part in a memory: starts legs, lets turns pass, sends or fails to; each slot has one group."""
 
@@ -71,7 +109,7 @@ class Schedule:
     def start(self, leg: int, *, slot: int = 0, first_turn: int = 0, packets: int = 1 << 20, place: int = 0) -> None:
         """Enter a leg into the schedule."""
         self.memory.group_slot[slot] = slot
-        self.memory.legs[leg] = (slot, first_turn, first_turn + packets, 0, slot, place, first_turn, place)
+        self.memory.legs[leg] = (slot, first_turn, first_turn + packets, 0, slot, place, first_turn, slot, place)
 
     def stop(self, leg: int) -> None:
         """Let a leg send nothing more from the next turn on."""

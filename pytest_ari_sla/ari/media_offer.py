@@ -1,0 +1,58 @@
+"""What Asterisk is asked for, so that the media of a channel comes to us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MediaOffer"]
+
+
+@dataclass(frozen=True)
+class MediaOffer:
+    """The parameters of ``POST /channels/externalMedia`` that say where media goes and how.
+
+    What is None is left out, so that Asterisk's default holds: RTP over UDP, both ways.
+
+    Attributes
+    ----------
+    external_host
+        ``host:port``; for WebSockets the name of a section of websocket_client.conf, or ``INCOMING``.
+    encapsulation, transport
+        ``rtp`` over ``udp``, ``audiosocket`` over ``tcp``, ``none`` over ``websocket``: Asterisk takes
+        these pairs only.
+    connection_type
+        Who connects: Asterisk (``client``) or we (``server``, WebSockets only).
+    direction
+        ``both``, ``in`` or ``out``; acts for WebSockets only, from Asterisk 22.9 on.
+    data
+        For AudioSocket the UUID of the stream.
+    transport_data
+        Options of the WebSocket's dial string, from Asterisk 22.8 on.
+    variables
+        Channel variables to set.
+    """
+
+    external_host: str
+    encapsulation: str | None = None
+    transport: str | None = None
+    connection_type: str | None = None
+    direction: str | None = None
+    data: str | None = None
+    transport_data: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def options(self) -> dict[str, Any]:
+        """Return all but the host, as keyword arguments of :meth:`AriSession.external_media`."""
+        return {
+            "encapsulation": self.encapsulation,
+            "transport": self.transport,
+            "connection_type": self.connection_type,
+            "direction": self.direction,
+            "data": self.data,
+            "transport_data": self.transport_data,
+            "variables": self.variables or None,
+        }

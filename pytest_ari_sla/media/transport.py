@@ -1,0 +1,258 @@
+"""How the frames of a load's legs travel: what the rest of the tool asks of a media transport.
+
+A transport moves frames and knows when each left and when each came; who calls, what is measured and what is judged
+does not depend on it. There is one object of :class:`MediaTransport` a session, and one of :class:`OpenTransport` a
+load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_ari_sla.hookspecs import SendLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.ari.media_offer import MediaOffer
+    from pytest_ari_sla.ari.resources import ExternalMedia
+    from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
+    from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.udp.port_leases import PortManager
+
+__all__ = [
+    "Departures",
+    "FrameReader",
+    "FrameSendLog",
+    "LegEndpoint",
+    "MeasuredTransport",
+    "MediaSite",
+    "MediaTransport",
+    "OpenTransport",
+    "TransportHealth",
+]
+
+
+@dataclass(frozen=True)
+class MediaSite:
+    """Where media ends on this machine.
+
+    Attributes
+    ----------
+    host
+        The address that Asterisk sends to.
+    ports
+        Where ports are leased.
+    """
+
+    host: str
+    ports: PortManager
+
+
+@dataclass(frozen=True)
+class Departures:
+    """Packets whose turn has come.
+
+    Attributes
+    ----------
+    late_ns
+        (n,) int64. How long after their time those that left did so.
+    not_sent
+        How many did not leave.
+    """
+
+    late_ns: NDArray[np.int64]
+    not_sent: int
+
+
+@dataclass(frozen=True)
+class TransportHealth:
+    """What a transport tells of itself; all counts since it was opened.
+
+    Attributes
+    ----------
+    cpu_ns
+        Processor time that moving frames took.
+    clock_steps
+        Times that the clock which stamps arrivals was set.
+    stalls, stalled_ns
+        Times that the process which moves frames stood still, and for how long in all.
+    receive_drops
+        Frames that found our receive buffers full.
+    foreign, malformed
+        What came from addresses that no leg expects, and what came for a leg and was not a frame.
+    more
+        Counts of its own, by metric name (``harness.…``).
+    """
+
+    cpu_ns: int = 0
+    clock_steps: int = 0
+    stalls: int = 0
+    stalled_ns: int = 0
+    receive_drops: int = 0
+    foreign: int = 0
+    malformed: int = 0
+    more: Mapping[str, int] = field(default_factory=dict)
+
+
+class LegEndpoint(Protocol):
+    """A leg's end at the load generator."""
+
+    @property
+    def leg(self) -> int:
+        """Number of the leg."""
+
+    @property
+    def offer(self) -> MediaOffer:
+        """What Asterisk is asked for, so that its media comes here."""
+
+
+class FrameReader(Protocol):
+    """Reads what has come, in the time of the frames: nothing depends on when it is read."""
+
+    def look(self, *, to_the_end: bool = False) -> None:
+        """Fix how far :meth:`batches` may read; ``to_the_end``: nothing more will come."""
+
+    def knows(self, moment_ns: int) -> bool:
+        """Whether all that arrived before a time is there, read or not."""
+
+    def batches(self, before_ns: int) -> Iterator[PacketBatch]:
+        """Yield what lies in front of the first frame that arrived at ``before_ns`` or later."""
+
+    def read_until(self, before_ns: int) -> int:
+        """Return a time, at most ``before_ns``: what arrived before it has been read (ns since the Unix epoch)."""
+
+
+class FrameSendLog(SendLog, Protocol):
+    """What the send side knows of every frame; kept by the transport, used by the measuring thread."""
+
+    def sent_by(self, legs: list[int]) -> NDArray[np.int64]:
+        """(n,) Frames that these legs really sent, so far."""
+
+    def due_by(self, legs: list[int]) -> NDArray[np.int64]:
+        """(n,) Frames that these legs' schedule has called for, so far."""
+
+    def close(self, legs: NDArray[np.int32]) -> None:
+        """Note that these legs are ending: nothing more comes for them."""
+
+    def withdraw(self, legs: Sequence[int], first: NDArray[np.int64]) -> None:
+        """Let these legs' frames from number ``first`` ((n,)) on count as never due: their call had been ended."""
+
+    def hide(self, legs: NDArray[np.int32]) -> None:
+        """Let the counts of these legs be 0, whatever is known of them."""
+
+    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
+        """Return a turn, and when the leg's frames of that turn and all later ones left ((k,) ns; 0: it did not)."""
+
+    def departures(self, until_ns: int) -> Departures:
+        """Return what became of every frame that was due since the last time and before ``until_ns``."""
+
+
+class MeasuredTransport(Protocol):
+    """What the measuring thread uses of a transport."""
+
+    @property
+    def send_log(self) -> FrameSendLog:
+        """What is known of every frame that was sent."""
+
+    @property
+    def reader(self) -> FrameReader:
+        """What has come."""
+
+    @property
+    def probe_window(self) -> int:
+        """How many probes of a leg are awaited: a power of two."""
+
+    def now_ns(self) -> int:
+        """Return the time by which frames are dated: ns since the Unix epoch, on a clock that nobody sets."""
+
+    def exchange_reports(self) -> Sequence[ReceivedReport]:
+        """Return what far ends have reported since the last time."""
+
+    def health(self) -> TransportHealth:
+        """Return what is known of its own work; called by any thread."""
+
+
+class OpenTransport(MeasuredTransport, Protocol):
+    """The media of one load.
+
+    All methods belong to one event loop, except those of :class:`MeasuredTransport` and those that say otherwise.
+    """
+
+    def take_leg(self, leg: int) -> LegEndpoint:
+        """Reserve an endpoint for a leg."""
+
+    def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> object:
+        """Return where the leg's frames go, by what Asterisk answered to the offer."""
+
+    def start(self, endpoint: LegEndpoint, remote: object, frames: int) -> None:
+        """Send so many frames from now on, and take what comes from there as this leg's."""
+
+    def play(self, endpoint: LegEndpoint, voice: int) -> None:
+        """Let a leg that has been started say another of the load's voices from its next frame on, from its beginning.
+
+        Raises
+        ------
+        UsageError
+            That voice has another codec than the leg.
+        """
+
+    async def stop(self, endpoint: LegEndpoint) -> None:
+        """Send nothing more for a leg; return when that is certain."""
+
+    def ignore(self, endpoint: LegEndpoint) -> None:
+        """Take nothing more as this leg's. Called by the measuring thread, between two batches."""
+
+    async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
+        """Let endpoints be reserved again: nothing is known of their legs any more."""
+
+    def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> Sequence[CapturedStream]:
+        """Return what a leg has sent and received, as streams that can be written; before :meth:`give_back`."""
+
+    def frames_received(self) -> int:
+        """Return how many frames came, from anywhere, and were measured."""
+
+    @property
+    def has_realtime_priority(self) -> bool:
+        """Whether frames are moved under SCHED_FIFO."""
+
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """What the kernel granted to each socket; 0 where there is none."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of what moves frames; 0 where that is this process."""
+
+    def ensure_alive(self) -> None:
+        """Find out whether what moves frames ended by itself.
+
+        Raises
+        ------
+        MediaLoopFailed
+            It did.
+        """
+
+    def stall(self, duration_ns: int) -> None:
+        """Stand still for a while: a fault on purpose, to see that the run notices."""
+
+
+class MediaTransport(Protocol):
+    """A way for frames to travel, such as ``rtp``."""
+
+    @property
+    def name(self) -> str:
+        """Name used in ``load(transport=…)`` and in reports."""
+
+    def port_pairs(self, legs: int) -> int:
+        """Return how many port pairs of this machine so many legs need."""
+
+    def open(self, plan: MediaPlan, site: MediaSite) -> AbstractAsyncContextManager[OpenTransport]:
+        """Return the media of a load, which opens when it is entered."""

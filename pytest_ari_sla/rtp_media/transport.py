@@ -1,0 +1,344 @@
+"""``rtp``: frames as RTP packets over UDP, many legs a socket, moved in batches by a process of their own."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from pytest_ari_sla.ari.media_offer import MediaOffer
+from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
+from pytest_ari_sla.media.transport import TransportHealth
+from pytest_ari_sla.rtp.header import HEADER_BYTES
+from pytest_ari_sla.rtp.send_schedule import SlotAssigner
+from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.loop_process import LoopProcess
+from pytest_ari_sla.rtp_media.memory import BURST, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
+from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
+from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY
+from pytest_ari_sla.rtp_media.send_log import MediaSendLog
+from pytest_ari_sla.udp.datagrams import prepare_socket, receive_drops
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from pytest_ari_sla.ari.resources import ExternalMedia
+    from pytest_ari_sla.capture.kept_packets import KeptPackets
+    from pytest_ari_sla.hookspecs import Codec, Voice
+    from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.udp.port_leases import PortLease
+
+__all__ = ["RtpEndpoint", "RtpMedia", "RtpTransport"]
+
+LEGS_PER_SOCKET = 128
+"""A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
+
+RING_SECONDS = 1.5
+LEAST_RING_ROWS = 1 << 15
+"""10 MB. Twenty calls fill it in half a minute: as long as that, the measuring side may be stopped."""
+
+AWAITED_NS = LOSS_LIMIT_NS + 5_000_000_000
+"""For so long a probe is awaited: packets of one socket may be read that much later than those of another one."""
+
+SEND_LOG_BYTES = 1 << 25
+MOST_TURNS = 1 << 12
+"""82 s at 20 ms."""
+
+
+@dataclass(frozen=True)
+class RtpEndpoint:
+    """A leg's number, the socket and slot that it sends by, and the address that Asterisk sends to."""
+
+    leg: int
+    socket: int
+    slot: int
+    local: Address
+
+    @property
+    def offer(self) -> MediaOffer:
+        """RTP to our socket: what Asterisk does unless told otherwise."""
+        return MediaOffer(f"{self.local[0]}:{self.local[1]}")
+
+
+class RtpMedia:
+    """The transport ``rtp``, for any number of loads.
+
+    Parameters
+    ----------
+    start_loop
+        Starts what moves packets, on its memory: a process, unless a test plays it.
+    """
+
+    name = "rtp"
+
+    def __init__(self, start_loop: Callable[..., LoopProcess] = LoopProcess) -> None:
+        self._start_loop = start_loop
+
+    def port_pairs(self, legs: int) -> int:
+        """Return how many sockets so many legs share, each with one for RTCP beside it."""
+        return _sockets_for(legs)
+
+    def open(self, plan: MediaPlan, site: MediaSite) -> RtpTransport:
+        """Return the media of a load, which opens when it is entered."""
+        return RtpTransport(plan, site, self._start_loop)
+
+
+class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
+    """The sockets of one load, the process that moves its packets, and what is known of each of them.
+
+    Attributes
+    ----------
+    receive_buffer_bytes
+        What the kernel granted to each socket.
+    """
+
+    def __init__(self, plan: MediaPlan, site: MediaSite, start_loop: Callable[..., LoopProcess]) -> None:
+        self._plan = plan
+        self._site = site
+        self._start_loop = start_loop
+        self._nonce = secrets.randbits(32)
+        self._memory = MediaMemory(_layout(plan))
+        self.send_log = MediaSendLog(self._memory)
+        self._slots = SlotAssigner(plan.packet_time_ms)
+        self._on_socket = [0] * _sockets_for(plan.legs)
+        self._sources = SourceTable(len(self._on_socket), plan.legs)
+        self.reader = RingReader(self._memory, self.send_log, self._sources, self._nonce)
+        self._remotes: dict[int, Address] = {}
+        self._ssrc: dict[int, int] = {}
+        self._leases: list[PortLease] = []
+        self._sockets: list[socket.socket] = []
+        self.receive_buffer_bytes = 0
+
+    @property
+    def probe_window(self) -> int:
+        """How many probes of a leg are awaited."""
+        return self._memory.layout.probe_window
+
+    async def __aenter__(self) -> RtpTransport:
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        stack.callback(self._memory.close)
+        self._memory.touch()
+        np.concatenate([voice.frames.reshape(-1) for voice in self._plan.media.voices], out=self._memory.frames)
+        self._leases = [stack.enter_context(self._site.ports.lease()) for _ in self._on_socket]
+        self._sockets = [lease.rtp_socket for lease in self._leases]
+        rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
+        self._reports = ReportExchange(rtcp_sockets, self._sources, self.send_log, self._plan.legs)
+        self._loop = self._start_loop(self._memory, realtime=self._plan.realtime)
+        stack.push_async_callback(self._loop.stop)
+        for number, udp in enumerate(self._sockets):
+            self.receive_buffer_bytes = prepare_socket(udp, self._plan.receive_buffer_bytes).buffer_bytes
+            self._loop.command(OpenSocket(number), udp)
+        await self._loop.obeyed()
+
+    # --- legs ---
+
+    def take_leg(self, leg: int) -> RtpEndpoint:
+        """Reserve a slot and a socket for a leg."""
+        slot = self._slots.assign(leg)
+        number = self._socket_for(slot)
+        self._on_socket[number] += 1
+        return RtpEndpoint(leg, number, slot, (self._site.host, self._leases[number].port))
+
+    def _socket_for(self, slot: int) -> int:
+        """Choose a socket so that the legs of one slot share as few as possible: one system call for them all."""
+        count = len(self._on_socket)
+        turns = range(slot % count, slot % count + count)
+        return next(turn % count for turn in turns if self._on_socket[turn % count] < 2 * LEGS_PER_SOCKET)
+
+    def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> Address:
+        """Return where Asterisk takes the channel's RTP."""
+        del endpoint
+        return media.local_address
+
+    def start(self, endpoint: LegEndpoint, remote: object, frames: int) -> None:
+        """Send so many packets to an address from now on, and take what comes from there as this leg's."""
+        own, far = cast("RtpEndpoint", endpoint), cast("Address", remote)
+        plan, voice = self._plan, self._plan.voice(own.leg)
+        ssrc = self._ssrc[own.leg] = secrets.randbits(32)
+        self._sources.expect(own.leg, own.socket, far)
+        self._remotes[own.leg] = far
+        frame_bytes = voice.frames.shape[1]
+        self._reports.follow(own.leg, SentStream(own.socket, far, ssrc, voice.codec.clock_rate_hz, frame_bytes))
+        self._loop.command(
+            StartLeg(
+                leg=own.leg,
+                socket=own.socket,
+                slot=own.slot,
+                host=far[0],
+                port=far[1],
+                ssrc=ssrc,
+                payload_type=voice.codec.payload_type,
+                ticks=plan.ticks(own.leg),
+                frame_offset=self._frame_offset(voice),
+                frame_count=voice.frames.shape[0],
+                frame_bytes=frame_bytes,
+                packets=frames,
+                nonce=self._nonce if plan.has_probes(own.leg) else None,
+            )
+        )
+
+    def play(self, endpoint: LegEndpoint, voice: int) -> None:
+        """Let a leg say another voice of the load, from its beginning.
+
+        Raises
+        ------
+        UsageError
+            That voice has another codec than the leg, or frames of another size.
+        """
+        now, then = self._plan.voice(endpoint.leg), self._plan.media.voices[voice]
+        if now.codec != then.codec or now.frames.shape[1] != then.frames.shape[1]:
+            raise UsageError(f"a leg that speaks {now.codec.name} cannot play frames of {then.codec.name}")
+        self._loop.command(PlayLeg(endpoint.leg, self._frame_offset(then), then.frames.shape[0]))
+
+    def _frame_offset(self, voice: Voice) -> int:
+        """Return where a voice's frames begin in memory."""
+        before = itertools.takewhile(lambda other: other is not voice, self._plan.media.voices)
+        return sum(other.frames.size for other in before)
+
+    async def stop(self, endpoint: LegEndpoint) -> None:
+        """Send nothing more for a leg; return when the loop has confirmed it."""
+        self._loop.command(StopLeg(endpoint.leg))
+        await self._loop.obeyed()
+
+    def ignore(self, endpoint: LegEndpoint) -> None:
+        """Take what comes from the leg's far end as a stranger's from now on."""
+        self._reports.forget(endpoint.leg)
+        if endpoint.leg in self._remotes:
+            self._sources.forget(cast("RtpEndpoint", endpoint).socket, self._remotes[endpoint.leg])
+
+    async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
+        """Let slots and sockets be taken again, when the loop has forgotten the legs."""
+        for endpoint in endpoints:
+            self._loop.command(ForgetLeg(endpoint.leg))
+        await self._loop.obeyed()
+        for endpoint in endpoints:
+            self.send_log.show(endpoint.leg)
+            self._slots.release(endpoint.leg)
+            self._on_socket[cast("RtpEndpoint", endpoint).socket] -= 1
+            self._remotes.pop(endpoint.leg, None)
+
+    def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> list[CapturedStream]:
+        """Return what a leg has sent and received, as far as it was kept."""
+        if endpoint.leg not in self._remotes:
+            return []
+        own, remote = cast("RtpEndpoint", endpoint), self._remotes[endpoint.leg]
+        voice, ticks = self._plan.voice(own.leg), self._plan.ticks(own.leg)
+        sent = rebuilt_packets(
+            kept.sent_ns,
+            first_sequence=kept.first_turn,
+            first_timestamp=kept.first_turn * ticks,
+            ticks_per_packet=ticks,
+            ssrc=self._ssrc[own.leg],
+            payload_type=voice.codec.payload_type,
+            payload_length=voice.frames.shape[1],
+        )
+        return [
+            CapturedStream(own.local, remote, sent, _encoding(voice.codec)),
+            CapturedStream(remote, own.local, kept.received, _encoding(voice.codec)),
+        ]
+
+    def exchange_reports(self) -> list[ReceivedReport]:
+        """Send the RTCP reports that are due, and return those that have come."""
+        return self._reports.exchange(time.time_ns())
+
+    # --- itself ---
+
+    def now_ns(self) -> int:
+        """Return the time by which packets are dated."""
+        return self._memory.now_ns()
+
+    def health(self) -> TransportHealth:
+        """Return what the loop has told of itself, and what the kernel knows of our sockets."""
+        gauges = self._memory.gauges
+        return TransportHealth(
+            cpu_ns=int(gauges[Gauge.CPU_NS]),
+            clock_steps=int(gauges[Gauge.CLOCK_STEPS]),
+            stalls=int(gauges[Gauge.LOOP_STALLS]),
+            stalled_ns=int(gauges[Gauge.LOOP_STALLED_NS]),
+            receive_drops=sum(map(receive_drops, self._sockets)),
+            foreign=self.reader.foreign,
+            malformed=self.reader.malformed,
+            more={"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored},
+        )
+
+    def frames_received(self) -> int:
+        """Return how many datagrams came, from anywhere, and were measured."""
+        return int(self._memory.gauges[Gauge.RING_TAIL])
+
+    @property
+    def has_realtime_priority(self) -> bool:
+        """Whether the loop runs under SCHED_FIFO."""
+        return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
+
+    @property
+    def pid(self) -> int:
+        """Process id of the loop."""
+        return self._loop.pid
+
+    def ensure_alive(self) -> None:
+        """Find out whether the loop ended by itself; see :meth:`LoopProcess.ensure_alive`."""
+        self._loop.ensure_alive()
+
+    def stall(self, duration_ns: int) -> None:
+        """Make the loop do nothing for a while."""
+        self._loop.command(Stall(duration_ns))
+
+
+def _encoding(codec: Codec) -> str:
+    return f"{codec.name}/{codec.clock_rate_hz}"
+
+
+def _sockets_for(legs: int) -> int:
+    return -(-legs // LEGS_PER_SOCKET)
+
+
+def _most_groups(plan: MediaPlan) -> int:
+    """Return how many groups there can be: by slot, socket, voice and probes or not, and as many again as are full."""
+    media = plan.media
+    kinds = {(id(media.voice(place)), media.has_probes(place)) for place in range(len(media))}
+    return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY
+
+
+def _burst_window(groups: int, probe_window: int) -> int:
+    """Return for how many turns sends are remembered: as long as memory allows, as packets may be read late."""
+    affordable = SEND_LOG_BYTES // (groups * BURST.itemsize)
+    return max(2 * probe_window, min(1 << affordable.bit_length() - 1, MOST_TURNS))
+
+
+def _layout(plan: MediaPlan) -> MediaLayout:
+    groups = _most_groups(plan)
+    probe_window = 1 << (AWAITED_NS // plan.packet_time_ns).bit_length()
+    frame_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
+    packets_per_second = plan.legs * 1000 / plan.packet_time_ms
+    return MediaLayout(
+        legs=plan.legs,
+        groups=groups,
+        cycle=plan.packet_time_ms,
+        probe_window=probe_window,
+        burst_window=_burst_window(groups, probe_window),
+        sockets=_sockets_for(plan.legs),
+        ring_rows=max(LEAST_RING_ROWS, int(packets_per_second * RING_SECONDS)),
+        # Mixed or transcoded audio may come in larger packets than ours.
+        packet_width=-(-(HEADER_BYTES + max(frame_bytes, 320) + 1) // 64) * 64,
+        frame_bytes=sum(voice.frames.size for voice in plan.media.voices),
+    )
