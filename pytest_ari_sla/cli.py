@@ -6,10 +6,12 @@ import argparse
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla import __version__
+from pytest_ari_sla.arguments import argument, parse_port
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.reporting.text import clean
 
@@ -36,13 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(module.main(rest))
         if rest:
             parser.error(f"unknown arguments: {' '.join(rest)}")
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         print(f"ari-sla: {error}", file=sys.stderr)
         return 2
     except SlaError as error:
         print(f"ari-sla: {error} (at fault: {error.culprit})", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has seen enough; at exit, Python would flush into the pipe once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"ari-sla: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -55,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text, add_help=False)
     asterisk = commands.add_parser("asterisk", help="run a private Asterisk until Ctrl-C")
     asterisk.add_argument("path", help="a binary, or the root folder of a file system that holds one")
-    asterisk.add_argument("--port", type=int, help="port of ARI; default: a free one")
+    asterisk.add_argument(
+        "--port", type=argument(partial(parse_port, lowest=1)), help="port of ARI; default: a free one"
+    )
     asterisk.set_defaults(run=_run_asterisk)
     sweep = commands.add_parser("sweep", help="remove what dead runs left at an Asterisk")
     _add_sweep_arguments(sweep)
@@ -190,11 +204,13 @@ def _merge_reports(arguments: argparse.Namespace) -> int:
 def _compare_reports(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.metrics.units import parse_share
     from pytest_ari_sla.reporting.comparison import compare_runs
-    from pytest_ari_sla.reporting.record_file import read_record
+    from pytest_ari_sla.reporting.record_file import check_folder, read_record
     from pytest_ari_sla.reporting.report_folder import write_reports
     from pytest_ari_sla.session.registry import builtin_registry
 
     before, after = read_record(arguments.before), read_record(arguments.after)
+    if arguments.output is not None:
+        check_folder(arguments.output)
     allowed = parse_share(arguments.max_regression)
     compared = compare_runs(before, after, builtin_registry().catalogue, allowed)
     if arguments.output is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_ari_sla.arguments import parse_host_port, parse_port, parse_port_range
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.settings import Settings
 
@@ -38,10 +39,7 @@ def _seconds(text: str) -> float:
 
 
 def _ports(text: str) -> tuple[int, int]:
-    low, dash, high = text.partition("-")
-    if not dash or not low.isdecimal() or not high.isdecimal() or not 1024 <= int(low) < int(high) <= 65535:
-        raise UsageError(f"{text!r} is no range of ports; write LOW-HIGH within 1024-65535, such as 20480-32767")
-    return int(low), int(high)
+    return parse_port_range(text, lowest=1024)
 
 
 def _share(text: str) -> float:
@@ -98,13 +96,6 @@ def _path(text: str) -> str:
     return str(Path(text).expanduser())
 
 
-def _host_port(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal():
-        raise UsageError(f"{text!r} is no address; write HOST:PORT")
-    return text
-
-
 def _secret_file(text: str) -> str:
     try:
         secret = Path(_file(text)).read_text(encoding="utf-8-sig").strip()  # editors on Windows write a mark first
@@ -123,9 +114,7 @@ def _capture_policy(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"{text!r} is no port")
-    return int(text)
+    return parse_port(text, lowest=1)
 
 
 @dataclass(frozen=True)
@@ -185,8 +174,8 @@ OPTIONS = (
     Option("--ari-media-host", "media_host", "address that Asterisk sends RTP to", str, "HOST"),
     Option("--ari-rtp-ports", "rtp_ports", "ports that RTP sockets are leased from", _ports, "LOW-HIGH"),
     Option("--ari-echo-extension", "echo_extension", "extension that runs Echo()", _extension, "EXTEN@CONTEXT"),
-    Option("--ari-relay", "relay", "control address of a running `ari-sla relay`", _host_port, "HOST:PORT"),
-    Option("--ari-echo", "echo", "address of a running `ari-sla echo`", _host_port, "HOST:PORT"),
+    Option("--ari-relay", "relay", "control address of a running `ari-sla relay`", parse_host_port, "HOST:PORT"),
+    Option("--ari-echo", "echo", "address of a running `ari-sla echo`", parse_host_port, "HOST:PORT"),
     Option("--ari-realtime", "realtime", "move packets under SCHED_FIFO where allowed: auto or off",
            lambda text: _choice("auto", "off")(text) == "auto", "auto|off"),
     Option("--sla", "sla", "one more threshold for every scenario; repeatable", str, "EXPR", many=True,

@@ -72,8 +72,8 @@ class Settings:
     media_host: str | None = None
     rtp_ports: tuple[int, int] | None = None
     echo_extension: tuple[str, str] = ("default", "echo")
-    relay: str | None = None
-    echo: str | None = None
+    relay: tuple[str, int] | None = None
+    echo: tuple[str, int] | None = None
     sla: tuple[str, ...] = ()
     sla_ini: tuple[str, ...] = ()
     inconclusive: str = "fail"

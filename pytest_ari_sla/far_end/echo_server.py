@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_ari_sla.arguments import argument, parse_port
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end.control import TakeSnapshot
 from pytest_ari_sla.far_end.delay_line import DelayLine
@@ -233,18 +234,12 @@ def _share(text: str) -> float:
         raise argparse.ArgumentTypeError(message) from None
 
 
-def _duration_ns(text: str) -> int:
-    """Read ``30ms``."""
-    try:
-        return parse_duration_ns(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla echo", description="Send every RTP packet back to where it came from.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="UDP port to listen at (default: a free one)")
+    parser.add_argument(
+        "--port", type=argument(parse_port), default=0, help="UDP port to listen at (default: a free one)"
+    )
     parser.add_argument(
         "--loss", type=_share, default=0.0, metavar="SHARE", help="share of packets to drop, such as 2%%"
     )
@@ -252,8 +247,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--loss-every", type=int, metavar="N", help="drop each packet whose number can be divided by N, and no others"
     )
-    parser.add_argument("--delay", type=_duration_ns, default=0, metavar="TIME", help="delay to add, such as 30ms")
-    parser.add_argument("--jitter", type=_duration_ns, default=0, metavar="TIME", help="vary the delay by ± this much")
+    parser.add_argument(
+        "--delay", type=argument(parse_duration_ns), default=0, metavar="TIME", help="delay to add, such as 30ms"
+    )
+    parser.add_argument(
+        "--jitter", type=argument(parse_duration_ns), default=0, metavar="TIME", help="vary the delay by ± this much"
+    )
     parser.add_argument("--duplicate", type=_share, default=0.0, metavar="SHARE", help="share of packets to send twice")
     parser.add_argument(
         "--reorder", type=_share, default=0.0, metavar="SHARE", help="share to hold back, to be overtaken"
@@ -261,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same faults (default: %(default)s)")
     parser.add_argument(
         "--packet-time",
-        type=_duration_ns,
+        type=argument(parse_duration_ns),
         default=DEFAULT_PACKET_NS,
         metavar="TIME",
         help=f"time between a stream's packets, for --reorder (default: {format_duration_ns(DEFAULT_PACKET_NS)})",
@@ -299,6 +298,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         impairment = _impairment(options)
+        if options.log is not None:
+            options.log.open("ab").close()  # at the end it would be too late to say that it cannot be written
         udp = open_udp_socket((options.host, options.port))
     except (ValueError, OSError) as error:
         parser.error(str(error))

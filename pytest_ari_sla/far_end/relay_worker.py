@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_ari_sla.arguments import argument, parse_host_port, parse_port_range
 from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
@@ -168,33 +169,22 @@ class _RelaySession:
 
 def _address(text: str) -> Address:
     """Read ``HOST:PORT``."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        message = f"{text!r} is not an address; write it like 192.0.2.1:4000"
-        raise argparse.ArgumentTypeError(message)
+    host, port = parse_host_port(text, lowest=0)
     try:
-        return socket.gethostbyname(host), int(port)
+        return socket.gethostbyname(host), port
     except OSError as error:
-        message = f"{host!r} has no address: {error}"
-        raise argparse.ArgumentTypeError(message) from None
-
-
-def _port_range(text: str) -> tuple[int, int]:
-    """Read ``LOW-HIGH``."""
-    low, _, high = text.partition("-")
-    if not (low.isdecimal() and high.isdecimal()):
-        message = f"{text!r} is not a range of ports; write it like 20000-29999"
-        raise argparse.ArgumentTypeError(message)
-    return int(low), int(high)
+        raise UsageError(f"{host!r} has no address: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla relay", description="Relay RTP between Asterisk and an echo server.")
-    parser.add_argument("--echo", type=_address, required=True, metavar="HOST:PORT", help="where the echo server is")
+    parser.add_argument(
+        "--echo", type=argument(_address), required=True, metavar="HOST:PORT", help="where the echo server is"
+    )
     parser.add_argument("--host", help="address for Asterisk to send to (default: where --listen listens)")
     parser.add_argument(
         "--rtp-ports",
-        type=_port_range,
+        type=argument(parse_port_range),
         default=DEFAULT_RTP_PORTS,
         metavar="LOW-HIGH",
         help="range that ports are leased from",
@@ -207,7 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     control = parser.add_mutually_exclusive_group(required=True)
     control.add_argument(
-        "--listen", type=_address, metavar="HOST:PORT", help="TCP address to take orders at; trusted networks only"
+        "--listen",
+        type=argument(_address),
+        metavar="HOST:PORT",
+        help="TCP address to take orders at; trusted networks only",
     )
     control.add_argument(CONTROL_OPTION, type=int, help=argparse.SUPPRESS)
     return parser

@@ -7,7 +7,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
-from jinja2 import TemplateError as JinjaError
 from markupsafe import Markup
 
 from pytest_ari_sla.errors import UsageError
@@ -42,7 +41,7 @@ def render_html(record: RunRecord, templates_folder: Path | None = None) -> str:
     Raises
     ------
     UsageError
-        A template of the team cannot be rendered.
+        There is no such folder, or a template of the team cannot be rendered.
     """
     charts = [scenario_charts(scenario, f"s{number}") for number, scenario in enumerate(record.scenarios, 1)]
     chart_data = {
@@ -51,6 +50,8 @@ def render_html(record: RunRecord, templates_folder: Path | None = None) -> str:
         for section in sections.values()
         for chart in section
     }
+    if templates_folder is not None and not templates_folder.is_dir():
+        raise UsageError(f"{templates_folder} is no folder of templates")
     try:
         return (
             template_environment(templates_folder)
@@ -62,10 +63,11 @@ def render_html(record: RunRecord, templates_folder: Path | None = None) -> str:
                 chart_data=chart_data,
             )
         )
-    except JinjaError as error:
+    except Exception as error:  # a team's template may raise anything
         if templates_folder is None:
             raise
-        raise UsageError(f"a template in {templates_folder} cannot be used: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise UsageError(f"a template in {templates_folder} cannot be used: {reason}") from error
 
 
 def template_environment(templates_folder: Path | None = None) -> Environment:

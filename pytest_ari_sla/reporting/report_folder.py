@@ -13,6 +13,7 @@ from pytest_ari_sla.reporting.html import render_html
 from pytest_ari_sla.reporting.markdown import render_markdown
 from pytest_ari_sla.reporting.record_file import (
     RECORD_NAME,
+    check_folder,
     decode_record,
     encode_record,
     read_record,
@@ -106,12 +107,15 @@ def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None =
     Raises
     ------
     UsageError
-        No folder is given, the output is one of them, or one holds no report.
+        No folder is given, the output is one of them or cannot be written, one holds no report, or the templates
+        cannot be used.
     """
     if output.resolve() in {folder.resolve() for folder in folders}:
         raise UsageError(f"{output} is one of the reports to merge; choose another folder for the result")
     records = [read_record(folder) for folder in folders]
     merged = merged_record(records)
+    render_html(merged, templates_folder)  # what cannot be shown is found before anything is written
+    check_folder(output)
     for folder, record in zip(folders, records, strict=True):
         for path in {call.capture for scenario in record.scenarios for call in scenario.worst_calls if call.capture}:
             _copy_capture(folder, path, output / _CAPTURES / record.run.id)

@@ -116,7 +116,7 @@ class Standalone:
     def echo_address(self) -> Address:
         """Return the address of the echo server: the user's, or one that is started now."""
         if self.settings.echo is not None:
-            return _address(self.settings.echo)
+            return self.settings.echo
         if self._echo is None:
             self._echo = self._stack.enter_context(
                 EchoServerProcess(host=self.media_host(), realtime=self.settings.realtime)
@@ -234,7 +234,7 @@ class Standalone:
     @asynccontextmanager
     async def _open_relay(self) -> AsyncIterator[RelayControl]:
         if self.settings.relay is not None:
-            async with await RelayWorker.at(_address(self.settings.relay)) as worker:
+            async with await RelayWorker.at(self.settings.relay) as worker:
                 yield worker
             return
         ports = (self.ports().low, self.ports().high)
@@ -305,8 +305,3 @@ class Standalone:
             self._protection.release()
         if self.supervisor is not None:
             self.supervisor.close()
-
-
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    return host, int(port)

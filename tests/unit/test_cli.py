@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,103 @@ def test_a_wrong_command_line_ends_with_2(
         monkeypatch.delenv(name, raising=False)
     assert run(*words) == 2
     assert "at fault" not in capsys.readouterr().err
+
+
+def folder_with(folder: Path, name: str, content: str) -> Path:
+    """Make a folder that holds one file, and return it."""
+    folder.mkdir()
+    (folder / name).write_text(content, encoding="latin-1")
+    return folder
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> dict[str, Path]:
+    """Places by the names that :data:`WRONG` has for them: one good report, and what is none."""
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "empty").mkdir()
+    return {
+        "REPORT": stored(tmp_path / "run", run_id="aa"),
+        "FILE": tmp_path / "file",
+        "BELOW_FILE": tmp_path / "file" / "x",
+        "EMPTY": tmp_path / "empty",
+        "GONE": tmp_path / "gone",
+        "PROC": Path("/proc/x"),
+        "NEWER": folder_with(tmp_path / "newer", "report.json", '{"schema": 999}'),
+        "CUT": folder_with(tmp_path / "cut", "report.json", '{"schema": 1, "run'),
+        "OTHER": folder_with(tmp_path / "other", "report.json", '["a", 1]'),
+        "BINARY": folder_with(tmp_path / "binary", "report.json", "\xff\x00\x01"),
+        "UNCLOSED": folder_with(tmp_path / "unclosed", "report.html", "{% if %}"),
+        "UNDEFINED": folder_with(tmp_path / "undefined", "report.html", "{{ nothing.here }}"),
+        "RAISES": folder_with(tmp_path / "raises", "report.html", "{{ 1 / 0 }}"),
+        "LATIN": folder_with(tmp_path / "latin", "report.html", "\xe4"),
+    }
+
+
+WRONG = [
+    *(
+        f"report {action}"
+        for place in ("EMPTY", "GONE", "NEWER", "CUT", "OTHER", "BINARY", "FILE")
+        for action in (f"render {place}", f"merge REPORT {place} -o GONE", f"compare REPORT {place}")
+    ),
+    *(
+        f"report {action} --templates {place}"
+        for place in ("GONE", "FILE", "UNCLOSED", "UNDEFINED", "RAISES", "LATIN")
+        for action in ("render REPORT", "merge REPORT -o GONE")
+    ),
+    *(
+        f"{command} {place}"
+        for place in ("PROC", "FILE", "BELOW_FILE")
+        for command in ("report merge REPORT -o", "report compare REPORT REPORT -o", "init", "new tracker a-b --in")
+    ),
+    "report merge REPORT -o REPORT",
+    "report compare REPORT REPORT --max-regression nan",
+    "asterisk GONE",
+    "sweep nonsense",
+]
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    words: str, wrong: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, with the exit code of a wrong command line: no traceback, and no half of a report."""
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*(wrong.get(word, word) for word in words.split())) == 2
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) == 1
+    assert told.err.startswith("ari-sla: ")
+    assert not told.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "echo --port 99999",
+        "echo --port -1",
+        "echo --log /proc/x/y",
+        "relay --echo 127.0.0.1:99999 --listen 127.0.0.1:0",
+        "relay --echo 127.0.0.1:4000 --listen 127.0.0.1:0 --rtp-ports 5-4",
+        "simulator --port 65536",
+        "simulator --rtp-ports 1",
+        "asterisk / --port 0",
+    ],
+)
+def test_a_program_refuses_what_it_cannot_use(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it starts anything."""
+    with pytest.raises(SystemExit) as ended:
+        run(*words.split())
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("output", "code", "told"), [("| head -c 1", 0, ""), ("> /dev/full", 2, "No space left")])
+def test_what_cannot_be_printed_is_no_traceback(output: str, code: int, told: str) -> None:
+    """A reader that has seen enough is none at all; a full disk is one sentence."""
+    command = (
+        f"{sys.executable} -c 'from pytest_ari_sla.cli import main; raise SystemExit(main([\"metrics\"]))' {output}"
+    )
+    done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) <= 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from pytest_ari_sla.arguments import argument, parse_port, parse_port_range
 from pytest_ari_sla.errors import MediaLoopFailed, UsageError
 from pytest_ari_sla.targets.simulator.api.description import operations_table
 from pytest_ari_sla.targets.simulator.api.routes import ROUTES
@@ -36,13 +37,19 @@ _SHUTDOWN_S = 0.3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the simulator's options to a parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8088, help="port of ARI, 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=argument(parse_port), default=8088, help="port of ARI, 0 for a free one (default: %(default)s)"
+    )
     parser.add_argument("--user", default="asterisk", help="ARI user (default: %(default)s)")
     parser.add_argument(
         "--password-file", type=Path, metavar="FILE", help="file with the ARI password (default: a new one, printed)"
     )
     parser.add_argument(
-        "--rtp-ports", default="30000-39999", metavar="LOW-HIGH", help="ports for RTP (default: %(default)s)"
+        "--rtp-ports",
+        type=argument(parse_port_range),
+        default="30000-39999",
+        metavar="LOW-HIGH",
+        help="ports for RTP (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="start of the ids that it makes up")
     parser.add_argument(
@@ -68,12 +75,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     try:
         faults = Faults().with_values(dict(fault.partition("=")[::2] for fault in options.fault))
-        ports = _port_range(options.rtp_ports)
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     try:
-        asyncio.run(_serve(options, faults, ports))
+        asyncio.run(_serve(options, faults, options.rtp_ports))
     except MediaLoopFailed as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -82,13 +88,6 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"the simulator cannot start: {what}: {error.strerror}\n")
         return 1
     return 0
-
-
-def _port_range(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
-    if not (low.isdigit() and high.isdigit() and 0 < int(low) < int(high) < 1 << 16):
-        raise UsageError(f"{text!r} is no range of ports; expected LOW-HIGH, such as 30000-39999")
-    return int(low), int(high)
 
 
 async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, int]) -> None:

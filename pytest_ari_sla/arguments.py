@@ -1,0 +1,75 @@
+"""Ports and addresses as people write them, read in one way by options, ini files and the commands of ``ari-sla``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_ari_sla.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["argument", "parse_host_port", "parse_port", "parse_port_range"]
+
+_HIGHEST_PORT = 65_535
+T = TypeVar("T")
+
+
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return the ``type`` of a command's argument: what ``read`` refuses is a wrong command line, in its words."""
+
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def parse_port(text: str, lowest: int = 0) -> int:
+    """Read a port; 0 stands for a free one, where ``lowest`` admits it.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if not _is_port(text, lowest):
+        raise UsageError(f"{text!r} is no port; write a number from {lowest} to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def parse_host_port(text: str, lowest: int = 1) -> tuple[str, int]:
+    """Read ``HOST:PORT``: a name or an IPv4 address, and a port; 0 stands for a free one, where ``lowest`` admits it.
+
+    Raises
+    ------
+    UsageError
+        It is written otherwise.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or ":" in host or not _is_port(port, lowest):
+        raise UsageError(f"{text!r} is no address; write HOST:PORT, such as 192.0.2.1:4000")
+    return host, int(port)
+
+
+def parse_port_range(text: str, lowest: int = 1) -> tuple[int, int]:
+    """Read ``LOW-HIGH``.
+
+    Raises
+    ------
+    UsageError
+        It is no range, or leaves the ports there are.
+    """
+    low, _, high = text.partition("-")
+    if not _is_port(low, lowest) or not _is_port(high, lowest) or int(low) >= int(high):
+        raise UsageError(
+            f"{text!r} is no range of ports; write LOW-HIGH within {lowest}-{_HIGHEST_PORT}, such as 20480-32767"
+        )
+    return int(low), int(high)
+
+
+def _is_port(text: str, lowest: int) -> bool:
+    return text.isascii() and text.isdecimal() and lowest <= int(text) <= _HIGHEST_PORT
