@@ -14,7 +14,7 @@ from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.metrics.units import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "CORE_METRICS",
@@ -121,7 +121,7 @@ class Metric:
     rank: int = 500
     title: str = ""
     label: str = ""
-    compared: Sequence[str] | None = None
+    compared: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         problem = self._problem()

@@ -1,6 +1,7 @@
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,3 +177,10 @@ def test_a_place_or_stat_that_is_not_there_is_refused(changes: dict[str, Any], m
     """With the names of those that are."""
     with pytest.raises(UsageError, match=message):
         Metric("a", "distribution", "s", "-", **changes)
+
+
+def test_metrics_go_to_the_controller_of_a_fleet_and_stay_the_same() -> None:
+    """With the thresholds on them; whatever a plug-in has declared."""
+    plugins = Metric("a", "distribution", "s", "-", prominent=True, places=("tile",), compared=("max",))
+    for metric in (*CORE_METRICS, plugins):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(metric), type=Metric) == metric
