@@ -320,7 +320,7 @@ def test_what_never_came_is_slower_than_every_limit(stat: str, verdict: Verdict)
         (50, {"harness.measuring_stall": histogram([7000 * MS])}, Verdict.INCONCLUSIVE),
         (0, {"loss.unknown": 5}, Verdict.PASS),
         (0, {"loss.unknown": 100}, Verdict.INCONCLUSIVE),
-        (15, {"loss.unknown": 100}, Verdict.INCONCLUSIVE),
+        (15, {"loss.unknown": 600}, Verdict.INCONCLUSIVE),
     ],
 )
 def test_loss_that_our_own_stall_may_have_made_is_inconclusive_and_names_it(
