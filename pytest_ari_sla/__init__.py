@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.run_record import ReportSection, RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
@@ -59,6 +59,7 @@ __all__ = [
     "OpenTransport",
     "PacketBatch",
     "ReceivedReport",
+    "ReportSection",
     "ReportTracker",
     "RunRecord",
     "Scenario",
@@ -99,6 +100,7 @@ _HOMES = {
     "Metric": "metrics.catalogue",
     "PacketBatch": "rtp.packet_batch",
     "ReceivedReport": "rtp.rtcp",
+    "ReportSection": "reporting.run_record",
     "ReportTracker": "hookspecs",
     "RunRecord": "reporting.run_record",
     "Scenario": "reporting.run_record",

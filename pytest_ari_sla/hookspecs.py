@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.run_record import ReportSection, RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
 
@@ -516,6 +516,30 @@ def pytest_ari_sla_update_run_record(record: RunRecord) -> None:
     --------
     >>> def pytest_ari_sla_update_run_record(record):
     ...     record.notes.append(f"build {os.environ['BUILD_ID']}")
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_report_sections(record: RunRecord) -> Sequence[ReportSection]:
+    """Return parts of one's own for the HTML and Markdown reports and the terminal's summary.
+
+    Called once, at the session's end, after ``pytest_ari_sla_update_run_record``, in the process that writes reports:
+    alone, or the controller of a fleet. Return a list of sections: a title, paragraphs and a table, all of plain text,
+    which is shown as it is (markup in it is no markup). They stand in ``report.json`` as ``sections``. A plug-in that
+    raises is named in the report's notes.
+
+    Parameters
+    ----------
+    record
+        All that ``report.json`` holds.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_report_sections(record):
+    ...     rows = [[scenario.nodeid, scenario.topology] for scenario in record.scenarios]
+    ...     return [ReportSection(title="Topologies", columns=["Test", "Topology"], rows=rows)]
 
     Since 0.1.
     """

@@ -20,11 +20,12 @@ NONE = "nothing yet"
 READING = "own reading"
 CORE_TESTS = {
     "calls": "tests/unit/metrics/test_channel_metrics.py",
+    "calls.deaf": "tests/unit/load/test_call_driver.py",
     "calls.leaked": "tests/asterisk/test_fault_table.py",
     "calls.left_unknown": NONE,
     "calls.not_started": "tests/unit/load/test_call_driver.py",
     "content.unheard": "tests/unit/media/test_caller_worker.py",
-    "first_packet": "tests/unit/load/test_call_driver.py",
+    "first_packet": "tests/unit/load/test_first_packet.py",
     "ari.errors": "tests/unit/load/test_control_meter.py",
     "relay": "tests/unit/far_end/test_relay_worker.py",
     "relay.receive_drops": READING,

@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from pytest_ari_sla.reporting.run_record import ReportSection
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Place
     from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario, ShownMetric
 
-__all__ = ["Tile", "counts_of", "distributions_of", "headline", "number", "shown_in", "single_figure", "tiles"]
+__all__ = [
+    "Tile",
+    "counts_of",
+    "distributions_of",
+    "headline",
+    "number",
+    "sections",
+    "shown_in",
+    "single_figure",
+    "tiles",
+]
 
 _BADNESS: Final = ("fail", "inconclusive", "pass")
 
@@ -55,6 +68,15 @@ def headline(record: RunRecord) -> str:
         if (count := sum(scenario.verdict == verdict for scenario in bad))
     )
     return f"Of {total} scenarios: {counts}."
+
+
+def sections(record: RunRecord) -> list[ReportSection]:
+    """Return the parts that plug-ins have added to a run."""
+    extras = [
+        ReportSection(title=name, paragraphs=[msgspec.json.encode(value, enc_hook=str).decode()])
+        for name, value in record.extra.items()
+    ]
+    return [*record.sections, *extras]
 
 
 def tiles(scenario: Scenario) -> list[Tile]:

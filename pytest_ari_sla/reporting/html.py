@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.reporting.charts import scenario_charts
 from pytest_ari_sla.reporting.charts.over_time import unit_of
-from pytest_ari_sla.reporting.figures import counts_of, distributions_of, headline, tiles
+from pytest_ari_sla.reporting.figures import counts_of, distributions_of, headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
@@ -107,6 +107,7 @@ def _unit_of_value(scenario: Scenario, name: str) -> str:
 
 _FUNCTIONS: dict[str, Any] = {
     "asset": _asset,
+    "sections": sections,
     "tiles": tiles,
     "findings": findings,
     "since_when": since_when,

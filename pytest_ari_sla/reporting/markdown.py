@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pytest_ari_sla.reporting.figures import headline, tiles
+from pytest_ari_sla.reporting.figures import headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
@@ -13,7 +13,7 @@ from pytest_ari_sla.reporting.values import show, show_change, show_clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.reporting.run_record import BaselineComparison, RunRecord, Scenario, Threshold
+    from pytest_ari_sla.reporting.run_record import BaselineComparison, ReportSection, RunRecord, Scenario, Threshold
 
 __all__ = ["MAX_BYTES", "render_markdown"]
 
@@ -36,6 +36,11 @@ def render_markdown(record: RunRecord) -> str:
             lines += ["", f"{len(record.scenarios) - position:,} more scenarios are in the report."]
             break
         lines += section
+    for part in sections(record):
+        added = ["", *_section(part)]
+        if len("\n".join([*lines, *added]).encode()) > MAX_BYTES:
+            break
+        lines += added
     return "\n".join(lines) + "\n"
 
 
@@ -75,6 +80,17 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
         yield from ("", "**Where to look next**", "")
         yield from (f"- {_text(hint)}" for hint in hints)
     yield from ("", "</details>")
+
+
+def _section(part: ReportSection) -> Iterator[str]:
+    yield f"### {_text(part.title)}"
+    for paragraph in part.paragraphs:
+        yield from ("", _text(paragraph))
+    if part.columns:
+        yield ""
+        yield from _table(
+            [_text(title) for title in part.columns], [[_text(cell) for cell in row] for row in part.rows]
+        )
 
 
 def _threshold(scenario: Scenario, item: Threshold) -> list[str]:

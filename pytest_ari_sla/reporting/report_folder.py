@@ -155,6 +155,11 @@ def merged_record(records: Sequence[RunRecord]) -> RunRecord:
         simulated=any(record.simulated for record in records),
         notes=[f"Run {record.run.id}: {_origin(record)}" for record in records]
         + [f"Run {record.run.id}: {note}" for record in records for note in record.notes],
+        sections=[
+            replace(section, title=f"{section.title} (run {record.run.id})")
+            for record in records
+            for section in record.sections
+        ],
         extra={name: value for record in records for name, value in record.extra.items()},
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field, to_builtins
 
 from pytest_ari_sla.reporting.record_calls import CallCounts, CallEvent, CallGrid, CallRow, WorstCall
 from pytest_ari_sla.reporting.record_figures import (
@@ -40,6 +40,7 @@ __all__ = [
     "EncodedHistogram",
     "Environment",
     "MetricValues",
+    "ReportSection",
     "Run",
     "RunRecord",
     "Scenario",
@@ -212,6 +213,41 @@ class Scenario(Struct, kw_only=True):
     notes: list[str] = field(default_factory=list)
 
 
+class ReportSection(Struct, kw_only=True):
+    """A part of the reports that a plug-in adds; shown as plain text, whatever it holds.
+
+    Attributes
+    ----------
+    title
+        Its heading.
+    paragraphs
+        What stands under it.
+    columns
+        Headings of a table; empty for none.
+    rows
+        Its rows, each of as many cells as there are columns.
+    """
+
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+    def checked(self) -> ReportSection:
+        """Return the same section as it will be read from a record.
+
+        Raises
+        ------
+        ValueError
+            A field is of another type, or a row has more or fewer cells than there are columns.
+        """
+        section = convert(to_builtins(self), ReportSection)
+        if wrong := [row for row in section.rows if len(row) != len(section.columns)]:
+            message = f"a row of section {section.title!r} has {len(wrong[0])} cells for {len(section.columns)} columns"
+            raise ValueError(message)
+        return section
+
+
 class RunRecord(Struct, kw_only=True):
     """The whole record: ``report.json``.
 
@@ -231,8 +267,10 @@ class RunRecord(Struct, kw_only=True):
         True where the target was the simulator: the figures say nothing about an Asterisk.
     notes
         What concerns the run as a whole.
+    sections
+        Parts of the reports that plug-ins add.
     extra
-        Whatever plug-ins add, under their own name.
+        Whatever else plug-ins add, under their own name; reports show it as JSON.
     """
 
     schema: int = SCHEMA_VERSION
@@ -242,4 +280,5 @@ class RunRecord(Struct, kw_only=True):
     environment: Environment = field(default_factory=Environment)
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    sections: list[ReportSection] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pytest_ari_sla.reporting.figures import number, shown_in, single_figure
+from pytest_ari_sla.reporting.figures import number, sections, shown_in, single_figure
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pytest_ari_sla.reporting.run_record import BaselineComparison, Comparison, RunRecord, Scenario, Threshold
+    from pytest_ari_sla.reporting.run_record import (
+        BaselineComparison,
+        Comparison,
+        ReportSection,
+        RunRecord,
+        Scenario,
+        Threshold,
+    )
 
 __all__ = ["summary_text", "terminal_summary"]
 
@@ -67,7 +74,22 @@ def terminal_summary(record: RunRecord, *, wide: bool = True, report: str = "") 
     parts: list[RenderableType] = []
     for scenario in record.scenarios:
         parts += [Text(), *_scenario(scenario, wide=wide)]
+    for section in sections(record):
+        parts += [Text(), *_section(section)]
     return Group(*parts, *_closing(record, report))
+
+
+def _section(section: ReportSection) -> Iterator[RenderableType]:
+    """Return a part that a plug-in has added."""
+    yield Text(clean(section.title), style="bold")
+    yield from (_indented(Text(clean(paragraph))) for paragraph in section.paragraphs)
+    if section.columns:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+        for title in section.columns:
+            table.add_column(Text(clean(title)), overflow="fold")
+        for row in section.rows:
+            table.add_row(*(Text(clean(cell)) for cell in row))
+        yield _indented(table)
 
 
 def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:

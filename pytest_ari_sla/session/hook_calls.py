@@ -11,7 +11,7 @@ from pytest_ari_sla import hookspecs
 from pytest_ari_sla.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_ari_sla.hookspecs import Call
     from pytest_ari_sla.load.outcome import CallOutcome
@@ -82,12 +82,19 @@ class HookCalls:
 
     def tell(self, name: str, **arguments: Any) -> None:
         """Call a hook of all plug-ins with these arguments."""
+        self.gather(name, lambda answer: None, **arguments)
+
+    def gather(self, name: str, take: Callable[[Any], None], **arguments: Any) -> None:
+        """Call a hook of all plug-ins with these arguments, and give ``take`` what each answers.
+
+        Where ``take`` raises, the answer is wrong, and the plug-in has failed.
+        """
         for implementation in getattr(self._hooks, PREFIX + name).get_hookimpls():
             key = (str(implementation.plugin_name), name)
             if key in self._failed:
                 continue
             try:
-                implementation.function(*(arguments[argument] for argument in implementation.argnames))
+                take(implementation.function(*(arguments[argument] for argument in implementation.argnames)))
             except Exception as error:
                 self._failed[key] = (
                     f"plug-in {key[0]!r} failed in {PREFIX}{name} and is not told any more: "

@@ -11,7 +11,7 @@ from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.reporting.annotations import announce
 from pytest_ari_sla.reporting.record_file import RECORD_NAME, write_record
-from pytest_ari_sla.reporting.run_record import Run, RunRecord, Target
+from pytest_ari_sla.reporting.run_record import ReportSection, Run, RunRecord, Target
 from pytest_ari_sla.reporting.terminal_summary import summary_text
 from pytest_ari_sla.session.environment import describe_environment, reproducing_command
 from pytest_ari_sla.session.hook_calls import HookCalls
@@ -76,6 +76,7 @@ def report_session(config: pytest.Config, role: Reported, judged: JudgedTests) -
     run.notes += judged.notes()
     hooks = HookCalls(config.hook)
     hooks.tell("update_run_record", record=run)
+    hooks.gather("register_report_sections", lambda answer: run.sections.extend(_sections(answer)), record=run)
     run.notes += hooks.remarks()
     folder = report_folder_of(role)
     page = _write_reports(run, loads, folder, role.settings.templates)
@@ -87,6 +88,14 @@ def report_session(config: pytest.Config, role: Reported, judged: JudgedTests) -
     terminal = config.get_terminal_writer()
     summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page or ""))
     return summary + "".join(f"{line}\n" for line in told)
+
+
+def _sections(answer: object) -> list[ReportSection]:
+    """Check what a plug-in adds to the reports."""
+    if not isinstance(answer, list | tuple) or not all(isinstance(part, ReportSection) for part in answer):
+        message = f"it must return a list of ReportSections, not {answer!r}"
+        raise TypeError(message)
+    return [part.checked() for part in answer]
 
 
 def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:

@@ -226,6 +226,46 @@ def test_pytest_ari_sla_update_run_record(session: Session) -> None:
     assert done.report["notes"] == ["build 7 of 1 loads on 2 shards"]
 
 
+def test_pytest_ari_sla_register_report_sections(session: Session) -> None:
+    """A team's own part is in every report, and its markup is no markup; a wrong one costs a note only."""
+    write(
+        session,
+        """
+        from pytest_ari_sla import ReportSection
+
+        class Bad:
+            def pytest_ari_sla_register_report_sections(self):
+                return [ReportSection(title="bad", columns=["one"], rows=[["1", "2"]])]
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Bad(), "bad-sections")
+
+        def pytest_ari_sla_register_report_sections(record):
+            rows = [[scenario.nodeid, "<b>mine</b>"] for scenario in record.scenarios]
+            record.extra["build"] = {"id": 7}
+            words = ["First.", "Second."]
+            return [ReportSection(title="Of <i>ours</i>", paragraphs=words, columns=["Test", "*Word*"], rows=rows)]
+        """,
+    )
+    done = session.run("--sla-report", "report")
+    assert done.exit_code == 0, done.output
+    page = (session.folder / "report" / "report.html").read_text()
+    summary = (session.folder / "report" / "summary.md").read_text()
+    assert "<h2>Of &lt;i&gt;ours&lt;/i&gt;</h2>" in page
+    assert "<p>First.</p><p>Second.</p>" in page
+    assert "<td>&lt;b&gt;mine&lt;/b&gt;</td>" in page
+    assert "### Of &lt;i&gt;ours&lt;/i&gt;" in summary
+    assert "&lt;b&gt;mine&lt;/b&gt;" in summary
+    assert "Of <i>ours</i>" in done.output
+    assert "<b>mine</b>" in done.output
+    assert done.report is not None
+    assert [section["title"] for section in done.report["sections"]] == ["Of <i>ours</i>"]
+    assert all("7" in text for text in (page.partition("<h2>build</h2>")[2][:200], summary.partition("### build")[2]))
+    (note,) = done.report["notes"]
+    assert "bad-sections" in note
+    assert "a row of section 'bad' has 2 cells for 1 columns" in note
+
+
 @pytest.mark.parametrize(
     ("plugin", "message"),
     [
