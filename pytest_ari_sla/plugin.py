@@ -85,6 +85,12 @@ class _Reporter:
         self._judged = judged
         self._summary = ""
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that there may not have been the time to clean up."""
+        role = self._config.stash.get(ROLE, None)
+        if role is not None:
+            role.interrupted = True
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, and stop what was started."""

@@ -271,7 +271,7 @@ class EndedSession:
 
     def end(self) -> None:
         """Wait until it is where the end is to come, and end it."""
-        self._wait_until_there()
+        self.wait_until_there()
         began_s = time.monotonic()
         (self._folder / "end").touch()
         if self._end.number is not None:
@@ -282,7 +282,8 @@ class EndedSession:
         self._process.wait(60)
         self._took_s = time.monotonic() - began_s
 
-    def _wait_until_there(self) -> None:
+    def wait_until_there(self) -> None:
+        """Wait until it is where the end is to come."""
         deadline_s = time.monotonic() + 60
         while not (self._folder / "up").exists():
             if self._process.poll() is not None or time.monotonic() > deadline_s:

@@ -32,6 +32,9 @@ __all__ = ["Arrival", "EventSocket", "EventThread"]
 
 T = TypeVar("T")
 
+_CLOSE_S = 0.5
+"""How long Asterisk may take to answer the close of a WebSocket."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -200,7 +203,13 @@ class EventThread:
             )
         async with asyncio.timeout(timeout_s):
             # An event that is not UTF-8 is one bad event, not the end of the stream.
-            opened = await self._http.ws_connect(url, params=params, heartbeat=heartbeat_s, decode_text=False)
+            opened = await self._http.ws_connect(
+                url,
+                params=params,
+                heartbeat=heartbeat_s,
+                decode_text=False,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+            )
         assert self._loop.pumped is not None
         return opened, self._loop.pumped
 

@@ -44,6 +44,11 @@ class IdSource:
     prefix
         Prefix of the run, different for every process that talks to this Asterisk.
 
+    Attributes
+    ----------
+    was_asked
+        Whether there can be anything that carries an id of this source.
+
     Raises
     ------
     UsageError
@@ -54,6 +59,7 @@ class IdSource:
         if not _PREFIX.fullmatch(prefix):
             raise UsageError(f"ARI id prefix {prefix!r}: only a-z, 0-9 and '-' are allowed, 1 to 40 of them")
         self.prefix = prefix + TERMINATOR
+        self.was_asked = False
         self._numbers = itertools.count(1)
 
     def new_id(self, kind: str, parent: str = "") -> str:
@@ -67,6 +73,7 @@ class IdSource:
             An id of this source that the new one shall begin with (a call's). Not the id of a channel that lives: it
             would clash.
         """
+        self.was_asked = True
         number = next(self._numbers)
         if number >= 10**_DIGITS:
             raise UsageError(f"more than {10**_DIGITS - 1} ids in one ARI session; use a new session")

@@ -125,7 +125,6 @@ class AriClient:
                 limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE_S, socket_factory=stamped_socket
             ),
             headers={"Authorization": self.endpoint.authorization},
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
         )
@@ -213,6 +212,10 @@ class AriClient:
         self._is_ari = True
         return record
 
+    def hurry(self, request_timeout_s: float) -> None:
+        """Wait no longer than this for the answer to any request from now on."""
+        self._timeout_s = min(self._timeout_s, request_timeout_s)
+
     async def delete(self, route: str, path: Mapping[str, str], query: Mapping[str, QueryValue] | None = None) -> bool:
         """Delete something; return False if it was gone already.
 
@@ -251,6 +254,7 @@ class AriClient:
                     params=parameters,
                     json=body,
                     trace_request_ctx=connecting,
+                    timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                     # Following a redirect would send the load, or drop the password, somewhere that nobody named.
                     allow_redirects=False,
                 ) as response:

@@ -106,7 +106,7 @@ class Controller:
     started
         When the session began.
     interrupted
-        Whether the user has lost patience: workers may not have had the time to clean up.
+        Whether the session was told to end; what workers have no time to remove, their guards do.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, shards: int, judged: JudgedTests) -> None:
@@ -418,8 +418,6 @@ class Controller:
             self._thread.join()
         for sweeper in self._sweepers:
             sweeper.join()
-        if self.interrupted:
-            self._sweep(f"sla-{self.run_id}-")
         if self._supervisor is not None:
             self._supervisor.close()
         if self._targets is not None:

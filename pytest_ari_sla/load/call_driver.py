@@ -132,6 +132,7 @@ class CallDriver:
         for call in self._up:
             call.changed.set()
         if self._hurried:
+            self._tools.ari.hurry()
             for limit in self._building:
                 if not limit.expired():
                     limit.reschedule(0)

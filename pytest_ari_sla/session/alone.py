@@ -72,6 +72,8 @@ class Standalone:
         Whether it is us who judge the last load.
     supervisor
         Who looks after running loads; None: somebody else does.
+    interrupted
+        Whether the session was told to end, and may not have had the time to clean up.
     rules, baseline
         What loads are judged by, besides their thresholds.
     """
@@ -88,6 +90,7 @@ class Standalone:
         self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
         self.baseline = Baseline.from_settings(settings)
         self.supervisor: Supervisor | None = None
+        self.interrupted = False
         self._targets = TargetSource(settings)
         self._stack = ExitStack()
         self._ports: PortManager | None = None
@@ -301,7 +304,7 @@ class Standalone:
         """Stop everything that the session started."""
         self._stack.close()
         self._targets.close()
-        if self._protection is not None:
-            self._protection.release()
+        if self._protection is not None and not self.interrupted:
+            self._protection.release()  # else the guard looks once more: there may have been no time to clean up
         if self.supervisor is not None:
             self.supervisor.close()

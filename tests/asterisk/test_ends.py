@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ends_table import ENDS, SIDE_BY_SIDE, run_end
+from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from tests.asterisk.conftest import provisioned_folder
+from tests.ends_table import ENDS, SIDE_BY_SIDE, End, EndedSession, run_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
     from tests.ends_table import Left
 
 pytestmark = pytest.mark.timeout(400)  # whole sessions, on whatever else the machine does
@@ -31,6 +35,28 @@ def lefts(
             for name in ENDS
             if name in wanted
         }
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+def test_a_stopped_container_writes_its_report_though_asterisk_hangs(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It gets SIGTERM, and SIGKILL ten seconds later; what is left at Asterisk is removed when that goes on."""
+    end = End(number=signal.SIGTERM, arguments=arguments)
+    with (
+        PrivateAsterisk(provisioned_folder("22")) as asterisk,
+        EndedSession(end, asterisk.endpoint, tmp_path) as session,
+    ):
+        session.wait_until_there()
+        os.kill(asterisk.pid, signal.SIGSTOP)
+        try:
+            session.end()
+        finally:
+            os.kill(asterisk.pid, signal.SIGCONT)
+        left = session.left()
+    assert left.is_nothing, left
+    assert left.took_s < 10
+    assert left.report, left.output
 
 
 @pytest.mark.parametrize("name", ENDS)

@@ -71,6 +71,37 @@ async def test_everything_is_removed_although_the_end_is_cancelled(fake_ari: Fak
     assert (fake_ari.channels, fake_ari.bridges) == ({}, {})
 
 
+async def test_a_cancelled_session_whose_asterisk_hangs_gives_up_soon(
+    fake_ari: FakeAri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM has come, and SIGKILL follows after ten seconds; the guard goes on. All times are shortened here."""
+    monkeypatch.setattr(ari_http, "HURRIED_REQUEST_S", 0.1)
+    monkeypatch.setattr(ari_http, "HURRIED_CLEANUP_S", 0.3)
+    session = AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run")
+    made: list[str] = []
+
+    async def test_body() -> None:
+        async with session:
+            made.extend(await make_some(session))
+            fake_ari.interfere = hang
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await test_body()
+    assert session.cleanup is not None
+    assert set(made) <= {*session.cleanup.unknown}
+    assert "more than 0.3 s" in session.cleanup.problem
+
+
+async def test_what_was_made_by_nobody_is_not_looked_for(fake_ari: FakeAri) -> None:
+    """A session that only asked has nothing to remove, whether or not Asterisk answers."""
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run") as session:
+        await session.channels()
+        fake_ari.requests.clear()
+    assert session.cleanup is not None
+    assert fake_ari.requests == []
+
+
 async def test_a_channel_made_after_its_request_timed_out_is_swept_up(
     fake_ari: FakeAri, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,12 @@ class Ari:
         self.watches: dict[str, Watch] = {}
         self.hung_up: list[str] = []
         self.asked = 0
+        self.hurried = False
         self.problem: Exception | None = None
+
+    def hurry(self) -> None:
+        """Take note."""
+        self.hurried = True
 
     def new_id(self, kind: str, parent: str = "") -> str:
         """Return the next id."""
@@ -288,6 +293,7 @@ async def test_a_cancelled_load_ends_its_calls_before_it_ends(bench: Bench) -> N
     with pytest.raises(asyncio.CancelledError):
         await running
     assert len(bench.ari.hung_up) == 4
+    assert bench.ari.hurried
     assert bench.counts() == {"requested": 2, "established": 2, "ended": 2}
 
 
