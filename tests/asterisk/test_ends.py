@@ -37,12 +37,9 @@ def lefts(
         }
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
-def test_a_stopped_container_writes_its_report_though_asterisk_hangs(
-    arguments: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_a_stopped_container_writes_its_report_though_asterisk_hangs(tmp_path: Path) -> None:
     """It gets SIGTERM, and SIGKILL ten seconds later; what is left at Asterisk is removed when that goes on."""
-    end = End(number=signal.SIGTERM, arguments=arguments)
+    end = End(number=signal.SIGTERM)
     with (
         PrivateAsterisk(provisioned_folder("22")) as asterisk,
         EndedSession(end, asterisk.endpoint, tmp_path) as session,
