@@ -20,7 +20,7 @@ from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.trackers.audio_sampling import decode_rows
 from pytest_ari_sla.trackers.audio_search import SEARCH_RATE_HZ, to_search_rate
-from pytest_ari_sla.trackers.talkers import Talkers
+from pytest_ari_sla.trackers.talkers import LEAST_LIKENESS, Talkers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.hookspecs import Codec, TrackerContext
 
-__all__ = ["ENOUGH_WINDOWS", "LEAST_LIKENESS", "LEGS_AT_A_TIME", "WINDOW_NS", "MouthToEarTracker"]
+__all__ = ["ENOUGH_WINDOWS", "LEGS_AT_A_TIME", "WINDOW_NS", "MouthToEarTracker"]
 
 WINDOW_NS = 1_000_000_000
 """How much audio is looked up: longer than the pauses of speech."""
 
 LEGS_AT_A_TIME = 4
 """So many legs are listened to during one window, then the next ones: a look-up takes some milliseconds."""
-
-LEAST_LIKENESS = 0.5
-"""What is less alike than this (a correlation coefficient) is not our audio."""
 
 ENOUGH_WINDOWS = 2
 """A leg that spoke in so many windows, and was recognised in none, is not heard."""
@@ -134,7 +131,7 @@ class MouthToEarTracker:
         # Where several speak in turn, the listener's own turn has its place in the loop.
         together = {*voices, int(self._voice_of_leg[leg])} if len(voices) > 1 else voices
         position, likeness = talkers.find(together, piece)
-        heard = talkers.speaking(voices, position, len(piece)) if likeness >= LEAST_LIKENESS else None
+        heard = talkers.heard(voices, position, piece) if likeness >= LEAST_LIKENESS else None
         self._counts["content.unrecognised" if heard is None else "content.recognised"] += 1
         place = self._audible[leg].tolist().index(sources[expected])
         self._spoken[leg, place] += 1

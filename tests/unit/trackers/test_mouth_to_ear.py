@@ -202,3 +202,40 @@ def test_without_knowing_who_is_heard_nothing_is_looked_up() -> None:
     tracker.observe(batch_of(transcoded(SPEECH, 10.0)))
     tracker.advance(START_NS + WINDOW_NS)
     assert tracker.snapshot()["content.unrecognised"] == 0
+
+
+def conference(audible: Sequence[int], phase_ms: int) -> MouthToEarTracker:
+    """Return a tracker of a conference whose third leg listened for 16 windows, the first beginning at this phase."""
+    voices = tuple(Voice(pcmu(), frames(pcmu(), 20, 6.0, turn=(leg, 3))) for leg in range(3))
+    others = np.array([[1, 2], [0, 2], [0, 1]], np.int32)
+    plain = context_of(FixedLog([2000] * 3), [-1] * 3)
+    tracker = MouthToEarTracker()
+    tracker.begin(replace(plain, voices=voices, voice_of_leg=np.arange(3, dtype=np.int32), audio_legs=others))
+    spoken = np.sum([pcmu().decode(voices[leg].frames).astype(np.int64) for leg in audible], axis=0)
+    rows = pcmu().encode(np.tile(spoken.astype(np.int16), 3), 20)
+    packets = [
+        Packet(
+            leg=2,
+            sequence=number,
+            timestamp=160 * number,
+            payload_type=0,
+            arrival_ns=START_NS + number * PACKET_TIME_NS + MILLISECOND,
+            payload=row.tobytes(),
+        )
+        for number, row in enumerate(rows)
+    ]
+    began_ns = START_NS + phase_ms * MILLISECOND
+    for window in range(17):
+        end_ns = began_ns + window * WINDOW_NS
+        tracker.advance(end_ns)
+        arriving = [packet for packet in packets if end_ns <= packet.arrival_ns < end_ns + WINDOW_NS]
+        tracker.observe(batch_of(arriving))
+    tracker.release(np.array([2], np.int32))
+    return tracker
+
+
+@pytest.mark.parametrize("phase_ms", range(0, 1000, 100))
+def test_who_is_not_heard_is_found_wherever_windows_begin(phase_ms: int) -> None:
+    """A window that holds the end of one turn and the beginning of the next must not stand for both speakers."""
+    assert conference([1], phase_ms).snapshot()["content.unheard"] == 1
+    assert conference([0, 1], phase_ms).snapshot()["content.unheard"] == 0
