@@ -53,6 +53,9 @@ class _Guarded:
         self.problem = ""
         self._tracker = prototype
         self._tracker = self.call("a copy of it", lambda: copy.deepcopy(prototype), prototype)
+        # Found out once: asking a protocol looks at every attribute, and these are asked every second.
+        self._of_reports = self._tracker if isinstance(self._tracker, ReportTracker) else None
+        self._dated = self._tracker if isinstance(self._tracker, DatedTracker) else None
 
     def call(self, what: str, work: Callable[[], T], otherwise: T) -> T:
         """Let the tracker do something; after a failure it does nothing any more, and ``otherwise`` is returned."""
@@ -78,8 +81,7 @@ class _Guarded:
 
     def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
         """Take in RTCP reports, if that is among what the tracker does."""
-        tracker = self._tracker
-        if isinstance(tracker, ReportTracker):
+        if (tracker := self._of_reports) is not None:
             self.call("observe_reports()", lambda: tracker.observe_reports(reports), None)
 
     def advance(self, now_ns: int) -> None:
@@ -88,8 +90,7 @@ class _Guarded:
 
     def take_dated(self) -> Sequence[tuple[int, Mapping[str, int]]]:
         """Return what belongs to another time than the present, if that is among what the tracker knows."""
-        tracker = self._tracker
-        return self.call("take_dated()", tracker.take_dated, ()) if isinstance(tracker, DatedTracker) else ()
+        return () if self._dated is None else self.call("take_dated()", self._dated.take_dated, ())
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """End these legs."""
