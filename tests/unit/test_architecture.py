@@ -8,9 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pytest_ari_sla"
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-PATHS = {
-    path for path in re.findall(r"`([\w./]+)`", PAGE) if path.endswith((".py", "/")) or path.startswith("plugins/")
-}
+_NAMED = re.findall(r"`([\w./]+)`", PAGE)
+PATHS = {path for path in _NAMED if path.endswith((".py", "/")) or path.startswith("plugins/")}
 
 
 def test_every_path_that_is_named_exists() -> None:
