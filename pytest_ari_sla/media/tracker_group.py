@@ -2,6 +2,9 @@
 
 A tracker may be anybody's code. An exception in it costs its own metrics, and nothing else: the run goes on, thresholds
 on these metrics find no samples, and the report says whose tracker that was.
+
+Only ``observe`` may fail a few times, once it has taken in a batch: an odd packet in an hour must not cost all figures
+of that hour. Those batches are left out and counted, and no verdict on the tracker's metrics is believed.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 
 from pytest_ari_sla.hookspecs import DatedTracker, ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.sla.guards import LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,8 +33,12 @@ __all__ = ["SLOW_SHARE", "TrackerGroup"]
 SLOW_SHARE = 0.1
 """A tracker that takes a larger share of a core than this is slow."""
 
+MOST_LEFT_OUT = 3
+"""After so many batches that it has failed over, a tracker is left out itself."""
+
 _LEAST_SPAN_NS = 1_000_000_000
 _FAILED = "harness.trackers_failed"
+_LEFT_OUT = "harness.batches_left_out"
 
 T = TypeVar("T")
 
@@ -51,6 +59,8 @@ class _Guarded:
         self._metrics = {metric.name for metric in prototype.metrics}
         self._used_ns = 0
         self.problem = ""
+        self._taken_in, self.batches_left_out = 0, 0
+        self._first_failure = ""
         self._tracker = prototype
         self._tracker = self.call("a copy of it", lambda: copy.deepcopy(prototype), prototype)
         # Found out once: asking a protocol looks at every attribute, and these are asked every second.
@@ -76,8 +86,18 @@ class _Guarded:
         self._legs, self._used_ns = context.legs, 0
 
     def observe(self, batch: PacketBatch) -> None:
-        """Take in a batch."""
-        self.call("observe()", lambda: self._tracker.observe(batch), None)
+        """Take in a batch; one that the tracker fails over is left out, if it is an exception."""
+        self.call("observe()", lambda: self._observe(batch), None)
+
+    def _observe(self, batch: PacketBatch) -> None:
+        try:
+            self._tracker.observe(batch)
+            self._taken_in += 1
+        except Exception as error:
+            self.batches_left_out += 1
+            self._first_failure = self._first_failure or f"{type(error).__name__}: {error}"
+            if not self._taken_in or self.batches_left_out >= MOST_LEFT_OUT:
+                raise
 
     def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
         """Take in RTCP reports, if that is among what the tracker does."""
@@ -96,16 +116,22 @@ class _Guarded:
         """End these legs."""
         self.call("release()", lambda: self._tracker.release(legs), None)
 
-    def snapshot(self) -> Mapping[str, Histogram | int]:
+    def snapshot(self) -> dict[str, Histogram | int]:
         """Return all values; nothing after a failure: what stopped growing must not look like a result."""
-        return self.call("snapshot()", self._checked_snapshot, {})
+        nothing: dict[str, Histogram | int] = {}
+        return self.call("snapshot()", self._checked_snapshot, nothing) | self._gaps()
+
+    def _gaps(self) -> dict[str, Histogram | int]:
+        if self.problem or not self.batches_left_out:
+            return {}
+        return {f"{LEFT_OUT}{name}": self.batches_left_out for name in self._metrics}
 
     def per_leg(self) -> Mapping[str, NDArray[np.float64]]:
         """Return values for each leg."""
         return self.call("per_leg()", self._checked_columns, {})
 
-    def _checked_snapshot(self) -> Mapping[str, Histogram | int]:
-        values = self._tracker.snapshot()
+    def _checked_snapshot(self) -> dict[str, Histogram | int]:
+        values = dict(self._tracker.snapshot())
         for name, value in values.items():
             if name not in self._metrics:
                 message = f"it gives {name!r}, which is not among its metrics"
@@ -126,6 +152,12 @@ class _Guarded:
     def remark(self, span_ns: int) -> str:
         """Return what a reader of the report must know of this tracker; usually nothing."""
         share = self._used_ns / span_ns
+        if self.batches_left_out and not self.problem:
+            batches = f"{self.batches_left_out} batch{'es' if self.batches_left_out != 1 else ''} of packets"
+            return (
+                f"{self._label} failed over {batches}, which its metrics lack ({self._first_failure}): no verdict on "
+                "them is certain"
+            )
         if self.problem or share <= SLOW_SHARE:
             return self.problem
         return (
@@ -183,9 +215,12 @@ class TrackerGroup:
         return [dated for tracker in self._trackers for dated in tracker.take_dated()]
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the values of all trackers, and how many trackers have failed."""
+        """Return the values of all trackers, how many trackers have failed, and over how many batches."""
         values = {name: value for tracker in self._trackers for name, value in tracker.snapshot().items()}
-        return values | {_FAILED: sum(bool(tracker.problem) for tracker in self._trackers)}
+        return values | {
+            _FAILED: sum(bool(tracker.problem) for tracker in self._trackers),
+            _LEFT_OUT: sum(tracker.batches_left_out for tracker in self._trackers),
+        }
 
     def per_leg(self) -> dict[str, NDArray[np.float64]]:
         """Return the values of all trackers for each leg."""

@@ -299,6 +299,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _time("harness.control_lag", "How much too long control-plane times may be: bytes handed over or read late by us"),
     _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
     _count("harness.trackers_failed", "Trackers that raised an exception and were left out; their metrics are missing"),
+    _count("harness.batches_left_out", "Batches of packets that a tracker raised over; its metrics lack them"),
     _count("harness.clock_steps", "Jumps of the system clock against the monotonic one, during the load"),
     Metric(
         "harness.cpu",

@@ -16,6 +16,8 @@ the process that moves    -                                  of distributions, a
 packets stood still
 packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
 not known                 metrics that judge loss, if they are more than 0.1 %
+batches that a tracker    of this tracker's metrics          of this tracker's metrics
+raised over
 ========================  =================================  ================================================
 
 What stood still is told by its name. It spoils no pass: what the kernel has stamped meanwhile is read later, and what
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
-__all__ = ["Guard", "stalls_of", "tripped_guards"]
+__all__ = ["LEFT_OUT", "Guard", "stalls_of", "tripped_guards"]
+
+LEFT_OUT = "left_out:"
+"""Begins the names of counts in a snapshot that tell how many batches are missing in a metric, whose name follows."""
 
 _NS_PER_S = 1e9
 _LOSS = ("loss.lost", "loss.ratio")
@@ -60,19 +65,22 @@ class Guard:
     ----------
     name
         ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``measuring_stall``, ``media_stall``,
-        ``loss_unknown`` or ``much_unknown``.
+        ``loss_unknown``, ``much_unknown`` or ``left_out``.
     reason
         What happened, as a part of a sentence.
     reach_s
         How much too long it may have made a time; None where there is no telling.
     unknown
         (Packets whose fate is known, those whose fate is not), where that is the fault.
+    only
+        The names that it is about; None for all of its kind.
     """
 
     name: str
     reason: str
     reach_s: float | None = None
     unknown: tuple[int, int] | None = None
+    only: frozenset[str] | None = None
 
     def may_decide(self, metric: Metric, value: float, holds: Callable[[float], bool]) -> bool:
         """Tell whether a value might be judged otherwise without this fault."""
@@ -92,15 +100,15 @@ class Guard:
 
     def spoils_pass(self, metric: Metric) -> bool:
         """Tell whether a pass of this metric cannot be believed."""
-        return _is_ours_to_judge(metric) and _SPOILS_PASS[self.name](metric)
+        return self._concerns(metric) and _SPOILS_PASS[self.name](metric)
 
     def spoils_failure(self, metric: Metric) -> bool:
         """Tell whether the generator may have caused a failure of this metric."""
-        return _is_ours_to_judge(metric) and _SPOILS_FAILURE[self.name](metric)
+        return self._concerns(metric) and _SPOILS_FAILURE[self.name](metric)
 
-
-def _is_ours_to_judge(metric: Metric) -> bool:
-    return not metric.name.startswith("harness.")
+    def _concerns(self, metric: Metric) -> bool:
+        is_ours_to_judge = not metric.name.startswith("harness.")
+        return is_ours_to_judge and (self.only is None or not self.only.isdisjoint(metric.names))
 
 
 def _any_metric(metric: Metric) -> bool:
@@ -149,6 +157,7 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "media_stall": _no_metric,
     "loss_unknown": _is_loss,
     "much_unknown": _is_other_loss,
+    "left_out": _any_metric,
 }
 _SPOILS_FAILURE = _SPOILS_PASS | {
     "pacing": _distribution_or_loss,
@@ -182,6 +191,10 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")
     if steps := measured.count("harness.clock_steps"):
         yield Guard("clock", f"the system clock jumped {_number(steps, 'time')} during the load")
+    left_out = {name.removeprefix(LEFT_OUT): measured.count(name) for name in measured if name.startswith(LEFT_OUT)}
+    for batches in sorted(set(left_out.values()) - {0}):
+        names = frozenset(name for name, number in left_out.items() if number == batches)
+        yield Guard("left_out", f"a tracker failed over {_number(batches, 'batch', 'es')} of packets", only=names)
     lag = measured.histogram("harness.control_lag")
     if lag.count:
         lag_s = lag.percentile(99) / _NS_PER_S
@@ -213,5 +226,5 @@ def _unknown_fates(measured: Snapshot) -> Iterator[Guard]:
         yield Guard("much_unknown", words)
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+def _number(count: int, noun: str, ending: str = "s") -> str:
+    return f"{count:,} {noun}" + (ending if count != 1 else "")

@@ -11,7 +11,9 @@ import pytest
 
 from pytest_ari_sla.media.tracker_group import SLOW_SHARE, TrackerGroup
 from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport
+from pytest_ari_sla.sla.guards import tripped_guards
 from tests.unit.batches import Packet, batch_of
 from tests.unit.trackers.loads import FixedLog, context_of
 
@@ -123,7 +125,7 @@ def test_trackers_measure_side_by_side() -> None:
     group = TrackerGroup([prototype, Witness()], {})
     group.begin(CONTEXT)
     group.observe(BATCH)
-    assert group.snapshot() == {"seen": 2, "witnessed": 2, "harness.trackers_failed": 0}
+    assert group.snapshot() == {"seen": 2, "witnessed": 2, "harness.trackers_failed": 0, "harness.batches_left_out": 0}
     assert group.per_leg()["seen"].tolist() == [1, 1]
     assert group.remarks() == []
     assert prototype.seen == 0
@@ -133,6 +135,7 @@ def test_trackers_measure_side_by_side() -> None:
 def test_an_exception_in_any_method_leaves_a_tracker_out(method: str) -> None:
     """Its metrics are gone, the others' are not, and the remark names plug-in, method and error."""
     values, remarks = lived(**{method: ValueError("oh no")})
+    values.pop("harness.batches_left_out")
     assert values == {"witnessed": 2, "harness.trackers_failed": 1}
     assert remarks == [f"tracker 'counter' of acme-plugin failed in {method}() and was left out: ValueError: oh no"]
 
@@ -147,14 +150,19 @@ def told_of_reports(*reports: ReceivedReport, **faults: Any) -> TrackerGroup:
 
 def test_reports_are_told_to_those_who_ask_for_them() -> None:
     """By having a method for them; where there are none, nobody is asked."""
-    assert told_of_reports(REPORT, REPORT).snapshot() == {"seen": 0, "witnessed": 2, "harness.trackers_failed": 0}
+    assert told_of_reports(REPORT, REPORT).snapshot() == {
+        "seen": 0,
+        "witnessed": 2,
+        "harness.trackers_failed": 0,
+        "harness.batches_left_out": 0,
+    }
     assert told_of_reports(observe_reports=ValueError("oh no")).remarks() == []
 
 
 def test_a_tracker_that_fails_over_a_report_is_left_out() -> None:
     """As over a packet."""
     group = told_of_reports(REPORT, observe_reports=ValueError("oh no"))
-    assert group.snapshot() == {"seen": 0, "harness.trackers_failed": 1}
+    assert group.snapshot() == {"seen": 0, "harness.trackers_failed": 1, "harness.batches_left_out": 0}
     assert "of acme-plugin failed in observe_reports() and was left out: ValueError: oh no" in group.remarks()[0]
 
 
@@ -178,6 +186,7 @@ def test_a_prototype_that_cannot_be_copied_is_left_out() -> None:
 def test_wrong_results_leave_a_tracker_out(faults: dict[str, Any], message: str) -> None:
     """What cannot be merged, judged or reported is refused here, where it is known whose it is."""
     values, remarks = lived(**faults)
+    values.pop("harness.batches_left_out")
     assert values == {"witnessed": 2, "harness.trackers_failed": 1}
     assert message in remarks[0]
 
@@ -195,3 +204,54 @@ def test_preparing_is_no_part_of_the_cost() -> None:
     group = TrackerGroup([Counter()], {})
     group.begin(replace(CONTEXT))
     assert group.remarks() == []
+
+
+class Picky(Counter):
+    """A tracker that fails over batches of one packet."""
+
+    def __deepcopy__(self, memo: object) -> Picky:
+        return Picky(self.name)
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Count."""
+        if len(batch) == 1:
+            raise IndexError("too short")
+        super().observe(batch)
+
+
+def picky(*batches: PacketBatch) -> TrackerGroup:
+    """Return trackers, one of them picky, that have been given these batches."""
+    group = TrackerGroup([Picky(), Witness()], {"counter": "acme-plugin"})
+    group.begin(CONTEXT)
+    for batch in batches:
+        group.observe(batch)
+    return group
+
+
+ODD = batch_of([Packet(leg=0)])
+
+
+def test_a_tracker_that_fails_over_an_odd_batch_goes_on_without_it() -> None:
+    """One packet in an hour must not cost the figures of an hour; but no verdict on them is believed."""
+    group = picky(BATCH, ODD, BATCH)
+    values = group.snapshot()
+    assert (values["seen"], values["witnessed"]) == (4, 5)
+    assert (values["harness.trackers_failed"], values["harness.batches_left_out"]) == (0, 1)
+    (remark,) = group.remarks()
+    assert "tracker 'counter' of acme-plugin failed over 1 batch of packets" in remark
+    assert "IndexError: too short" in remark
+    guard, *more = tripped_guards(Snapshot(values), 1.0)
+    (mine,), (others,) = Counter.metrics, Witness.metrics
+    assert more == []
+    assert guard.spoils_pass(mine)
+    assert guard.spoils_failure(mine)
+    assert not guard.spoils_pass(others)
+
+
+def test_a_tracker_that_keeps_failing_is_left_out() -> None:
+    """Three times, or the first time of all: that is no odd packet."""
+    for group in (picky(BATCH, ODD, ODD, BATCH, ODD), picky(ODD, BATCH)):
+        assert "seen" not in group.snapshot()
+        assert group.snapshot()["harness.trackers_failed"] == 1
+        assert "failed in observe() and was left out: IndexError: too short" in group.remarks()[0]
+        assert tripped_guards(Snapshot(group.snapshot()), 1.0) == ()
