@@ -17,6 +17,8 @@ from pytest_ari_sla.session.end_signals import EndSignals
 
 if TYPE_CHECKING:
     from pytest_ari_sla.fleet.controller import Controller
+    from pytest_ari_sla.session.alone import Standalone
+    from pytest_ari_sla.session.report import SessionReport
 
 _CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
 _NEED_TARGET = frozenset({"load", "ari", "target"})
@@ -83,7 +85,8 @@ class _Reporter:
     def __init__(self, config: pytest.Config, judged: JudgedTests) -> None:
         self._config = config
         self._judged = judged
-        self._summary = ""
+        self._report: SessionReport | None = None
+        self._unreported = ""
 
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that there may not have been the time to clean up."""
@@ -93,20 +96,34 @@ class _Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports, and stop what was started."""
+        """Take in what is to be reported, and stop what was started."""
         role = session.config.stash[_CONTROLLER] or session.config.stash.get(ROLE, None)
         if role is None:
             return
         try:
             if self._judged.loads() and settings_of_fleet(session.config) is None:
-                from pytest_ari_sla.session.report import report_session
-
-                self._summary = report_session(self._config, role, self._judged)
+                self._take_in(role)
         finally:
             role.close()
 
+    def _take_in(self, role: Controller | Standalone) -> None:
+        from pytest_ari_sla.session.report import SessionReport, unreported
+
+        try:
+            self._report = SessionReport(self._config, role, self._judged)
+        except Exception as error:  # whatever it is, it must not cost the verdict
+            self._unreported = unreported(self._judged, error)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say how it went."""
-        if self._summary:
-            terminalreporter.section("SLA")
-            terminalreporter.write(self._summary)
+        """Say how it went, and only then write it down."""
+        if self._report is None and not self._unreported:
+            return
+        terminalreporter.section("SLA")
+        terminalreporter.write(self._report.summary() if self._report else self._unreported, flush=True)
+        if self._report:
+            terminalreporter.write(self._report.write())
+
+    def pytest_unconfigure(self) -> None:
+        """Write the reports of a session that has no terminal, or shows no summary there."""
+        if self._report and not self._report.is_written:
+            self._report.write()

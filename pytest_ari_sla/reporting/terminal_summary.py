@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Threshold,
     )
 
-__all__ = ["summary_text", "terminal_summary"]
+__all__ = ["sections_text", "summary_text", "terminal_summary"]
 
 VERDICT_STYLE: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "xfail": "yellow"}
 _INDENT: Final = 2
@@ -57,6 +57,16 @@ def summary_text(record: RunRecord, *, width: int, colour: bool, report: str = "
     report
         Path of the report to point to; empty where none was written.
     """
+    return _as_text(terminal_summary(record, wide=width >= _WIDE, report=report), width, colour=colour)
+
+
+def sections_text(record: RunRecord, *, width: int, colour: bool) -> str:
+    """Return what plug-ins have added to a record, as text; parameters as in :func:`summary_text`."""
+    parts = [part for section in sections(record) for part in (Text(), *_section(section))]
+    return _as_text(Group(*parts, Text()), width, colour=colour) if parts else ""
+
+
+def _as_text(shown: RenderableType, width: int, *, colour: bool) -> str:
     console = Console(
         file=StringIO(),
         width=width,
@@ -65,7 +75,7 @@ def summary_text(record: RunRecord, *, width: int, colour: bool, report: str = "
         highlight=False,
     )
     with console.capture() as capture:
-        console.print(terminal_summary(record, wide=width >= _WIDE, report=report))
+        console.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.reporting.annotations import announce
 from pytest_ari_sla.reporting.record_file import RECORD_NAME, write_record
 from pytest_ari_sla.reporting.run_record import ReportSection, Run, RunRecord, Target
-from pytest_ari_sla.reporting.terminal_summary import summary_text
+from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_text
+from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.session.environment import describe_environment, reproducing_command
 from pytest_ari_sla.session.hook_calls import HookCalls
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target as TargetInUse
 
-__all__ = ["Reported", "build_record", "report_folder_of", "report_session"]
+__all__ = ["Reported", "SessionReport", "build_record", "report_folder_of", "unreported"]
 
 _REPORTS = Path("reports")
 
@@ -61,8 +62,10 @@ class Reported(Protocol):
         """Return how long the session has lasted."""
 
 
-def report_session(config: pytest.Config, role: Reported, judged: JudgedTests) -> str:
-    """Write all reports of a session; return what the terminal is to show.
+class SessionReport:
+    """The report of a session: first what the terminal is to show, then the files.
+
+    The verdict needs no file and nobody else's code, so it is shown before either: a disk that hangs cannot keep it.
 
     Parameters
     ----------
@@ -71,23 +74,48 @@ def report_session(config: pytest.Config, role: Reported, judged: JudgedTests) -
     judged
         The loads, and their verdicts.
     """
-    loads = judged.loads()
-    run = build_record(role, loads, config.invocation_params.args)
-    run.notes += judged.notes()
-    hooks = HookCalls(config.hook)
-    hooks.tell("update_run_record", record=run)
-    hooks.gather("register_report_sections", lambda answer: run.sections.extend(_sections(answer)), record=run)
-    run.notes += hooks.remarks()
-    folder = report_folder_of(role)
-    page = _write_reports(run, loads, folder, role.settings.templates)
-    lines = {load.scenario.nodeid: load.line for load in loads if load.line is not None}
-    told: list[str] = []
-    _attempt(run, "what the CI system shows", lambda: told.extend(announce(run, folder, os.environ, lines)))
-    if not config.pluginmanager.hasplugin("terminalreporter"):
-        return ""  # -p no:terminal: the exit code and the report say it
-    terminal = config.get_terminal_writer()
-    summary = summary_text(run, width=terminal.fullwidth, colour=terminal.hasmarkup, report=str(page or ""))
-    return summary + "".join(f"{line}\n" for line in told)
+
+    def __init__(self, config: pytest.Config, role: Reported, judged: JudgedTests) -> None:
+        self._config = config
+        self._settings = role.settings
+        self._loads = judged.loads()
+        self._folder = report_folder_of(role)
+        self._run = build_record(role, self._loads, config.invocation_params.args)
+        self._run.notes += judged.notes()
+        self._shown: frozenset[str] = frozenset()
+        self.is_written = False
+
+    def summary(self) -> str:
+        """Return what the terminal is to show before :meth:`write`."""
+        self._shown = frozenset(self._run.notes)
+        terminal = self._config.get_terminal_writer()
+        return summary_text(self._run, width=terminal.fullwidth, colour=terminal.hasmarkup)
+
+    def _added(self) -> str:
+        """Return what plug-ins have added since then."""
+        terminal = self._config.get_terminal_writer()
+        return sections_text(self._run, width=terminal.fullwidth, colour=terminal.hasmarkup)
+
+    def write(self) -> str:
+        """Let plug-ins amend the record, write all files, tell the CI system; return what is to be shown after that."""
+        self.is_written = True
+        run, lines = self._run, {load.scenario.nodeid: load.line for load in self._loads if load.line is not None}
+        hooks = HookCalls(self._config.hook)
+        hooks.tell("update_run_record", record=run)
+        hooks.gather("register_report_sections", lambda answer: run.sections.extend(_sections(answer)), record=run)
+        run.notes += hooks.remarks()
+        page = _write_reports(run, self._loads, self._folder, self._settings.templates)
+        told: list[str] = []
+        _attempt(run, "what the CI system shows", lambda: told.extend(announce(run, self._folder, os.environ, lines)))
+        fresh = [f"Note: {note}" for note in run.notes if note not in self._shown]
+        where = [f"Report: {page}"] if page else []
+        return self._added() + "".join(f"{line}\n" for line in [*map(clean, [*fresh, *where]), *told])
+
+
+def unreported(judged: JudgedTests, error: Exception) -> str:
+    """Return what the terminal is to show of a session whose report could not even be begun: its verdict."""
+    reason = str(error) or type(error).__name__
+    return f"SLA verdict: {_verdict_of(judged.loads()).upper()}\nNote: There is no report: {clean(reason)}\n"
 
 
 def _sections(answer: object) -> list[ReportSection]:
@@ -112,11 +140,15 @@ def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequenc
             command_line=reproducing_command(arguments, role.settings.ari_password),
             tool_version=__version__,
         ),
-        verdict=worst_of(Verdict(load.scenario.verdict) for load in loads if load.scenario.verdict != "xfail").value,
+        verdict=_verdict_of(loads),
         scenarios=[load.scenario for load in loads],
         environment=describe_environment(),
         simulated=target.kind == "simulator",
     )
+
+
+def _verdict_of(loads: Sequence[JudgedLoad]) -> Literal["pass", "fail", "inconclusive"]:
+    return worst_of(Verdict(load.scenario.verdict) for load in loads if load.scenario.verdict != "xfail").value
 
 
 def report_folder_of(role: Reported) -> Path:

@@ -22,6 +22,8 @@ once, and the controller writes the files.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from typing import TYPE_CHECKING
 
@@ -269,6 +271,70 @@ def test_a_template_that_is_wrong_costs_the_page_and_nothing_else(session: Sessi
     done = session.run("--sla-templates", "look")
     assert done.exit_code == 0
     assert "Note: The reports are not complete: a template in look cannot be used" in done.output
+
+
+def test_the_verdict_is_shown_before_anything_is_written(session: Session) -> None:
+    """A plug-in or a disk that never comes back cannot take it away."""
+    write_loads(session, broken=BROKEN)
+    session.write("conftest.py", "import os\ndef pytest_ari_sla_update_run_record(record): os._exit(7)")
+    done = session.run()
+    assert done.exit_code == 7
+    assert "SLA verdict: FAIL" in done.output
+
+
+def test_a_record_that_cannot_be_made_does_not_cost_the_verdict(session: Session) -> None:
+    """Whatever it is that the machine does not tell."""
+    write_loads(session, broken=BROKEN)
+    session.write(
+        "conftest.py",
+        """
+        import socket
+        def refuse():
+            raise OSError("no name")
+        def pytest_sessionfinish():
+            socket.gethostname = refuse
+        """,
+    )
+    done = session.run()
+    assert done.exit_code == 1
+    assert "SLA verdict: FAIL\nNote: There is no report: no name" in done.output
+
+
+def test_a_disk_that_is_full_costs_the_files_that_do_not_fit(session: Session) -> None:
+    """Each is whole or not there; none is left half written."""
+    write_loads(session, kept=KEPT)
+    session.write(
+        "conftest.py",
+        """
+        import resource
+        def pytest_ari_sla_update_run_record(record):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        """,
+    )
+    done = session.run()
+    assert done.exit_code == 0
+    assert "SLA verdict: PASS" in done.output
+    assert "Note: The reports are not complete: [Errno 27] File too large (report.html)" in done.output
+    assert done.report is not None
+    assert {path.name for path in (session.folder / "report").iterdir()} == {"report.json", "calls.csv", "summary.md"}
+
+
+def test_a_session_without_a_terminal_is_reported_all_the_same(session: Session) -> None:
+    """The exit code and the files say it."""
+    write_loads(session, broken=BROKEN)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:terminal",
+        "--sla-report",
+        "report",
+        "--sla-pacing-limit",
+        "1m",
+    ]
+    assert subprocess.run(command, cwd=session.folder, check=False).returncode == 1
+    assert json.loads((session.folder / "report" / "report.json").read_text())["verdict"] == "fail"
 
 
 def test_each_file_that_cannot_be_written_costs_itself_and_nothing_else(
