@@ -44,12 +44,13 @@ _CONFTEST = """
 import asyncio, os, time
 from pathlib import Path
 from pytest_ari_sla.fleet.role import role_of
-from pytest_ari_sla.session import alone
+from pytest_ari_sla.session import alone, supervisor
 
+PHASE = "{phase}"
 test = ""
 
 def reach(phase, pause_s=0.0):
-    if phase == "{phase}" and "test_long" in test:
+    if phase == PHASE and "test_long" in test:
         Path("up").touch()
         return pause_s
     return 0.0
@@ -59,6 +60,9 @@ def pytest_runtest_setup(item):
     test = item.nodeid
     Path("run").write_text(role_of(item.config).run_id)
     Path(os.environ.get("PYTEST_XDIST_WORKER", "alone")).write_text(str(os.getpid()))
+
+if PHASE == "interim":
+    supervisor.INTERIM_INTERVAL_NS = 1_000_000_000
 
 check_target = alone.check_target
 
@@ -86,7 +90,7 @@ async def test_before(load):
     await load(calls=1, duration="100ms")
 
 async def test_long(load, ari, request):
-    from conftest import reach, role_of
+    from conftest import PHASE, reach, role_of
 
     prefix = "sla-" + role_of(request.config).run_id
 
@@ -94,6 +98,9 @@ async def test_long(load, ari, request):
         while len([one for one in await ari.channels() if one.id.startswith(prefix)]) < {legs}:
             await asyncio.sleep(0.1)
         reach("load")
+        while PHASE == "interim" and not Path("report", "report.json").exists():
+            await asyncio.sleep(0.05)
+        reach("interim")
         while not Path("end").exists():
             await asyncio.sleep(0.05)
         {inside}
@@ -168,6 +175,7 @@ ENDS = {
     "os.abort": End("os.abort()", codes=(-signal.SIGABRT,)),
     "segfault": End("ctypes.string_at(0)", codes=(-signal.SIGSEGV,)),
     "SIGKILL": End(number=_KILL, codes=(-_KILL,)),
+    "SIGKILL after an interim report": End(number=_KILL, phase="interim", codes=(-_KILL,), reported=True),
     "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,)),
     "relay killed": End(number=_KILL, victim=r"far_end\.relay_worker", topology="relay", codes=(1,), reported=True),
     "media loop killed": End(number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True),
@@ -176,6 +184,9 @@ ENDS = {
     "fleet: SIGTERM to the group": End(number=_TERM, everybody=True, arguments=_FLEET, codes=(143,), reported=True),
     "fleet: SIGTERM to a worker": End(number=_TERM, victim="gw0", arguments=_FLEET, codes=(1, 2), reported=True),
     "fleet: SIGKILL to a worker": End(number=_KILL, victim="gw0", arguments=_FLEET, codes=(1,), reported=True),
+    "fleet: SIGKILL after an interim report": End(
+        number=_KILL, everybody=True, phase="interim", arguments=_FLEET, codes=(-_KILL,), reported=True
+    ),
     "fleet: SIGKILL to the group": End(number=_KILL, everybody=True, arguments=_FLEET, codes=(-_KILL,)),
 }
 
