@@ -23,7 +23,7 @@ class Phone:
 
     def __init__(self, engine: MediaEngine, leg: int, payload_format: str = "ulaw") -> None:
         self.socket, inside = self._bound(), self._bound()
-        self._address = inside.getsockname()
+        self.address = inside.getsockname()
         engine.open(leg, inside.detach(), payload_format, *self.socket.getsockname())
 
     @staticmethod
@@ -36,7 +36,7 @@ class Phone:
     def send(self, number: int, payload: bytes, payload_type: int = 0) -> None:
         """Send a packet."""
         header = struct.pack("!BBHII", 0x80, payload_type, number, number * 160, 0x1111)
-        self.socket.sendto(header + payload, self._address)
+        self.socket.sendto(header + payload, self.address)
 
     def received(self) -> list[bytes]:
         """Return the payloads that have come."""
