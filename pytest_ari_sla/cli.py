@@ -106,6 +106,9 @@ def _add_report_commands(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("after", type=Path, help="report of the later run")
     compare.add_argument("--max-regression", default="10%", metavar="SHARE", help="change that is accepted (10%%)")
     compare.add_argument(
+        "--floor", default="100us", metavar="TIME", help="time that a figure may get worse by in any case (100us)"
+    )
+    compare.add_argument(
         "--output", "-o", type=Path, metavar="FOLDER", help="write the later report with the comparison"
     )
     compare.set_defaults(run=_compare_reports)
@@ -202,7 +205,7 @@ def _merge_reports(arguments: argparse.Namespace) -> int:
 
 
 def _compare_reports(arguments: argparse.Namespace) -> int:
-    from pytest_ari_sla.metrics.units import parse_share
+    from pytest_ari_sla.metrics.units import parse_duration_ns, parse_share
     from pytest_ari_sla.reporting.comparison import compare_runs
     from pytest_ari_sla.reporting.record_file import check_folder, read_record
     from pytest_ari_sla.reporting.report_folder import write_reports
@@ -212,7 +215,8 @@ def _compare_reports(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         check_folder(arguments.output)
     allowed = parse_share(arguments.max_regression)
-    compared = compare_runs(before, after, builtin_registry().catalogue, allowed)
+    floor_s = parse_duration_ns(arguments.floor) / 1e9
+    compared = compare_runs(before, after, builtin_registry().catalogue, allowed, floor_s)
     if arguments.output is not None:
         _name_files(write_reports(compared, arguments.output))
     found = {scenario.nodeid: scenario.baseline for scenario in compared.scenarios if scenario.baseline is not None}

@@ -188,6 +188,8 @@ OPTIONS = (
     Option("--sla-baseline", "baseline", "report.json, or a report's folder, to compare with", _report, "FILE"),
     Option("--sla-max-regression", "max_regression", "relative change for the worse that is accepted (10%%)", _share,
            "SHARE"),
+    Option("--sla-baseline-floor", "baseline_floor_s", "time by which a figure may get worse in any case (100us)",
+           _seconds, "TIME"),
     Option("--sla-live", "live", "live console", _choice("auto", "on", "off"), "auto|on|off"),
     Option("--sla-templates", "templates", "folder of templates that override blocks of the report", _folder, "DIR"),
     Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off (worst:5)", _capture_policy,

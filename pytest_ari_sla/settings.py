@@ -46,8 +46,9 @@ class Settings:
         Largest 99th percentile of our own pacing error.
     report_folder
         None: ``reports/<UTC start>-<run id>``.
-    baseline, max_regression
-        A ``report.json`` to compare with, and the relative change for the worse that is accepted.
+    baseline, max_regression, baseline_floor_s
+        A ``report.json`` to compare with, the relative change for the worse that is accepted, and the time by which a
+        figure may get worse in any case.
     live
         ``auto``, ``on`` or ``off``.
     templates
@@ -81,6 +82,7 @@ class Settings:
     report_folder: str | None = None
     baseline: str | None = None
     max_regression: float = 0.10
+    baseline_floor_s: float = 100e-6
     live: str = "auto"
     templates: str | None = None
     capture: str = "worst:5"

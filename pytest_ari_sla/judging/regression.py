@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pytest_ari_sla.reporting.comparison import with_baseline
 from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.sla.baseline import FLOOR_S
 from pytest_ari_sla.sla.guards import tripped_guards
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
@@ -37,11 +38,14 @@ class Baseline:
         Where that was read from.
     max_regression
         Relative change for the worse that is accepted: 0.1 for 10 %.
+    floor_s
+        Time by which a figure in seconds may get worse in any case.
     """
 
     record: RunRecord
     source: str
     max_regression: float
+    floor_s: float = FLOOR_S
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Baseline | None:
@@ -54,7 +58,8 @@ class Baseline:
         """
         if settings.baseline is None:
             return None
-        return cls(read_record(Path(settings.baseline)), settings.baseline, settings.max_regression)
+        record = read_record(Path(settings.baseline))
+        return cls(record, settings.baseline, settings.max_regression, settings.baseline_floor_s)
 
     def judge(self, scenario: Scenario, measured: Snapshot, catalogue: Catalogue, pacing_error_s: float) -> Scenario:
         """Return a scenario with the comparison, and with the verdict that follows from it.
@@ -73,7 +78,9 @@ class Baseline:
         pacing_error_s
             The largest pacing error that is put up with.
         """
-        compared = with_baseline(scenario, self.record, catalogue, self.max_regression, self.source)
+        compared = with_baseline(
+            scenario, self.record, catalogue, self.max_regression, self.source, floor_s=self.floor_s
+        )
         if compared is None:
             note = f"The baseline ({self.source}) has no scenario of this name: nothing was compared."
             return replace(scenario, notes=[*scenario.notes, note])

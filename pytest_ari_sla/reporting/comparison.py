@@ -24,7 +24,13 @@ _NS_PER_S: Final = 10**9
 
 
 def with_baseline(
-    scenario: Scenario, earlier: RunRecord, catalogue: Catalogue, max_regression: float, source: str = ""
+    scenario: Scenario,
+    earlier: RunRecord,
+    catalogue: Catalogue,
+    max_regression: float,
+    source: str = "",
+    *,
+    floor_s: float = baseline.FLOOR_S,
 ) -> BaselineComparison | None:
     """Compare a scenario with the one of the same name in an earlier run; None where that run has none.
 
@@ -40,6 +46,8 @@ def with_baseline(
         Relative change for the worse that is accepted: 0.1 for 10 %.
     source
         Where the baseline was read from, for the report.
+    floor_s
+        Time by which a figure in seconds may get worse in any case.
     """
     before = next((other for other in earlier.scenarios if other.nodeid == scenario.nodeid), None)
     if before is None:
@@ -48,23 +56,29 @@ def with_baseline(
         run_id=earlier.run.id,
         source=source,
         max_regression=max_regression,
-        comparisons=compare_scenarios(before, scenario, catalogue, max_regression),
+        comparisons=compare_scenarios(before, scenario, catalogue, max_regression, floor_s),
     )
 
 
-def compare_runs(before: RunRecord, after: RunRecord, catalogue: Catalogue, max_regression: float = 0.1) -> RunRecord:
+def compare_runs(
+    before: RunRecord,
+    after: RunRecord,
+    catalogue: Catalogue,
+    max_regression: float = 0.1,
+    floor_s: float = baseline.FLOOR_S,
+) -> RunRecord:
     """Return ``after`` with the comparison to ``before`` in each scenario that both have; neither is changed."""
     return replace(
         after,
         scenarios=[
-            replace(scenario, baseline=with_baseline(scenario, before, catalogue, max_regression))
+            replace(scenario, baseline=with_baseline(scenario, before, catalogue, max_regression, floor_s=floor_s))
             for scenario in after.scenarios
         ],
     )
 
 
 def compare_scenarios(
-    before: Scenario, after: Scenario, catalogue: Catalogue, max_regression: float
+    before: Scenario, after: Scenario, catalogue: Catalogue, max_regression: float, floor_s: float = baseline.FLOOR_S
 ) -> list[Comparison]:
     """Compare two loads: what thresholds judge, and the prominent figures, as far as both runs have them."""
     judged = [(item.metric, item.stat) for item in after.thresholds]
@@ -76,7 +90,7 @@ def compare_scenarios(
             metric = catalogue.lookup(name)
             earlier, later = _series_of(before, metric), _series_of(after, metric)
             if len(earlier) and len(later):
-                (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression)
+                (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, floor_s)
                 compared.append(_recorded(result, metric))
     return compared
 

@@ -58,6 +58,15 @@ def test_a_regression_is_an_exit_code(tmp_path: Path) -> None:
     assert run("report", "compare", before, tmp_path / "after") == 1
 
 
+def test_a_regression_below_the_floor_is_none(tmp_path: Path) -> None:
+    """Who knows what does not matter may say so."""
+    before = stored(tmp_path / "before", run_id="aa")
+    record = read_record(before)
+    record.scenarios = [slower(record.scenarios[0], 1.3)]
+    write_record(record, tmp_path / "after")
+    assert run("report", "compare", before, tmp_path / "after", "--floor", "10s") == 0
+
+
 def test_reports_of_different_scenarios_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing in common is no success."""
     before, after = stored(tmp_path / "aa", run_id="aa"), stored(tmp_path / "bb", run_id="bb")

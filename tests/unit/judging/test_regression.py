@@ -55,6 +55,14 @@ def test_worse_than_allowed_fails_with_the_sentence(scenario: Scenario) -> None:
     assert found.reason.endswith("(and 1 more)"), "the median became worse as well"
 
 
+def test_a_change_below_the_floor_that_was_set_is_the_same(scenario: Scenario) -> None:
+    """Half as much again of some milliseconds may be nothing to the team that asks."""
+    baseline = Baseline(make_record(scenario), "main.json", 0.1, floor_s=10.0)
+    found = baseline.judge(slower(scenario, 1.5), Snapshot(), CATALOGUE, PACING_LIMIT_S)
+    assert found.baseline is not None
+    assert {item.verdict for item in found.baseline.comparisons if item.metric.startswith("rtt.")} == {"same"}
+
+
 def test_better_is_no_failure(scenario: Scenario) -> None:
     """It is shown, and that is all."""
     found = judged(slower(scenario, 1.3), scenario)
@@ -89,9 +97,10 @@ def test_the_baseline_is_read_from_a_file_or_a_folder(scenario: Scenario, tmp_pa
     """Whichever is at hand."""
     path = write_record(make_record(scenario), tmp_path)
     for source in (path, tmp_path):
-        baseline = Baseline.from_settings(Settings(baseline=str(source), max_regression=0.2))
+        baseline = Baseline.from_settings(Settings(baseline=str(source), max_regression=0.2, baseline_floor_s=1e-3))
         assert baseline is not None
         assert (baseline.record.scenarios[0].nodeid, baseline.max_regression) == (scenario.nodeid, 0.2)
+        assert baseline.floor_s == 1e-3
     assert Baseline.from_settings(Settings()) is None
 
 
