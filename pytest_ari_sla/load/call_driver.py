@@ -344,12 +344,8 @@ class CallDriver:
         if not by_place:
             return  # the media loop died, and tells nothing
         delay_ns = first_packet_delay_ns(self._tools.media, self._topology.heard_leg, by_place, up_at_ns)
-        if (
-            delay_ns is not None
-            or failed
-            or not self._hurried
-            or self._tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
-        ):
+        was_waited_for = failed or not self._hurried or self._tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
+        if delay_ns is not None or was_waited_for:
             self._tools.meter.first_packet.record_one(NEVER if delay_ns is None else delay_ns)
 
     def _close(self, call: LiveCall, failure: str) -> None:

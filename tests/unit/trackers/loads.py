@@ -123,7 +123,7 @@ class Load:
     def run(self, tracker: Tracker, sizes: Sequence[int], *, advance: bool = True, release: bool = True) -> None:
         """Let a tracker live through it: batches of these sizes, time advancing in between, all settled at the end."""
         tracker.begin(context_of(self.log, self.heard_leg))
-        for now_ns, packets in self._intervals():
+        for now_ns, packets in self.intervals():
             for batch in split(packets, sizes):
                 tracker.observe(batch)
             if advance:
@@ -131,7 +131,8 @@ class Load:
         if release:
             tracker.release(self.legs)
 
-    def _intervals(self) -> Iterator[tuple[int, list[Packet]]]:
+    def intervals(self) -> Iterator[tuple[int, list[Packet]]]:
+        """Yield the times at which trackers are told that time has passed, and what arrives before each."""
         end_ns = intended_ns(max(self.log.packets)) + LOSS_LIMIT_NS
         last_ns = max([end_ns, *(packet.arrival_ns for packet in self.packets)])
         from_ns = START_NS
