@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GuardedStream", "LiveConsole", "is_interactive", "make_live_console"]
 
+_PLAIN_FIRST_S: Final = 1.0
 _PLAIN_INTERVAL_S: Final = 10.0
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UP_AND_CLEAR: Final = "\x1b[1A\x1b[2K"
@@ -65,7 +66,7 @@ class LiveConsole:
     size
         Columns and lines of the terminal now.
     interactive
-        Whether to draw a picture; else one line every ten seconds of the load.
+        Whether to draw a picture; else a line now and then: soon at the beginning of a load, later every ten seconds.
     """
 
     def __init__(self, stream: TextIO, size: Callable[[], os.terminal_size], *, interactive: bool) -> None:
@@ -76,7 +77,7 @@ class LiveConsole:
         self._shown_lines = 0
         self._shown_columns = 0
         self._column = 0
-        self._next_line: tuple[str, float] = ("", 0.0)
+        self._next_line: tuple[str, float, float] = ("", 0.0, 0.0)
 
     def update(self, state: LiveState) -> None:
         """Show a new state: called about once a second."""
@@ -123,9 +124,11 @@ class LiveConsole:
         return f"\r{_UP_AND_CLEAR * (self._shown_lines * wrapped)}{back}"
 
     def _write_line(self, state: LiveState) -> None:
-        scenario, due_s = self._next_line
-        if state.scenario != scenario or state.elapsed_s >= due_s:
-            self._next_line = (state.scenario, state.elapsed_s + _PLAIN_INTERVAL_S)
+        scenario, due_s, pause_s = self._next_line
+        is_new = state.scenario != scenario
+        if is_new or state.elapsed_s >= due_s:
+            pause_s = _PLAIN_FIRST_S if is_new else min(2 * pause_s, _PLAIN_INTERVAL_S)
+            self._next_line = (state.scenario, state.elapsed_s + pause_s, pause_s)
             below = "\n" if self._column else ""
             self._stream.write(f"{below}{live_line(state)}\n")
             self._stream.flush()
