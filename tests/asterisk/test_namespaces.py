@@ -6,6 +6,7 @@ Three hosts on one switch: an Asterisk, and two load generators with a pytest wo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.children.dead_hosts import NOTICED_S
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
 from tests.sessions.session import Session
@@ -102,8 +104,22 @@ class Network:
             self._stack = stack.pop_all()
         return self
 
+    @contextmanager
+    def without_power(self, host: str) -> Iterator[None]:
+        """Let a host lose its power: nothing runs there any more, and nobody hears that its connections end."""
+        _ip("link", "set", self._cable(host), "down")
+        try:
+            for pid in _ip("netns", "pids", self.namespace(host)).split():
+                os.kill(int(pid), signal.SIGKILL)
+            yield
+        finally:
+            _ip("link", "set", self._cable(host), "up")
+
+    def _cable(self, host: str) -> str:
+        return f"s{self._tag}{host[0]}"
+
     def _add(self, host: str, bridge: str, stack: ExitStack) -> None:
-        name, cable = self.namespace(host), f"s{self._tag}{host[0]}"
+        name, cable = self.namespace(host), self._cable(host)
         _ip("netns", "add", name)
         stack.callback(_ip, "netns", "delete", name)
         _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -116,18 +132,18 @@ class Network:
         self._stack.close()
 
 
-def _run(*command: str) -> None:
-    """Run a program; where it is missing the test fails: nothing is skipped."""
+def _run(*command: str) -> str:
+    """Run a program and return what it prints; where it is missing the test fails: nothing is skipped."""
     try:
-        subprocess.run(command, capture_output=True, text=True, check=True)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
         pytest.fail(f"this test needs the program `{command[0]}` (Debian: {PACKAGES[command[0]]})", pytrace=False)
 
 
-def _ip(*arguments: str) -> None:
-    """Run ``ip``; a refusal fails the test with the privilege that is missing."""
+def _ip(*arguments: str) -> str:
+    """Run ``ip`` and return what it prints; a refusal fails the test with the privilege that is missing."""
     try:
-        _run("ip", *arguments)
+        return _run("ip", *arguments)
     except subprocess.CalledProcessError as error:
         pytest.fail(
             f"`ip {' '.join(arguments)}` failed: {error.stderr.strip()}. Making network namespaces takes "
@@ -223,3 +239,41 @@ def test_two_hosts_put_one_load_on_a_third_with_one_verdict(
     assert done.report is not None
     assert done.report["run"]["shards"] == 2
     assert session.channels_left() == []
+
+
+def test_a_host_that_loses_its_power_leaves_nothing_and_the_others_report(
+    network: Network, asterisk: PrivateAsterisk, tmp_path: Path
+) -> None:
+    """Its connection breaks within ten seconds; then its calls are removed for it, and the load is judged."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    session = Session(folder, asterisk)
+    session.write("pytest.ini", "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    session.write(
+        "test_power.py",
+        """
+        import pytest
+
+        @pytest.mark.sla("calls.success_ratio >= 100%")
+        async def test_power(load):
+            await load(calls=6, duration="60s")
+        """,
+    )
+    with socket_gateways(network, tmp_path) as reached:
+        specifications = [argument for gateway in reached for argument in ("--tx", gateway)]
+        # xdist would start another worker on the host that is gone.
+        options = ["-d", *specifications, "--max-worker-restart", "0", "--rsyncdir", str(folder)]
+        running = session.start(*options, str(folder / "test_power.py"))
+        running.wait_until(lambda: len(session.channels_left()) == 6)
+        with network.without_power("east"):
+            began_s = time.monotonic()
+            running.wait_until(lambda: not session.channels_left())
+            took_s = time.monotonic() - began_s
+            done = running.finish()
+    assert took_s < NOTICED_S + 10
+    assert done.exit_code == 1, done.output
+    assert "shard 2 of 2 is missing: its worker died" in done.output
+    scenario = done.scenarios["test_power"]
+    assert scenario["verdict"] == "fail"
+    assert [shard["shard"] for shard in scenario["harness"]] == [1]
+    assert scenario["calls"]["established"] == 3
