@@ -6,8 +6,10 @@ import http.server
 import re
 import socket
 import ssl
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -283,3 +285,14 @@ def test_media_that_never_comes_back(session: Session) -> None:
     )
     assert "(at fault: the network)" in words
     assert "Traceback" not in done.output
+
+
+def test_paths_of_options_leave_the_root_of_a_project_alone(session: Session) -> None:
+    """In the form that the README shows, no path of an option is taken for one to tests."""
+    (session.folder / "pytest.ini").unlink()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (option,) = re.findall(r"^\$ pytest (--asterisk.*) scenarios/", readme, re.MULTILINE)
+    (session.folder / "scenarios").mkdir()
+    session.write("scenarios/test_nothing.py", "def test_nothing(): pass")
+    done = session.run(*option.replace("/usr/sbin/asterisk", sys.executable).split(), "scenarios/", "--collect-only")
+    assert f"rootdir: {session.folder}\n" in done.output

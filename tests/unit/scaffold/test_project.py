@@ -17,7 +17,7 @@ def test_a_project_has_a_scenario_its_thresholds_and_a_job(ci: str, tmp_path: Pa
     jobs = {"github": [".github/workflows/voice-sla.yml"], "gitlab": ["voice-sla.gitlab-ci.yml"], "none": []}
     assert sorted(contents) == sorted([*jobs[ci], "scenarios/sla.toml", "scenarios/test_voice.py"])
     for job in jobs[ci]:
-        assert "pytest --sla-report reports/voice --junitxml reports/voice/junit.xml scenarios/" in contents[job]
+        assert "pytest --sla-report=reports/voice --junitxml reports/voice/junit.xml scenarios/" in contents[job]
 
 
 def test_a_job_of_github_takes_the_address_from_a_secret(tmp_path: Path) -> None:
