@@ -4,7 +4,10 @@ import os
 import signal
 import sys
 
+import pytest
 from hypothesis import settings
+
+_TIMEOUT_S = 120
 
 # A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs. The same examples
 # each time, so that a red test is the fault of what was changed; `make soak` looks for new ones.
@@ -20,3 +23,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Tests start hundreds of Pythons. Where none may keep bytecode, each compiles everything anew: 9 s a session, not 3.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what our own tests want and scenarios do not, before pytest-timeout reads its options."""
+    config.addinivalue_line("filterwarnings", "error")
+    if config.option.timeout is None:
+        config.option.timeout = _TIMEOUT_S

@@ -114,6 +114,8 @@ class ShardScheduler:
         self._name_of = name_of
         self._workers: dict[Any, _Worker] = {}
         self._collected = 0
+        # Workers that had collected their tests, and ended before the others had.
+        self._gone: list[_Worker] = []
         self._started = False
         self._divides = False
         self._has_others = True
@@ -161,7 +163,8 @@ class ShardScheduler:
         """Give tests to every worker that has none yet; called when a worker has collected and all are there."""
         fresh = [worker for worker in self._workers.values() if worker.collection is not None and worker.view is None]
         if not self._started:
-            self._begin([worker.collection or [] for worker in fresh])
+            self._begin([worker.collection or [] for worker in (*self._gone, *fresh)])
+        self._introduce_gone()  # first: work stealing looks for idle workers when it hears that one has gone
         for worker in fresh:
             self._introduce(worker, worker.collection or [])
         if self._has_others:
@@ -195,6 +198,8 @@ class ShardScheduler:
             If it was never there.
         """
         worker = self._workers.pop(node)
+        if not self._started and worker.collection is not None:
+            self._gone.append(worker)
         crashed: str | None = None
         if self._has_others and worker.view is not None and worker.view in self._others.nodes:
             crashed = self._others.remove_node(worker.view)
@@ -239,6 +244,18 @@ class ShardScheduler:
             self._others.add_node_collection(worker.view, [collection[index] for index in indices])
         else:
             worker.node.shutdown()
+
+    def _introduce_gone(self) -> None:
+        """Tell the other scheduler of workers that have come and gone: it begins when it has heard of all."""
+        while self._gone:
+            worker = self._gone.pop()
+            if self._has_others:
+                collection = worker.collection or []
+                indices = [index for index, nodeid in enumerate(collection) if self._is_for_others(worker, nodeid)]
+                view = NodeView(worker.node, indices)
+                self._others.add_node(view)
+                self._others.add_node_collection(view, [collection[index] for index in indices])
+                self._others.remove_node(view)
 
     def _is_for_others(self, worker: _Worker, nodeid: str) -> bool:
         """Whether the other scheduler gives a test to this worker."""

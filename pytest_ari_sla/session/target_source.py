@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,7 +44,10 @@ class TargetSource:
             It cannot be reached or used: one sentence that says why and what to do.
         """
         if self._target is None:
-            self._target = asyncio.run(check_reachable(self._find(), self._settings))
+            # In a thread of its own: asyncio.run leaves the caller's thread without its event loop (it sets None), and
+            # refuses one in which a loop runs, as where a test asks for the fixture from a coroutine.
+            with ThreadPoolExecutor(1, "ari-sla target check") as thread:
+                self._target = thread.submit(asyncio.run, check_reachable(self._find(), self._settings)).result()
         return self._target
 
     def crash(self) -> SlaError | None:

@@ -25,12 +25,22 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
+def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment with this tool, and what it requires, alone."""
+    return installed(tmp_path_factory.mktemp("plain") / "venv", str(ROOT))
+
+
+@pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment with this tool and all of its plugins, installed as a user would."""
-    environment = tmp_path_factory.mktemp("fresh") / "venv"
+    wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
+    return installed(tmp_path_factory.mktemp("fresh") / "venv", *wanted)
+
+
+def installed(environment: Path, *wanted: str) -> Path:
+    """Make an environment, install into it, and return its interpreter."""
     venv.create(environment, with_pip=True)
     interpreter = environment / "bin" / "python"
-    wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
     install: list[str | Path] = [
         interpreter,
         "-m",
@@ -42,6 +52,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     run(*install, *wanted, cwd=environment)
     return interpreter
+
+
+def test_the_scenarios_run_where_only_the_tool_is_installed(plain_python: Path, tmp_path: Path) -> None:
+    """What our own tests need besides is asked of nobody who runs scenarios/."""
+    pytest_here: list[str | Path] = [plain_python, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--sla-live", "off"]
+    assert "27 tests collected" in run(*pytest_here, "--collect-only", "-q", "scenarios/", cwd=ROOT)
+    smoke = ["--ari-calls", "10", "--ari-duration", "1s", "--sla-pacing-limit", "1m", "--sla-inconclusive", "pass"]
+    report = ["--sla-report", str(tmp_path / "report")]
+    assert "1 passed" in run(*pytest_here, *smoke, *report, "scenarios/test_smoke.py::test_echo", cwd=ROOT)
 
 
 def test_three_plugins_are_shipped() -> None:

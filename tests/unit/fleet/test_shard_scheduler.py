@@ -65,7 +65,7 @@ class Session:
     """What xdist's main loop does with a scheduler."""
 
     def __init__(self, others: type[Any], collection: list[str], second_collection: list[str] | None = None) -> None:
-        config = SimpleNamespace(
+        self._config = SimpleNamespace(
             getvalue=lambda name: ["2*popen"] if name == "tx" else None,
             getoption=lambda name: None,
             option=SimpleNamespace(loadscopereorder=True),
@@ -74,8 +74,14 @@ class Session:
         self.reports: list[Any] = []
         self.prepared: list[bool] = []
         self.collection = collection
-        self.scheduler = ShardScheduler(others(config), 2, lambda node: node.shard, self.prepared.append, parse_nodeid)
+        self._others = others
+        self.scheduler = self.new_scheduler()
         self.nodes = [self.start(1), self.start(2, second_collection)]
+
+    def new_scheduler(self) -> ShardScheduler:
+        """Return a scheduler for two workers that has met none yet."""
+        others = self._others(self._config)
+        return ShardScheduler(others, 2, lambda node: node.shard, self.prepared.append, parse_nodeid)
 
     def start(self, shard: int, collection: list[str] | None = None) -> Node:
         """Start a worker and let it collect."""
@@ -225,3 +231,21 @@ def test_a_view_counts_only_the_tests_that_are_in_it() -> None:
     view.send_runtest_all()
     assert node.queue == [3, 6, 0, 3, 6]
     assert view.gateway is node.gateway
+
+
+@pytest.mark.parametrize("others", [*SCHEDULERS, EachScheduling])
+@pytest.mark.parametrize("collection", [[], OTHERS], ids=["nothing", "tests"])
+def test_a_worker_that_ends_before_the_other_has_collected_stops_nobody(
+    others: type[Any], collection: list[str]
+) -> None:
+    """As where what the command line names is not there: each worker ends when it has seen that."""
+    session = Session(others, collection)
+    scheduler = session.new_scheduler()
+    first, second = (Node(shard, collection) for shard in (1, 2))
+    for node in (first, second):
+        scheduler.add_node(node)
+    scheduler.add_node_collection(first, collection)
+    assert scheduler.remove_node(first) is None
+    scheduler.add_node_collection(second, collection)
+    scheduler.schedule()
+    assert bool(second.queue) is bool(collection)
