@@ -69,7 +69,7 @@ LOAD = '''
 
 
 def test_a_plugins_prominent_metric_is_shown_like_our_own(session: Session) -> None:
-    """In the console, the summary, HTML (tile and charts), Markdown, the comparison, and among the worst calls."""
+    """In the summary, HTML (tile and charts), Markdown, the comparison, and among the worst calls."""
     session.write("conftest.py", dedent(PLUGIN))
     session.write("test_load.py", LOAD)
     first = session.run("--sla-report", "first", "--sla-inconclusive", "pass")
@@ -81,8 +81,6 @@ def test_a_plugins_prominent_metric_is_shown_like_our_own(session: Session) -> N
     summary = (folder / "summary.md").read_text()
     (scenario,) = json.loads((folder / "report.json").read_text())["scenarios"]
 
-    assert re.search(r"likeness p99 \d", done.output)  # the console's line, off a terminal
-    assert re.search(r"odd\.packets \d", done.output)
     assert re.search(r"^ *likeness +\d", done.output, re.MULTILINE)  # the table of key figures
     assert re.search(r"Odd packets: \d", done.output)
     assert "Worst likeness of audio" in page

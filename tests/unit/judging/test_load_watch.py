@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
+from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.reporting.live_view import live_line
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
@@ -19,7 +21,10 @@ CATALOGUE = builtin_registry().catalogue
 
 
 def watch(
-    *thresholds: tuple[str, str, int | None], until: str = "", stages: list[tuple[str, int, int]] | None = None
+    *thresholds: tuple[str, str, int | None],
+    until: str = "",
+    stages: list[tuple[str, int, int]] | None = None,
+    catalogue: Catalogue = CATALOGUE,
 ) -> LoadWatch:
     """Return a watch over a load of a minute that wants ten calls after a ramp of ten seconds."""
     description = LoadDescription(
@@ -35,7 +40,7 @@ def watch(
         ],
         until=parse(until, CATALOGUE) if until else None,
     )
-    return LoadWatch("t.py::test_a", 1, description, CATALOGUE, Rules())
+    return LoadWatch("t.py::test_a", 1, description, catalogue, Rules())
 
 
 def rtts(milliseconds: float, count: int = 100, **counts: int) -> Snapshot:
@@ -226,3 +231,20 @@ def test_a_target_that_sets_up_nothing_is_said_to_do_so() -> None:
     for second in range(1, 5):
         watched.add(1, second * S, 0, rtts(1, calls__requested=5))
     assert watched.state().behind == "20 calls wait to be set up, and none did in 4 s"
+
+
+def test_what_a_plugin_declares_prominent_is_on_the_console() -> None:
+    """A distribution by its tail, a count by itself; what is prominent elsewhere only is not there."""
+    catalogue = Catalogue()
+    catalogue.register(CATALOGUE, "built in")
+    gap = Metric("gap", "distribution", "s", "-", prominent=True)
+    odd = Metric("odd", "count", "count", "-", prominent=True, rank=1)
+    tile = Metric("tile", "count", "count", "-", prominent=True, places=("tile",))
+    catalogue.register([gap, odd, tile], "a plug-in")
+    gaps = Histogram()
+    gaps.record_one(25 * MS)
+    watched = watch(catalogue=catalogue)
+    watched.add(1, 1 * S, 1, Snapshot({"gap": gaps, "odd": 7, "tile": 3}))
+    line = live_line(watched.state())
+    assert "odd 7; gap p99 25 ms" in line
+    assert "tile" not in line
