@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+from functools import partial
 from inspect import iscoroutinefunction
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from pytest_asyncio import plugin as asyncio_plugin
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.fleet.role import LOADS, role_of
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.udp.port_leases import PortManager
 
-__all__ = ["Load"]
+__all__ = ["Load", "check_runner"]
+
+_LOOPS = ("function", "class", "module", "package", "session", "anyio")
 
 _AWAITED = frozenset({"load", "ari", "relay_worker", "rtp_worker"})
 """Fixtures that a test can only use from a coroutine."""
@@ -165,9 +171,93 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
     """Let pytest-asyncio run the coroutines that ask for our fixtures, in any of its modes."""
     found = yield
     for item in found if isinstance(found, list) else []:
-        if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj) and _AWAITED & set(item.fixturenames):
+        if _awaits_ours(item) and _has_asyncio(item.config) and not _runs_already(item):
             item.add_marker("asyncio")
     return found
+
+
+def check_runner(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Refuse coroutines that nothing would run.
+
+    Raises
+    ------
+    UsageError
+        pytest-asyncio is switched off, and a test needs it.
+    """
+    if _has_asyncio(config):
+        return
+    needing = [item.nodeid for item in items if _awaits_ours(item) and not _is_anyios(item)]
+    if needing:
+        raise UsageError(f"{needing[0]} needs pytest-asyncio, which -p no:asyncio has switched off: leave that out")
+
+
+def _has_asyncio(config: pytest.Config) -> bool:
+    return config.pluginmanager.is_registered(asyncio_plugin)
+
+
+def _runs_already(item: pytest.Item) -> bool:
+    """Whether somebody has said how to run a coroutine: the nearest marker of the user's stands."""
+    return item.get_closest_marker("asyncio") is not None or _is_anyios(item)
+
+
+def _awaits_ours(item: object) -> bool:
+    return (
+        isinstance(item, pytest.Function) and iscoroutinefunction(item.obj) and bool(_AWAITED & set(item.fixturenames))
+    )
+
+
+def _is_anyios(item: pytest.Item) -> bool:
+    return item.get_closest_marker("anyio") is not None or "anyio_backend" in getattr(item, "fixturenames", ())
+
+
+def _loop_of(request: pytest.FixtureRequest) -> str:
+    """Return on which of pytest-asyncio's event loops a test runs: what it awaits must be made on the same."""
+    if _is_anyios(request.node):
+        return "anyio"
+    mark = request.node.get_closest_marker("asyncio")
+    chosen = mark.kwargs.get("loop_scope", mark.kwargs.get("scope")) if mark is not None else None
+    return str(chosen or request.config.getini("asyncio_default_test_loop_scope"))
+
+
+def _fixtures_on(loop: str) -> ModuleType:
+    """Return a plug-in with those fixtures that open something on the event loop of a scope, and close it there."""
+    fixture: Any = pytest.fixture if loop == "anyio" else partial(pytest_asyncio.fixture, loop_scope=loop)
+
+    async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
+        async with role_of(request.config).ari_session() as session:
+            yield session
+
+    async def relay_worker(
+        request: pytest.FixtureRequest, echo_server: EchoServerProcess
+    ) -> AsyncIterator[RelayWorker]:
+        from pytest_ari_sla.far_end.relay_client import RelayProcess
+
+        role = role_of(request.config)
+        with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:
+            async with await process.connect() as worker:
+                yield worker
+
+    async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
+        role = role_of(request.config)
+        async with AsyncExitStack() as stack:
+
+            async def make(legs: int, codec: str = DEFAULT_CODEC) -> CallerWorker:
+                return await stack.enter_async_context(role.caller(legs, codec))
+
+            yield make
+
+    plugin = ModuleType(f"ari-sla-fixtures-{loop}")  # pytest finds fixtures in modules and classes
+    for opened in (ari, relay_worker, rtp_worker):
+        name = f"_{opened.__name__}_on_{loop}_loop"
+        setattr(plugin, name, fixture(name=name)(opened))
+    return plugin
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the fixtures of each event loop."""
+    for loop in _LOOPS:
+        plugin = _fixtures_on(loop)
+        config.pluginmanager.register(plugin, plugin.__name__)
 
 
 @pytest.fixture
@@ -188,11 +278,11 @@ def port_manager(request: pytest.FixtureRequest) -> PortManager:
     return role_of(request.config).ports()
 
 
-@pytest_asyncio.fixture
-async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
+@pytest.fixture
+def ari(request: pytest.FixtureRequest) -> AriSession:
     """An ARI session with an application of its own; what is made through it is removed after the test."""
-    async with role_of(request.config).ari_session() as session:
-        yield session
+    session: AriSession = request.getfixturevalue(f"_ari_on_{_loop_of(request)}_loop")
+    return session
 
 
 @pytest.fixture
@@ -204,29 +294,18 @@ def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
         yield server
 
 
-@pytest_asyncio.fixture
-async def relay_worker(request: pytest.FixtureRequest, echo_server: EchoServerProcess) -> AsyncIterator[RelayWorker]:
+@pytest.fixture
+def relay_worker(request: pytest.FixtureRequest) -> RelayWorker:
     """Run a relay of its own for a test; it forwards to ``echo_server``."""
-    from pytest_ari_sla.far_end.relay_client import RelayProcess
-
-    role = role_of(request.config)
-    with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:
-        async with await process.connect() as worker:
-            yield worker
+    worker: RelayWorker = request.getfixturevalue(f"_relay_worker_on_{_loop_of(request)}_loop")
+    return worker
 
 
-@pytest_asyncio.fixture
-async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
+@pytest.fixture
+def rtp_worker(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Make callers: ``caller = await rtp_worker(legs=2, codec="PCMU")`` sends and measures RTP to any address."""
-    from contextlib import AsyncExitStack
-
-    async with AsyncExitStack() as stack:
-        role = role_of(request.config)
-
-        async def make(legs: int, codec: str = DEFAULT_CODEC) -> CallerWorker:
-            return await stack.enter_async_context(role.caller(legs, codec))
-
-        yield make
+    make: Callable[..., Any] = request.getfixturevalue(f"_rtp_worker_on_{_loop_of(request)}_loop")
+    return make
 
 
 @pytest.fixture(scope="session")

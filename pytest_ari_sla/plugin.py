@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read all thresholds, so that a mistake in one stops pytest before the first call is made."""
     try:
+        fixtures.check_runner(config, items)
         for item in filter(_has_thresholds, items):
             role_of(config).thresholds_of(item)
     except SlaError as error:
@@ -63,7 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Find or start the target, so that a wrong address stops pytest before the first test."""
     is_led = settings_of_fleet(session.config) is not None  # then its controller has done it
-    if is_led or session.testsfailed or session.config.option.collectonly or not any(map(_uses_target, session.items)):
+    option = session.config.option
+    runs_nothing = session.testsfailed or option.collectonly or option.setupplan
+    if is_led or runs_nothing or not any(map(_uses_target, session.items)):
         return
     try:
         role_of(session.config).target()

@@ -175,7 +175,8 @@ class Controller:
         views = LiveViews(self._config, self.settings)
         interim = InterimReport(self._config, self, catalogue, rules, self._judged)
         self._supervisor = Supervisor(catalogue, rules, views, interim, self._target_crash)
-        self.target()
+        if not self._config.option.setupplan:
+            self.target()
 
     # --- workers come and go: called by xdist's main loop ---
 

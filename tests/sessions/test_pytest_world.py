@@ -52,3 +52,96 @@ def test_the_target_can_be_asked_for_from_a_coroutine(session: Session) -> None:
     session.write("test_it.py", "async def test_it(request): assert request.getfixturevalue('target').url\n")
     done = session.run()
     assert done.exit_code == 0, done.output
+
+
+EACH_ALONE = """
+import asyncio
+import pytest
+
+async def test_ari(ari): assert (await ari.info()).system.version
+async def test_relay_worker(relay_worker): assert asyncio.get_running_loop().is_running()
+async def test_rtp_worker(rtp_worker): assert (await rtp_worker(legs=1)) is not None
+def test_echo_server(echo_server): assert echo_server.address
+def test_port_manager(port_manager): assert port_manager.low < port_manager.high
+def test_shard(shard): assert shard == "1 of 1"
+def test_target(target): assert target.url
+
+@pytest.fixture(params=["ari", "echo_server", "port_manager", "relay_worker", "rtp_worker", "shard", "target"])
+def mine(request): return request.getfixturevalue(request.param)
+async def test_by_name(mine): assert mine
+def test_by_name_without_a_loop(mine): assert mine
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_each_fixture_works_by_itself(session: Session, mode: str) -> None:
+    """In a test, by its name, from a fixture of the user's, in coroutines and without."""
+    session.write("test_it.py", EACH_ALONE + ("\npytestmark = pytest.mark.asyncio\n" if mode == "strict" else ""))
+    session.write("pytest.ini", f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
+    done = session.run()
+    assert done.exit_code == 0, done.output
+    assert done.count("passed") == 21
+
+
+@pytest.mark.parametrize("fixtures", ["function", "session"])
+def test_what_a_test_awaits_is_made_on_the_loop_that_the_test_runs_on(session: Session, fixtures: str) -> None:
+    """Whatever loop the ini file has for fixtures, and whatever the nearest marker asks for."""
+    session.write("pytest.ini", f"[pytest]\nasyncio_default_fixture_loop_scope = {fixtures}\n")
+    session.write(
+        "test_it.py",
+        f"""
+        import asyncio
+        import pytest
+        LOOPS = []
+        async def test_own_loop(ari): assert await ari.info()
+        @pytest.mark.asyncio(loop_scope="module")
+        class TestOneLoop:
+            async def test_first(self, ari, load):
+                LOOPS.append(asyncio.get_running_loop())
+                assert await ari.info()
+                {LOAD}
+            async def test_second(self, rtp_worker, relay_worker):
+                assert asyncio.get_running_loop() is LOOPS[0]
+                await rtp_worker(legs=1)
+        """,
+    )
+    done = session.run()
+    assert done.exit_code == 0, done.output
+    assert done.count("passed") == 3
+
+
+def test_a_test_of_anyio_is_left_to_anyio(session: Session) -> None:
+    """Its loop runs the load, and our fixtures are made on it."""
+    session.write("pytest.ini", "[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    session.write(
+        "test_it.py",
+        f"""
+        import pytest
+        pytestmark = pytest.mark.anyio
+        @pytest.fixture
+        def anyio_backend(): return "asyncio"
+        async def test_it(load, ari):
+            assert await ari.info()
+            {LOAD}
+        """,
+    )
+    done = session.run()
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
+def test_a_plan_of_the_setup_contacts_nobody(session: Session, fleet: list[str]) -> None:
+    """As collection alone: no port listens there."""
+    session.write("test_it.py", f"async def test_it(load, ari): {LOAD}\n")
+    done = session.run("--setup-plan", "--ari-url", "http://user:secret@127.0.0.1:9", *fleet)
+    assert done.exit_code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.output
+
+
+def test_load_tests_without_pytest_asyncio_are_refused_in_one_sentence(session: Session) -> None:
+    """Whatever the markers are checked for."""
+    session.write("pytest.ini", "[pytest]\n")
+    session.write("test_it.py", f"async def test_it(load): {LOAD}\n")
+    done = session.run("-p", "no:asyncio", "--strict-markers")
+    assert done.exit_code == pytest.ExitCode.USAGE_ERROR, done.output
+    assert "test_it.py::test_it needs pytest-asyncio, which -p no:asyncio has switched off" in done.output
+    assert "Traceback" not in done.output
