@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the hooks that teams can implement."""
     hook_calls.add_hooks(pluginmanager)
+    pluginmanager.register(_LoopScopes(), "ari-sla-loop-scopes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,6 +82,16 @@ def _has_thresholds(item: pytest.Item) -> bool:
 
 def _uses_target(item: pytest.Item) -> bool:
     return not _NEED_TARGET.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+class _LoopScopes:
+    """Spares those who have no ini file pytest-asyncio's warning that it has no scope: our fixtures name theirs."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self) -> None:
+        """Ignore it before pytest-asyncio gives it; pytest forgets the filter when everybody is configured."""
+        unset = r'The configuration option "asyncio_default_fixture_loop_scope" is unset'
+        warnings.filterwarnings("ignore", rf"\s*{unset}", pytest.PytestDeprecationWarning)
 
 
 class _Reporter:

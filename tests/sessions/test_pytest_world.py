@@ -145,3 +145,12 @@ def test_load_tests_without_pytest_asyncio_are_refused_in_one_sentence(session: 
     assert done.exit_code == pytest.ExitCode.USAGE_ERROR, done.output
     assert "test_it.py::test_it needs pytest-asyncio, which -p no:asyncio has switched off" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_first_run_without_settings_is_greeted_by_no_warning(session: Session) -> None:
+    """Ours need none: they name their event loops themselves."""
+    session.write("pytest.ini", "[pytest]\n")
+    session.write("test_it.py", f"async def test_it(load): {LOAD}\n")
+    done = session.run()
+    assert done.exit_code == 0, done.output
+    assert "Warning" not in done.output
