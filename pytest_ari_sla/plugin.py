@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,10 @@ class _Reporter:
         if self._report is None and not self._unreported:
             return
         terminalreporter.section("SLA")
-        terminalreporter.write(self._report.summary() if self._report else self._unreported, flush=True)
+        from pytest_ari_sla.reporting.readable import readable
+
+        summary = self._report.summary() if self._report else self._unreported
+        terminalreporter.write(readable(summary, sys.stdout.encoding), flush=True)
         if self._report:
             terminalreporter.write(self._report.write())
 
