@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UnknownName
@@ -31,14 +32,20 @@ class Distribution:
         return _figure(self._metric, self._measured, f"p{percent:g}")
 
     def __getattr__(self, stat: str) -> float:
-        if not is_stat(stat):
-            raise AttributeError(f"{self._metric.name} has no stat {stat!r}: count, min, mean, max, p0 to p100")
-        return _figure(self._metric, self._measured, stat)
+        named = _with_point(stat)
+        if not is_stat(named):
+            raise AttributeError(f"{self._metric.name} has no stat {stat!r}: count, min, mean, max, p0 to p100, p99_9")
+        return _figure(self._metric, self._measured, named)
 
     def __repr__(self) -> str:
         return (
             f"<{self._metric.name}: {self.count:.0f} samples, p50 {self.p50:g}, p99 {self.p99:g} {self._metric.unit}>"
         )
+
+
+def _with_point(stat: str) -> str:
+    """Return ``p99.9`` for ``p99_9`` and for ``p999``, which is its key in report.json."""
+    return re.sub(r"^p(\d+_|99)(\d+)$", lambda found: f"p{found[1].rstrip('_')}.{found[2]}", stat)
 
 
 class MetricGroup:

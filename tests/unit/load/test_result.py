@@ -39,6 +39,15 @@ def test_stats_of_a_distribution_are_attributes_in_its_unit() -> None:
     assert rtt.percentile(99.5) == pytest.approx(0.1, rel=0.001)
 
 
+def test_a_percentile_with_a_fraction_has_a_name_in_python_and_that_of_the_report() -> None:
+    """An attribute holds no point; what would be above 100 is no percentile."""
+    rtt = result_of(rtt=histogram_of(*(number * 1_000_000 for number in range(1, 2001)))).rtt
+    assert rtt.p999 == rtt.p99_9 == rtt.percentile(99.9) != rtt.p99
+    assert rtt.p99_99 == rtt.p9999 == rtt.percentile(99.99)
+    assert rtt.p2_5 == rtt.percentile(2.5)
+    assert rtt.p100 == rtt.max
+
+
 def test_counts_and_ratios_are_numbers() -> None:
     """Under the names of the catalogue; a ratio is made of its counts."""
     result = result_of(loss__sent=200, loss__lost=3, calls__requested=4, calls__established=3)
