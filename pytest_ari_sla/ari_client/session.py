@@ -190,7 +190,9 @@ class AriSession(AriCommands):
             await self._disconnect()
             self.cleanup = CleanupReport()
             return self.cleanup
-        grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain else GRACE_S
+        # In a hurry, what Asterisk carries out late is left to the guard.
+        is_hurried = self._cleanup_timeout_s <= HURRIED_CLEANUP_S
+        grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain and not is_hurried else GRACE_S
         for watch in self._watches.values():
             watch.hangup_requested = True
         report = await clean_up(
