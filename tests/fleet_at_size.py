@@ -49,10 +49,10 @@ class Reflected:
 
     async def establish(self, call):
         """Give every leg of a socket a port of its own: senders are known by their addresses."""
-        (seat,) = call.seats
-        port = {FIRST_PORT} + 2 * (self._taken[seat.socket] % {PORTS})
-        self._taken[seat.socket] += 1
-        call.legs.append(CallLeg(call.id, ("127.0.0.1", port), seat))
+        (end,) = call.endpoints
+        port = {FIRST_PORT} + 2 * (self._taken[end.offer] % {PORTS})
+        self._taken[end.offer] += 1
+        call.legs.append(CallLeg(call.id, ("127.0.0.1", port), end))
 
 
 def pytest_ari_sla_register_topologies():

@@ -335,7 +335,7 @@ class Controller:
     def _take_judged(self, nodeid: str = "", told: dict[str, Any] | None = None) -> None:
         """Take in what became of an interrupted test."""
         if told is not None:
-            from pytest_ari_sla.judging.judged_tests import Told
+            from pytest_ari_sla.judging.standing import Told
 
             heard = msgspec.convert(told, Told)
             self._judged.hear(nodeid, heard)

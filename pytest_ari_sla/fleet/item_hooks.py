@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_ari_sla.judging.judged_load import JudgedLoad
-    from pytest_ari_sla.judging.judged_tests import JudgedTests, Standing
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
+    from pytest_ari_sla.judging.standing import Standing
     from pytest_ari_sla.session.load_job import LoadJob
 
 __all__ = ["ItemHooks"]
@@ -67,16 +68,16 @@ class ItemHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt: a plug-in may run a test again, and then the last attempt counts."""
-        from pytest_ari_sla.judging.judged_tests import Standing, in_line
-
         no_loads: list[LoadJob] = []
-        before = item.stash.get(_ATTEMPT, None)
-        if before is not None:
+        if _ATTEMPT in item.stash:
+            from pytest_ari_sla.judging.standing import in_line
+
+            before = item.stash[_ATTEMPT]
+            del item.stash[_ATTEMPT]
             item.stash.setdefault(_EARLIER, []).extend(
                 f"An earlier attempt of this test came to {load.scenario.verdict}: {load.scenario.reason}"
                 for load in in_line(before.judged or (), before.standing)
             )
-        item.stash[_ATTEMPT] = _Attempt(Standing())
         item.stash[LOADS] = no_loads
 
     @pytest.hookimpl(wrapper=True)
@@ -89,10 +90,12 @@ class ItemHooks:
             failure = raised
             raise
         finally:
-            item.stash[_ATTEMPT].is_called = True
-            if _is_ours(item) and not isinstance(failure, pytest.skip.Exception):
-                self._judge(item, failure)
-        self._fail_by_verdict(item)
+            if _is_ours(item):
+                _attempt_of(item).is_called = True
+                if not isinstance(failure, pytest.skip.Exception):
+                    self._judge(item, failure)
+        if _ATTEMPT in item.stash:
+            self._fail_by_verdict(item)
         return result
 
     def _judge(self, item: pytest.Item, failure: BaseException | None) -> None:
@@ -106,7 +109,7 @@ class ItemHooks:
         earlier = item.stash.setdefault(_EARLIER, [])
         for load in judged:
             load.scenario.notes += earlier
-        item.stash[_ATTEMPT].judged = judged
+        _attempt_of(item).judged = judged
         if isinstance(failure, _ENDED):
             told = _told(item, with_loads=True)
             self._judged.hear(item.nodeid, told)  # pytest makes no report of this test
@@ -127,11 +130,11 @@ class ItemHooks:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         """Attach what became of the loads to the test's report: so it reaches the process that writes the reports."""
         report = yield
-        if _ATTEMPT in item.stash and _is_ours(item):
+        if LOADS in item.stash and _is_ours(item):
             _note_standing(item, call, report)
             if call.when == "setup" and report.failed and ROLE in item.config.stash and call.excinfo:
                 self._judge(item, call.excinfo.value)
-            is_sub = call.when == "call" and not item.stash[_ATTEMPT].is_called
+            is_sub = call.when == "call" and not _attempt_of(item).is_called
             if not is_sub:
                 _settle(item, report, call.when)
         return report
@@ -142,9 +145,18 @@ class ItemHooks:
         if told is not None:
             import msgspec
 
-            from pytest_ari_sla.judging.judged_tests import Told
+            from pytest_ari_sla.judging.standing import Told
 
             self._judged.hear(report.nodeid, msgspec.convert(told, Told))
+
+
+def _attempt_of(item: pytest.Item) -> _Attempt:
+    """Return the present attempt at a test; made when first asked for, so that tests without loads cost nothing."""
+    if _ATTEMPT not in item.stash:
+        from pytest_ari_sla.judging.standing import Standing
+
+        item.stash[_ATTEMPT] = _Attempt(Standing())
+    return item.stash[_ATTEMPT]
 
 
 def _is_ours(item: pytest.Item) -> bool:
@@ -155,7 +167,7 @@ def _is_ours(item: pytest.Item) -> bool:
 
 def _note_standing(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Remember what pytest says of a test; of a subtest, whose report comes before the test is over, failures only."""
-    attempt = item.stash[_ATTEMPT]
+    attempt = _attempt_of(item)
     standing = attempt.standing
     if report.failed and not (attempt.by_verdict and call.when == "call"):
         standing.failed = standing.failed or _why(call, report)
@@ -184,10 +196,10 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
     """Put the verdicts that stand into the report, and tell plug-ins of them when the test's own code is over."""
     import msgspec
 
-    from pytest_ari_sla.judging.judged_tests import in_line
+    from pytest_ari_sla.judging.standing import in_line
     from pytest_ari_sla.reporting.junit import junit_properties
 
-    attempt = item.stash[_ATTEMPT]
+    attempt = _attempt_of(item)
     standing = in_line(attempt.judged or (), attempt.standing)
     if when == "call" and attempt.judged:
         hooks = role_of(item.config).registry.hook_calls
@@ -202,8 +214,8 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
 
 
 def _told(item: pytest.Item, *, with_loads: bool) -> Any:
-    from pytest_ari_sla.judging.judged_tests import Told
+    from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.shard_names import name_of_test
 
-    attempt = item.stash[_ATTEMPT]
+    attempt = _attempt_of(item)
     return Told(name_of_test(item), attempt.standing, (attempt.judged or []) if with_loads else None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_ari_sla.fleet.link import ControllerLink
-    from pytest_ari_sla.judging.judged_tests import Told
+    from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.registry import Registry

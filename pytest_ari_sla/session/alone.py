@@ -36,7 +36,7 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pytest_ari_sla.judging.judged_tests import Told
+    from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadPlan, LoadProgress

@@ -50,6 +50,7 @@ def test_the_guide_has_steps() -> None:
         "pytest test_ringing.py",
         "pytest test_soft.py",
         "pytest test_notes.py",
+        "pytest test_billed.py",
     ]
 
 

@@ -13,7 +13,8 @@ from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Collectives, Patience
 from pytest_ari_sla.fleet.controller import Controller, id_prefix
 from pytest_ari_sla.judging.judged_load import JudgedLoad
-from pytest_ari_sla.judging.judged_tests import JudgedTests, Standing, Told
+from pytest_ari_sla.judging.judged_tests import JudgedTests
+from pytest_ari_sla.judging.standing import Standing, Told
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
