@@ -28,7 +28,10 @@ demo: $(VENV)/.ready ## run the smoke scenarios on the embedded simulator, and s
 	$(BIN)/pytest scenarios/test_smoke.py
 	@echo "The report is $$(readlink -f reports/latest)/report.html"
 
-test: checks lint types layers unit sessions contract asterisk-tests ## all checks and all tests, on a real Asterisk
+test: $(VENV)/.ready asterisk ## all checks and all tests, on a real Asterisk; tells what each part took
+	@tests/parts checks unit sessions contract asterisk-tests
+
+checks: lint types layers ## ruff, mypy and import-linter
 
 lint: $(VENV)/.ready ## ruff
 	$(BIN)/ruff check .
