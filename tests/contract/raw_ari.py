@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from tests.contract.api_description import ApiDescription
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 20.0
 _QUIET_S = 0.15
 
 

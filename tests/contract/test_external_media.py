@@ -22,7 +22,8 @@ async def test_the_reply_holds_the_channel_and_where_to_send(raw_ari: RawAri, ne
     channel = new_id("chan")
     body = (await raw_ari.external_media(channel, external_host="127.0.0.1:4000")).body
     variables = body.pop("channelvars")
-    assert set(variables) == {"UNICASTRTP_LOCAL_ADDRESS", "UNICASTRTP_LOCAL_PORT"}
+    # Asterisk's own thread may have begun with the channel by then, which leaves a variable too.
+    assert set(variables) - {"STASISSTATUS"} == {"UNICASTRTP_LOCAL_ADDRESS", "UNICASTRTP_LOCAL_PORT"}
     assert variables["UNICASTRTP_LOCAL_ADDRESS"] == "127.0.0.1"
     assert int(variables["UNICASTRTP_LOCAL_PORT"]) % 2 == 0
     assert body.pop("name").startswith("UnicastRTP/127.0.0.1:4000-0x")
