@@ -18,7 +18,6 @@
     * AsteriskStartFailed - a private Asterisk did not come up
     * AsteriskCrashed - Asterisk died, or does not answer any more
     * ChannelLost - a channel ended before it was told to
-    * LeftBehind - Asterisk still holds what it was told to remove
 
   * NetworkError - what lies between this machine and Asterisk is at fault
 
@@ -59,7 +58,6 @@ __all__ = [
     "ChannelLost",
     "EventStreamLost",
     "HarnessError",
-    "LeftBehind",
     "MediaLoopFailed",
     "MediaUnreachable",
     "NetworkError",
@@ -225,10 +223,6 @@ class AsteriskCrashed(TargetError):
 
 class ChannelLost(TargetError):
     """A channel ended before it was told to."""
-
-
-class LeftBehind(TargetError):
-    """Asterisk still holds channels, bridges or recordings that it was told to remove."""
 
 
 class NetworkError(SlaError):
