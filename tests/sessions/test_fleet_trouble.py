@@ -221,7 +221,7 @@ def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
     scenario = done.scenarios["test_death"]
     assert scenario["verdict"] == "fail"
     assert scenario["reason"].startswith(words)
-    assert 2 < scenario["duration_s"] < 60
+    assert 0 < scenario["duration_s"] < 60  # killed some 2 s after the load began, or sooner where it began late
     assert done.scenarios["test_after"]["verdict"] == "fail"
     assert done.scenarios["test_after"]["reason"].startswith(words)
     assert "INTERNALERROR" not in done.output
