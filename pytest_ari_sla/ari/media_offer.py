@@ -20,7 +20,7 @@ class MediaOffer:
     Attributes
     ----------
     external_host
-        ``host:port``; for WebSockets the name of a section of websocket_client.conf, or ``INCOMING``.
+        ``host:port``; ``INCOMING`` where we connect to a WebSocket of Asterisk; empty with ``websocket_uri``.
     encapsulation, transport
         ``rtp`` over ``udp``, ``audiosocket`` over ``tcp``, ``none`` over ``websocket``: Asterisk takes
         these pairs only.
@@ -34,9 +34,12 @@ class MediaOffer:
         Options of the WebSocket's dial string, from Asterisk 22.8 on.
     variables
         Channel variables to set.
+    websocket_uri
+        Where Asterisk connects to for a WebSocket: the session writes the section of websocket_client.conf that is
+        the ``external_host``, once for each URI.
     """
 
-    external_host: str
+    external_host: str = ""
     encapsulation: str | None = None
     transport: str | None = None
     connection_type: str | None = None
@@ -44,6 +47,7 @@ class MediaOffer:
     data: str | None = None
     transport_data: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    websocket_uri: str | None = None
 
     def options(self) -> dict[str, Any]:
         """Return all but the host, as keyword arguments of :meth:`AriSession.external_media`."""
@@ -55,4 +59,5 @@ class MediaOffer:
             "data": self.data,
             "transport_data": self.transport_data,
             "variables": self.variables or None,
+            "websocket_uri": self.websocket_uri,
         }

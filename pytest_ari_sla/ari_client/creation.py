@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.ownership import Ledger
     from pytest_ari_sla.ari_client.requests import QueryValue
     from pytest_ari_sla.ari_client.watch import ChannelWatch
+    from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 
 __all__ = ["AriCreation"]
 
@@ -29,6 +30,7 @@ class AriCreation(AriQueries, ABC):
 
     _stream: EventStream
     _ledger: Ledger
+    _websocket_clients: WebSocketClients
 
     @abstractmethod
     def watch(self, channel_id: str) -> ChannelWatch:
@@ -55,8 +57,9 @@ class AriCreation(AriQueries, ABC):
         data: str | None = None,
         transport_data: str | None = None,
         variables: Mapping[str, str] | None = None,
+        websocket_uri: str | None = None,
     ) -> ExternalMedia:
-        """Create a channel that exchanges media with ``external_host`` (``host:port``).
+        """Create a channel that exchanges media with ``external_host``; see `MediaOffer` for the other parameters.
 
         Returns
         -------
@@ -67,7 +70,11 @@ class AriCreation(AriQueries, ABC):
         ------
         AriRequestFailed
             Asterisk refused: an unknown format, no free RTP port, an id in use, or no ExternalMedia (404).
+        TargetIncomplete
+            It cannot be told where to connect to for a WebSocket.
         """
+        if websocket_uri is not None:
+            external_host = await self._websocket_clients.name_for(websocket_uri)
         query: dict[str, QueryValue] = {
             "channelId": channel_id,
             "app": self.app,

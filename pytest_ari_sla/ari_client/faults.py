@@ -190,7 +190,8 @@ def error_of_answer(
 ) -> SlaError:
     """Return our error for an answer with an error status; ``is_ari``: it is known that ARI is there."""
     said = _message(body)
-    if status in (401, 403):
+    # 403 is also the answer where sorcery.conf lets nobody write a configuration: "Cannot create sorcery objects …".
+    if status == 401 or (status == 403 and "sorcery" not in (said or "")):
         return AriAuthenticationFailed(
             f"ARI at {where(endpoint)} refused {method} {path} for user {endpoint.user!r} ({status}); "
             "check --ari-user and --ari-password-file against ari.conf (a user with read_only=yes can change nothing)"

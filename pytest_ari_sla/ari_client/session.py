@@ -21,6 +21,7 @@ from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.ari_client.watch import ChannelWatch
+from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class AriSession(AriCommands):
             observer=self._observer,
             note=self.on_note,
         )
+        self._websocket_clients = WebSocketClients(self.client, self._ids.prefix)
         self._stream = EventStream(
             self.endpoint, app, self, tls=tls, clock=clock, restore_timeout_s=restore_timeout_s, realtime=realtime
         )
@@ -200,6 +202,8 @@ class AriSession(AriCommands):
         )
         if report.leaked or report.unknown:
             self.on_note("clean-up", report.words())
+        if not report.problem:
+            await self._websocket_clients.remove(self.on_note)
         await self._disconnect()
         self.cleanup = report
         return report

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari.websocket_client import SORCERY_CONF
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -52,7 +54,7 @@ _EMPTY_FILES = (
         "extconfig.conf",
         "features.conf",
     ),
-    *("geolocation.conf", "musiconhold.conf", "pjproject.conf", "sorcery.conf", "stasis.conf"),
+    *("geolocation.conf", "musiconhold.conf", "pjproject.conf", "stasis.conf"),
     *("udptl.conf", "websocket_client.conf", "chan_websocket.conf", "sip_notify.conf", "cli.conf"),
     *("cli_aliases.conf", "cli_permissions.conf", "pjsip.conf", "res_parking.conf"),
 )
@@ -115,6 +117,8 @@ def render_configuration(configuration: AsteriskConfiguration) -> dict[str, str]
         # Our own packets are checked by our own rules; STUN and ICE would only add traffic.
         "rtp.conf": f"[general]\nrtpstart = {low}\nrtpend = {high}\nicesupport = no\n",
         "extensions.conf": "[default]\nexten => echo,1,Answer()\n same => n,Echo()\n same => n,Hangup()\n",
+        # So that each load can say where Asterisk is to connect to for its WebSocket media, while Asterisk runs.
+        "sorcery.conf": SORCERY_CONF,
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages.log => notice,warning,error\n",
         "indications.conf": (
             "[general]\ncountry = us\n\n[us]\ndescription = United States\nringcadence = 2000,4000\n"

@@ -47,6 +47,8 @@ class FakeAri:
     ----------
     channels, bridges
         What exists, by id.
+    sections
+        What was written by dynamic configuration: attributes and values, by id.
     requests
         Method and path of every request so far, with its query.
     interfere
@@ -63,6 +65,7 @@ class FakeAri:
         self.channels: dict[str, dict[str, Any]] = {}
         self.bridges: dict[str, dict[str, Any]] = {}
         self.recordings: set[str] = set()
+        self.sections: dict[str, dict[str, str]] = {}
         self.variables = {"UNICASTRTP_LOCAL_ADDRESS": "127.0.0.1", "UNICASTRTP_LOCAL_PORT": "4000"}
         self.shows_channelvars = True
         self.requests: list[tuple[str, str, dict[str, str]]] = []
@@ -104,6 +107,8 @@ class FakeAri:
         routes.add_get("/ari/bridges/{id}", self._get_bridge)
         routes.add_delete("/ari/bridges/{id}", self._remove_bridge)
         routes.add_post("/ari/bridges/{id}/{verb}", self._verb)
+        routes.add_put("/ari/asterisk/config/dynamic/{class}/{type}/{id}", self._write_section)
+        routes.add_delete("/ari/asterisk/config/dynamic/{class}/{type}/{id}", self._remove_section)
         routes.add_get("/ari/recordings/stored", self._list_recordings)
         routes.add_delete("/ari/recordings/stored/{id}", self._remove_recording)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.01)
@@ -176,6 +181,16 @@ class FakeAri:
 
     async def _application(self, request: web.Request) -> web.Response:
         return web.json_response({"name": request.match_info["name"], "channel_ids": list(self.channels)})
+
+    async def _write_section(self, request: web.Request) -> web.Response:
+        fields = (await request.json())["fields"]
+        self.sections[request.match_info["id"]] = {field["attribute"]: field["value"] for field in fields}
+        return web.json_response(fields)
+
+    async def _remove_section(self, request: web.Request) -> web.Response:
+        if self.sections.pop(request.match_info["id"], None) is None:
+            return refusal(404, f"Object with id '{request.match_info['id']}' not found")
+        return web.Response(status=204)
 
     async def _list_channels(self, _: web.Request) -> web.Response:
         return web.json_response(list(self.channels.values()))
