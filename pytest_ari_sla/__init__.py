@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.codecs.g711 import pcma, pcmu
     from pytest_ari_sla.errors import SlaError, UsageError
+    from pytest_ari_sla.framing.media_control import MediaControl
     from pytest_ari_sla.hookspecs import (
         Call,
         Codec,
@@ -52,6 +53,7 @@ __all__ = [
     "Leg",
     "LegEndpoint",
     "LoadResult",
+    "MediaControl",
     "MediaOffer",
     "MediaSite",
     "MediaTransport",
@@ -94,6 +96,7 @@ _HOMES = {
     "LegEndpoint": "media.transport",
     "LoadResult": "load.result",
     "OpenTransport": "media.transport",
+    "MediaControl": "framing.media_control",
     "MediaTransport": "media.transport",
     "MediaSite": "media.transport",
     "MediaOffer": "ari.media_offer",

@@ -1,0 +1,80 @@
+"""Many reads at once give what the parsers give for each."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ari_sla.framing import audiosocket, websocket
+from pytest_ari_sla.framing.plain_frames import PlainFrames, plain_audiosocket, plain_websocket, unmask
+from tests.unit.framing.streams import SEED, hostile_audiosocket, hostile_websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_WIDTH = 900
+
+
+def _rows(reads: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    data = np.full((len(reads), _WIDTH), 0xAA, np.uint8)  # what an earlier read left behind
+    for row, read in zip(data, reads, strict=True):
+        row[: len(read)] = np.frombuffer(read, np.uint8)
+    return data, np.array([len(read) for read in reads], np.int64)
+
+
+def _payloads(data: NDArray[np.uint8], found: PlainFrames, *, masked: bool = False) -> list[bytes | None]:
+    payloads: list[bytes | None] = []
+    for row, is_plain, offset, size in zip(data, found.is_plain, found.offset, found.size, strict=True):
+        payload = unmask(row[None], int(offset))[0] if masked else row[offset:]
+        payloads.append(payload[:size].tobytes() if is_plain else None)
+    return payloads
+
+
+def test_reads_of_audiosocket_are_taken_apart_as_the_parser_does() -> None:
+    """A row that is one whole message of audio; all others are left to the parser."""
+    random = Random(SEED)
+    reads = [read for read in (hostile_audiosocket(random) for _ in range(400)) if len(read) < _WIDTH]
+    reads += [read[:-1] for read in reads[:50]] + [b"".join(reads[:2]), b"", b"\x10"]
+    data, lengths = _rows(reads)
+    expected: list[bytes | None] = []
+    for read in reads:
+        parser = audiosocket.AudioSocketParser()
+        messages = parser.feed(read)
+        is_one = len(messages) == 1 and parser.is_between_messages and not parser.faults
+        whole = is_one and audiosocket.is_audio(messages[0].kind)
+        expected.append(messages[0].payload if whole else None)
+    assert _payloads(data, plain_audiosocket(data, lengths)) == expected
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_reads_of_websockets_are_taken_apart_as_the_parser_does(masked: bool) -> None:
+    """A row that is one whole BINARY message, not empty."""
+    random = Random(SEED)
+    reads = [read for read in (hostile_websocket(random) for _ in range(800)) if len(read) < _WIDTH]
+    reads += [websocket.encode(2, random.randbytes(size), masked=masked) for size in (1, 125, 126, 160, 640)]
+    reads += [read[:-1] for read in reads[:50] if read] + [b"", b"\x82"]
+    data, lengths = _rows(reads)
+    expected: list[bytes | None] = []
+    for read in reads:
+        parser = websocket.WebSocketParser(masked=masked)
+        messages = parser.feed(read)
+        is_one = len(messages) == 1 and parser.is_between_messages
+        whole = is_one and messages[0].opcode == websocket.Opcode.BINARY and bool(messages[0].payload)
+        expected.append(messages[0].payload if whole else None)
+    found = plain_websocket(data, lengths, masked=masked)
+    assert _payloads(data, found, masked=masked) == expected
+    assert sum(payload is not None for payload in expected) >= 5
+
+
+@given(st.binary(min_size=1, max_size=300), st.binary(min_size=4, max_size=4))
+def test_a_batch_is_unmasked_as_a_frame_is(payload: bytes, mask: bytes) -> None:
+    """RFC 6455, 5.3."""
+    row = np.frombuffer(b"\x82\x80" + mask + websocket.apply_mask(payload, mask), np.uint8)[None]
+    assert unmask(row, 6)[0].tobytes() == payload
