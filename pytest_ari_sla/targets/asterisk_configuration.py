@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.websocket_client import SORCERY_CONF
+from pytest_ari_sla.targets.asterisk_sip import SIP_MODULES, render_pjsip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,12 +34,30 @@ MODULES = (
         "app_echo",
         "app_playback",
         "app_senddtmf",
+        "func_callerid",
         "func_channel",
         "func_config",
         "func_global",
         "pbx_config",
     ),
+    *SIP_MODULES,
 )
+
+# ``stasis`` leads to the application that has the extension's name, ``sip`` is where SIP callers come in.
+_EXTENSIONS = """\
+[default]
+exten => echo,1,Answer()
+ same => n,Echo()
+ same => n,Hangup()
+
+[stasis]
+exten => _[A-Za-z0-9].,1,Stasis(${EXTEN})
+ same => n,Hangup()
+
+[sip]
+include => default
+include => stasis
+"""
 
 # A slow reader of events is our fault and measured as such; 100 ms (Asterisk's default) would cut it off at once.
 _WEBSOCKET_WRITE_TIMEOUT_MS = 5000
@@ -56,7 +75,7 @@ _EMPTY_FILES = (
     ),
     *("geolocation.conf", "musiconhold.conf", "pjproject.conf", "stasis.conf"),
     *("udptl.conf", "websocket_client.conf", "chan_websocket.conf", "sip_notify.conf", "cli.conf"),
-    *("cli_aliases.conf", "cli_permissions.conf", "pjsip.conf", "res_parking.conf"),
+    *("cli_aliases.conf", "cli_permissions.conf", "res_parking.conf"),
 )
 
 
@@ -70,10 +89,10 @@ class AsteriskConfiguration:
         Holds everything that it writes.
     modules_folder, data_folder
         Parts of the installation, see ``AsteriskInstallation``.
-    address, ari_port
-        Where its HTTP server listens.
+    address, ari_port, sip_port
+        Where its HTTP server and its SIP listen.
     user, password
-        The one ARI user.
+        The one user of ARI, and of SIP.
     rtp_ports
         First and last port for RTP.
     session_limit
@@ -91,6 +110,7 @@ class AsteriskConfiguration:
     data_folder: Path
     address: str
     ari_port: int
+    sip_port: int
     user: str
     password: str = field(repr=False)
     rtp_ports: tuple[int, int]
@@ -116,7 +136,10 @@ def render_configuration(configuration: AsteriskConfiguration) -> dict[str, str]
         ),
         # Our own packets are checked by our own rules; STUN and ICE would only add traffic.
         "rtp.conf": f"[general]\nrtpstart = {low}\nrtpend = {high}\nicesupport = no\n",
-        "extensions.conf": "[default]\nexten => echo,1,Answer()\n same => n,Echo()\n same => n,Hangup()\n",
+        "extensions.conf": _EXTENSIONS,
+        "pjsip.conf": render_pjsip(
+            configuration.address, configuration.sip_port, configuration.user, configuration.password
+        ),
         # So that each load can say where Asterisk is to connect to for its WebSocket media, while Asterisk runs.
         "sorcery.conf": SORCERY_CONF,
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages.log => notice,warning,error\n",

@@ -9,6 +9,7 @@ import secrets
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,7 +36,7 @@ _LINES_SHOWN = 15
 
 
 class _PortTaken(Exception):
-    """Another program listens at the ARI port."""
+    """Another program listens at a port; the argument is the protocol that it was for."""
 
 
 class PrivateAsterisk(StartedTarget):
@@ -54,6 +55,8 @@ class PrivateAsterisk(StartedTarget):
         The address that ARI listens on.
     ari_port
         ARI's port; by default a free one.
+    sip_port
+        SIP's port, UDP and TCP; by default a free one.
     workdir
         Folder in which its temporary folder is made; by default the system's place.
     command_prefix
@@ -76,6 +79,7 @@ class PrivateAsterisk(StartedTarget):
         rtp_ports: tuple[int, int] = DEFAULT_RTP_PORTS,
         address: str = "127.0.0.1",
         ari_port: int | None = None,
+        sip_port: int | None = None,
         workdir: Path | None = None,
         command_prefix: Sequence[str] = (),
         extra_modules: Iterable[str] = (),
@@ -90,8 +94,9 @@ class PrivateAsterisk(StartedTarget):
         self.user = _USER
         self.password = secrets.token_urlsafe(18)
         self.version = ""
-        self._asked_port = ari_port
+        self._asked_ports = {"ARI": ari_port, "SIP": sip_port}
         self._port = ari_port or 0
+        self.sip_port = sip_port or 0
         self._workdir = workdir
         self._prefix = tuple(command_prefix)
         refused = set(without_modules)
@@ -124,6 +129,7 @@ class PrivateAsterisk(StartedTarget):
             version=self.version,
             session_limit=self.session_limit,
             rtp_ports=self.rtp_ports,
+            sip_port=self.sip_port,
         )
 
     @property
@@ -146,20 +152,19 @@ class PrivateAsterisk(StartedTarget):
         """
         self._ensure_not_started()
         self.version = self._installation.version()
-        for _ in range(1 if self._asked_port else _PORT_ATTEMPTS):
+        for attempt in range(_PORT_ATTEMPTS):
             try:
                 self._start_once()
-            except _PortTaken:
+            except _PortTaken as taken:
                 self.stop()
+                protocol = str(taken)
+                if self._asked_ports[protocol] or attempt == _PORT_ATTEMPTS - 1:
+                    raise AsteriskStartFailed(self._taken(protocol), self.log_tail()) from None
             except BaseException:
                 self.stop()
                 raise
             else:
                 return
-        raise AsteriskStartFailed(
-            f"port {self._port} on {self.address}, where its ARI should listen, is taken by another program",
-            self.log_tail(),
-        )
 
     def stop(self) -> None:
         """End it (asked first, killed after 5 s) and remove its folder; twice does no harm."""
@@ -186,11 +191,16 @@ class PrivateAsterisk(StartedTarget):
             raise AsteriskCrashed(f"Asterisk's console did not take '{command}'", result.stdout + result.stderr)
         return result.stdout
 
+    def _taken(self, protocol: str) -> str:
+        port = self._port if protocol == "ARI" else self.sip_port
+        return f"port {port} on {self.address}, where its {protocol} should listen, is taken by another program"
+
     def _crash(self, problem: str) -> AsteriskCrashed:
         return AsteriskCrashed(problem, self.log_tail(_LINES_SHOWN))
 
     def _start_once(self) -> None:
-        self._port = self._asked_port or _free_port()
+        self._port = self._asked_ports["ARI"] or _free_port()
+        self.sip_port = self._asked_ports["SIP"] or _free_port(socket.SOCK_DGRAM)
         self._process = GuardedProcess("ari-sla-asterisk-", self._workdir)
         self._write_configuration(self._process.folder)
         try:
@@ -209,6 +219,7 @@ class PrivateAsterisk(StartedTarget):
             data_folder=self._installation.data,
             address=self.address,
             ari_port=self._port,
+            sip_port=self.sip_port,
             user=self.user,
             password=self.password,
             rtp_ports=self.rtp_ports,
@@ -223,8 +234,7 @@ class PrivateAsterisk(StartedTarget):
     def _wait_until_ready(self, process: GuardedProcess) -> None:
         deadline_s = time.monotonic() + self._start_timeout_s
         while not self._answers():
-            if any("Address already in use" in line for line in self._read_log()):
-                raise _PortTaken
+            self._check_ports()
             if not process.alive:
                 raise AsteriskStartFailed(f"the private Asterisk {process.ending()} while starting", self.log_tail())
             if time.monotonic() > deadline_s:
@@ -233,6 +243,13 @@ class PrivateAsterisk(StartedTarget):
             time.sleep(_POLL_S)
         # ARI of older versions answers before all modules are there.
         self.cli("core waitfullybooted", timeout_s=self._start_timeout_s)
+        self._check_ports()
+
+    def _check_ports(self) -> None:
+        """Find out whether ports were taken: Asterisk itself goes on without."""
+        for line in self._read_log():
+            if "Address already in use" in line:
+                raise _PortTaken("SIP" if "pjsip" in line else "ARI")
 
     def _answers(self) -> bool:
         """Ask ARI who it is; ours is the only one that takes our password."""
@@ -255,11 +272,15 @@ class PrivateAsterisk(StartedTarget):
         return str(self._running().folder / "etc" / "asterisk.conf")
 
 
-def _free_port() -> int:
-    """Return a port that is free now; Asterisk binds it a moment later, so a failure to bind is tried again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(*besides: socket.SocketKind) -> int:
+    """Return a TCP port that is free now, for other kinds too; bound a moment later, so a failure is tried again."""
+    with ExitStack() as stack:
+        port = 0
+        for kind in (socket.SOCK_STREAM, *besides):
+            probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            probe.bind(("127.0.0.1", port))
+            port = probe.getsockname()[1]
+        return port
 
 
 def _lines(path: Path) -> list[str]:

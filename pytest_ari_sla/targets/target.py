@@ -37,6 +37,8 @@ class Target:
         ``sessionlimit`` of its HTTP server: connections at a time. None where it is not known.
     rtp_ports
         First and last port that it takes for RTP. None where it is not known.
+    sip_port
+        Where its SIP listens, at ARI's host, for our user and password. None where it is not known.
     """
 
     kind: TargetKind
@@ -47,6 +49,7 @@ class Target:
     version: str = ""
     session_limit: int | None = None
     rtp_ports: tuple[int, int] | None = None
+    sip_port: int | None = None
 
     @property
     def endpoint(self) -> AriEndpoint:

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageError
+from pytest_ari_sla.targets import private_asterisk
 from pytest_ari_sla.targets.asterisk_installation import find_installation
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 
@@ -86,8 +87,15 @@ def test_it_answers_with_its_own_credentials_only(asterisk: PrivateAsterisk) -> 
 
 
 def test_it_listens_on_the_loopback_address_only(asterisk: PrivateAsterisk) -> None:
-    """Nobody on the network can reach it: every socket of the process is on 127.0.0.1, or none of the network."""
-    assert bound_addresses(asterisk.pid) == [("tcp", "127.0.0.1", asterisk.endpoint.port)]
+    """Nobody on the network can reach it: ARI and SIP are on 127.0.0.1.
+
+    PJSIP's resolver has two sockets more, on any port, that take answers of name servers; no name is ever asked for.
+    """
+    bound = bound_addresses(asterisk.pid)
+    served = [one for one in bound if one[0].startswith("tcp") or one[2] == asterisk.sip_port]
+    expected = [("tcp", asterisk.endpoint.port), ("tcp", asterisk.sip_port), ("udp", asterisk.sip_port)]
+    assert sorted(served) == sorted((kind, "127.0.0.1", port) for kind, port in expected)
+    assert sorted(kind for kind, *_ in set(bound) - set(served)) == ["udp", "udp6"]
 
 
 def test_its_console_takes_commands(asterisk: PrivateAsterisk) -> None:
@@ -122,6 +130,31 @@ async def echo_of(ours: socket.socket, address: tuple[str, int]) -> bytes:
         except TimeoutError:
             continue
     pytest.fail("nothing came back within 5 s")
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_its_sip_asks_a_caller_for_the_password(asterisk: PrivateAsterisk, protocol: str) -> None:
+    """A call with our user's name comes to the endpoint that has it, over both transports."""
+    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as ours:
+        ours.settimeout(30)
+        ours.connect((asterisk.address, asterisk.sip_port))
+        host, port = ours.getsockname()
+        lines = [
+            f"INVITE sip:echo@{asterisk.address}:{asterisk.sip_port} SIP/2.0",
+            f"Via: SIP/2.0/{protocol.upper()} {host}:{port};branch=z9hG4bK-1",
+            "Max-Forwards: 70",
+            f"From: <sip:{asterisk.user}@{host}>;tag=1",
+            f"To: <sip:echo@{asterisk.address}>",
+            f"Call-ID: {protocol}-{port}",
+            "CSeq: 1 INVITE",
+            f"Contact: <sip:{asterisk.user}@{host}:{port};transport={protocol}>",
+            "Content-Length: 0",
+        ]
+        ours.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = ours.recv(4096).decode()
+    assert answer.startswith("SIP/2.0 401")
+    assert "WWW-Authenticate: Digest" in answer
 
 
 def test_two_run_side_by_side(asterisk22: PrivateAsterisk, asterisk16: PrivateAsterisk) -> None:
@@ -186,12 +219,15 @@ def test_nothing_is_left_when_its_owner_ends(asterisk_folder: Path, end: str) ->
     assert comes_true(lambda: not Path(folder).exists())
 
 
-def test_a_port_that_is_taken_is_told_as_such(asterisk_folder: Path, tmp_path: Path) -> None:
-    """Asterisk itself would go on without ARI."""
+@pytest.mark.parametrize("protocol", ["ARI", "SIP"])
+def test_a_port_that_is_taken_is_told_as_such(asterisk_folder: Path, tmp_path: Path, protocol: str) -> None:
+    """Asterisk itself would go on without ARI, or without SIP."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
-        asterisk = PrivateAsterisk(asterisk_folder, ari_port=port, workdir=tmp_path)
-        with pytest.raises(AsteriskStartFailed, match=rf"port {port} on 127\.0\.0\.1.* is taken"):
+        ari_port, sip_port = (port, None) if protocol == "ARI" else (None, port)
+        asterisk = PrivateAsterisk(asterisk_folder, ari_port=ari_port, sip_port=sip_port, workdir=tmp_path)
+        told = rf"port {port} on 127\.0\.0\.1, where its {protocol} should listen, is taken"
+        with pytest.raises(AsteriskStartFailed, match=told):
             asterisk.start()
     assert list(tmp_path.iterdir()) == []
 
@@ -200,10 +236,10 @@ def test_another_port_is_tried_when_the_chosen_one_is_lost(
     asterisk_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between our choice and Asterisk's bind somebody else may take the port."""
-    with socket.create_server(("127.0.0.1", 0)) as stranger, socket.create_server(("127.0.0.1", 0)) as free:
-        ports = iter([stranger.getsockname()[1], free.getsockname()[1]])
-        free.close()
-        monkeypatch.setattr("pytest_ari_sla.targets.private_asterisk._free_port", lambda: next(ports))
+    choose = private_asterisk._free_port
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        lost = [stranger.getsockname()[1]]
+        monkeypatch.setattr(private_asterisk, "_free_port", lambda *kinds: lost.pop() if lost else choose(*kinds))
         with PrivateAsterisk(asterisk_folder) as asterisk:
             assert status_of(asterisk, authorization=asterisk.endpoint.authorization) == 200
 

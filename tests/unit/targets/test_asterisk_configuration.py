@@ -20,6 +20,7 @@ def configuration(**changes: Any) -> AsteriskConfiguration:
         "data_folder": WORK / "data",
         "address": "127.0.0.1",
         "ari_port": 8088,
+        "sip_port": 5060,
         "user": "tester",
         "password": "secret",
         "rtp_ports": (10_000, 10_099),
@@ -83,3 +84,10 @@ def test_files_of_the_caller_replace_ours() -> None:
     files = render_configuration(configuration(files={"extensions.conf": "[mine]\n", "new.conf": "[x]\n"}))
     assert files["extensions.conf"] == "[mine]\n"
     assert files["new.conf"] == "[x]\n"
+
+
+def test_sip_callers_come_in_at_the_given_address_with_the_one_users_password() -> None:
+    """Over UDP and TCP; an IPv6 address stands in brackets."""
+    text = render_configuration(configuration(address="::1"))["pjsip.conf"]
+    assert text.count("bind = [::1]:5060") == 2
+    assert {"protocol = udp", "protocol = tcp", "username = tester", "password = secret"} <= set(text.splitlines())
