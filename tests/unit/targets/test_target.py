@@ -19,6 +19,7 @@ def test_a_target_crosses_processes_as_plain_values() -> None:
         version="22.10.1",
         session_limit=100,
         rtp_ports=(10_000, 20_000),
+        sip_port=5060,
     )
     values = asdict(target)
     assert {type(value) for value in values.values()} <= {str, int, tuple}
