@@ -13,7 +13,7 @@ ASTERISK_16 := $(CACHE)/asterisk-16
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test checks lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 soak bench sample clean
+.PHONY: help demo test checks lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 matrix soak bench sample clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ unit: $(VENV)/.ready ## tests without Asterisk
 	$(BIN)/pytest tests/unit/media
 
 sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
-	$(BIN)/pytest -n 3 --dist worksteal tests/sessions
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not matrix' tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
 	$(BIN)/pytest -n 3 --dist worksteal tests/contract
@@ -60,6 +60,9 @@ asterisk: asterisk-22 asterisk-16 ## provision the Asterisks that tests run on
 
 asterisk-22 asterisk-16: asterisk-%:
 	tests/asterisk/provision $*
+
+matrix: $(VENV)/.ready asterisk-22 ## other plug-ins, versions and Pythons, each in an environment of its own
+	$(BIN)/pytest -m matrix tests/sessions tests/matrix
 
 soak: $(VENV)/.ready asterisk ## what must hold many times: new examples for properties, then ROUNDS (20) of all but unit
 	$(BIN)/python -m tests.ends_table $(ASTERISK_22) --runs 10

@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.pages import Command, commands_of
+
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
 GUIDE = Path(__file__).parents[2] / "plugins" / "README.md"
-_STEP = re.compile(
-    r"<!-- file: (?P<file>\S+) -->\n```python\n(?P<code>.*?)```|```console\n\$ (?P<command>.*?)\n```", re.DOTALL
-)
 _FIRST = "pytest test_gaps.py"
+STEPS = [command for command in commands_of(GUIDE) if command.text.startswith("pytest ")]
 
 
-def steps() -> list[tuple[str, dict[str, str]]]:
-    """Return the guide's commands, each with the files as they stand when it is given."""
-    files: dict[str, str] = {}
-    found = []
-    for step in _STEP.finditer(GUIDE.read_text(encoding="utf-8")):
-        if step["file"]:
-            files[step["file"]] = step["code"]
-        else:
-            found.append((step["command"], dict(files)))
-    return found
-
-
-STEPS = [step for step in steps() if step[0].startswith("pytest ")]
-
-
-def follow(session: Session, files: dict[str, str], command: str) -> list[str]:
+def follow(session: Session, command: Command) -> list[str]:
     """Write the files; return the arguments of the command."""
-    for name, code in files.items():
+    for name, code in command.files.items():
         session.write(name, code)
-    return shlex.split(command)[1:]
+    return command.words[1:]
 
 
 def test_the_guide_has_steps() -> None:
     """One for each kind of plug-in, one for its tests, and one for hooks."""
-    assert [command for command, _ in STEPS] == [
+    assert [command.text for command in STEPS] == [
         _FIRST,
         "pytest test_tracker.py",
         "pytest test_size.py",
@@ -54,19 +38,19 @@ def test_the_guide_has_steps() -> None:
     ]
 
 
-@pytest.mark.parametrize(("command", "files"), STEPS, ids=[command for command, _ in STEPS])
-def test_every_step_of_the_guide_works(session: Session, command: str, files: dict[str, str]) -> None:
+@pytest.mark.parametrize("command", STEPS, ids=str)
+def test_every_step_of_the_guide_works(session: Session, command: Command) -> None:
     """On the simulator, with nothing but what stands there."""
-    done = session.run(*follow(session, files, command), "--sla-inconclusive", "pass")
+    done = session.run(*follow(session, command), "--sla-inconclusive", "pass")
     assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
 def test_a_tracker_of_one_page_is_everywhere(session: Session, fleet: list[str]) -> None:
     """Under forty lines: in thresholds, terminal, report.json, its course over time, and HTML; merged over a fleet."""
-    command, files = STEPS[0]
-    assert len(files["conftest.py"].strip().splitlines()) < 40
-    done = session.run(*follow(session, files, command), *fleet, "--sla-inconclusive", "pass")
+    command = STEPS[0]
+    assert len(command.files["conftest.py"].strip().splitlines()) < 40
+    done = session.run(*follow(session, command), *fleet, "--sla-inconclusive", "pass")
     assert done.exit_code == 0, done.output
     scenario = done.scenarios["test_gaps"]
     assert [threshold["metric"] for threshold in scenario["thresholds"]] == ["gap", "gap"]

@@ -1,57 +1,18 @@
-import subprocess
-import venv
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.sessions.fresh_environment import ROOT, installed, run
+
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a program and return what it prints; its whole output is in the failure where it fails."""
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
-    return result.stdout
-
-
-@pytest.fixture(scope="module")
-def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a fresh environment with this tool, and what it requires, alone."""
-    return installed(tmp_path_factory.mktemp("plain") / "venv", str(ROOT))
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def python(environments: Path) -> Path:
     """The interpreter of a fresh environment with this tool and all of its plugins, installed as a user would."""
-    wanted = [f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS)]
-    return installed(tmp_path_factory.mktemp("fresh") / "venv", *wanted)
-
-
-def installed(environment: Path, *wanted: str) -> Path:
-    """Make an environment, install into it, and return its interpreter."""
-    venv.create(environment, with_pip=True)
-    interpreter = environment / "bin" / "python"
-    install: list[str | Path] = [
-        interpreter,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-compile",
-    ]
-    run(*install, *wanted, cwd=environment)
-    return interpreter
+    return installed(environments / "plugins", f"{ROOT}[codecs]", *(f"{plugin}[test]" for plugin in PLUGINS))
 
 
 def test_the_scenarios_run_where_only_the_tool_is_installed(plain_python: Path, tmp_path: Path) -> None:
