@@ -100,7 +100,7 @@ class Load:
             The load could not be made; its ``culprit`` says whose fault that is.
         """
         __tracebackhide__ = True  # an SlaError says all there is to say
-        from pytest_ari_sla.load.run import LoadPlan
+        from pytest_ari_sla.load.plan import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
         from pytest_ari_sla.load.voices import call_media, with_options
         from pytest_ari_sla.session.judge import doc_of

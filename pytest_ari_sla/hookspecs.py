@@ -7,7 +7,7 @@ plain objects. No hook is ever called per packet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Unpack, runtime_checkable
 
 import pytest
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.media.transport import MediaTransport
@@ -306,10 +307,11 @@ class Call(Protocol):
     def ari(self) -> AriSession:
         """The ARI session."""
 
-    async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
+    async def external_media(self, *, asterisk_format: str | None = None, **offer: Unpack[OfferChanges]) -> Leg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns.
 
-        Its format is that of the leg's codec, unless another one is given.
+        Its format is that of the leg's codec, and the other parameters (``direction``, ``data``, ``transport_data``,
+        ``variables`` …) are those that the transport offers, unless others are given.
         """
 
     async def relay_media(self) -> Leg:

@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 NONE = "nothing yet"
 READING = "own reading"
 CORE_TESTS = {
-    "calls": "tests/unit/metrics/test_channel_metrics.py",
+    "calls": "tests/unit/load/test_call_table.py",
     "calls.deaf": "tests/unit/load/test_call_driver.py",
     "calls.leaked": "tests/asterisk/test_fault_table.py",
     "calls.left_unknown": NONE,

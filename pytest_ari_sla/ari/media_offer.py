@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MediaOffer"]
+__all__ = ["MediaOffer", "OfferChanges"]
+
+
+class OfferChanges(TypedDict, total=False):
+    """What a topology may ask for instead of what the transport offers: see :class:`MediaOffer`."""
+
+    encapsulation: str
+    transport: str
+    connection_type: str
+    direction: str
+    data: str
+    transport_data: str
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,11 @@ class MediaOffer:
     transport_data: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     websocket_uri: str | None = None
+
+    def changed(self, **changes: Unpack[OfferChanges]) -> MediaOffer:
+        """Return the offer with some parameters given; variables are set beside those that it has."""
+        changes["variables"] = {**self.variables, **changes.get("variables", {})}
+        return replace(self, **changes)
 
     def options(self) -> dict[str, Any]:
         """Return all but the host, as keyword arguments of :meth:`AriSession.external_media`."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, Unpack, cast
 
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.outcome import TimelineEvent
+from pytest_ari_sla.signalling.external_media import make_external_media
+from pytest_ari_sla.signalling.signalled import STEP_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
+    from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.hookspecs import Leg
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTINUED", "CallLeg", "CallListener", "CallTools", "LiveCall", "RelayControl"]
 
-STEP_TIMEOUT_S = 10.0
 CONTINUED = "POST /channels/continue"
 """How a call's story tells that a channel was sent to the dialplan."""
 
@@ -145,13 +148,13 @@ class LiveCall:
         self.endpoints = list(endpoints)
         self._free = list(endpoints)
 
-    async def external_media(self, *, asterisk_format: str | None = None) -> CallLeg:
+    async def external_media(self, *, asterisk_format: str | None = None, **offer: Unpack[OfferChanges]) -> CallLeg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
         if not self._free:
             raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.endpoints)})")
         endpoint = self._free.pop(0)
         place = self.endpoints.index(endpoint)
-        return await self._create(endpoint.offer, endpoint, asterisk_format or self._format(place))
+        return await self._create(endpoint.offer.changed(**offer), endpoint, asterisk_format or self._format(place))
 
     def _format(self, place: int) -> str:
         return self.tools.media.voice(place).codec.asterisk_format
@@ -167,30 +170,34 @@ class LiveCall:
         return leg
 
     async def _create(self, offer: MediaOffer, endpoint: LegEndpoint | None, asterisk_format: str) -> CallLeg:
+        with self._being_made():
+            media = await make_external_media(self, offer, asterisk_format)
+            remote = media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media)
+            leg = CallLeg(media.channel.id, remote, endpoint)
+            self.legs.append(leg)
+            self.ari.watch(leg.channel_id).when_over(self.changed.set)
+            return leg
+
+    @contextmanager
+    def _being_made(self) -> Iterator[None]:
+        """Let :meth:`hang_up` wait for what Asterisk is about to make."""
         done = asyncio.get_running_loop().create_future()
         self._creating.add(done)
         try:
-            return await self._create_channel(offer, endpoint, asterisk_format)
+            yield
         finally:
             self._creating.remove(done)
             done.set_result(None)
 
-    async def _create_channel(self, offer: MediaOffer, endpoint: LegEndpoint | None, asterisk_format: str) -> CallLeg:
-        ari = self.tools.ari
-        channel_id = ari.new_id("channel", self.id)
-        watch = ari.watch(channel_id)
+    def follow(self, channel_id: str) -> ChannelWatch:
+        """Let a channel's events enter the call's time line; before the channel is asked for."""
         self.followed.append(channel_id)
         self.tools.meter.follow(channel_id, self)
-        media = await ari.external_media(channel_id, offer.external_host, asterisk_format, **offer.options())
-        self.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {media.local_address[1]}")
-        await watch.in_stasis(STEP_TIMEOUT_S)
-        if watch.requested_ns is not None and watch.in_stasis_ns is not None:
-            self.tools.meter.setup.record_one(watch.in_stasis_ns - watch.requested_ns)
-        remote = media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media)
-        leg = CallLeg(channel_id, remote, endpoint)
-        self.legs.append(leg)
-        watch.when_over(self.changed.set)
-        return leg
+        return self.ari.watch(channel_id)
+
+    def measure_setup(self, duration_ns: int) -> None:
+        """Record how long a channel took to be set up."""
+        self.tools.meter.setup.record_one(duration_ns)
 
     async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
         """Join legs in a new bridge and return its id; all of them are in it when this returns."""

@@ -21,7 +21,8 @@ from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import ranked_by
-from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun, LoadTools
+from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
+from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.run import LoadPlan, LoadProgress
+    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.registry import Registry
     from pytest_ari_sla.session.supervisor import Supervisor

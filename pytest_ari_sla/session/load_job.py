@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.run import LoadPlan, LoadRun
+    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.run import LoadRun
     from pytest_ari_sla.sla.threshold import Threshold
 
 __all__ = ["LoadJob"]

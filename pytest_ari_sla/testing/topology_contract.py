@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from unittest.mock import create_autospec
 
 import pytest
@@ -12,6 +12,7 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.ari_client.watch import ChannelWatch
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.hookspecs import Leg, Topology
 
 __all__ = ["RecordedLeg", "RecordingCall", "TopologyContract"]
@@ -53,7 +54,7 @@ class RecordingCall:
         self.echoed: list[str] = []
         self.continued: dict[str, tuple[str, str, int]] = {}
 
-    async def external_media(self, *, asterisk_format: str | None = None) -> Leg:
+    async def external_media(self, *, asterisk_format: str | None = None, **offer: Unpack[OfferChanges]) -> Leg:
         """Note a leg at the load generator."""
         leg = RecordedLeg(f"{self.id}-leg-{len(self.legs)}")
         self.legs.append(leg)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import AriRequestFailed, UsageError
 from pytest_ari_sla.load.call import CallTools, LiveCall
 from pytest_ari_sla.load.control_meter import ControlMeter
@@ -41,6 +42,7 @@ class Ari:
         self.refuse_first = False
         self.channels: list[str] = []
         self.hung_up: list[str] = []
+        self.asked_for: list[dict[str, Any]] = []
         self._asked = 0
 
     def new_id(self, kind: str, parent: str) -> str:
@@ -54,11 +56,12 @@ class Ari:
 
     async def external_media(self, channel_id: str, external_host: str, asterisk_format: str, **options: Any) -> Any:
         """Make a channel, or refuse it at once."""
+        self.asked_for.append({"external_host": external_host, "format": asterisk_format, **options})
         if self.refuse_first and channel_id.endswith("-1"):
             raise AriRequestFailed("POST", "/channels/externalMedia", 500, "Internal Server Error")
         await self.answer.wait()
         self.channels.append(channel_id)
-        return SimpleNamespace(local_address=("127.0.0.1", 10_000))
+        return SimpleNamespace(local_address=("127.0.0.1", 10_000), channel=SimpleNamespace(id=channel_id))
 
     def made_for(self, parent: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Tell which channels there are."""
@@ -137,3 +140,27 @@ def test_only_the_beginning_of_a_story_is_kept(call: LiveCall) -> None:
         call.note("ari", f"event {number}")
     assert len(call.timeline) == 100
     assert call.timeline[0].what == "event 0"
+
+
+async def test_what_a_topology_asks_for_goes_to_asterisk_beside_what_the_transport_offers(
+    call: LiveCall, ari: Ari
+) -> None:
+    """Every parameter of ExternalMedia can be given; variables are added to those of the transport."""
+    offer = MediaOffer("pipe", "none", "websocket", "client", data="d", variables={"A": "1"})
+    endpoint: Any = SimpleNamespace(leg=0, offer=offer)
+    call.take_endpoints([endpoint])
+    ari.answer.set()
+    await call.external_media(asterisk_format="slin16", direction="in", transport_data="f(json)", variables={"B": "2"})
+    assert ari.asked_for == [
+        {
+            "external_host": "pipe",
+            "format": "slin16",
+            "encapsulation": "none",
+            "transport": "websocket",
+            "connection_type": "client",
+            "direction": "in",
+            "data": "d",
+            "transport_data": "f(json)",
+            "variables": {"A": "1", "B": "2"},
+        }
+    ]

@@ -12,15 +12,15 @@ import pytest
 
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import AriTimeout, AsteriskCrashed, ChannelLost, MediaLoopFailed, UsageError
-from pytest_ari_sla.load import call_driver
+from pytest_ari_sla.load import call_driver, call_run
 from pytest_ari_sla.load.call import CallLeg, CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
+from pytest_ari_sla.load.call_table import CallTable
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.control_meter import ControlMeter
 from pytest_ari_sla.load.profile import PlannedCall
 from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.measurer import LegReport
-from pytest_ari_sla.metrics.channel_metrics import CallLedger
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 
@@ -197,7 +197,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.ari, self.caller, self.topology = Ari(), Caller(), Topology()
-        self.meter, self.ledger, self.listener = ControlMeter(), CallLedger(), Listener()
+        self.meter, self.table, self.listener = ControlMeter(), CallTable(), Listener()
         stand_ins: dict[str, Any] = {"ari": self.ari, "caller": self.caller}
         tools = CallTools(
             **stand_ins,
@@ -210,11 +210,11 @@ class Bench:
             higher_is_better={"grade"},
         )
         shelf = CaptureShelf(parse_policy("off"))
-        self.driver = CallDriver(tools, self.topology, self.ledger, PACKET_NS, 1, shelf)
+        self.driver = CallDriver(tools, self.topology, self.table, PACKET_NS, 1, shelf)
 
     def counts(self) -> dict[str, int]:
         """Return the totals that are not 0."""
-        totals = self.ledger.snapshot()
+        totals = self.table.snapshot()
         return {name.removeprefix("calls."): totals.count(name) for name in totals if totals.count(name)}
 
 
@@ -314,7 +314,7 @@ async def test_a_packet_that_never_comes_is_waited_for_no_longer_than_the_loss_l
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it is lost, and the call is over."""
-    monkeypatch.setattr(call_driver, "LOSS_LIMIT_NS", 0)
+    monkeypatch.setattr(call_run, "LOSS_LIMIT_NS", 0)
     bench.caller.missing = 1
     await bench.driver.run(calls(1))
     assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}
@@ -368,9 +368,9 @@ async def test_a_hang_up_by_the_other_side_wakes_the_call_and_takes_its_last_pac
     running = asyncio.create_task(bench.driver.run(calls(1, packets=1 << 20)))
     while not bench.caller.started:
         await asyncio.sleep(0)
-    (call,) = bench.driver._up
+    (run,) = bench.driver._runs
     bench.ari.watch("channel-2").is_lost = True
-    call.changed.set()
+    run.call.changed.set()
     await running
     assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
     assert bench.caller.ended_by_other == [1, 2]

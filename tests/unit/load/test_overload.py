@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.load import call_driver
+from pytest_ari_sla.load import call_run
+from pytest_ari_sla.load.plan import LoadPlan
 from pytest_ari_sla.load.profile import Calls, LoadProfile
-from pytest_ari_sla.load.run import LoadPlan, LoadRun, LoadTools
+from pytest_ari_sla.load.run import LoadRun
+from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.session.registry import builtin_registry
@@ -34,7 +36,7 @@ class Overload:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, calls: int, posts_per_s: float) -> None:
         monkeypatch.setattr(simulated, "MEASURE_NS", S)  # well within the loss limit
-        monkeypatch.setattr(call_driver, "POLL_S", 0.1)
+        monkeypatch.setattr(call_run, "POLL_S", 0.1)
         self.loop = SimulatedLoop(monkeypatch)
         ScriptedAsterisk(self.loop, posts_per_s=posts_per_s).serve(monkeypatch)
         registry = builtin_registry()

@@ -25,8 +25,10 @@ from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.load import call_driver
 from pytest_ari_sla.load import run as load_run
+from pytest_ari_sla.load.plan import LoadPlan
 from pytest_ari_sla.load.profile import Calls, LoadProfile
-from pytest_ari_sla.load.run import LoadPlan, LoadProgress, LoadRun, LoadTools
+from pytest_ari_sla.load.run import LoadProgress, LoadRun
+from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.media.transport import MediaSite

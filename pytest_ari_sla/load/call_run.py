@@ -1,0 +1,282 @@
+"""One call from its request to its end: built, held, retired, hung up, and told of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.errors import AriTimeout, NetworkError, TargetError
+from pytest_ari_sla.load.first_packet import first_packet_delay_ns
+from pytest_ari_sla.load.load_end import set_within
+from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.load.profile import LATE_NS
+from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
+from pytest_ari_sla.metrics.histogram import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla.load.call import CallTools, LiveCall
+    from pytest_ari_sla.load.call_table import CallLife, CallTable
+    from pytest_ari_sla.load.load_end import LoadEnd
+    from pytest_ari_sla.load.profile import PlannedCall
+    from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.transport import LegEndpoint
+
+__all__ = ["CallRun", "CallSurroundings"]
+
+POLL_S = 0.02
+LINGER_NS = 200_000_000
+"""So long is waited for packets that are on their way back from a call that the other side has ended."""
+
+SETUP_PATIENCE_NS = 10_000_000_000
+"""So long may the set-up of any call take; of one that is to last longer, until it should have ended."""
+
+
+@dataclass(frozen=True, eq=False)
+class CallSurroundings:
+    """What all calls of a load have in common.
+
+    Attributes
+    ----------
+    tools
+        What calls are made with.
+    topology
+        How they are built.
+    table
+        Where they are counted.
+    packet_time_ns
+        To turn holding times into packets.
+    shard
+        Who we are, from 1.
+    end
+        Whether the load ends.
+    """
+
+    tools: CallTools
+    topology: Topology
+    table: CallTable
+    packet_time_ns: int
+    shard: int
+    end: LoadEnd
+
+    def now_ns(self) -> int:
+        """Return the time since the load's beginning."""
+        return time.monotonic_ns() - self.tools.began_ns
+
+
+class CallRun:
+    """Makes one call.
+
+    Parameters
+    ----------
+    call
+        The call, with its endpoints.
+    planned
+        When it shall begin and end.
+    around
+        What it has in common with all others.
+
+    Attributes
+    ----------
+    sending
+        The endpoints that send; empty before the call is up, and when it has ended.
+    came_up_late_ns
+        How long after its planned start it came up, where that has cost it some of its time; else 0.
+    outcome
+        What came of it, when it is over.
+    reports
+        What was measured of each of its legs.
+    """
+
+    def __init__(self, call: LiveCall, planned: PlannedCall, around: CallSurroundings) -> None:
+        self.call = call
+        self._planned = planned
+        self._around = around
+        self._tools = around.tools
+        self._end = around.end
+        self._building: asyncio.Timeout | None = None
+        self.sending: list[LegEndpoint] = []
+        self.came_up_late_ns = 0
+        self.outcome: CallOutcome | None = None
+        self.reports: dict[LegEndpoint, LegReport] = {}
+
+    def look_again(self) -> None:
+        """Take note that the load ends, or ends in a hurry now."""
+        self.call.changed.set()
+        if self._end.hurried and self._building is not None and not self._building.expired():
+            self._building.reschedule(0)
+
+    async def run(self) -> CallOutcome:
+        """Make the call; what Asterisk or the network do wrong fails it, anything else ends the load."""
+        self._tools.meter.enter_call()
+        call, table = self.call, self._around.table
+        table.mark_started(call.id, self._around.now_ns())
+        failure = ""
+        self._tools.listener.call_started(call)
+        try:
+            try:
+                if await self._establish():
+                    table.mark_established(call.id, self._around.now_ns())
+                    failure = await self._hold()
+            finally:
+                self.reports = await self._retire(ended_by_other=bool(failure))
+            # Also a call that has just sent its last packet: the target was gone before anyone knew.
+            failure = self._end.target_loss or failure
+        except (TargetError, NetworkError) as error:
+            failure = str(error)
+        except Exception as error:
+            self._end.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
+        await self._hang_up()
+        return self._close(failure)
+
+    async def _establish(self) -> bool:
+        """Build the call; return False where the load is ended in a hurry meanwhile.
+
+        At overload most of them wait for their turn. One that is not up when it should have ended is not built any
+        more: the load would take as long as all of them need, and not as long as planned.
+        """
+        patience_ns = max(self._planned.holding_ns + LATE_NS, SETUP_PATIENCE_NS)
+        left_ns = 0 if self._end.hurried else self._planned.start_ns + patience_ns - self._around.now_ns()
+        try:
+            async with asyncio.timeout(left_ns / 1e9) as limit:
+                self._building = limit
+                await self._around.topology.establish(self.call)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if self._end.hurried:
+                return False
+            raise AriTimeout(
+                f"it was not set up {patience_ns / 1e9:g} s after its start, when its time was over"
+            ) from None
+        finally:
+            self._building = None
+        return True
+
+    def _sending_ns(self) -> int:
+        """Return for how long the call sends from now on, and take note where it is late."""
+        up_ns = self._around.now_ns()
+        sending_ns = self._planned.sending_ns(up_ns)
+        if sending_ns < self._planned.holding_ns:
+            self.came_up_late_ns = up_ns - self._planned.start_ns
+        return sending_ns
+
+    async def _hold(self) -> str:
+        """Stream for the holding time; return why it ended too early, or an empty string."""
+        packets = self._sending_ns() // self._around.packet_time_ns
+        call, caller = self.call, self._tools.caller
+        for endpoint, remote in call.caller_legs:
+            caller.start_leg(endpoint, remote, packets)
+        call.note("media", "sending", f"{packets} packets a leg")
+        end_ns = self._around.now_ns() + packets * self._around.packet_time_ns
+        endpoints = self.sending = [endpoint for endpoint, _ in call.caller_legs]
+        try:
+            while not (self._end.has_come or call.lost_channel() or caller.have_ended(endpoints, packets)):
+                call.changed.clear()
+                await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
+        finally:
+            self.sending = []
+        lost = call.lost_channel()
+        if lost is None:
+            return ""
+        return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
+
+    async def _retire(self, *, ended_by_other: bool) -> dict[LegEndpoint, LegReport]:
+        """Stop sending, wait for what is still on its way, and take the legs' reports.
+
+        What was sent to a call that the other side had ended is judged by nobody.
+        """
+        call, caller = self.call, self._tools.caller
+        endpoints = [endpoint for endpoint, _ in call.caller_legs]
+        for endpoint in endpoints:
+            await caller.stop_leg(endpoint)
+        deadline_ns = self._around.now_ns() + (LINGER_NS if ended_by_other else LOSS_LIMIT_NS)
+        while caller.outstanding(endpoints) > 0 and self._around.now_ns() < deadline_ns and not self._end.hurried:
+            await asyncio.sleep(POLL_S)
+        ended_by_other = ended_by_other or self._end.lost_target is not None
+        reports = await caller.retire_legs(call.endpoints, ended_by_other=ended_by_other)
+        return dict(zip(call.endpoints, reports, strict=True))
+
+    async def _hang_up(self) -> None:
+        """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""
+        call = self.call
+        try:
+            await call.hang_up()
+        except (TargetError, NetworkError) as error:
+            call.note("request", "DELETE", str(error))
+        except Exception as error:
+            self._end.give_up(error)
+        finally:
+            # Also channels that never became a leg: the meter would hold on to the call for ever.
+            for channel_id in call.followed:
+                self._tools.meter.forget(channel_id)
+
+    def _close(self, failure: str) -> CallOutcome:
+        """Count the call under the state that it ended in, and tell what was measured of it."""
+        table, now_ns = self._around.table, self._around.now_ns()
+        life = table.mark_failed(self.call.id, now_ns, failure) if failure else table.mark_ended(self.call.id, now_ns)
+        # The media's clock is not the load's: it counts from the Unix epoch.
+        began_at_ns = self._tools.caller.now_ns() - self._around.now_ns()
+        if life.established_ns is not None:
+            self._meter_first_packet(began_at_ns + life.established_ns, failed=bool(failure))
+        self.outcome = self._outcome_of(life, began_at_ns)
+        self._tools.listener.call_ended(self.outcome)
+        return self.outcome
+
+    def _meter_first_packet(self, up_at_ns: int, *, failed: bool) -> None:
+        """Record when the call first heard something; of one that we have ended too soon to know, nothing."""
+        call, reports, tools = self.call, self.reports, self._tools
+        by_place = {call.endpoints.index(end): reports[end] for end, _ in call.caller_legs if end in reports}
+        if not by_place:
+            return  # the media loop died, and tells nothing
+        delay_ns = first_packet_delay_ns(tools.media, self._around.topology.heard_leg, by_place, up_at_ns)
+        was_waited_for = failed or not self._end.hurried or tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
+        if delay_ns is not None or was_waited_for:
+            tools.meter.first_packet.record_one(NEVER if delay_ns is None else delay_ns)
+
+    def _outcome_of(self, life: CallLife, began_at_ns: int) -> CallOutcome:
+        reports = self.reports.values()
+        return CallOutcome(
+            id=life.call,
+            state=life.state.value,
+            started_ns=life.started_ns,
+            established_ns=life.established_ns,
+            closed_ns=life.closed_ns,
+            first_packet_ns=_first_packet_ns(began_at_ns + life.started_ns, reports),
+            reason=life.reason,
+            shard=self._around.shard,
+            values=_worst_values(reports, self._tools.higher_is_better),
+            timeline=self.call.timeline,
+            delay_course=_worst_course(reports, began_at_ns),
+        )
+
+
+def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | None:
+    """Return how long after its start a call's first packet came, on its slowest leg; None if a leg heard nothing."""
+    arrivals = [report.first_arrival_ns for report in reports]
+    return max(arrivals) - started_at_ns if arrivals and all(arrivals) else None
+
+
+def _worst_course(reports: Iterable[LegReport], began_at_ns: int) -> list[tuple[int, int, float]]:
+    """Return a call's delay over time, of the leg on which it is longest; times count from ``began_at_ns``."""
+    course: dict[tuple[int, int], float] = {}
+    for report in reports:
+        for start_ns, end_ns, delay_ns in report.delay_course:
+            course[start_ns, end_ns] = max(course.get((start_ns, end_ns), 0.0), delay_ns)
+    return [
+        (start - began_at_ns, end - began_at_ns, delay_ns / 1e9) for (start, end), delay_ns in sorted(course.items())
+    ]
+
+
+def _worst_values(reports: Iterable[LegReport], higher_is_better: Collection[str]) -> dict[str, float]:
+    """Return a call's figures: those of the leg on which each is worst; a stat (``rtt.p50``) is as its metric."""
+    values: dict[str, float] = {}
+    for report in reports:
+        for name, value in report.values.items():
+            choose = min if {name, name.rpartition(".")[0]} & set(higher_is_better) else max
+            values[name] = choose(values.get(name, value), value)
+    return values

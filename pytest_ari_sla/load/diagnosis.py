@@ -1,0 +1,89 @@
+"""What a load's figures mean where something went wrong, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.ari_client.ownership import call_of
+from pytest_ari_sla.errors import ChannelLost, MediaUnreachable
+from pytest_ari_sla.load.call import CONTINUED
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.sla.guards import stalls_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.ari_client.cleanup import CleanupReport
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
+    from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.media.transport import MediaSite
+
+__all__ = ["check_media", "left_behind", "stood_still", "told_by"]
+
+
+def check_media(outcome: LoadOutcome, caller: CallerWorker, site: MediaSite) -> None:
+    """Say so where calls came up, and nothing was ever heard on them.
+
+    Raises
+    ------
+    MediaUnreachable
+        Calls were established and streamed, but not one packet came back.
+    ChannelLost
+        That was so because Asterisk itself ended all of them.
+    """
+    total = outcome.total
+    established = total.count("calls.established")
+    if not established or caller.packets_received > _not_ours(total):
+        return
+    if total.count("calls.dropped") == established:
+        raise ChannelLost(_all_dropped(outcome.calls))
+    if caller.packets_sent:
+        raise MediaUnreachable(_unreachable(total, site))
+
+
+def _unreachable(total: Snapshot, site: MediaSite) -> str:
+    foreign = total.count("harness.foreign_packets")
+    strangers = f"; {foreign} packets came from other addresses than Asterisk announced" if foreign else ""
+    return (
+        f"Asterisk accepted {total.count('calls.established')} calls, but not one RTP packet came back from it: "
+        f"it was told to send to {site.host}; is that address, and the UDP port range "
+        f"{site.ports.low}-{site.ports.high}, reachable from Asterisk "
+        f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
+    )
+
+
+def _not_ours(total: Snapshot) -> int:
+    """Return how many of the datagrams that came were no packets of any leg."""
+    return total.count("harness.foreign_packets") + total.count("harness.malformed_packets")
+
+
+def stood_still(total: Snapshot) -> list[str]:
+    """Return which of our own processes stood still, whatever the verdict: a pass tells it as well."""
+    return [f"{words[:1].upper()}{words[1:]} (at fault: this tool)" for words in stalls_of(total).values()]
+
+
+def left_behind(cleanup: CleanupReport) -> Snapshot:
+    """Return how many calls something is left of at Asterisk, and of how many that is not known."""
+    leaked = {call_of(identity) for identity in cleanup.leaked}
+    unknown = {call_of(identity) for identity in cleanup.unknown} - leaked
+    return Snapshot({"calls.leaked": len(leaked), "calls.left_unknown": len(unknown)})
+
+
+def told_by(ari: AriSession) -> list[str]:
+    """Return what the session noted, in words."""
+    told = list(map(str, ari.notes))
+    if ari.notes_left_out:
+        told.append(f"{ari.notes_left_out:,} more notes of the ARI session were left out")
+    return told
+
+
+def _all_dropped(calls: Sequence[CallOutcome]) -> str:
+    """Return what to look for where Asterisk ended all calls before it sent a packet."""
+    dropped = [call for call in calls if call.state == "dropped"]
+    continued = [event.detail for event in dropped[0].timeline if event.what == CONTINUED]
+    hint = f"; they had been sent {continued[-1]}: is there such an extension, and does it stay on the line?"
+    return (
+        f"Asterisk hung up all {len(dropped)} calls that it had accepted, before one RTP packet came back "
+        f"({dropped[0].reason}){hint if continued else ''}"
+    )

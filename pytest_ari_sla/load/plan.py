@@ -1,0 +1,71 @@
+"""What load to make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.media.call_media import MediaPlan
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.hookspecs import Codec, Topology
+    from pytest_ari_sla.load.profile import LoadProfile
+    from pytest_ari_sla.media.call_media import CallMedia
+    from pytest_ari_sla.media.transport import MediaTransport
+
+__all__ = ["LoadPlan"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadPlan:
+    """What load to make.
+
+    Attributes
+    ----------
+    profile
+        How many calls when, over all shards.
+    topology
+        How a call's channels are joined.
+    media
+        What the legs of each call say and hear.
+    packet_time_ms
+        One of the packet times of all codecs.
+    transport
+        How media travels.
+    shard, shards
+        Which part of the profile is ours, from 1.
+    realtime
+        Whether packets may be moved under SCHED_FIFO.
+    """
+
+    profile: LoadProfile
+    topology: Topology
+    media: CallMedia
+    packet_time_ms: int
+    transport: MediaTransport
+    shard: int = 1
+    shards: int = 1
+    realtime: bool = True
+
+    def __post_init__(self) -> None:
+        self.profile.check_packet_time(self.packet_time_ms * 1_000_000)
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of each call's first leg."""
+        return self.media.voices[0].codec
+
+    def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
+        """Return what the caller needs to know: legs for our share of the calls, and some that linger."""
+        share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
+        calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
+        return MediaPlan(
+            calls=calls,
+            media=self.media,
+            packet_time_ms=self.packet_time_ms,
+            realtime=self.realtime,
+            ari=ari,
+            shard=self.shard,
+            keep_packets=keep_packets,
+        )

@@ -1,0 +1,68 @@
+"""What loads are made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
+from pytest_ari_sla.media.measurer import Measurer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.load.call import CallListener, RelayControl
+    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.media.transport import MediaSite
+
+__all__ = ["LoadTools"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadTools:
+    """What loads are made with, by every load of a session.
+
+    Attributes
+    ----------
+    endpoint
+        Where ARI is.
+    site
+        Where media ends on this machine.
+    trackers, owners
+        Prototypes, and the plug-in that each came from, by its name.
+    open_relay
+        Connects to the relay, for topologies that use one.
+    preflight
+        Checks, before the first call, that target and machine can carry a load; returns notes.
+    echo_extension
+        Context and extension of the dialplan that runs ``Echo()``.
+    id_prefix
+        Begins every id at Asterisk; different for every run and shard.
+    listener
+        Who is told of each call.
+    ca_file, verify
+        How the certificate of an ``https`` target is checked.
+    capture, ranked_by
+        Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
+    make_measurer
+        Makes what runs the trackers: see :class:`~pytest_ari_sla.media.caller_worker.CallerWorker`.
+    """
+
+    endpoint: AriEndpoint
+    site: MediaSite
+    trackers: Sequence[Tracker]
+    owners: Mapping[str, str]
+    open_relay: Callable[[], AbstractAsyncContextManager[RelayControl]]
+    preflight: Callable[[AriSession, LoadPlan], Awaitable[list[str]]]
+    echo_extension: tuple[str, str]
+    id_prefix: str
+    listener: CallListener
+    ca_file: str | None = None
+    verify: bool = True
+    capture: CapturePolicy = NO_CAPTURE
+    ranked_by: Mapping[str, str] = field(default_factory=dict)
+    make_measurer: Callable[..., Measurer] = Measurer

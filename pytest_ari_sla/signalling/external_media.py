@@ -1,0 +1,35 @@
+"""Legs that ARI's ExternalMedia makes: an answered channel whose media comes to us, whatever the transport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.signalling.signalled import STEP_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.media_offer import MediaOffer
+    from pytest_ari_sla.ari.resources import ExternalMedia
+    from pytest_ari_sla.signalling.signalled import SignalledCall
+
+__all__ = ["make_external_media"]
+
+
+async def make_external_media(call: SignalledCall, offer: MediaOffer, asterisk_format: str) -> ExternalMedia:
+    """Create a channel whose media goes where the offer says; it is in Stasis when this returns.
+
+    Raises
+    ------
+    AriRequestFailed
+        Asterisk refused.
+    ChannelLost, AriTimeout
+        The channel ended, or did not enter the application.
+    """
+    channel_id = call.ari.new_id("channel", call.id)
+    watch = call.follow(channel_id)
+    media = await call.ari.external_media(channel_id, offer.external_host, asterisk_format, **offer.options())
+    port = media.local_address[1]
+    call.note("request", "POST /channels/externalMedia", f"answered; Asterisk's port is {port}" if port else "answered")
+    await watch.in_stasis(STEP_TIMEOUT_S)
+    if watch.requested_ns is not None and watch.in_stasis_ns is not None:
+        call.measure_setup(watch.in_stasis_ns - watch.requested_ns)
+    return media
