@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.media.frame_send_log import FrameSendLog
 
 __all__ = ["LOSS_LIMIT_NS", "CallMedia", "MediaPlan"]
 
@@ -104,6 +107,12 @@ class MediaPlan:
         Whether to keep the last packets of each leg, as evidence.
     receive_buffer_bytes
         What to ask the kernel for, for each socket.
+    nonce
+        This load's number, in its probes.
+    epoch_ns
+        What CLOCK_MONOTONIC lacks to the time by which all media of this load is dated.
+    log_of_all
+        What is known of the frames of all legs, where other transports carry some of them; None: the transport's own.
     """
 
     calls: int
@@ -114,6 +123,9 @@ class MediaPlan:
     shard: int = 1
     keep_packets: bool = False
     receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
+    nonce: int = field(default_factory=lambda: secrets.randbits(32))
+    epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
+    log_of_all: FrameSendLog | None = None
 
     @property
     def legs(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.transport import Departures
+from pytest_ari_sla.media.frame_send_log import Departures
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.frame_send_log import FrameSendLog
 
 __all__ = ["FrameLog", "FrameQueue"]
 
@@ -178,7 +179,7 @@ class FrameQueue:
         In our probes.
     """
 
-    def __init__(self, log: FrameLog, plan: MediaPlan, nonce: int) -> None:
+    def __init__(self, log: FrameSendLog, plan: MediaPlan, nonce: int) -> None:
         legs = plan.legs
         self._log = log
         self._nonce = nonce

@@ -6,7 +6,6 @@ One of your own adds :meth:`FrameTransport.take_leg`, :meth:`FrameTransport.remo
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,11 +58,11 @@ class FrameTransport:
 
     def __init__(self, plan: MediaPlan) -> None:
         self.plan = plan
-        self._nonce = secrets.randbits(32)
+        self._nonce = plan.nonce
         self._streams: dict[int, _Stream] = {}
-        self._epoch_ns = time.time_ns() - time.monotonic_ns()
+        self._epoch_ns = plan.epoch_ns
         self.send_log = FrameLog(plan.legs, self.probe_window, plan.packet_time_ns)
-        self.reader = FrameQueue(self.send_log, plan, self._nonce)
+        self.reader = FrameQueue(plan.log_of_all or self.send_log, plan, self._nonce)
 
     def now_ns(self) -> int:
         """Return the time by which frames are dated: ns since the Unix epoch, on a clock that nobody sets."""

@@ -10,14 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ari_sla.hookspecs import SendLog
+from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari.resources import ExternalMedia
@@ -54,22 +51,6 @@ class MediaSite:
 
     host: str
     ports: PortManager
-
-
-@dataclass(frozen=True)
-class Departures:
-    """Packets whose turn has come.
-
-    Attributes
-    ----------
-    late_ns
-        (n,) int64. How long after their time those that left did so.
-    not_sent
-        How many did not leave.
-    """
-
-    late_ns: NDArray[np.int64]
-    not_sent: int
 
 
 @dataclass(frozen=True)
@@ -128,31 +109,6 @@ class FrameReader(Protocol):
 
     def read_until(self, before_ns: int) -> int:
         """Return a time, at most ``before_ns``: what arrived before it has been read (ns since the Unix epoch)."""
-
-
-class FrameSendLog(SendLog, Protocol):
-    """What the send side knows of every frame; kept by the transport, used by the measuring thread."""
-
-    def sent_by(self, legs: list[int]) -> NDArray[np.int64]:
-        """(n,) Frames that these legs really sent, so far."""
-
-    def due_by(self, legs: list[int]) -> NDArray[np.int64]:
-        """(n,) Frames that these legs' schedule has called for, so far."""
-
-    def close(self, legs: NDArray[np.int32]) -> None:
-        """Note that these legs are ending: nothing more comes for them."""
-
-    def withdraw(self, legs: Sequence[int], first: NDArray[np.int64]) -> None:
-        """Let these legs' frames from number ``first`` ((n,)) on count as never due: their call had been ended."""
-
-    def hide(self, legs: NDArray[np.int32]) -> None:
-        """Let the counts of these legs be 0, whatever is known of them."""
-
-    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
-        """Return a turn, and when the leg's frames of that turn and all later ones left ((k,) ns; 0: it did not)."""
-
-    def departures(self, until_ns: int) -> Departures:
-        """Return what became of every frame that was due since the last time and before ``until_ns``."""
 
 
 class MeasuredTransport(Protocol):

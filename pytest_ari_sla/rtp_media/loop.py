@@ -1,59 +1,39 @@
-"""The loop that moves packets: sends by schedule, drains by clock, and does nothing else.
-
-It runs in a process of its own (``python -m pytest_ari_sla.rtp_media.loop``), so that neither ARI traffic, nor test
-code, nor a garbage collection can delay a packet. What it sends and receives goes through a
-:class:`~pytest_ari_sla.rtp_media.memory.MediaMemory`; what it shall do comes as commands over a local socket.
-"""
+"""The loop that moves packets: sends by schedule, drains by clock (``python -m pytest_ari_sla.rtp_media.loop``)."""
 
 from __future__ import annotations
 
-import gc
-import select
-import signal
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot, plan_catch_up
+from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, decode
-from pytest_ari_sla.rtp_media.memory import LEG, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.memory import LEG, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY, SendGroup
-from pytest_ari_sla.rtp_media.stamp_clock import StampClock
-from pytest_ari_sla.udp.batched import make_receiver, make_timer
-from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
+from pytest_ari_sla.udp.batched import make_receiver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.rtp_media.commands import Command
-
-__all__ = ["COMMAND_BYTES", "MediaLoop", "main"]
+__all__ = ["MediaLoop", "main"]
 
 DRAIN_CYCLE_SLOTS = 20
 """Each socket is drained once in so many slots, or once per cycle where that is shorter; the kernel stamps arrivals, so
 it does not matter when we look."""
 
-COMMAND_BYTES = 512
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
-_COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
-STALL_NS = 250_000_000
-"""Standing still for so long is told by name."""
-
-_STALL_SLOTS = STALL_NS // SLOT_NS
-_HOUSEKEEPING_SLOTS = 1000
-_COMMANDS_PER_SLOT = 4
-"""More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
 _NO_LEG = np.zeros((), LEG)
 _DRAIN_BATCH = 256
 
 
-class MediaLoop:
+class MediaLoop(SlotLoop):
     """Sends and receives until its command socket closes.
 
     Parameters
@@ -65,75 +45,22 @@ class MediaLoop:
     """
 
     def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
+        super().__init__(memory, commands)
         self._memory = memory
-        # A memoryview reads and writes single numbers several times faster than an array.
-        self._gauges = memory.gauges.data
-        self._turns = memory.turns.data
-        self._cycle = memory.layout.cycle
-        self._commands = commands
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
         self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
         self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._drain_slots = min(DRAIN_CYCLE_SLOTS, self._cycle)
         self._drains: list[list[int]] = [[] for _ in range(self._cycle)]
-        self._running = True
-        self._next_slot = 0
-        self._origin_ns = 0
         self._drained = memory.drained_ns.data
-        self._clock = StampClock(int(memory.gauges[Gauge.EPOCH_NS]))
 
-    def run(self) -> None:
-        """Run until told to stop: idle without sockets, slot by slot with them."""
-        self._used_before_ns = time.process_time_ns()
-        try:
-            while self._running and not self._sockets:
-                select.select([self._commands], [], [])
-                self._obey()
-            self._run_slots()
-        finally:
-            self._tell_cpu()
-            for udp in self._sockets.values():
-                udp.close()
+    def _has_work(self) -> bool:
+        return bool(self._sockets)
 
-    def _tell_cpu(self) -> None:
-        self._gauges[Gauge.CPU_NS] = time.process_time_ns() - self._used_before_ns
-
-    def _run_slots(self) -> None:
-        origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
-        self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = origin_ns + self._clock.epoch_ns
-        timer = make_timer(origin_ns, SLOT_NS)
-        next_housekeeping = _HOUSEKEEPING_SLOTS
-        wait, clock, gauges = timer.wait, time.monotonic_ns, self._gauges
-        try:
-            while self._running:
-                wait()
-                now_slot = (clock() - origin_ns) // SLOT_NS
-                if now_slot - self._next_slot >= self._cycle:
-                    self._skip_until(now_slot)
-                slot = self._next_slot
-                while slot <= now_slot:
-                    self._run_slot(slot)
-                    slot = self._next_slot = slot + 1
-                if gauges[_COMMANDS_SENT] != gauges[_COMMANDS_DONE]:
-                    self._obey_some()
-                if slot >= next_housekeeping:
-                    next_housekeeping = slot + _HOUSEKEEPING_SLOTS
-                    self._gauges[Gauge.CLOCK_STEPS] = self._clock.steps
-                    self._tell_cpu()
-                    self._look_for_end()
-        finally:
-            timer.close()
-
-    def _skip_until(self, now_slot: int) -> None:
-        """Let those slots pass that are too late for their packets."""
-        if now_slot - self._next_slot >= _STALL_SLOTS:
-            self._gauges[Gauge.LOOP_STALLS] += 1
-            self._gauges[Gauge.LOOP_STALLED_NS] += (now_slot - self._next_slot) * SLOT_NS
-        first, _ = plan_catch_up(self._next_slot, now_slot, self._cycle)
-        for slot in range(self._next_slot, first):
-            self._skip(slot)
-        self._next_slot = first
+    def _close(self) -> None:
+        for udp in self._sockets.values():
+            udp.close()
 
     def _run_slot(self, slot: int) -> None:
         turn, phase = divmod(slot, self._cycle)
@@ -195,26 +122,8 @@ class MediaLoop:
             return self._clock.step_ns
         return self._clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
 
-    def _look_for_end(self) -> None:
-        """End when nobody commands any more, also if they died without a word."""
-        if select.select([self._commands], [], [], 0)[0] and not self._commands.recv(1, socket.MSG_PEEK):
-            self._running = False
-
-    def _obey_some(self) -> None:
-        """Carry out the next commands, but not so many that the next slot waits for them."""
-        for _ in range(min(self._gauges[_COMMANDS_SENT] - self._gauges[_COMMANDS_DONE], _COMMANDS_PER_SLOT)):
-            self._obey()
-
-    def _obey(self) -> None:
-        """Carry out the next command; the end of the command socket is the order to stop."""
-        message, descriptors, _, _ = socket.recv_fds(self._commands, COMMAND_BYTES, 1)
-        if not message:
-            self._running = False
-            return
-        self._carry_out(decode(message), descriptors)
-        self._gauges[_COMMANDS_DONE] += 1
-
-    def _carry_out(self, command: Command, descriptors: list[int]) -> None:
+    def _carry_out(self, message: bytes, descriptors: list[int]) -> None:
+        command = decode(message)
         match command:
             case OpenSocket(number):
                 self._sockets[number] = socket.socket(fileno=descriptors[0])
@@ -265,13 +174,7 @@ class MediaLoop:
 
 def main(arguments: list[str]) -> None:
     """Run the loop on the memory and the command socket whose descriptors were inherited."""
-    layout = msgspec.json.decode(arguments[0], type=MediaLayout)
-    memory = MediaMemory(layout, int(arguments[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, which still needs us to end its calls
-    gc.freeze()
-    gc.disable()
-    memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[3] == "realtime" and ask_for_realtime()
-    MediaLoop(memory, socket.socket(fileno=int(arguments[2]))).run()
+    run_loop(arguments, MediaLayout, MediaMemory, MediaLoop)
 
 
 if __name__ == "__main__":

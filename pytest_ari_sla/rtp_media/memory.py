@@ -1,12 +1,6 @@
 """The memory that the media loop shares with the process that measures.
 
-One process moves packets, another measures them, and neither ever waits for the other. Every field has one writer:
-
-* the loop writes the send log, the receive ring up to its head, and its own health;
-* the measuring side writes the ring's tail and the audio frames.
-
-Heads and tails are counted, never wrapped, and are written after what they announce. Python puts thousands of
-instructions and a system call between the two, which is more ordering than any processor needs.
+What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.media.loop_memory`.
 
 Time is counted in *turns*: in every cycle of slots each slot has one turn, in which all legs of that slot send one
 packet. A packet carries the number of its turn; which packet of its leg that was follows from the turn that the leg
@@ -17,21 +11,17 @@ loop no work per leg.
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
-import tempfile
-import time
-from enum import IntEnum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from pytest_ari_sla.media.loop_memory import NONE, Gauge, LoopMemory
 from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = ["BURST", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
 
@@ -60,43 +50,7 @@ when the first was handed to the kernel (ns since the Unix epoch), and the time 
 BURST_RECORD = struct.Struct("=qqqqii")
 """Writes a BURST at once: several times faster than a NumPy record."""
 
-NONE = -1
-"""A turn or slot that is none."""
-
 _UNSENT_TURN = np.dtype("u4")
-_ALIGNMENT = 64
-
-
-class Gauge(IntEnum):
-    """What the loop tells of itself: places in :attr:`MediaMemory.gauges`."""
-
-    RING_HEAD = 0
-    """Rows ever written to the receive ring."""
-    RING_TAIL = auto()
-    """Rows ever taken out of it; the only gauge that the measuring side writes, apart from COMMANDS_SENT."""
-    COMMANDS_SENT = auto()
-    """Commands waiting in the socket, or carried out."""
-    COMMANDS_DONE = auto()
-    """Commands carried out."""
-    NOT_SENT = auto()
-    """Packets ever whose turn passed without them."""
-    EPOCH_NS = auto()
-    """What CLOCK_MONOTONIC lacked to CLOCK_REALTIME when the memory was made. The sum of both is the clock of all times
-    here: ns since the Unix epoch, and nobody sets it."""
-    ORIGIN_NS = auto()
-    """When slot 0 began, ns since the Unix epoch."""
-    CPU_NS = auto()
-    """Processor time that the loop has used since its beginning, every second and at its end."""
-    CLOCK_STEPS = auto()
-    """Times CLOCK_REALTIME jumped against CLOCK_MONOTONIC."""
-    REALTIME_PRIORITY = auto()
-    """1 where the loop runs under SCHED_FIFO."""
-    RING_FULL = auto()
-    """Times a socket was left undrained because the measuring side was behind."""
-    LOOP_STALLS = auto()
-    """Times the loop stood still for longer than STALL_NS, and"""
-    LOOP_STALLED_NS = auto()
-    """for how long in all."""
 
 
 class MediaLayout(msgspec.Struct, frozen=True):
@@ -140,7 +94,7 @@ class MediaLayout(msgspec.Struct, frozen=True):
         return self.burst_window * _UNSENT_TURN.itemsize + LEG.itemsize + -(-self.groups * of_a_group // self.legs)
 
 
-class MediaMemory:
+class MediaMemory(LoopMemory):
     """Arrays in a file that two processes map.
 
     Attributes
@@ -168,19 +122,13 @@ class MediaMemory:
         uint8, (frame_bytes,). Encoded audio.
     """
 
-    def __init__(self, layout: MediaLayout, descriptor: int | None = None) -> None:
+    layout: MediaLayout
+
+    def __init__(self, layout: MediaLayout, descriptor: int | None = None, *, epoch_ns: int | None = None) -> None:
         """Map the file behind ``descriptor``, or a new one; the descriptor is duplicated."""
-        self.layout = layout
-        self._used = 0
-        self._buffer: mmap.mmap | None = None
-        self._arrange()
-        self.descriptor = _new_file(self._used) if descriptor is None else os.dup(descriptor)
-        self._buffer = mmap.mmap(self.descriptor, self._used)
-        self._used = 0
-        self._arrange()
+        super().__init__(layout, descriptor, epoch_ns=epoch_ns)
         if descriptor is None:
             self.bursts["turn"] = self.group_slot[:] = NONE
-            self.gauges[Gauge.EPOCH_NS] = time.time_ns() - time.monotonic_ns()
 
     def _arrange(self) -> None:
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
@@ -197,38 +145,15 @@ class MediaMemory:
         self.ring = DatagramMemory.allocate(layout.ring_rows, layout.packet_width, self._take)
         self.frames: NDArray[np.uint8] = self._take((layout.frame_bytes,), np.uint8)
 
-    def _take(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        kind = np.dtype(dtype)
-        size = int(np.prod(shape)) * kind.itemsize
-        offset = self._used
-        self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
-        if self._buffer is None:
-            return np.zeros((0,) * len(shape), kind)
-        return np.ndarray(shape, kind, self._buffer, offset)
-
-    def now_ns(self) -> int:
-        """Return the time, ns since the Unix epoch, as all times here are counted: without steps."""
-        return time.monotonic_ns() + int(self.gauges[Gauge.EPOCH_NS])
-
     def arrival_ns(self, rows: slice) -> NDArray[np.int64]:
         """Return when rows of the ring arrived: (n,) int64."""
         return self.ring.arrival_ns(rows) - self.ring_step_ns[rows]
+
+    def known_until_ns(self) -> int:
+        """Return the time of the last look into the socket that was looked into longest ago."""
+        return int(self.drained_ns.min())
 
     def touch(self) -> None:
         """Fault all pages in, so that none is missing while packets wait; changes nothing."""
         for array in (self.bursts.view(np.int64), self.ring_socket, self.ring_step_ns):
             array |= 0
-
-    def close(self) -> None:
-        """Give up the descriptor; the mapping goes with the last array that refers to it."""
-        os.close(self.descriptor)
-
-
-def _new_file(size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("ari-sla-media")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size)
-    return descriptor

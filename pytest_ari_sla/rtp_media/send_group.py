@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
-from pytest_ari_sla.rtp_media.memory import BURST_RECORD, Gauge
+from pytest_ari_sla.rtp_media.memory import BURST_RECORD
 from pytest_ari_sla.udp.batched import make_burst
 from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 

@@ -7,6 +7,7 @@ import secrets
 import time
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -15,12 +16,13 @@ from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
+from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.media.loop_process import LoopProcess
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
-from pytest_ari_sla.rtp_media.loop_process import LoopProcess
-from pytest_ari_sla.rtp_media.memory import BURST, Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.memory import BURST, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RtpEndpoint", "RtpMedia", "RtpTransport"]
+
+_start_process = partial(LoopProcess, "pytest_ari_sla.rtp_media.loop")
 
 LEGS_PER_SOCKET = 128
 """A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
@@ -83,7 +87,7 @@ class RtpMedia:
 
     name = "rtp"
 
-    def __init__(self, start_loop: Callable[..., LoopProcess] = LoopProcess) -> None:
+    def __init__(self, start_loop: Callable[..., LoopProcess] = _start_process) -> None:
         self._start_loop = start_loop
 
     def port_pairs(self, legs: int) -> int:
@@ -108,13 +112,13 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._plan = plan
         self._site = site
         self._start_loop = start_loop
-        self._nonce = secrets.randbits(32)
-        self._memory = MediaMemory(_layout(plan))
+        self._nonce = plan.nonce
+        self._memory = MediaMemory(_layout(plan), epoch_ns=plan.epoch_ns)
         self.send_log = MediaSendLog(self._memory)
         self._slots = SlotAssigner(plan.packet_time_ms)
         self._on_socket = [0] * _sockets_for(plan.legs)
         self._sources = SourceTable(len(self._on_socket), plan.legs)
-        self.reader = RingReader(self._memory, self.send_log, self._sources, self._nonce)
+        self.reader = RingReader(self._memory, plan.log_of_all or self.send_log, self._sources, self._nonce)
         self._remotes: dict[int, Address] = {}
         self._ssrc: dict[int, int] = {}
         self._leases: list[PortLease] = []

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytest_ari_sla.media import slot_loop, stamp_clock
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp_media import loop as media_loop
-from pytest_ari_sla.rtp_media import send_group, stamp_clock
+from pytest_ari_sla.rtp_media import send_group
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, encode
 from pytest_ari_sla.rtp_media.loop import MediaLoop
 from pytest_ari_sla.rtp_media.memory import NONE, Gauge
@@ -137,10 +138,10 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     memory, clock = make_memory(), Clock()
     stage = Stage(memory, clock, (open_udp_socket(LOOPBACK), open_udp_socket(LOOPBACK)))
     memory.gauges[Gauge.EPOCH_NS] = EPOCH_NS
-    for module in (media_loop, stamp_clock):
+    for module in (media_loop, slot_loop, stamp_clock):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(send_group, "time", clock)
-    monkeypatch.setattr(media_loop, "make_timer", stage.make_timer)
+    monkeypatch.setattr(slot_loop, "make_timer", stage.make_timer)
     yield stage
     stage.strike()
     memory.close()
@@ -317,7 +318,7 @@ def test_commands_are_messages_of_one_datagram() -> None:
     """The longest one fits into what the loop reads at once."""
     values: dict[str, Any] = dict.fromkeys(StartLeg.__struct_fields__, 1 << 62)
     longest = StartLeg(**values | {"host": "255.255.255.255"})
-    assert len(encode(longest)) < media_loop.COMMAND_BYTES
+    assert len(encode(longest)) < slot_loop.COMMAND_BYTES
 
 
 def test_a_leg_says_something_else_from_the_beginning_of_that(stage: Stage) -> None:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_ari_sla.errors import MediaLoopFailed
-from pytest_ari_sla.rtp_media.commands import encode
-from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.media.loop_memory import Gauge
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.rtp_media.commands import Command
-    from pytest_ari_sla.rtp_media.memory import MediaMemory
+    from pytest_ari_sla.media.loop_memory import LoopMemory
 
 __all__ = ["LoopProcess"]
 
@@ -31,6 +29,8 @@ class LoopProcess:
 
     Parameters
     ----------
+    module
+        What ``python -m`` runs: a module that ends in :func:`pytest_ari_sla.media.slot_loop.run_loop`.
     memory
         What it shares with us; outlives it.
     realtime
@@ -42,13 +42,13 @@ class LoopProcess:
         When there can be no more processes or files.
     """
 
-    def __init__(self, memory: MediaMemory, *, realtime: bool) -> None:
+    def __init__(self, module: str, memory: LoopMemory, *, realtime: bool) -> None:
         self._memory = memory
         self._stopped = False
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inherited = (memory.descriptor, theirs.fileno())
         layout = msgspec.json.encode(memory.layout).decode()
-        command = [sys.executable, "-m", "pytest_ari_sla.rtp_media.loop", layout, *map(str, inherited)]
+        command = [sys.executable, "-m", module, layout, *map(str, inherited)]
         with theirs:
             self._process = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
 
@@ -57,7 +57,7 @@ class LoopProcess:
         """Process id."""
         return self._process.pid
 
-    def command(self, command: Command, attached: socket.socket | None = None) -> None:
+    def command(self, command: msgspec.Struct, attached: socket.socket | None = None) -> None:
         """Give an order, with a socket if it is about one.
 
         Raises
@@ -67,7 +67,7 @@ class LoopProcess:
         """
         descriptors = [] if attached is None else [attached.fileno()]
         try:
-            socket.send_fds(self._channel, [encode(command)], descriptors)
+            socket.send_fds(self._channel, [msgspec.msgpack.encode(command)], descriptors)
         except OSError as error:
             raise self._gone() from error
         self._memory.gauges[Gauge.COMMANDS_SENT] += 1
