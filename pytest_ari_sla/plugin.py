@@ -16,11 +16,13 @@ from pytest_ari_sla.fleet.role import JUDGED, ROLE, SETTINGS, role_of
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.session import hook_calls, refusals
 from pytest_ari_sla.session.end_signals import EndSignals
+from pytest_ari_sla.session.thread_timeouts import ThreadTimeouts
 
 if TYPE_CHECKING:
     from pytest_ari_sla.fleet.controller import Controller
     from pytest_ari_sla.session.alone import Standalone
     from pytest_ari_sla.session.report import SessionReport
+    from pytest_ari_sla.session.supervisor import Supervisor
 
 _CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
 _NEED_TARGET = frozenset({"load", "ari", "target"})
@@ -49,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ItemHooks(judged), "ari-sla-items")
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
-    config.pluginmanager.register(EndSignals(), "ari-sla-end-signals")
+    config.pluginmanager.register(EndSignals(full_trace=config.option.fulltrace), "ari-sla-end-signals")
+    config.pluginmanager.register(ThreadTimeouts(lambda: _supervisor_of(config)), "ari-sla-thread-timeouts")
     config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 
@@ -85,6 +88,11 @@ def _uses_target(item: pytest.Item) -> bool:
     return not _NEED_TARGET.isdisjoint(getattr(item, "fixturenames", ()))
 
 
+def _supervisor_of(config: pytest.Config) -> Supervisor | None:
+    role = config.stash.get(ROLE, None)
+    return None if role is None else role.supervisor
+
+
 class _LoopScopes:
     """Spares those who have no ini file pytest-asyncio's warning that it has no scope: our fixtures name theirs."""
 
@@ -113,9 +121,12 @@ class _Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take in what is to be reported, and stop what was started."""
-        role = session.config.stash[_CONTROLLER] or session.config.stash.get(ROLE, None)
+        controller = session.config.stash[_CONTROLLER]
+        role = controller or session.config.stash.get(ROLE, None)
         if role is None:
             return
+        if controller is not None:
+            controller.take_in_abandoned()
         try:
             if self._judged.loads() and settings_of_fleet(session.config) is None:
                 self._take_in(role)

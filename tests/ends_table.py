@@ -126,7 +126,7 @@ class End:
     number, everybody
         The signal from outside, and whether it goes to the whole process group.
     victim
-        A process of the session that it goes to instead: what its command line holds, or ``gw0``.
+        A process of the session that it goes to instead: what its command line holds, or ``gw*``.
     again_s
         When it comes a second time.
     phase, topology
@@ -170,7 +170,7 @@ ENDS = {
     "SIGKILL in the set-up": End(number=_KILL, phase="set-up", codes=(-_KILL,)),
     "pytest.exit": End("pytest.exit()", codes=(2,), reported=True),
     "pytest-timeout, signal": End(arguments=("--timeout=12", "--timeout-method=signal"), codes=(1,), reported=True),
-    "pytest-timeout, thread": End(arguments=("--timeout=12", "--timeout-method=thread"), codes=(1,)),
+    "pytest-timeout, thread": End(arguments=("--timeout=12", "--timeout-method=thread"), codes=(1,), reported=True),
     "os._exit": End("os._exit(7)", codes=(7,)),
     "os.abort": End("os.abort()", codes=(-signal.SIGABRT,)),
     "segfault": End("ctypes.string_at(0)", codes=(-signal.SIGSEGV,)),
@@ -179,11 +179,15 @@ ENDS = {
     "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,)),
     "relay killed": End(number=_KILL, victim=r"far_end\.relay_worker", topology="relay", codes=(1,), reported=True),
     "media loop killed": End(number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True),
+    "fleet: pytest-timeout, thread": End(
+        arguments=(*_FLEET, "--timeout=12", "--timeout-method=thread"), codes=(1,), reported=True
+    ),
     "fleet: Ctrl-C": End(number=signal.SIGINT, everybody=True, arguments=_FLEET, codes=(2,), reported=True),
     "fleet: SIGTERM": End(number=_TERM, arguments=_FLEET, codes=(143,), reported=True),
     "fleet: SIGTERM to the group": End(number=_TERM, everybody=True, arguments=_FLEET, codes=(143,), reported=True),
     "fleet: SIGTERM to a worker": End(number=_TERM, victim="gw0", arguments=_FLEET, codes=(1, 2), reported=True),
     "fleet: SIGKILL to a worker": End(number=_KILL, victim="gw0", arguments=_FLEET, codes=(1,), reported=True),
+    "fleet: SIGKILL to both workers": End(number=_KILL, victim="gw*", arguments=_FLEET, codes=(1,), reported=True),
     "fleet: SIGKILL after an interim report": End(
         number=_KILL, everybody=True, phase="interim", arguments=_FLEET, codes=(-_KILL,), reported=True
     ),
@@ -305,8 +309,9 @@ class EndedSession:
         victim = self._end.victim
         if not victim:
             (os.killpg if self._end.everybody else os.kill)(self._process.pid, number)
-        elif (worker := self._folder / victim).exists():
-            os.kill(int(worker.read_text()), number)
+        elif workers := list(self._folder.glob(victim)):
+            for worker in workers:
+                os.kill(int(worker.read_text()), number)
         else:
             (process,) = (process for process in self.processes() if re.search(victim, process))
             os.kill(int(process.split()[0]), number)

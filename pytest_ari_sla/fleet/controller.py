@@ -43,6 +43,9 @@ _TICK_S = 1.0
 _JUDGING_PATIENCE_S = 5.0
 """How long interrupted loads may take to end, which they do within two seconds: a container has ten."""
 
+_END_S = 7.0
+"""When workers of an interrupted fleet are killed: they have told all that they measured, and guards clear up."""
+
 _SWEEP_PATIENCE_S = 5.0
 """How long Asterisk may be out of reach while a dead worker's channels are removed."""
 
@@ -212,9 +215,20 @@ class Controller:
     def interrupt(self, reason: str) -> None:
         """Let every load that runs end, and wait a while for what becomes of it; the user may lose patience."""
         self.interrupted = True
+        kill_s = time.monotonic() + _END_S
         with suppress(KeyboardInterrupt):
             self._put(lambda: self._interrupt(reason))
             self._all_judged.wait(_JUDGING_PATIENCE_S)
+        nodes = getattr(self._config.pluginmanager.getplugin("dsession"), "nodemanager", None)
+        if nodes is not None:
+            nodes.EXIT_TIMEOUT = max(0.0, kill_s - time.monotonic())
+
+    def take_in_abandoned(self) -> None:
+        """Judge the loads that nobody is left to judge, since all workers died in them, by what they told before."""
+        if self._thread.is_alive():
+            told = threading.Event()
+            self._put(lambda: self._judge_abandoned(told))
+            told.wait()
 
     def give_up(self, nodeid: str) -> None:
         """Let the test of a shard be over, since its worker died in it."""
@@ -342,6 +356,16 @@ class Controller:
             self._unjudged.discard(heard.test)
         if self.interrupted and not self._unjudged:
             self._all_judged.set()
+
+    def _judge_abandoned(self, told: threading.Event) -> None:
+        from pytest_ari_sla.judging.standing import Standing, Told
+
+        try:
+            found = {} if self._supervisor is None else self._supervisor.abandoned("when all of its workers were gone")
+            for test, loads in found.items():
+                self._judged.hear(test, Told(test, Standing(failed=loads[-1].scenario.notes[0]), loads))
+        finally:
+            told.set()
 
     def _stop_others(self, but: FleetMember | None, reason: str) -> None:
         for member in self._members.values():

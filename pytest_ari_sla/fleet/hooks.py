@@ -60,6 +60,7 @@ class ControllerHooks:
         """Let the other shards know that a worker has ended, or died."""
         self._controller.dismiss(node, error)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Let loads end, and hear what became of them, before xdist gives workers no more time."""
         said = str(excinfo.value) or type(excinfo.value).__name__

@@ -33,6 +33,10 @@ class JudgedTests:
             told = replace(told, loads=parts[nodeid].loads)
         parts[nodeid] = told
 
+    def knows(self, test: str) -> bool:
+        """Tell whether a report of a test has come."""
+        return test in self._told
+
     def loads(self) -> list[JudgedLoad]:
         """Return every load with the verdict that stands, in the order in which their tests began."""
         if not self._told:

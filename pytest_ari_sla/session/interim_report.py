@@ -1,4 +1,4 @@
-"""Writes ``report.json`` while a load still runs, so that a crash of this machine costs no more than a minute of it."""
+"""Judges loads whose test is not over, and writes them into ``report.json``: a crash costs no more than a minute."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pytest_ari_sla.session.report import build_record, report_folder_of
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
     from pytest_ari_sla.judging.judged_tests import JudgedTests
@@ -56,26 +58,60 @@ class InterimReport:
         self._rules = rules
         self._judged = judged
         self._writer: Thread | None = None
+        self._over: list[LoadWatch] = []
 
-    def write(self, watch: LoadWatch) -> None:
-        """Begin to write the loads that are over, and the one that runs; left out while the last writing lasts."""
+    def keep(self, watch: LoadWatch) -> None:
+        """Remember a load that is over until its test has been judged: that may go on for hours, with other loads."""
+        self._over = [*self._unjudged(), watch]
+
+    def write(self, running: Sequence[LoadWatch], why: str = "when this was written") -> None:
+        """Begin to write what there is so far; left out while the last writing lasts.
+
+        Parameters
+        ----------
+        running
+            The loads that run.
+        why
+            Why no more of them is known, as the end of a sentence.
+        """
         if self._writer is not None and self._writer.is_alive():
             return
-        outcome = watch.outcome(
-            f"This load was still running, {watch.elapsed_ns / 1e9:.0f} s after its beginning, when this was written."
-        )
-        arguments = (self._judged.loads(), watch, outcome)
+        cut_short = self._outcomes(running, why)
+        arguments = (self._judged.loads(), cut_short)
         self._writer = Thread(target=self._write, args=arguments, name="ari-sla interim report", daemon=True)
         self._writer.start()
+
+    def judge(self, running: Sequence[LoadWatch], why: str) -> dict[str, list[JudgedLoad]]:
+        """Judge all loads of tests that nobody else will judge; see :meth:`write`."""
+        found: dict[str, list[JudgedLoad]] = {}
+        for watch, outcome in self._outcomes(running, why):
+            found.setdefault(watch.test, []).append(self._judge(watch, outcome))
+        return found
 
     def close(self) -> None:
         """Wait until nothing is written any more."""
         if self._writer is not None:
             self._writer.join()
 
-    def _write(self, judged: list[JudgedLoad], watch: LoadWatch, outcome: LoadOutcome) -> None:
+    def _unjudged(self) -> list[LoadWatch]:
+        return [watch for watch in self._over if not self._judged.knows(watch.test)]
+
+    def _outcomes(self, running: Sequence[LoadWatch], why: str) -> list[tuple[LoadWatch, LoadOutcome]]:
+        self._over = self._unjudged()
+        over = [(watch, watch.outcome(f"This load was over, but its test was not, {why}.")) for watch in self._over]
+        return over + [
+            (
+                watch,
+                watch.outcome(
+                    f"This load was still running, {watch.elapsed_ns / 1e9:.0f} s after its beginning, {why}."
+                ),
+            )
+            for watch in running
+        ]
+
+    def _write(self, judged: list[JudgedLoad], cut_short: list[tuple[LoadWatch, LoadOutcome]]) -> None:
         try:
-            loads = [*judged, self._judge(watch, outcome)]
+            loads = [*judged, *(self._judge(*one) for one in cut_short)]
             write_record(build_record(self._role, loads, self._arguments), report_folder_of(self._role))
         except (OSError, SlaError) as error:
             # The load goes on: the report at its end says the same again, and may say it better.

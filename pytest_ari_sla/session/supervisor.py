@@ -5,6 +5,7 @@ Used by whoever sees a load as a whole: the process itself when it is alone, the
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ari_sla.judging.load_watch import LoadWatch
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ari_sla.errors import SlaError
+    from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.load_description import LoadDescription
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -25,6 +27,9 @@ __all__ = ["Ending", "Supervisor"]
 
 INTERIM_INTERVAL_NS = 60_000_000_000
 """How much of a load a crash of this machine may cost."""
+
+
+_LOCK_S = 0.5
 
 
 class Ending(NamedTuple):
@@ -47,7 +52,7 @@ class Ending(NamedTuple):
 
 
 class Supervisor:
-    """Looks after loads; belongs to one thread.
+    """Looks after loads; belongs to one thread, but for :meth:`write_down`.
 
     Parameters
     ----------
@@ -80,18 +85,22 @@ class Supervisor:
         self._news: set[tuple[str, int]] = set()
         self._ending: set[tuple[str, int]] = set()
         self._next_interim_ns: dict[tuple[str, int], int] = {}
+        self._lock = Lock()
 
     def begin(self, test: str, number: int, description: LoadDescription) -> None:
         """Look after a load from now on."""
         key = test, number
-        self._watches[key] = LoadWatch(test, number, description, self._catalogue, self._rules)
+        watch = LoadWatch(test, number, description, self._catalogue, self._rules)
+        with self._lock:
+            self._watches[key] = watch
         self._next_interim_ns[key] = INTERIM_INTERVAL_NS
 
     def hear(self, test: str, number: int, shard: int, at_ns: int, calls_up: int, recent: Snapshot) -> None:
         """Take in what a shard reports of a load; see :meth:`LoadWatch.add`."""
         watch = self._watches.get((test, number))
         if watch is not None:
-            watch.add(shard, at_ns, calls_up, recent)
+            with self._lock:
+                watch.add(shard, at_ns, calls_up, recent)
             self._news.add((test, number))
 
     def note(self, test: str, text: str) -> None:
@@ -114,18 +123,39 @@ class Supervisor:
                 self._views.update(watch.state())
             if watch.elapsed_ns >= self._next_interim_ns[key]:
                 self._next_interim_ns[key] = watch.elapsed_ns + INTERIM_INTERVAL_NS
-                self._interim.write(watch)
+                self._interim.write(list(self._watches.values()))
         self._news.clear()
         return endings
 
     def end(self, test: str, number: int) -> None:
         """Look after a load no more."""
         key = test, number
-        if self._watches.pop(key, None) is not None:
+        with self._lock:
+            watch = self._watches.pop(key, None)
+        if watch is not None:
+            self._interim.keep(watch)
             self._news.discard(key)
             self._ending.discard(key)
             del self._next_interim_ns[key]
             self._views.clear()
+
+    def abandoned(self, why: str) -> dict[str, list[JudgedLoad]]:
+        """Judge, by test, the loads that nobody is left to judge; ``why`` ends the sentence that says so."""
+        return self._interim.judge(list(self._watches.values()), why)
+
+    def write_down(self, why: str) -> None:
+        """Write down every load that runs, since this process is about to end on the spot; from any thread.
+
+        The thread that this belongs to may hang: one that holds the lock for long changes nothing.
+        """
+        is_ours = self._lock.acquire(timeout=_LOCK_S)
+        try:
+            if self._watches:
+                self._interim.write(list(self._watches.values()), why)
+        finally:
+            if is_ours:
+                self._lock.release()
+        self._interim.close()
 
     def close(self) -> None:
         """Show and write nothing more."""

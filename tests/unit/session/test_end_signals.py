@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -78,3 +79,39 @@ def test_a_second_signal_later_on_ends_at_once() -> None:
     """By the signal itself."""
     done = twice(ONE_END_S * 2)
     assert (done.stdout, done.returncode) == ("interrupted\n", -signal.SIGTERM)
+
+
+def raised() -> pytest.ExceptionInfo[BaseException]:
+    """Return an interrupt from some way down."""
+
+    def below() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        below()
+    return cast("pytest.ExceptionInfo[BaseException]", caught)
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_an_interrupt_has_the_one_line_of_traceback_that_pytest_shows() -> None:
+    """Pytest reads and parses every file in it, in each process of a fleet."""
+    caught = raised()
+    place = caught.getrepr().reprcrash
+    EndSignals().pytest_keyboard_interrupt(caught)
+    assert len(caught.traceback) == 1
+    assert str(caught.getrepr().reprcrash) == str(place)
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_who_asks_for_the_whole_traceback_gets_it() -> None:
+    """``--full-trace``."""
+    caught = raised()
+    EndSignals(full_trace=True).pytest_keyboard_interrupt(caught)
+    assert len(caught.traceback) == 2
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """Let garbage be collected again after the test."""
+    yield
+    gc.unfreeze()

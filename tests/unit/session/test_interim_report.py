@@ -9,6 +9,7 @@ import pytest
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
+from pytest_ari_sla.judging.standing import Standing, Told
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -27,7 +28,7 @@ S = 1_000_000_000
 CATALOGUE = builtin_registry().catalogue
 
 
-def running_load(*thresholds: str) -> LoadWatch:
+def running_load(*thresholds: str, number: int = 1) -> LoadWatch:
     """Return a load that has lasted a minute of eight hours, with round trips of 10 ms."""
     description = LoadDescription(
         doc="A soak.",
@@ -38,7 +39,7 @@ def running_load(*thresholds: str) -> LoadWatch:
         wanted=[(0, 5.0), (8 * 3600 * S, 5.0)],
         thresholds=[SourcedThreshold(parse(threshold, CATALOGUE), "marker") for threshold in thresholds],
     )
-    watch = LoadWatch("t.py::test_soak", 1, description, CATALOGUE, Rules())
+    watch = LoadWatch("t.py::test_soak", number, description, CATALOGUE, Rules())
     for second in range(1, 61):
         histogram = Histogram()
         for _ in range(50):
@@ -48,7 +49,7 @@ def running_load(*thresholds: str) -> LoadWatch:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> InterimReport:
+def report(tmp_path: Path, judged: JudgedTests) -> InterimReport:
     """Return a writer of a session whose reports go into a temporary folder."""
     target = Target(
         kind="private", url="http://127.0.0.1:8088/ari", user="u", password="secret", media_host="127.0.0.1"
@@ -62,12 +63,18 @@ def report(tmp_path: Path) -> InterimReport:
         seconds_since_start=lambda: 61.0,
     )
     config = SimpleNamespace(invocation_params=SimpleNamespace(args=["scenarios"]))
-    return InterimReport(config, role, CATALOGUE, Rules(), JudgedTests())  # type: ignore[arg-type]
+    return InterimReport(config, role, CATALOGUE, Rules(), judged)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def judged() -> JudgedTests:
+    """Return the tests that are over."""
+    return JudgedTests()
 
 
 def test_a_load_that_runs_is_on_disk_and_has_not_passed_yet(report: InterimReport, tmp_path: Path) -> None:
     """A reader after a crash finds what was measured, and how far it came."""
-    report.write(running_load("rtt.p99 < 60ms"))
+    report.write([running_load("rtt.p99 < 60ms")])
     report.close()
     record = read_record(tmp_path / "report" / "report.json")
     (scenario,) = record.scenarios
@@ -82,11 +89,40 @@ def test_a_load_that_runs_is_on_disk_and_has_not_passed_yet(report: InterimRepor
 
 def test_a_load_that_has_broken_a_limit_has_failed_already(report: InterimReport, tmp_path: Path) -> None:
     """More time does not mend it."""
-    report.write(running_load("rtt.p99 < 1ms"))
+    report.write([running_load("rtt.p99 < 1ms")])
     report.close()
     (scenario,) = read_record(tmp_path / "report" / "report.json").scenarios
     assert scenario.verdict == "fail"
     assert "rtt.p99 was 10 ms" in scenario.reason
+
+
+def test_an_earlier_load_of_a_test_that_still_runs_stays_in_the_report(
+    report: InterimReport, tmp_path: Path, judged: JudgedTests
+) -> None:
+    """Its test may go on for hours with other loads; when that is judged, its own loads stand there."""
+    report.keep(running_load())
+    report.write([running_load(number=2)])
+    report.close()
+    path = tmp_path / "report" / "report.json"
+    assert [scenario.nodeid for scenario in read_record(path).scenarios] == [
+        "t.py::test_soak",
+        "t.py::test_soak load 2",
+    ]
+    judged.hear("t.py::test_soak", Told("t.py::test_soak", Standing(), []))
+    report.write([running_load(number=2)])
+    report.close()
+    assert [scenario.nodeid for scenario in read_record(path).scenarios] == ["t.py::test_soak load 2"]
+
+
+def test_loads_that_nobody_is_left_to_judge_are_judged_by_what_was_told_of_them(report: InterimReport) -> None:
+    """By test, and the note says why they are not whole."""
+    report.keep(running_load())
+    loads = report.judge([running_load(number=2)], "when all workers were gone")["t.py::test_soak"]
+    assert [load.scenario.calls.established for load in loads] == [5, 5]
+    assert [load.scenario.notes[0] for load in loads] == [
+        "This load was over, but its test was not, when all workers were gone.",
+        "This load was still running, 60 s after its beginning, when all workers were gone.",
+    ]
 
 
 def test_a_disk_that_is_full_does_not_end_the_load(
@@ -94,6 +130,6 @@ def test_a_disk_that_is_full_does_not_end_the_load(
 ) -> None:
     """It is said, and tried again in a minute."""
     (tmp_path / "report").write_text("no folder")
-    report.write(running_load())
+    report.write([running_load()])
     report.close()
     assert "the interim report could not be written" in capsys.readouterr().err

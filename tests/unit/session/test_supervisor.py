@@ -14,6 +14,8 @@ from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_ari_sla.judging.load_watch import LoadWatch
     from pytest_ari_sla.reporting.live_state import LiveState
 
@@ -44,15 +46,22 @@ class Views:
 
 
 class Interim:
-    """Keeps when it was asked to write."""
+    """Keeps when it was asked to write, and what it was to remember."""
 
     def __init__(self) -> None:
         self.written_s: list[int] = []
+        self.reasons: list[str] = []
+        self.kept: list[str] = []
         self.closed = False
 
-    def write(self, watch: LoadWatch) -> None:
+    def write(self, running: Sequence[LoadWatch], why: str = "") -> None:
         """Keep the time."""
-        self.written_s.append(watch.elapsed_ns // S)
+        self.written_s += [watch.elapsed_ns // S for watch in running]
+        self.reasons.append(why)
+
+    def keep(self, watch: LoadWatch) -> None:
+        """Keep its name."""
+        self.kept.append(watch.name)
 
     def close(self) -> None:
         """Remember."""
@@ -148,6 +157,7 @@ def test_a_load_that_is_over_is_neither_shown_nor_written(watched: Watched) -> N
     assert watched.views.shown == []
     assert watched.interim.written_s == []
     assert watched.views.cleared == 1
+    assert watched.interim.kept == ["t.py::test_a"]  # its test may go on for hours, with other loads
 
 
 def test_what_happens_to_a_test_is_an_event_of_its_loads(watched: Watched) -> None:
@@ -157,6 +167,22 @@ def test_what_happens_to_a_test_is_an_event_of_its_loads(watched: Watched) -> No
     watched.hear(1)
     watched.supervisor.look()
     assert [event.text for event in watched.views.shown[-1].events] == ["shard 2 of 2 is missing"]
+
+
+def test_before_the_process_ends_on_the_spot_everything_is_written(watched: Watched) -> None:
+    """By another thread than the one that may hang, and it waits until that is done."""
+    watched.hear(7)
+    watched.supervisor.write_down("shortly before the end")
+    assert watched.interim.written_s == [7]
+    assert watched.interim.reasons == ["shortly before the end"]
+    assert watched.interim.closed
+
+
+def test_between_loads_nothing_is_written_in_a_hurry(watched: Watched) -> None:
+    """What is over was written, or will be."""
+    watched.supervisor.end("t.py::test_a", 1)
+    watched.supervisor.write_down("shortly before the end")
+    assert watched.interim.written_s == []
 
 
 def test_closing_closes_views_and_writer(watched: Watched) -> None:
