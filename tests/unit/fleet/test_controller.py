@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -25,6 +25,8 @@ from tests.unit.fleet.fleet import Node, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_ari_sla.session.supervisor import Supervisor
+
 TEST = "t.py::test_a"
 BEGIN = messages.Arrive(TEST, "1 begin", b"", needs_all=True)
 
@@ -33,7 +35,8 @@ class Fleet:
     """A controller and its workers."""
 
     def __init__(self, shards: int, settings: Settings) -> None:
-        config = SimpleNamespace()
+        self.plugins = pytest.PytestPluginManager()
+        config = SimpleNamespace(pluginmanager=self.plugins)
         self.judged = JudgedTests()
         self.controller = Controller(config, settings, shards, self.judged)  # type: ignore[arg-type]
         self.nodes = [Node() for _ in range(shards)]
@@ -189,6 +192,25 @@ def test_at_an_interrupt_loads_are_waited_for_until_they_are_judged(fleet: Fleet
     interrupting.join(4)
     assert not interrupting.is_alive()
     assert [load.scenario.reason for load in fleet.judged.loads()] == ["Ctrl-C"]
+
+
+def test_after_an_interrupt_xdist_kills_workers_before_a_container_is_killed(fleet: Fleet) -> None:
+    """It would give them ten seconds, and a container has no more; what they measured they have told."""
+    session = SimpleNamespace(nodemanager=SimpleNamespace(EXIT_TIMEOUT=10))
+    fleet.plugins.register(session, "dsession")
+    fleet.controller.interrupt("SIGTERM")
+    assert 0 <= session.nodemanager.EXIT_TIMEOUT <= 7
+
+
+def test_loads_in_which_all_workers_died_are_judged_by_what_they_told(fleet: Fleet) -> None:
+    """Nobody is left who would; pytest only says that the workers crashed."""
+    load = JudgedLoad(Scenario(nodeid=TEST, doc="", verdict="inconclusive", reason="", notes=["It still ran."]))
+    fleet.controller._supervisor = cast(
+        "Supervisor", SimpleNamespace(abandoned=lambda why: {TEST: [load]}, close=lambda: None, look=list)
+    )
+    fleet.controller.take_in_abandoned()
+    (judged,) = fleet.judged.loads()
+    assert (judged.scenario.verdict, judged.scenario.reason) == ("fail", "It still ran.")
 
 
 def test_at_an_interrupt_without_any_load_nobody_waits(fleet: Fleet) -> None:
