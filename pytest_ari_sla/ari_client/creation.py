@@ -91,6 +91,16 @@ class AriCreation(AriQueries, ABC):
         is_rtp = encapsulation in (None, "rtp")
         return ExternalMedia(channel, await self._local_address(channel) if is_rtp else ("", 0))
 
+    async def check_websocket_clients(self) -> None:
+        """Find out whether Asterisk can be told where to connect to for a WebSocket.
+
+        Raises
+        ------
+        TargetIncomplete
+            It cannot; the sentence says what to load or to write.
+        """
+        await self._websocket_clients.check()
+
     async def _local_address(self, channel: Channel) -> tuple[str, int]:
         """Return where Asterisk takes a channel's RTP; asked for where the answer does not hold it."""
         host = channel.channelvars.get("UNICASTRTP_LOCAL_ADDRESS")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocketClients", "section_name"]
 
+_NOWHERE = "ws://127.0.0.1:9/"
+
 
 def section_name(prefix: str, number: int) -> str:
     """Return the name of a session's section, by the session's id prefix and the section's number, from 1."""
@@ -57,6 +59,20 @@ class WebSocketClients:
                     del self._names[uri]
                     raise
         return self._names[uri]
+
+    async def check(self) -> None:
+        """Write a section that leads nowhere, and remove it again.
+
+        Raises
+        ------
+        TargetIncomplete
+            Asterisk takes none, and why.
+        """
+        name = section_name(self._prefix, 0)
+        try:
+            await self._write(WebSocketClientSection(name, _NOWHERE))
+        finally:
+            await self._client.delete(WEBSOCKET_CLIENT, {"id": name})
 
     async def _write(self, section: WebSocketClientSection) -> None:
         try:

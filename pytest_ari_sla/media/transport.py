@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
@@ -206,6 +207,10 @@ class MediaTransport(Protocol):
     @property
     def name(self) -> str:
         """Name used in ``load(transport=…)`` and in reports."""
+
+    @property
+    def needs(self) -> MediaNeeds:
+        """What its channels take at Asterisk."""
 
     def port_pairs(self, legs: int) -> int:
         """Return how many port pairs of this machine so many legs need."""

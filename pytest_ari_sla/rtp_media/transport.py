@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
 from pytest_ari_sla.errors import UsageError
@@ -86,6 +87,7 @@ class RtpMedia:
     """
 
     name = "rtp"
+    needs = RTP
 
     def __init__(self, start_loop: Callable[..., LoopProcess] = _start_process) -> None:
         self._start_loop = start_loop

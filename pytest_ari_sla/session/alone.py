@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.children.guarding import Protection, protect
@@ -256,13 +258,17 @@ class Standalone:
         calls = plan.profile.peak_calls()
         legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
         own_pairs = plan.transport.port_pairs(calls * legs) + 1
+        heard, needs = calls * len(plan.topology.heard_leg), plan.transport.needs
+        # No more calls are being set up at a time than requests are in flight.
+        handshakes = REQUESTS_IN_FLIGHT if needs.has_handshakes else 0
         demand = Demand(
             calls=calls,
             channels=calls * legs,
-            rtp_channels=calls * legs,
-            http_sessions=(REQUESTS_IN_FLIGHT + 1) * plan.shards,
+            # The relay takes RTP, whatever the legs take.
+            media=Counter({needs: heard}) + Counter({RTP: calls * plan.topology.relay_legs}),
+            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards,
             port_pairs=own_pairs,
-            open_files=2 * own_pairs + 200,
+            open_files=2 * own_pairs + needs.connections * heard + 200,
         )
         ports = self.ports()
         notes = check_machine(demand, (ports.low, ports.high))

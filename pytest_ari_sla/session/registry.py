@@ -75,7 +75,9 @@ class Registry:
         trackers, owners = _collect(
             hooks.pytest_ari_sla_register_trackers, "tracker", ("observe", "advance", "snapshot", "metrics")
         )
-        found_transports, _ = _collect(hooks.pytest_ari_sla_register_transports, "transport", ("open", "port_pairs"))
+        found_transports, _ = _collect(
+            hooks.pytest_ari_sla_register_transports, "transport", ("open", "port_pairs", "needs")
+        )
         return cls(found_codecs, found_topologies, trackers, found_transports, owners, HookCalls(hooks))
 
     def codec(self, name: str) -> Codec:

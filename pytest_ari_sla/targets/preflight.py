@@ -51,11 +51,14 @@ async def check_target(session: AriSession, target: Target, demand: Demand) -> l
     Raises
     ------
     TargetIncomplete
-        If it has no ExternalMedia.
+        If it has no ExternalMedia of the kind that the load needs.
     TargetTooSmall
         If a limit of its configuration does not admit the load.
     """
-    return _notes_or_raise(judge_target(demand, await read_target(session, target)))
+    notes = _notes_or_raise(judge_target(demand, await read_target(session, target)))
+    if any(needs.websocket_client for needs in demand.media):
+        await session.check_websocket_clients()
+    return notes
 
 
 def check_machine(demand: Demand, leased_ports: tuple[int, int]) -> list[str]:
@@ -93,14 +96,15 @@ async def read_target(session: AriSession, target: Target) -> TargetCapacity:
         read_limit, read_ports = await _configured_limits(session)
         session_limit = read_limit if session_limit is None else session_limit
         rtp_ports = read_ports if rtp_ports is None else rtp_ports
-    config = (await session.info()).config
+    info = await session.info()
     return TargetCapacity(
+        version=info.version,
         modules=modules,
         active_channels=active_channels,
         session_limit=session_limit,
         rtp_ports=rtp_ports,
-        max_calls=config.max_channels,
-        max_files=config.max_open_files,
+        max_calls=info.config.max_channels,
+        max_files=info.config.max_open_files,
     )
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, SlaError, TargetIncomplete, TargetTooSmall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
 
 __all__ = [
     "Demand",
@@ -30,7 +33,7 @@ PortRange = tuple[int, int]
 Finding = SlaError | str
 """What a check found: an error to raise, or a note, which does not keep a load from starting; one sentence each."""
 
-# Measured: 3 descriptors for an ExternalMedia channel in Echo(), 4 for one in a bridge; and what Asterisk opens anyway.
+# Measured on 22.10.1: descriptors of an ExternalMedia channel in a bridge, with RTP; and what Asterisk opens anyway.
 _FILES_PER_CHANNEL = 4
 _TARGET_FILES_BESIDES = 100
 # The interpreter, its libraries, captured output, pipes to other processes.
@@ -41,7 +44,7 @@ _RTP_RESERVE_PAIRS = 8
 _WANTED_RECEIVE_BUFFER_BYTES = 4 << 20
 # What a small datagram takes of a receive buffer, measured: 212,992 bytes hold 277 of them.
 _BUFFER_BYTES_PER_PACKET = 768
-_NEEDED_MODULES = ("chan_rtp", "res_rtp_asterisk", "res_ari_channels", "res_ari_events", "res_stasis", "app_stasis")
+_NEEDED_MODULES = ("res_ari_channels", "res_ari_events", "res_stasis", "app_stasis")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +57,10 @@ class Demand:
         Calls at a time, over the whole fleet.
     channels
         Channels that these calls have at Asterisk.
-    rtp_channels
-        Those of them that take RTP ports: ExternalMedia channels.
+    media
+        How many of them each way of media has.
     http_sessions
-        Connections to ARI, over the whole fleet.
+        Connections to ARI's HTTP server, over the whole fleet.
     port_pairs
         RTP port pairs that all processes of this machine lease.
     open_files
@@ -66,10 +69,15 @@ class Demand:
 
     calls: int
     channels: int
-    rtp_channels: int
+    media: Mapping[MediaNeeds, int]
     http_sessions: int
     port_pairs: int
     open_files: int
+
+    @property
+    def rtp_channels(self) -> int:
+        """Channels that take RTP ports."""
+        return sum(channels for needs, channels in self.media.items() if needs.rtp_ports)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,8 @@ class TargetCapacity:
 
     Attributes
     ----------
+    version
+        Its version; empty where it is not known.
     modules
         Names of its running modules, without ``.so``.
     active_channels
@@ -90,6 +100,7 @@ class TargetCapacity:
         ``maxcalls`` and ``maxfiles`` in asterisk.conf; None also where they are not set.
     """
 
+    version: str = ""
     modules: frozenset[str] | None = None
     active_channels: int = 0
     session_limit: int | None = None
@@ -123,7 +134,7 @@ class Machine:
 def judge_target(demand: Demand, capacity: TargetCapacity) -> list[Finding]:
     """Return what keeps an Asterisk from carrying a load, and what could not be checked."""
     return [
-        *_judge_modules(capacity),
+        *_judge_modules(demand, capacity),
         *_judge_rtp_ports(demand, capacity),
         *_judge_sessions(demand, capacity),
         *_judge_channels(demand, capacity),
@@ -168,19 +179,24 @@ def parse_port_ranges(text: str) -> tuple[PortRange, ...]:
     return tuple((int(low), int(high or low)) for low, _, high in parts)
 
 
-def _judge_modules(capacity: TargetCapacity) -> Iterator[Finding]:
+def _judge_modules(demand: Demand, capacity: TargetCapacity) -> Iterator[Finding]:
     if capacity.modules is None:
         yield _unchecked("whether its modules are complete", "GET /asterisk/modules gave no list")
         return
-    missing = [name for name in _NEEDED_MODULES if name not in capacity.modules]
-    if missing:
-        yield TargetIncomplete(
-            f"Asterisk does not run {_listed(missing)}, so it has no ExternalMedia channels; "
-            f"load {'it' if len(missing) == 1 else 'them'} in modules.conf (Asterisk has ExternalMedia since 16.6)"
-        )
+    this = f", and this is {capacity.version}" if capacity.version else ""
+    for needs in demand.media or (RTP,):
+        missing = [name for name in (*needs.modules, *_NEEDED_MODULES) if name not in capacity.modules]
+        if missing:
+            yield TargetIncomplete(
+                f"Asterisk does not run {_listed(missing)}, so it has no ExternalMedia channels with {needs.media}; "
+                f"load {'it' if len(missing) == 1 else 'them'} in modules.conf (Asterisk has them since "
+                f"{needs.since}{this})"
+            )
 
 
 def _judge_rtp_ports(demand: Demand, capacity: TargetCapacity) -> Iterator[Finding]:
+    if demand.media and not demand.rtp_channels:
+        return
     if capacity.rtp_ports is None:
         yield _unchecked("its range of RTP ports", "rtpstart and rtpend in rtp.conf: Asterisk crashes at their end")
         return
@@ -201,9 +217,14 @@ def _judge_sessions(demand: Demand, capacity: TargetCapacity) -> Iterator[Findin
         yield _unchecked("its limit of HTTP connections", "sessionlimit in http.conf: 100 by default")
     elif demand.http_sessions > capacity.session_limit:
         yield TargetTooSmall(
-            f"{demand.calls} calls need {demand.http_sessions} connections to ARI at a time, and Asterisk takes "
-            f"{capacity.session_limit}; raise sessionlimit in http.conf"
+            f"{demand.calls} calls need {demand.http_sessions} connections to ARI at a time{_handshakes(demand)}, and "
+            f"Asterisk takes {capacity.session_limit}; raise sessionlimit in http.conf"
         )
+
+
+def _handshakes(demand: Demand) -> str:
+    """Return that some connections are those of media, until they are up."""
+    return " (handshakes of WebSocket media included)" if any(needs.has_handshakes for needs in demand.media) else ""
 
 
 def _judge_channels(demand: Demand, capacity: TargetCapacity) -> Iterator[Finding]:
@@ -217,7 +238,8 @@ def _judge_channels(demand: Demand, capacity: TargetCapacity) -> Iterator[Findin
 
 def _judge_target_files(demand: Demand, capacity: TargetCapacity) -> Iterator[Finding]:
     channels = demand.channels + capacity.active_channels
-    wanted = _FILES_PER_CHANNEL * channels + demand.http_sessions + _TARGET_FILES_BESIDES
+    connections = sum(needs.connections * channels for needs, channels in demand.media.items())
+    wanted = _FILES_PER_CHANNEL * channels + connections + demand.http_sessions + _TARGET_FILES_BESIDES
     if capacity.max_files is not None and wanted > capacity.max_files:
         yield TargetTooSmall(
             f"{demand.calls} calls make Asterisk open about {wanted} files and sockets, and it may open "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.media.frame_transport import FrameTransport
 
@@ -46,6 +47,7 @@ class MemoryMedia:
     """
 
     name = "memory"
+    needs = RTP
 
     def __init__(self, delay_ns: int = 2_000_000) -> None:
         self._delay_ns = delay_ns

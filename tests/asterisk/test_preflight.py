@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, RTP, WEBSOCKET
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import TargetIncomplete, TargetTooSmall
 from pytest_ari_sla.targets.external import external_target
@@ -16,9 +17,10 @@ from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.targets.target import Target
 
-TEN_CALLS = Demand(calls=10, channels=10, rtp_channels=10, http_sessions=17, port_pairs=1, open_files=30)
+TEN_CALLS = Demand(calls=10, channels=10, media={RTP: 10}, http_sessions=17, port_pairs=1, open_files=30)
 
 
 def stranger(asterisk: PrivateAsterisk) -> Target:
@@ -72,7 +74,7 @@ async def test_an_rtp_range_that_is_too_small_is_refused_before_it_crashes_aster
         with pytest.raises(TargetTooSmall, match=r"10 calls need 18 pairs .* 10000-10031 holds 16; widen .*rtp\.conf"):
             await check(asterisk, TEN_CALLS)
         assert asterisk.alive
-        assert await check(asterisk, replace(TEN_CALLS, calls=8, rtp_channels=8)) == []
+        assert await check(asterisk, replace(TEN_CALLS, calls=8, media={RTP: 8})) == []
 
 
 async def test_too_few_sessions_are_refused(asterisk: PrivateAsterisk) -> None:
@@ -87,6 +89,31 @@ async def test_an_asterisk_without_external_media_is_told_as_such(asterisk_folde
     with PrivateAsterisk(asterisk_folder, without_modules=["chan_rtp"]) as asterisk:
         with pytest.raises(TargetIncomplete, match=r"does not run chan_rtp, .* modules\.conf"):
             await check(asterisk, TEN_CALLS)
+
+
+@pytest.mark.parametrize("needs", [AUDIOSOCKET, WEBSOCKET])
+async def test_media_that_asterisk_22_has_gives_no_notes(asterisk22: PrivateAsterisk, needs: MediaNeeds) -> None:
+    """Modules are there, and sections of websocket_client.conf can be written."""
+    assert await check(asterisk22, replace(TEN_CALLS, media={needs: 10})) == []
+
+
+@pytest.mark.parametrize(("needs", "since"), [(AUDIOSOCKET, "18"), (WEBSOCKET, r"20\.16 and 22\.6")])
+async def test_media_that_asterisk_16_lacks_is_told_in_one_sentence(
+    asterisk16: PrivateAsterisk, needs: MediaNeeds, since: str
+) -> None:
+    """It has RTP only: not a call is made."""
+    with pytest.raises(
+        TargetIncomplete, match=rf"load them in modules\.conf .* since {since}, and this is 16\."
+    ) as told:
+        await check(asterisk16, replace(TEN_CALLS, media={needs: 10}))
+    assert "\n" not in str(told.value)
+
+
+async def test_an_asterisk_that_takes_no_sections_over_ari_is_told_what_to_write(asterisk_folder: Path) -> None:
+    """Only 22 has WebSocket media; 16 is refused for its modules before that is asked."""
+    with PrivateAsterisk(asterisk_folder, files={"sorcery.conf": ""}) as asterisk:
+        with pytest.raises(TargetIncomplete, match=r"add to sorcery\.conf|does not run chan_websocket"):
+            await check(asterisk, replace(TEN_CALLS, media={WEBSOCKET: 10}))
 
 
 async def test_limits_that_cannot_be_read_are_notes(asterisk_folder: Path) -> None:

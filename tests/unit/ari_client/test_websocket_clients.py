@@ -118,3 +118,11 @@ async def test_a_section_that_stays_is_noted(fake_ari: FakeAri) -> None:
         await call(session, offer_of(OURS))
         fake_ari.interfere = refuse
     assert "section run.websocket-1 of websocket_client.conf is left at Asterisk" in str(session.notes[-1])
+
+
+async def test_a_check_leaves_nothing(fake_ari: FakeAri) -> None:
+    """It writes a section that leads nowhere, and removes it."""
+    async with session_of(fake_ari) as session:
+        await session.check_websocket_clients()
+        assert fake_ari.sections == {}
+    assert [method for method, path, _ in fake_ari.requests if "websocket_client" in path] == ["PUT", "DELETE"]

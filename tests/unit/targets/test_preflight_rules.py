@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, RTP, WEBSOCKET, WEBSOCKET_SERVER
 from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, SlaError, TargetIncomplete, TargetTooSmall
 from pytest_ari_sla.targets.preflight_rules import (
     Demand,
@@ -20,10 +21,11 @@ from pytest_ari_sla.targets.preflight_rules import (
 )
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.targets.preflight_rules import Finding
 
 MODULES = frozenset({"chan_rtp", "res_rtp_asterisk", "res_ari_channels", "res_ari_events", "res_stasis", "app_stasis"})
-DEMAND = Demand(calls=100, channels=200, rtp_channels=200, http_sessions=17, port_pairs=4, open_files=50)
+DEMAND = Demand(calls=100, channels=200, media={RTP: 200}, http_sessions=17, port_pairs=4, open_files=50)
 # 210 pairs: 200 for the load and 5 %, at least 8, in reserve.
 CAPACITY = TargetCapacity(modules=MODULES, session_limit=17, rtp_ports=(10_000, 10_419), max_calls=200, max_files=917)
 MACHINE = Machine(open_files=150, kernel_ports=(32_768, 60_999), reserved_ports=(), receive_buffer_bytes=8 << 20)
@@ -92,6 +94,57 @@ def raise_only(findings: list[Finding]) -> None:
     raise finding
 
 
+@pytest.mark.parametrize(
+    ("needs", "modules", "sentence"),
+    [
+        (
+            AUDIOSOCKET,
+            MODULES,
+            r"not run chan_audiosocket and res_audiosocket, .* with AudioSocket; load .*since 18, and this is 16\.28",
+        ),
+        (
+            WEBSOCKET,
+            MODULES | {"res_http_websocket"},
+            r"not run chan_websocket and res_websocket_client, .* with WebSocket; .*since 20\.16 and 22\.6, and",
+        ),
+    ],
+)
+def test_an_asterisk_that_lacks_a_way_of_media_is_told_from_when_on_they_have_it(
+    needs: MediaNeeds, modules: frozenset[str], sentence: str
+) -> None:
+    """16 has RTP only; a newer one loads what modules.conf says."""
+    demand = replace(DEMAND, media={needs: 200})
+    with pytest.raises(TargetIncomplete, match=sentence):
+        raise_only(judge_target(demand, replace(CAPACITY, modules=modules, version="16.28.0", max_files=None)))
+
+
+@pytest.mark.parametrize("needs", [AUDIOSOCKET, WEBSOCKET, WEBSOCKET_SERVER])
+def test_media_over_tcp_needs_no_rtp_ports_but_files(needs: MediaNeeds) -> None:
+    """One connection for each channel."""
+    capacity = replace(CAPACITY, modules=MODULES | set(needs.modules), rtp_ports=None, max_files=1117)
+    demand = replace(DEMAND, media={needs: 200})
+    assert judge_target(demand, capacity) == []
+    with pytest.raises(TargetTooSmall, match=r"open about 1117 files .* may open 1116; raise maxfiles"):
+        raise_only(judge_target(demand, replace(capacity, max_files=1116)))
+
+
+def test_legs_of_two_kinds_need_both() -> None:
+    """An RTP leg and a WebSocket leg in each call."""
+    demand = replace(DEMAND, media={RTP: 100, WEBSOCKET: 100})
+    capacity = replace(CAPACITY, modules=MODULES | set(WEBSOCKET.modules), max_files=None)
+    assert judge_target(demand, replace(capacity, rtp_ports=(10_000, 10_215))) == []
+    with pytest.raises(TargetTooSmall, match=r"need 108 pairs .*\(100 for the load"):
+        raise_only(judge_target(demand, replace(capacity, rtp_ports=(10_000, 10_213))))
+
+
+def test_handshakes_of_media_are_named_where_sessions_are_too_few() -> None:
+    """They end with the handshake, so that only those that go on at a time count."""
+    demand = replace(DEMAND, media={WEBSOCKET_SERVER: 200}, http_sessions=33)
+    capacity = replace(CAPACITY, modules=MODULES | set(WEBSOCKET.modules), session_limit=32, max_files=None)
+    with pytest.raises(TargetTooSmall, match=r"need 33 connections .* \(handshakes of WebSocket media included\)"):
+        raise_only(judge_target(demand, capacity))
+
+
 def test_channels_that_are_there_count_against_the_limits() -> None:
     """Somebody else's calls take ports too."""
     findings = judge_target(DEMAND, replace(CAPACITY, active_channels=1))
@@ -101,7 +154,7 @@ def test_channels_that_are_there_count_against_the_limits() -> None:
 
 def test_few_channels_still_keep_a_reserve_of_ports() -> None:
     """A twentieth of one channel is none, but Asterisk gives ports back late."""
-    demand = replace(DEMAND, calls=1, channels=1, rtp_channels=1)
+    demand = replace(DEMAND, calls=1, channels=1, media={RTP: 1})
     assert judge_target(demand, replace(CAPACITY, rtp_ports=(10_000, 10_017))) == []
     assert judge_target(demand, replace(CAPACITY, rtp_ports=(10_000, 10_016))) != []
 
