@@ -54,6 +54,7 @@ class Load:
         ramp: str | None = None,
         stages: Sequence[StageRequest] | None = None,
         holding: str | None = None,
+        hang_up: str | None = None,
         topology: str = DEFAULT_TOPOLOGY,
         codec: str = DEFAULT_CODEC,
         other_codec: str | None = None,
@@ -75,7 +76,11 @@ class Load:
             Instead of those: ``[ramp(50, over="30s"), hold("5m"), rate(5, duration="1m", holding="20s")]``, with the
             functions of that name in ``pytest_ari_sla``.
         holding
-            End each call after this time and begin the next in its place, for as long as its stages last.
+            End each call after this time and begin the next in its place, for as long as its stages last; ``5s..20s``:
+            each after another time of this range, the same in every run.
+        hang_up
+            Hang each call up so long after its first request, whether it has been answered or not: ``0ms..20ms after
+            request``.
         topology
             How the channels of a call are joined: ``echo``, ``pair``, ``relay``, ``transcode``, ``conference`` …
         codec
@@ -114,6 +119,7 @@ class Load:
             ramp_up=ramp,
             stages=stages,
             holding=holding,
+            hang_up=hang_up,
             calls_override=settings.calls,
             duration_override_ns=settings.duration_ns,
         )

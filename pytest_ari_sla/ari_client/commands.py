@@ -99,7 +99,9 @@ class AriCommands(AriCreation):
         if watch is not None:
             watch.hangup_requested = True
         existed = await self.client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
-        if not existed and (watch is None or watch.state is not ChannelState.DESTROYED):
+        # What Asterisk is still about to make is not there yet, and not gone.
+        is_gone = watch is None or not (watch.is_pending or watch.state is ChannelState.DESTROYED)
+        if not existed and is_gone:
             self._retire(channel_id)
         return existed
 

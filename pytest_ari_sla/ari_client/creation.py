@@ -199,6 +199,7 @@ class AriCreation(AriQueries, ABC):
         watch = self.watch(channel_id)
         self._ledger.add(Kind.CHANNEL, channel_id)
         body = None if variables is None else {"variables": dict(variables)}
+        watch.is_pending = True
         try:
             channel = await self.client.fetch(
                 Channel, "POST", route, path=path, query=query, body=body, on_sent=watch.requested
@@ -206,6 +207,8 @@ class AriCreation(AriQueries, ABC):
         except _REFUSALS:
             self._retire(channel_id)
             raise
+        finally:
+            watch.is_pending = False
         watch.answered()
         return channel
 

@@ -49,6 +49,8 @@ class ChannelWatch:
         ended, by the session's monotonic clock; None where that has not happened, or was found out by asking only.
     hangup_requested
         Whether its end is our own doing.
+    is_pending
+        Whether the request for it has not been answered.
     cause, cause_text
         Q.850 cause from ChannelDestroyed.
     events_dropped
@@ -64,6 +66,7 @@ class ChannelWatch:
         self.in_stasis_ns: int | None = None
         self.destroyed_ns: int | None = None
         self.hangup_requested = False
+        self.is_pending = False
         self.cause = 0
         self.cause_text = ""
         self.events_dropped = 0
@@ -112,6 +115,7 @@ class ChannelWatch:
     def requested(self, sent_ns: int) -> None:
         """Take note that the request for the channel was sent."""
         self.requested_ns = sent_ns
+        self._wake()
 
     def answered(self) -> None:
         """Take note that Asterisk answered the request for the channel."""
@@ -149,6 +153,10 @@ class ChannelWatch:
         self._waiters.clear()
 
     # --- used by whoever made the call ---
+
+    async def asked_for(self) -> None:
+        """Wait until the request for the channel has been sent."""
+        await self._until(lambda: self.requested_ns is not None, None)
 
     async def in_stasis(self, timeout_s: float = 10.0) -> None:
         """Wait until the channel has entered the application.

@@ -120,6 +120,8 @@ class LiveCall:
     ----------
     changed
         Set when one of its channels has ended, or it shall end itself: whoever holds it looks again.
+    told_to_end
+        Whether it is being hung up, whatever it was about.
     """
 
     id: str
@@ -129,6 +131,8 @@ class LiveCall:
     endpoints: list[LegEndpoint] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    told_to_end: bool = False
+    _followed_one: asyncio.Event = field(default_factory=asyncio.Event)
     _free: list[LegEndpoint] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -193,6 +197,7 @@ class LiveCall:
         """Let a channel's events enter the call's time line; before the channel is asked for."""
         self.followed.append(channel_id)
         self.tools.meter.follow(channel_id, self)
+        self._followed_one.set()
         return self.ari.watch(channel_id)
 
     def measure_setup(self, duration_ns: int) -> None:
@@ -230,6 +235,16 @@ class LiveCall:
         """Return the watch over a channel of this call that has ended without being told to."""
         watches = (self.tools.ari.watch(leg.channel_id) for leg in self.legs)
         return next((watch for watch in watches if watch.is_lost), None)
+
+    async def hang_up_after(self, delay_ns: int) -> None:
+        """Hang up what there is of the call so long after its first request was sent, answered or not."""
+        await self._followed_one.wait()
+        await self.ari.watch(self.followed[0]).asked_for()
+        await asyncio.sleep(delay_ns / 1e9)
+        self.told_to_end = True
+        self.changed.set()
+        self.note("request", "DELETE", f"{delay_ns / 1e6:.1f} ms after the first request")
+        await asyncio.gather(*(self.ari.hangup(channel) for channel in self.followed))
 
     async def hang_up(self) -> None:
         """Remove all channels and bridges whose ids begin with the call's, and wait until they are gone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.metrics.histogram import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable
 
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools, LiveCall
@@ -30,7 +31,7 @@ __all__ = ["CallRun", "CallSurroundings"]
 
 POLL_S = 0.02
 LINGER_NS = 200_000_000
-"""So long is waited for packets that are on their way back from a call that the other side has ended."""
+"""So long is waited for packets that are on their way back from a call that was hung up in the middle."""
 
 SETUP_PATIENCE_NS = 10_000_000_000
 """So long may the set-up of any call take; of one that is to last longer, until it should have ended."""
@@ -99,6 +100,7 @@ class CallRun:
         self._tools = around.tools
         self._end = around.end
         self._building: asyncio.Timeout | None = None
+        self._packets = 0
         self.sending: list[LegEndpoint] = []
         self.came_up_late_ns = 0
         self.outcome: CallOutcome | None = None
@@ -119,19 +121,36 @@ class CallRun:
         self._tools.listener.call_started(call)
         try:
             try:
-                if await self._establish():
-                    table.mark_established(call.id, self._around.now_ns())
-                    failure = await self._hold()
+                async with self._hung_up_in_time():
+                    if await self._establish():
+                        table.mark_established(call.id, self._around.now_ns())
+                        failure = await self._hold()
             finally:
-                self.reports = await self._retire(ended_by_other=bool(failure))
+                self.reports = await self._retire(in_mid_call=bool(failure) or call.told_to_end)
             # Also a call that has just sent its last packet: the target was gone before anyone knew.
             failure = self._end.target_loss or failure
         except (TargetError, NetworkError) as error:
-            failure = str(error)
+            failure = "" if call.told_to_end else str(error)
         except Exception as error:
             self._end.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
         await self._hang_up()
         return self._close(failure)
+
+    @asynccontextmanager
+    async def _hung_up_in_time(self) -> AsyncIterator[None]:
+        """Hang the call up when its plan says so, whatever is done with it meanwhile."""
+        if self._planned.hang_up_ns is None:
+            yield
+            return
+        hanging_up = asyncio.create_task(self.call.hang_up_after(self._planned.hang_up_ns))
+        try:
+            yield
+        finally:
+            if not self.call.told_to_end:
+                hanging_up.cancel()
+            await asyncio.wait([hanging_up])
+            if not hanging_up.cancelled() and (error := hanging_up.exception()) is not None:
+                self.call.note("request", "DELETE", str(error))
 
     async def _establish(self) -> bool:
         """Build the call; return False where the load is ended in a hurry meanwhile.
@@ -157,6 +176,10 @@ class CallRun:
             self._building = None
         return True
 
+    @property
+    def _is_over(self) -> bool:
+        return self._end.has_come or self.call.told_to_end
+
     def _sending_ns(self) -> int:
         """Return for how long the call sends from now on, and take note where it is late."""
         up_ns = self._around.now_ns()
@@ -167,15 +190,15 @@ class CallRun:
 
     async def _hold(self) -> str:
         """Stream for the holding time; return why it ended too early, or an empty string."""
-        packets = self._sending_ns() // self._around.packet_time_ns
+        packets = self._packets = self._sending_ns() // self._around.packet_time_ns
         call, caller = self.call, self._tools.caller
-        for endpoint, remote in call.caller_legs:
+        for endpoint, remote in call.caller_legs if packets and not self._is_over else ():
             caller.start_leg(endpoint, remote, packets)
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._around.now_ns() + packets * self._around.packet_time_ns
         endpoints = self.sending = [endpoint for endpoint, _ in call.caller_legs]
         try:
-            while not (self._end.has_come or call.lost_channel() or caller.have_ended(endpoints, packets)):
+            while not (self._is_over or call.lost_channel() or caller.have_ended(endpoints, packets)):
                 call.changed.clear()
                 await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
         finally:
@@ -185,20 +208,20 @@ class CallRun:
             return ""
         return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
-    async def _retire(self, *, ended_by_other: bool) -> dict[LegEndpoint, LegReport]:
+    async def _retire(self, *, in_mid_call: bool) -> dict[LegEndpoint, LegReport]:
         """Stop sending, wait for what is still on its way, and take the legs' reports.
 
-        What was sent to a call that the other side had ended is judged by nobody.
+        What was sent to a call that had been hung up is judged by nobody.
         """
         call, caller = self.call, self._tools.caller
         endpoints = [endpoint for endpoint, _ in call.caller_legs]
         for endpoint in endpoints:
             await caller.stop_leg(endpoint)
-        deadline_ns = self._around.now_ns() + (LINGER_NS if ended_by_other else LOSS_LIMIT_NS)
+        deadline_ns = self._around.now_ns() + (LINGER_NS if in_mid_call else LOSS_LIMIT_NS)
         while caller.outstanding(endpoints) > 0 and self._around.now_ns() < deadline_ns and not self._end.hurried:
             await asyncio.sleep(POLL_S)
-        ended_by_other = ended_by_other or self._end.lost_target is not None
-        reports = await caller.retire_legs(call.endpoints, ended_by_other=ended_by_other)
+        in_mid_call = in_mid_call or self._end.lost_target is not None
+        reports = await caller.retire_legs(call.endpoints, ended_by_other=in_mid_call)
         return dict(zip(call.endpoints, reports, strict=True))
 
     async def _hang_up(self) -> None:
@@ -234,7 +257,8 @@ class CallRun:
         if not by_place:
             return  # the media loop died, and tells nothing
         delay_ns = first_packet_delay_ns(tools.media, self._around.topology.heard_leg, by_place, up_at_ns)
-        was_waited_for = failed or not self._end.hurried or tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
+        was_cut_short = self._end.hurried or call.told_to_end or not self._packets
+        was_waited_for = failed or not was_cut_short or tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
         if delay_ns is not None or was_waited_for:
             tools.meter.first_packet.record_one(NEVER if delay_ns is None else delay_ns)
 

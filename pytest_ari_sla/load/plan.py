@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,9 @@ class LoadPlan:
     def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
         """Return what the caller needs to know: legs for our share of the calls, and some that linger."""
         share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
-        calls = share + (share // 5 + 5 if self.profile.replaces_calls else 0)
+        # Calls that are just ending need room as well: a call is set up, and leaves, within a second.
+        lingering = max(share // 5 + 5, math.ceil(self.profile.most_begun_per_s / self.shards))
+        calls = share + (lingering if self.profile.replaces_calls else 0)
         return MediaPlan(
             calls=calls,
             media=self.media,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import random
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import dropwhile, pairwise
@@ -39,6 +40,10 @@ LATE_NS = _SECOND_NS
 """A call that comes up so much after its beginning still sends its whole time; one that is later ends by its plan."""
 
 _LEAST_SENDING_NS = _SECOND_NS
+_LEAST_STEP_NS = 1_000_000
+
+_SEED = 2833
+"""What is drawn is the same in every run and every shard: so two runs can be compared."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class Calls:
 class Rate:
     """An open stage: calls begin at a rate that goes evenly from ``start`` to ``end`` (per second).
 
-    Each lasts ``holding_ns``, also beyond the stage's end. The n-th call (from 0) begins when the integral of the rate
-    reaches n + 1/2.
+    Each lasts ``holding_ns``, also beyond the stage's end, or a time from ``least_holding_ns`` to that. The n-th call
+    (from 0) begins when the integral of the rate reaches n + 1/2.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Rate:
     end: float
     duration_ns: int
     holding_ns: int
+    least_holding_ns: int | None = None
 
     @property
     def calls(self) -> int:
@@ -117,12 +123,15 @@ class PlannedCall(NamedTuple):
         How long it shall send.
     stage
         Name of the stage that it belongs to.
+    hang_up_ns
+        How long after its first request it is hung up, whatever has become of that by then; None: it is not.
     """
 
     start_ns: int
     number: int
     holding_ns: int
     stage: str
+    hang_up_ns: int | None = None
 
     def sending_ns(self, up_ns: int) -> int:
         """Return for how long it sends when it comes up at a time: a late call must not hold up the load's end."""
@@ -150,6 +159,10 @@ class LoadProfile:
     holding_ns
         In closed stages: end each call after this time and begin the next one in its place; None to hold every call
         for as long as the profile wants it up.
+    least_holding_ns
+        Where calls last differently long: the shortest of them; ``holding_ns`` is the longest then.
+    hang_up_ns
+        The least and the most time after its first request that each call is hung up; None: they are not.
 
     Raises
     ------
@@ -159,6 +172,8 @@ class LoadProfile:
 
     stages: tuple[Stage, ...]
     holding_ns: int | None = None
+    least_holding_ns: int | None = None
+    hang_up_ns: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -204,6 +219,16 @@ class LoadProfile:
         levels = [0, *(level for stage in self.stages for level in (stage.start, stage.end))]
         changes = [after - before for before, after in pairwise(levels)]
         return any(change > 0 for change in dropwhile(lambda change: change >= 0, changes))
+
+    @cached_property
+    def most_begun_per_s(self) -> float:
+        """The most calls that begin in a second, once those have begun that are up from the start."""
+        most = max((max(stage.start, stage.end) for stage in self.stages if isinstance(stage, Rate)), default=0.0)
+        if self.holding_ns is None:
+            return most
+        mean_ns = (self.holding_ns + (self.holding_ns if self.least_holding_ns is None else self.least_holding_ns)) / 2
+        seats = max((max(stage.start, stage.end) for stage in self.stages if isinstance(stage, Calls)), default=0)
+        return most + seats * _SECOND_NS / max(mean_ns, _LEAST_STEP_NS)
 
     def boundaries(self) -> list[tuple[str, int, int]]:
         """Return name, begin and end of every stage."""
@@ -285,9 +310,11 @@ class LoadProfile:
 
     def plan(self, shard: int = 0, shards: int = 1) -> Iterator[PlannedCall]:
         """Yield the calls of a shard (counted from 0), by the time they begin; none is known before it is due."""
+        draw = random.Random(_SEED)
         for number, call in enumerate(heapq.merge(*self._sources())):
+            hang_up_ns = None if self.hang_up_ns is None else draw.randint(*self.hang_up_ns)
             if call.seat % shards == shard:
-                yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage)
+                yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage, hang_up_ns)
 
     def _sources(self) -> Iterator[Iterator[_SeatedCall]]:
         if self.holding_ns is None:
@@ -300,9 +327,12 @@ class LoadProfile:
 
     def _replaced(self, taken: _SeatedCall, holding_ns: int) -> Iterator[_SeatedCall]:
         """Yield the calls that are in a seat one after the other."""
-        end_ns = taken.start_ns + taken.holding_ns
-        for start_ns in range(taken.start_ns, end_ns, holding_ns):
-            yield _SeatedCall(start_ns, min(holding_ns, end_ns - start_ns), self.stage_at(start_ns), taken.seat)
+        start_ns, end_ns = taken.start_ns, taken.start_ns + taken.holding_ns
+        holdings = _holdings(self.least_holding_ns, holding_ns, taken.seat)
+        while start_ns < end_ns:
+            lasts_ns = next(holdings)
+            yield _SeatedCall(start_ns, min(lasts_ns, end_ns - start_ns), self.stage_at(start_ns), taken.seat)
+            start_ns += max(lasts_ns, _LEAST_STEP_NS)
 
     def stage_at(self, at_ns: int) -> str:
         """Return the name of the stage that a time falls in; the last one's behind the end."""
@@ -347,9 +377,17 @@ def _check(stage: Stage) -> None:
         raise UsageError(f"stage {stage.name!r} needs a holding time of more than 0")
 
 
+def _holdings(least_ns: int | None, most_ns: int, seed: int) -> Iterator[int]:
+    """Yield how long calls last, one after the other: all alike, or drawn evenly from a range."""
+    draw = random.Random(f"{_SEED} {seed}")
+    while True:
+        yield most_ns if least_ns is None else draw.randint(least_ns, most_ns)
+
+
 def _arrivals(stage: Rate, begin_ns: int) -> Iterator[_SeatedCall]:
     """Yield the calls of an open stage."""
+    holdings = _holdings(stage.least_holding_ns, stage.holding_ns, begin_ns)
     for first in range(0, stage.calls, _CHUNK):
         numbers = np.arange(first, min(first + _CHUNK, stage.calls))
         for number, at_ns in zip(numbers.tolist(), stage.begins_ns(numbers).tolist(), strict=True):
-            yield _SeatedCall(begin_ns + at_ns, stage.holding_ns, stage.name, number)
+            yield _SeatedCall(begin_ns + at_ns, next(holdings), stage.name, number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.profile import Calls, LoadProfile, Rate
-from pytest_ari_sla.metrics.units import parse_duration_ns
+from pytest_ari_sla.metrics.units import parse_duration_ns, parse_duration_range_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def hold(duration: str, *, calls: int | None = None, name: str = "hold") -> Stag
 def rate(
     per_second: float, *, duration: str, holding: str, end: float | None = None, name: str = "rate"
 ) -> StageRequest:
-    """Begin calls at a rate, whatever becomes of them (open model); each lasts ``holding``.
+    """Begin calls at a rate, whatever becomes of them (open model); each lasts ``holding``: ``20s``, or ``0s..50ms``.
 
     With ``end`` the rate goes evenly from ``per_second`` to it.
     """
@@ -61,6 +61,7 @@ def profile_of(
     ramp_up: str | None = None,
     stages: Sequence[StageRequest] | None = None,
     holding: str | None = None,
+    hang_up: str | None = None,
     calls_override: int | None = None,
     duration_override_ns: int | None = None,
 ) -> LoadProfile:
@@ -73,7 +74,10 @@ def profile_of(
     stages
         Instead of those: stages in sequence.
     holding
-        End each call of a closed stage after this time and begin the next in its place.
+        End each call of a closed stage after this time, or one of a range, and begin the next in its place.
+    hang_up
+        Hang each call up so long after its first request, whatever has become of it by then: ``0ms..20ms after
+        request``.
     calls_override
         The number of calls at the profile's peak, whatever the test says; everything else in proportion, but a stage
         that has calls keeps one at least.
@@ -91,8 +95,19 @@ def profile_of(
         stages = [*([ramp(calls, over=ramp_up, start=0)] if ramp_up else []), hold(duration, calls=calls)]
     elif calls is not None or duration is not None or ramp_up is not None:
         raise UsageError("load() takes calls, duration and ramp, or stages, but not both")
-    profile = LoadProfile(_resolved(stages), None if holding is None else parse_duration_ns(holding))
+    least_ns, holding_ns = (None, None) if holding is None else _range_ns(holding)
+    profile = LoadProfile(_resolved(stages), holding_ns, least_ns, None if hang_up is None else _hang_up_ns(hang_up))
     return _scaled(profile, calls_override, duration_override_ns)
+
+
+def _range_ns(text: str) -> tuple[int | None, int]:
+    """Return the shortest and the longest time of a range; for a single time there is no shortest."""
+    least_ns, most_ns = parse_duration_range_ns(text)
+    return (None if least_ns == most_ns else least_ns), most_ns
+
+
+def _hang_up_ns(text: str) -> tuple[int, int]:
+    return parse_duration_range_ns(text.removesuffix("after request"))
 
 
 def _resolved(requests: Sequence[StageRequest]) -> tuple[Stage, ...]:
@@ -124,7 +139,8 @@ def _free_name(name: str, taken: AbstractSet[str]) -> str:
 
 def _open_stage(request: StageRequest, name: str, duration_ns: int) -> Rate:
     start, end = (_number(value, name) for value in (request.start, request.end))
-    stage = Rate(name, start, end, duration_ns, parse_duration_ns(request.holding))
+    least_ns, holding_ns = _range_ns(request.holding)
+    stage = Rate(name, start, end, duration_ns, holding_ns, least_ns)
     # Without a rate it is a pause that somebody wants; below half a call it is a mistake.
     if duration_ns > 0 and max(start, end) > 0 and not stage.calls:
         raise UsageError(

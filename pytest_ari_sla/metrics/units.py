@@ -11,7 +11,15 @@ from typing import Literal
 
 from pytest_ari_sla.errors import UsageError
 
-__all__ = ["UNIT_SUFFIXES", "Unit", "format_duration_ns", "format_quantity", "parse_duration_ns", "parse_share"]
+__all__ = [
+    "UNIT_SUFFIXES",
+    "Unit",
+    "format_duration_ns",
+    "format_quantity",
+    "parse_duration_ns",
+    "parse_duration_range_ns",
+    "parse_share",
+]
 
 Unit = Literal["s", "ratio", "count", "mos", "ppm", "B"]
 
@@ -67,6 +75,22 @@ def parse_duration_ns(text: object) -> int:
         raise UsageError(message)
     total = sum(Decimal(number) * _DURATION_NS[unit] for number, unit in parts)
     return int(Decimal(total).to_integral_value(ROUND_HALF_EVEN))
+
+
+def parse_duration_range_ns(text: object) -> tuple[int, int]:
+    """Read ``20ms..2s`` as the least and the most of durations in nanoseconds; one duration is both.
+
+    Raises
+    ------
+    UsageError
+        When the text is neither, or the range is upside down.
+    """
+    least, dots, most = str(text).partition("..")
+    low = parse_duration_ns(least)
+    high = parse_duration_ns(most) if dots else low
+    if low > high:
+        raise UsageError(f"{text!r} is not a range: its first duration is the longer one")
+    return low, high
 
 
 def parse_share(text: str) -> float:

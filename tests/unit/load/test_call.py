@@ -24,6 +24,9 @@ class Watch:
 
     requested_ns, in_stasis_ns = 1_000, 3_000
 
+    async def asked_for(self) -> None:
+        """It is."""
+
     async def in_stasis(self, timeout_s: float) -> None:
         """It is."""
 
@@ -162,5 +165,18 @@ async def test_what_a_topology_asks_for_goes_to_asterisk_beside_what_the_transpo
             "data": "d",
             "transport_data": "f(json)",
             "variables": {"A": "1", "B": "2"},
+            "websocket_uri": None,
         }
     ]
+
+
+async def test_a_call_can_be_hung_up_while_its_channel_is_being_made(call: LiveCall, ari: Ari) -> None:
+    """The time counts from when the request was sent; the answer is not waited for."""
+    making = asyncio.create_task(call.external_media())
+    await call.hang_up_after(1_000)
+    assert ari.hung_up == call.followed
+    assert not making.done()
+    assert call.told_to_end
+    assert call.changed.is_set()
+    ari.answer.set()
+    await making

@@ -25,7 +25,7 @@ from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_ari_sla.load.outcome import CallOutcome
     from pytest_ari_sla.udp.datagrams import Address
@@ -50,6 +50,9 @@ class Watch:
     cause_text: str = ""
     stays: bool = False
 
+    async def asked_for(self) -> None:
+        """It is."""
+
     async def destroyed(self, timeout_s: float) -> None:
         """Wait until it is gone, or say that it stays."""
         if self.stays:
@@ -67,6 +70,7 @@ class Ari:
         self.asked = 0
         self.hurried = False
         self.problem: Exception | None = None
+        self.on_hangup: Callable[[], None] = lambda: None
 
     def hurry(self) -> None:
         """Take note."""
@@ -95,6 +99,7 @@ class Ari:
     async def hangup(self, channel_id: str) -> bool:
         """Hang up."""
         self.hung_up.append(channel_id)
+        self.on_hangup()
         return True
 
 
@@ -163,12 +168,17 @@ class Topology:
 
     def __init__(self) -> None:
         self.errors: list[Exception | None] = []
+        self.waits: asyncio.Event | None = None
 
     async def establish(self, call: Any) -> None:
         """Make two legs, or half a call and an error."""
         error = self.errors.pop(0) if self.errors else None
         for endpoint in call.endpoints[: 1 if error else 2]:
-            call.legs.append(CallLeg(call.ari.new_id("channel", call.id), REMOTE, endpoint))
+            channel = call.ari.new_id("channel", call.id)
+            call.follow(channel)
+            call.legs.append(CallLeg(channel, REMOTE, endpoint))
+        if self.waits is not None:
+            await self.waits.wait()
         if error:
             raise error
 
@@ -510,3 +520,21 @@ async def test_every_call_is_told_of_at_its_beginning_and_at_its_end(bench: Benc
     assert sorted(bench.listener.told) == sorted(
         [(failed, "started"), (ended, "started"), (failed, "failed"), (ended, "ended")]
     )
+
+
+async def test_a_call_that_is_hung_up_before_it_is_up_has_neither_failed_nor_ended(bench: Bench) -> None:
+    """It was told to: whatever Asterisk says of a channel that is gone is no failure."""
+    bench.topology.errors = [ChannelLost("it ended before it could be used")]
+    bench.topology.waits = asyncio.Event()
+    bench.ari.on_hangup = bench.topology.waits.set
+    planned = calls(1)[0]._replace(hang_up_ns=0)
+    await bench.driver.run([planned])
+    assert bench.counts() == {"requested": 1}
+    assert [call.state for call in bench.driver.calls] == ["cancelled"]
+
+
+async def test_a_call_that_is_hung_up_while_it_is_up_has_ended(bench: Bench) -> None:
+    """Whatever its holding time."""
+    bench.caller.ends = False
+    await bench.driver.run([calls(1, packets=1 << 20)[0]._replace(hang_up_ns=1_000_000)])
+    assert bench.counts() == {"requested": 1, "established": 1, "ended": 1}

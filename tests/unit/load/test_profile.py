@@ -249,3 +249,42 @@ def test_a_profile_with_nothing_to_do_is_refused(stages: tuple[Calls | Rate, ...
     """No stage, no call, no duration, no holding time, fewer than no calls."""
     with pytest.raises(UsageError):
         LoadProfile(stages)
+
+
+def test_calls_last_differently_long_and_alike_in_every_run_and_shard() -> None:
+    """Evenly from a range; how it falls out does not depend on who makes the calls."""
+    profile = LoadProfile((Rate("rate", 50, 50, 10 * S, 2 * S, S // 2),))
+    calls = list(profile.plan())
+    lasts = [call.holding_ns for call in calls]
+    assert S // 2 <= min(lasts) < 0.6 * S
+    assert 1.9 * S < max(lasts) <= 2 * S
+    assert sum(lasts) / len(lasts) == pytest.approx(1.25 * S, rel=0.1)
+    assert sorted([*profile.plan(0, 2), *profile.plan(1, 2)]) == calls == list(profile.plan())
+    assert profile.peak_calls() >= max(up_at(calls, call.start_ns) for call in calls)
+
+
+def test_a_seat_is_taken_by_calls_of_different_length_one_after_the_other() -> None:
+    """Each begins when the last one has ended; they fill the stage, also where they last no time."""
+    calls = list(LoadProfile((Calls("hold", 1, 1, 5 * S),), S, 0).plan())
+    assert all(before.start_ns + before.holding_ns <= after.start_ns for before, after in pairwise(calls))
+    assert calls[-1].start_ns + calls[-1].holding_ns == 5 * S
+    assert len({call.holding_ns for call in calls}) > 3
+
+
+def test_calls_are_hung_up_at_times_from_a_range() -> None:
+    """Drawn by their number, so that shards agree; none where none was asked for."""
+    profile = LoadProfile((Rate("rate", 50, 50, 2 * S, S),), hang_up_ns=(0, 20_000_000))
+    hang_ups = [call.hang_up_ns for call in profile.plan()]
+    assert len(set(hang_ups)) > 50
+    assert all(at is not None and 0 <= at <= 20_000_000 for at in hang_ups)
+    assert [
+        call.hang_up_ns for call in sorted([*profile.plan(0, 3), *profile.plan(1, 3), *profile.plan(2, 3)])
+    ] == hang_ups
+    assert {call.hang_up_ns for call in LoadProfile((Rate("rate", 5, 5, S, S),)).plan()} == {None}
+
+
+def test_calls_that_come_and_go_fast_have_room_to_leave() -> None:
+    """A call takes its time to be set up and to end, however short it lasts."""
+    assert LoadProfile((Rate("rate", 100, 40, S, S // 20, 0),)).most_begun_per_s == 100
+    assert LoadProfile((Calls("hold", 4, 4, 9 * S),), 2 * S, S).most_begun_per_s == pytest.approx(4 / 1.5)
+    assert LoadProfile((Calls("hold", 4, 4, 9 * S),)).most_begun_per_s == 0

@@ -122,3 +122,20 @@ def test_words_that_do_not_go_together_are_the_test_s_fault(words: dict[str, Any
     """Too little, too much, nothing to do."""
     with pytest.raises(UsageError):
         profile_of(**words)
+
+
+def test_holding_and_hang_up_take_ranges() -> None:
+    """In closed stages, in open ones, and for hang-ups; with or without the words that make it plain."""
+    profile = profile_of(calls=2, duration="1m", holding="5s..20s", hang_up="0ms..20ms after request")
+    assert (profile.least_holding_ns, profile.holding_ns, profile.hang_up_ns) == (5 * S, 20 * S, (0, 20_000_000))
+    assert profile_of(calls=2, duration="1m", hang_up="3ms").hang_up_ns == (3_000_000, 3_000_000)
+    (stage,) = profile_of(stages=[rate(5, duration="1m", holding="0s..50ms")]).stages
+    assert isinstance(stage, Rate)
+    assert (stage.least_holding_ns, stage.holding_ns) == (0, 50_000_000)
+
+
+@pytest.mark.parametrize("text", ["5s..1s", "1s..", "..", "1s..2", "1s...2s"])
+def test_a_range_that_is_none_is_refused(text: str) -> None:
+    """Before the load begins, in words."""
+    with pytest.raises(UsageError, match=r"range|duration"):
+        profile_of(calls=2, duration="1m", holding=text)
