@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ari_sla.errors import UsageError
@@ -10,10 +11,12 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["argument", "parse_host_port", "parse_port", "parse_port_range"]
+__all__ = ["argument", "parse_host", "parse_host_port", "parse_port", "parse_port_range"]
 
 _HIGHEST_PORT = 65_535
 T = TypeVar("T")
+
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?", re.IGNORECASE)
 
 
 def argument(read: Callable[[str], T]) -> Callable[[str], T]:
@@ -39,6 +42,27 @@ def parse_port(text: str, lowest: int = 0) -> int:
     if not _is_port(text, lowest):
         raise UsageError(f"{text!r} is no port; write a number from {lowest} to {_HIGHEST_PORT}")
     return int(text)
+
+
+def parse_host(text: str) -> str:
+    """Read the address of media: a name or an IPv4 address, without a port.
+
+    Raises
+    ------
+    UsageError
+        It is an IPv6 address, or none at all.
+    """
+    if text.count(":") > 1:
+        raise UsageError(f"{text!r} is an IPv6 address, and media travels over IPv4 here: give an IPv4 address")
+    is_number = re.fullmatch(r"[\d.]+", text) is not None
+    if not (_is_ipv4(text) if is_number else _NAME.fullmatch(text)):
+        raise UsageError(f"{text!r} is not an address; write an IPv4 address or a name, without a port")
+    return text
+
+
+def _is_ipv4(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) == 4 and all(part.isascii() and part.isdecimal() and int(part) < 256 for part in parts)
 
 
 def parse_host_port(text: str, lowest: int = 1) -> tuple[str, int]:

@@ -236,10 +236,7 @@ def _fixtures_on(loop: str) -> ModuleType:
     async def relay_worker(
         request: pytest.FixtureRequest, echo_server: EchoServerProcess
     ) -> AsyncIterator[RelayWorker]:
-        from pytest_ari_sla.far_end.relay_client import RelayProcess
-
-        role = role_of(request.config)
-        with RelayProcess(echo_server.address, role.media_host(), (role.ports().low, role.ports().high)) as process:
+        with role_of(request.config).relay_process(echo_server.address) as process:
             async with await process.connect() as worker:
                 yield worker
 
@@ -296,7 +293,7 @@ def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
     """Run an echo server of its own for a test; its ``address`` is where it listens."""
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 
-    with EchoServerProcess(host=role_of(request.config).media_host()) as server:
+    with EchoServerProcess(host=role_of(request.config).media().local) as server:
         yield server
 
 

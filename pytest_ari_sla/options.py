@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_ari_sla.arguments import parse_host_port, parse_port, parse_port_range
+from pytest_ari_sla.arguments import parse_host, parse_host_port, parse_port, parse_port_range
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.settings import Settings
 
@@ -171,7 +171,11 @@ OPTIONS = (
            _choice("external", "private", "simulator"), "KIND"),
     Option("--ari-calls", "calls", "number of calls of every load, over the whole fleet", _count, "N"),
     Option("--ari-duration", "duration_ns", "duration of every load: 30s, 10m, 8h", _duration_ns, "TIME"),
-    Option("--ari-media-host", "media_host", "address that Asterisk sends RTP to", str, "HOST"),
+    Option("--ari-media-host", "media_host", "address that Asterisk is told to send media to", parse_host, "HOST"),
+    Option("--ari-media-bind", "media_bind", "address of this machine that takes media, where it is another one "
+           "(NAT, containers)", parse_host, "HOST"),
+    Option("--ari-asterisk-media", "asterisk_media", "address to send media to, instead of what Asterisk announces",
+           parse_host, "HOST"),
     Option("--ari-rtp-ports", "rtp_ports", "ports that RTP sockets are leased from", _ports, "LOW-HIGH"),
     Option("--ari-echo-extension", "echo_extension", "extension that runs Echo()", _extension, "EXTEN@CONTEXT"),
     Option("--ari-relay", "relay", "control address of a running `ari-sla relay`", parse_host_port, "HOST:PORT"),

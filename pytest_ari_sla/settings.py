@@ -31,7 +31,11 @@ class Settings:
     duration_ns
         Overrides every load's duration.
     media_host
-        The address that Asterisk sends RTP to; None: the local address that routes to the target.
+        The address that Asterisk sends media to; None: the one that is bound, or routes to the target.
+    media_bind
+        The address of this machine that takes media; None: ``media_host``, or what routes to the target.
+    asterisk_media
+        Where Asterisk takes media; None: where it says itself.
     rtp_ports
         First and last port that sockets are leased from; None: the port manager's own range.
     echo_extension
@@ -71,6 +75,8 @@ class Settings:
     calls: int | None = None
     duration_ns: int | None = None
     media_host: str | None = None
+    media_bind: str | None = None
+    asterisk_media: str | None = None
     rtp_ports: tuple[int, int] | None = None
     echo_extension: tuple[str, str] = ("default", "echo")
     relay: tuple[str, int] | None = None

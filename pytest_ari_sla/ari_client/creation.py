@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
 from pytest_ari_sla.ari_client.ownership import Kind
 from pytest_ari_sla.ari_client.queries import CHANNEL, AriQueries
-from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed
+from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, TargetIncomplete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ class AriCreation(AriQueries, ABC):
     _stream: EventStream
     _ledger: Ledger
     _websocket_clients: WebSocketClients
+    media_host: str | None
 
     @abstractmethod
     def watch(self, channel_id: str) -> ChannelWatch:
@@ -63,7 +64,8 @@ class AriCreation(AriQueries, ABC):
 
         Returns
         -------
-        The channel, and the address at Asterisk that takes our RTP. StasisStart may have come by then, or come later:
+        The channel, and the address at Asterisk that takes our RTP, as far as Asterisk knows it: the session's
+        ``media_host`` stands for its host. StasisStart may have come by then, or come later:
         ``session.watch(channel_id).in_stasis()`` waits for it.
 
         Raises
@@ -112,7 +114,12 @@ class AriCreation(AriQueries, ABC):
             raise AriRequestFailed(
                 "GET", f"/channels/{channel.id}/variable", 200, f"UNICASTRTP_LOCAL_PORT is {port!r}, not a port"
             )
-        return host, int(port)
+        if ":" in host and self.media_host is None:
+            raise TargetIncomplete(
+                f"Asterisk takes the RTP of this channel at the IPv6 address {host}, and media travels over IPv4 here: "
+                "name the IPv4 address of Asterisk by --ari-asterisk-media"
+            )
+        return self.media_host or host, int(port)
 
     async def originate(
         self,

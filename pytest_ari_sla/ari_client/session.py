@@ -68,6 +68,8 @@ class AriSession(AriCommands):
         Begins every id made by `new_id`: a-z, 0-9 and ``-``, different for every process of every run.
     ca_file, verify
         The CA that signed Asterisk's certificate; whether the certificate is checked at all.
+    media_host
+        Where Asterisk takes media, instead of the address that it announces: behind NAT that one leads nowhere.
     max_in_flight
         How many requests may be under way at once.
     request_timeout_s
@@ -103,6 +105,7 @@ class AriSession(AriCommands):
         id_prefix: str,
         ca_file: str | None = None,
         verify: bool = True,
+        media_host: str | None = None,
         max_in_flight: int = 16,
         request_timeout_s: float = 10.0,
         restore_timeout_s: float = 30.0,
@@ -114,6 +117,7 @@ class AriSession(AriCommands):
         endpoint = parse_ari_url(url)
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
         self.app = app
+        self.media_host = media_host
         self.when_lost: Callable[[SlaError], None] = lambda reason: None
         self.notes_left_out = 0
         self.unexpected_events = 0

@@ -174,9 +174,11 @@ class RelayProcess:
     echo
         The echo server's address.
     host
-        This host's address for Asterisk to send to.
+        The address that takes Asterisk's packets.
     rtp_ports
         Range that the ports towards Asterisk are leased from.
+    announced
+        The address for Asterisk to send to; None: ``host``.
     realtime
         Whether it may run under SCHED_FIFO.
     """
@@ -187,10 +189,12 @@ class RelayProcess:
         host: str = "127.0.0.1",
         rtp_ports: tuple[int, int] = DEFAULT_RTP_PORTS,
         *,
+        announced: str | None = None,
         realtime: bool = True,
     ) -> None:
         low, high = rtp_ports
         arguments = ["--echo", f"{echo[0]}:{echo[1]}", "--host", host, "--rtp-ports", f"{low}-{high}"]
+        arguments += ["--announce", announced or host]
         arguments += ["--realtime", "auto" if realtime else "off"]
         self._process = MediaProcess("pytest_ari_sla.far_end.relay_worker", arguments)
 

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_ari_sla.arguments import argument, parse_host_port, parse_port_range
+from pytest_ari_sla.arguments import argument, parse_host, parse_host_port, parse_port_range
 from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
@@ -48,15 +48,18 @@ class Relay:
     loop
         Where sockets are watched.
     ports
-        Leases the sockets towards Asterisk; its host is what Asterisk is told to send to.
+        Leases the sockets towards Asterisk.
     echo
         The echo server's address.
+    announced
+        What Asterisk is told to send to.
     """
 
-    def __init__(self, loop: ReadyLoop, ports: PortManager, echo: Address) -> None:
+    def __init__(self, loop: ReadyLoop, ports: PortManager, echo: Address, announced: str) -> None:
         self.loop = loop
         self.ports = ports
         self.echo = echo
+        self.announced = announced
         self.mover = PacketMover()
         self._sessions: set[_RelaySession] = set()
         self._sweep_ns = time.monotonic_ns() + _SWEEP_NS
@@ -145,7 +148,7 @@ class _RelaySession:
             self._groups.append(group)
             group.reserve(call)
         self._group_of[call] = group
-        return self._relay.ports.host, group.port
+        return self._relay.announced, group.port
 
     def _group(self, call: str) -> RelayGroup:
         try:
@@ -181,7 +184,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--echo", type=argument(_address), required=True, metavar="HOST:PORT", help="where the echo server is"
     )
-    parser.add_argument("--host", help="address for Asterisk to send to (default: where --listen listens)")
+    parser.add_argument("--host", help="address that takes Asterisk's packets (default: where --listen listens)")
+    parser.add_argument(
+        "--announce",
+        type=argument(parse_host),
+        metavar="HOST",
+        help="address for Asterisk to send to, where it is another one (NAT, containers)",
+    )
     parser.add_argument(
         "--rtp-ports",
         type=argument(parse_port_range),
@@ -217,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         listener = socket.create_server(options.listen) if options.listen else None
     except (OSError, UsageError) as error:
         parser.error(str(error))
-    with ports, ReadyLoop() as loop, Relay(loop, ports, options.echo) as relay:
+    with ports, ReadyLoop() as loop, Relay(loop, ports, options.echo, options.announce or host) as relay:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         if listener:
             _listen(relay, listener)

@@ -76,10 +76,9 @@ class Worker(Standalone):
             self._target = msgspec.convert(answer.values, Target)
         return self._target
 
-    def media_host(self) -> str:
-        """Return the address that Asterisk sends RTP to: on every machine of a fleet another one."""
-        host = urlsplit(self.target().url).hostname or ""
-        return self.settings.media_host or local_address_towards(host)
+    def _own_address(self) -> str:
+        """Return the address of this machine that the target sees: on every machine of a fleet another one."""
+        return local_address_towards(urlsplit(self.target().url).hostname or "")
 
     async def make(self, job: LoadJob) -> LoadOutcome:
         """Make our shard of a load and return what came of it, over all shards."""

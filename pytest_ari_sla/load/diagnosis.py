@@ -44,7 +44,12 @@ def check_media(outcome: LoadOutcome, caller: CallerWorker, site: MediaSite) -> 
 
 def _unreachable(total: Snapshot, site: MediaSite) -> str:
     foreign = total.count("harness.foreign_packets")
-    strangers = f"; {foreign} packets came from other addresses than Asterisk announced" if foreign else ""
+    strangers = (
+        f" {foreign} packets came from other addresses than Asterisk announced: is it behind NAT or in a container "
+        "(--ari-asterisk-media)?"
+        if foreign
+        else ""
+    )
     return (
         f"Asterisk accepted {total.count('calls.established')} calls, but not one RTP packet came back from it: "
         f"it was told to send to {site.host}; is that address, and the UDP port range "

@@ -216,6 +216,7 @@ class LoadRun:
             id_prefix=tools.id_prefix,
             ca_file=tools.ca_file,
             verify=tools.verify,
+            media_host=tools.asterisk_media,
             max_in_flight=REQUESTS_IN_FLIGHT,
             observer=self._meter,
             realtime=self._plan.realtime,

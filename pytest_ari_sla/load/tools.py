@@ -46,6 +46,8 @@ class LoadTools:
         Who is told of each call.
     ca_file, verify
         How the certificate of an ``https`` target is checked.
+    asterisk_media
+        Where Asterisk takes media; None: where it says itself.
     capture, ranked_by
         Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
     make_measurer
@@ -63,6 +65,7 @@ class LoadTools:
     listener: CallListener
     ca_file: str | None = None
     verify: bool = True
+    asterisk_media: str | None = None
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)
     make_measurer: Callable[..., Measurer] = Measurer

@@ -29,6 +29,7 @@ from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
+from pytest_ari_sla.session.media_addresses import MediaAddresses, media_addresses
 from pytest_ari_sla.session.target_source import TargetSource
 from pytest_ari_sla.settings import DEFAULT_TRANSPORT
 from pytest_ari_sla.sla.verdict import Rules
@@ -113,12 +114,16 @@ class Standalone:
         """Return the session's port manager."""
         if self._ports is None:
             low, high = self.settings.rtp_ports or DEFAULT_RTP_PORTS
-            self._ports = self._stack.enter_context(PortManager(low, high, host=self.media_host()))
+            self._ports = self._stack.enter_context(PortManager(low, high, host=self.media().bound))
         return self._ports
 
-    def media_host(self) -> str:
-        """Return the address that Asterisk sends RTP to."""
-        return self.settings.media_host or self.target().media_host
+    def media(self) -> MediaAddresses:
+        """Return where media ends."""
+        return media_addresses(self.settings, self._own_address)
+
+    def _own_address(self) -> str:
+        """Return the address of this machine that the target sees."""
+        return self.target().media_host
 
     def echo_address(self) -> Address:
         """Return the address of the echo server: the user's, or one that is started now."""
@@ -126,7 +131,7 @@ class Standalone:
             return self.settings.echo
         if self._echo is None:
             self._echo = self._stack.enter_context(
-                EchoServerProcess(host=self.media_host(), realtime=self.settings.realtime)
+                EchoServerProcess(host=self.media().local, realtime=self.settings.realtime)
             )
         return self._echo.address
 
@@ -149,6 +154,7 @@ class Standalone:
             id_prefix=identity,
             ca_file=self.settings.ari_ca_file,
             verify=not self.settings.ari_insecure,
+            media_host=self.media().asterisk,
         )
 
     def caller(self, legs: int, codec_name: str) -> CallerWorker:
@@ -157,7 +163,7 @@ class Standalone:
         packet_time_ms = codec.packet_times_ms[0]
         plan = MediaPlan(legs, echo_media(codec, packet_time_ms), packet_time_ms, realtime=self.settings.realtime)
         trackers = self.registry.trackers.values()
-        transport, site = self.registry.transport(DEFAULT_TRANSPORT), MediaSite(self.media_host(), self.ports())
+        transport, site = self.registry.transport(DEFAULT_TRANSPORT), MediaSite(self.media().announced, self.ports())
         return CallerWorker(plan, transport, site, trackers, self.registry.owners)
 
     def _new_id(self) -> str:
@@ -224,7 +230,7 @@ class Standalone:
     def _tools(self) -> LoadTools:
         return LoadTools(
             endpoint=self.target().endpoint,
-            site=MediaSite(self.media_host(), self.ports()),
+            site=MediaSite(self.media().announced, self.ports()),
             trackers=list(self.registry.trackers.values()),
             owners=self.registry.owners,
             open_relay=self._open_relay,
@@ -234,8 +240,20 @@ class Standalone:
             listener=self.registry.hook_calls,
             ca_file=self.settings.ari_ca_file,
             verify=not self.settings.ari_insecure,
+            asterisk_media=self.media().asterisk,
             capture=parse_policy(self.settings.capture),
             ranked_by={name: metric.better for name, metric in ranked_by(self.registry.catalogue).items()},
+        )
+
+    def relay_process(self, echo: Address) -> RelayProcess:
+        """Return a relay to an echo server, not started yet."""
+        ports, media = self.ports(), self.media()
+        return RelayProcess(
+            echo,
+            media.bound,
+            (ports.low, ports.high),
+            announced=media.announced,
+            realtime=self.settings.realtime,
         )
 
     @asynccontextmanager
@@ -244,8 +262,7 @@ class Standalone:
             async with await RelayWorker.at(self.settings.relay) as worker:
                 yield worker
             return
-        ports = (self.ports().low, self.ports().high)
-        with RelayProcess(self.echo_address(), self.media_host(), ports, realtime=self.settings.realtime) as process:
+        with self.relay_process(self.echo_address()) as process:
             self._relay = process
             try:
                 async with await process.connect() as worker:

@@ -70,7 +70,7 @@ class TargetSource:
                 settings.ari_url,
                 user=settings.ari_user,
                 password=settings.ari_password,
-                media_host=settings.media_host,
+                media_host=settings.media_host or settings.media_bind,
             )
         from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 

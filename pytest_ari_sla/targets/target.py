@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
-from pytest_ari_sla.errors import AriUnreachable
+from pytest_ari_sla.errors import AriUnreachable, UsageError
 
 __all__ = ["Target", "TargetKind", "local_address_towards"]
 
@@ -71,12 +71,20 @@ def local_address_towards(host: str, port: int = 9) -> str:
 
     Raises
     ------
+    UsageError
+        If the host has IPv6 addresses only: media travels over IPv4.
     AriUnreachable
         If the name does not resolve, or there is no route.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        address = next((address for family, _, _, _, address in found if family == socket.AF_INET), None)
+        if address is None:
+            raise UsageError(
+                f"{host} has IPv6 addresses only, and media travels over IPv4 here: name the IPv4 address of this "
+                "machine that Asterisk shall send to by --ari-media-host"
+            )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
     except OSError as error:

@@ -214,7 +214,10 @@ class PortManager:
                 f"RTCP; raise the limit (ulimit -n, here at most {most})"
             )
         if error.errno == errno.EADDRNOTAVAIL:
-            return UsageError(f"{self.host} is no address of this machine; --ari-media-host must be one")
+            return UsageError(
+                f"{self.host} is not an address of this machine; where Asterisk reaches this machine by it even so "
+                "(NAT, containers), name the address to bind by --ari-media-bind"
+            )
         if error.errno == errno.EACCES:
             return UsageError(
                 f"this user may not bind ports of {self.low}-{self.high}; choose others by --ari-rtp-ports"

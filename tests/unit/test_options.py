@@ -184,3 +184,34 @@ def test_a_password_file_that_cannot_be_one_is_refused(pytester: pytest.Pytester
     pytester.path.joinpath("password").write_bytes(content)
     with pytest.raises(pytest.UsageError, match=words):
         settings_of(pytester, "", ["--ari-password-file=password"])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--ari-media-host", "::1", "is an IPv6 address, and media travels over IPv4 here"),
+        ("--ari-media-bind", "fe80::1%eth0", "is an IPv6 address"),
+        ("--ari-asterisk-media", "2001:db8::7", "is an IPv6 address"),
+        ("--ari-media-host", "192.0.2.1:4000", "is not an address"),
+        ("--ari-media-host", "10.0.0.300", "is not an address"),
+        ("--ari-media-host", "10.0.0", "is not an address"),
+        ("--ari-media-bind", "my host", "is not an address"),
+        ("--ari-asterisk-media", "http://pbx", "is not an address"),
+        ("--ari-relay", "[::1]:4000", "is no address; write HOST:PORT"),
+    ],
+)
+def test_an_address_that_media_cannot_have_is_refused(
+    pytester: pytest.Pytester, option: str, value: str, problem: str
+) -> None:
+    """Before anything is opened, with the option's name."""
+    with pytest.raises(pytest.UsageError, match=re.escape(problem)) as refused:
+        settings_of(pytester, "", [f"{option}={value}"])
+    assert str(refused.value).startswith(f"{option}: {value!r}")
+
+
+@pytest.mark.parametrize(
+    "value", ["192.0.2.1", "pbx", "pbx-1.example.org", "host.docker.internal", "sip_pbx", "0.0.0.0"]
+)
+def test_names_and_ipv4_addresses_are_taken_for_media(pytester: pytest.Pytester, value: str) -> None:
+    """As they stand: whose they are shows when they are used."""
+    assert settings_of(pytester, "", [f"--ari-media-host={value}"]).media_host == value

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.resources import AsteriskPing
-from pytest_ari_sla.errors import AriRequestFailed
+from pytest_ari_sla.errors import AriRequestFailed, TargetIncomplete
 from tests.unit.ari_client.ari_server import FakeAri, cut, refusal
 
 if TYPE_CHECKING:
@@ -136,6 +136,16 @@ async def test_an_address_without_a_port_is_asterisks_fault(fake_ari: FakeAri, s
     fake_ari.variables["UNICASTRTP_LOCAL_PORT"] = "none"
     with pytest.raises(AriRequestFailed, match="UNICASTRTP_LOCAL_PORT is 'none', not a port"):
         await session.external_media("c", "127.0.0.1:5000", "ulaw")
+
+
+async def test_an_ipv6_address_of_media_is_explained_or_replaced(fake_ari: FakeAri, session: AriSession) -> None:
+    """Packets could not be sent there; the address that the user knows stands for it."""
+    fake_ari.variables["UNICASTRTP_LOCAL_ADDRESS"] = "fd00::7"
+    with pytest.raises(TargetIncomplete, match=r"IPv6 address fd00::7.*--ari-asterisk-media"):
+        await session.external_media("c", "127.0.0.1:5000", "ulaw")
+    session.media_host = "192.0.2.7"
+    media = await session.external_media("d", "127.0.0.1:5000", "ulaw")
+    assert media.local_address == ("192.0.2.7", 4000)
 
 
 async def test_media_that_is_not_rtp_has_no_rtp_address(fake_ari: FakeAri, session: AriSession) -> None:

@@ -34,3 +34,10 @@ def test_missing_credentials_are_told_with_the_ways_to_give_them(url: str, missi
     """The sentence names the options and the environment's variables."""
     with pytest.raises(UsageError, match=rf"ARI needs {missing}: .*--ari-password-file.*ARI_PASSWORD"):
         external_target(url)
+
+
+def test_an_asterisk_with_ipv6_addresses_only_needs_to_be_told_where_media_goes() -> None:
+    """Media travels over IPv4: which address of ours Asterisk can reach is not to be guessed."""
+    with pytest.raises(UsageError, match=r"::1 has IPv6 addresses only.*--ari-media-host"):
+        external_target("http://u:p@[::1]:8088")
+    assert external_target("http://u:p@[::1]:8088", media_host="192.0.2.1").media_host == "192.0.2.1"

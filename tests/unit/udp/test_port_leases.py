@@ -165,7 +165,7 @@ def test_two_processes_never_share_a_port_and_a_killed_one_leaves_its_blocks(tmp
         (errno.EMFILE, OpenFilesLimit, "ulimit -n"),
         (errno.ENFILE, OpenFilesLimit, "ulimit -n"),
         (errno.EACCES, UsageError, "may not bind"),
-        (errno.EADDRNOTAVAIL, UsageError, "no address of this machine"),
+        (errno.EADDRNOTAVAIL, UsageError, "not an address of this machine"),
         (errno.ENOBUFS, OSError, "No buffer"),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_refusal_of_the_system_is_told_from_too_few_ports(
 def test_a_host_that_is_not_ours_is_a_usage_error(tmp_path: Path) -> None:
     """192.0.2.0/24 is for documentation: no machine has an address in it."""
     with PortManager(LOW, LOW + 7, "192.0.2.1", lock_folder=tmp_path) as manager:
-        with pytest.raises(UsageError, match=r"192\.0\.2\.1 is no address of this machine"):
+        with pytest.raises(UsageError, match=r"192\.0\.2\.1 is not an address of this machine.*--ari-media-bind"):
             manager.lease()
         assert manager.counts().leased == 0
 

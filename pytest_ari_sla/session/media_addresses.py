@@ -1,0 +1,66 @@
+"""Where media ends on this machine and at Asterisk: what is bound, and what either side tells the other."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ari_sla.settings import Settings
+
+__all__ = ["MediaAddresses", "media_addresses"]
+
+_ANY = "0.0.0.0"
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class MediaAddresses:
+    """The addresses of media, where this machine or Asterisk is behind NAT or in a container.
+
+    Attributes
+    ----------
+    bound
+        What our sockets take media at.
+    announced
+        What Asterisk is told to send to; a name is Asterisk's to look up.
+    asterisk
+        Where Asterisk takes media, as a number; None: where it says itself.
+    """
+
+    bound: str
+    announced: str
+    asterisk: str | None = None
+
+    @property
+    def local(self) -> str:
+        """Where processes of this machine reach each other."""
+        return _LOOPBACK if self.bound == _ANY else self.bound
+
+
+def media_addresses(settings: Settings, own_address: Callable[[], str]) -> MediaAddresses:
+    """Return what the settings say; ``own_address`` tells from where the target sees us, if that is to be known.
+
+    Raises
+    ------
+    UsageError
+        The name of Asterisk's address cannot be looked up.
+    """
+    bound = settings.media_bind or settings.media_host or own_address()
+    announced = settings.media_host or (own_address() if bound == _ANY else bound)
+    return MediaAddresses(bound, announced, _number_of(settings.asterisk_media))
+
+
+def _number_of(host: str | None) -> str | None:
+    """Look up an IPv4 address."""
+    if host is None:
+        return None
+    try:
+        return socket.gethostbyname(host)
+    except OSError as error:
+        raise UsageError(f"--ari-asterisk-media: {host!r} has no IPv4 address ({error.strerror or error})") from error
