@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Unpack, cast
 
+from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.outcome import TimelineEvent
@@ -245,6 +246,18 @@ class LiveCall:
         self.changed.set()
         self.note("request", "DELETE", f"{delay_ns / 1e6:.1f} ms after the first request")
         await asyncio.gather(*(self.ari.hangup(channel) for channel in self.followed))
+
+    async def find_out(self) -> None:
+        """Ask Asterisk about the channels of which no event has told an end.
+
+        Raises
+        ------
+        SlaError
+            It cannot be asked.
+        """
+        watches = [self.tools.ari.watch(leg.channel_id) for leg in self.legs]
+        living = [watch for watch in watches if watch.state is not ChannelState.DESTROYED]
+        await asyncio.gather(*(self.tools.ari.find_out(watch) for watch in living))
 
     async def hang_up(self) -> None:
         """Remove all channels and bridges whose ids begin with the call's, and wait until they are gone.

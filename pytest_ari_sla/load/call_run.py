@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.errors import AriTimeout, NetworkError, TargetError
+from pytest_ari_sla.errors import AriTimeout, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.first_packet import first_packet_delay_ns
 from pytest_ari_sla.load.load_end import set_within
 from pytest_ari_sla.load.outcome import CallOutcome
@@ -19,6 +19,7 @@ from pytest_ari_sla.metrics.histogram import NEVER
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
+    from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools, LiveCall
     from pytest_ari_sla.load.call_table import CallLife, CallTable
@@ -126,7 +127,7 @@ class CallRun:
                         table.mark_established(call.id, self._around.now_ns())
                         failure = await self._hold()
             finally:
-                self.reports = await self._retire(in_mid_call=bool(failure) or call.told_to_end)
+                failure = await self._settle(failure)
             # Also a call that has just sent its last packet: the target was gone before anyone knew.
             failure = self._end.target_loss or failure
         except (TargetError, NetworkError) as error:
@@ -203,26 +204,37 @@ class CallRun:
                 await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
         finally:
             self.sending = []
-        lost = call.lost_channel()
-        if lost is None:
-            return ""
-        return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
+        return _hung_up(call.lost_channel())
 
-    async def _retire(self, *, in_mid_call: bool) -> dict[LegEndpoint, LegReport]:
-        """Stop sending, wait for what is still on its way, and take the legs' reports.
+    async def _settle(self, failure: str) -> str:
+        """Stop sending, wait for what is still on its way, and take the legs' reports; return why the call failed.
 
-        What was sent to a call that had been hung up is judged by nobody.
+        What was sent to a call that had been hung up is judged by nobody. So a call that waits in vain is asked
+        for before its last packets are called lost: it may have ended, and the event that says so may be lost.
         """
         call, caller = self.call, self._tools.caller
         endpoints = [endpoint for endpoint, _ in call.caller_legs]
         for endpoint in endpoints:
             await caller.stop_leg(endpoint)
-        deadline_ns = self._around.now_ns() + (LINGER_NS if in_mid_call else LOSS_LIMIT_NS)
-        while caller.outstanding(endpoints) > 0 and self._around.now_ns() < deadline_ns and not self._end.hurried:
+        hung_up = bool(failure) or call.told_to_end
+        deadline_ns = self._around.now_ns() + (LINGER_NS if hung_up else LOSS_LIMIT_NS)
+        while caller.outstanding(endpoints) > 0 and not self._end.hurried:
+            if self._around.now_ns() >= deadline_ns:
+                failure = failure if hung_up else await self._ask()
+                break
             await asyncio.sleep(POLL_S)
-        in_mid_call = in_mid_call or self._end.lost_target is not None
-        reports = await caller.retire_legs(call.endpoints, ended_by_other=in_mid_call)
-        return dict(zip(call.endpoints, reports, strict=True))
+        hung_up = hung_up or bool(failure) or self._end.lost_target is not None
+        reports = await caller.retire_legs(call.endpoints, ended_by_other=hung_up)
+        self.reports = dict(zip(call.endpoints, reports, strict=True))
+        return failure
+
+    async def _ask(self) -> str:
+        """Ask Asterisk whether the call is still there; return why it is not, empty where that cannot be told."""
+        try:
+            await self.call.find_out()
+        except SlaError as problem:
+            self.call.note("request", "GET /channels", str(problem))
+        return _hung_up(self.call.lost_channel())
 
     async def _hang_up(self) -> None:
         """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""
@@ -277,6 +289,13 @@ class CallRun:
             timeline=self.call.timeline,
             delay_course=_worst_course(reports, began_at_ns),
         )
+
+
+def _hung_up(lost: ChannelWatch | None) -> str:
+    """Return in words that a channel of a call has ended; empty where none has."""
+    if lost is None:
+        return ""
+    return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
 
 def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import AriTimeout, AsteriskCrashed, ChannelLost, MediaLoopFailed, UsageError
 from pytest_ari_sla.load import call_driver, call_run
@@ -46,6 +47,7 @@ class Watch:
 
     channel_id: str
     is_lost: bool = False
+    state: ChannelState = ChannelState.IN_STASIS
     cause: int = 0
     cause_text: str = ""
     stays: bool = False
@@ -71,6 +73,7 @@ class Ari:
         self.hurried = False
         self.problem: Exception | None = None
         self.on_hangup: Callable[[], None] = lambda: None
+        self.gone: set[str] = set()
 
     def hurry(self) -> None:
         """Take note."""
@@ -95,6 +98,12 @@ class Ari:
         self.asked += 1
         if self.problem is not None:
             raise self.problem
+
+    async def find_out(self, watch: Watch) -> None:
+        """Ask for one channel."""
+        if self.problem is not None:
+            raise self.problem
+        watch.is_lost = watch.channel_id in self.gone
 
     async def hangup(self, channel_id: str) -> bool:
         """Hang up."""
@@ -384,6 +393,19 @@ async def test_a_hang_up_by_the_other_side_wakes_the_call_and_takes_its_last_pac
     await running
     assert bench.counts() == {"requested": 1, "established": 1, "dropped": 1}
     assert bench.caller.ended_by_other == [1, 2]
+
+
+@pytest.mark.parametrize(("problem", "state"), [(None, "dropped"), (AriTimeout("no answer"), "ended")])
+async def test_a_call_whose_last_packets_stay_out_is_asked_for_before_they_are_called_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, problem: Exception | None, state: str
+) -> None:
+    """It may have ended shortly before its time, and the event may be lost; one that cannot be asked for is as told."""
+    monkeypatch.setattr(call_run, "LOSS_LIMIT_NS", 0)
+    bench.caller.missing = 1
+    bench.ari.gone, bench.ari.problem = {"channel-2"}, problem
+    await bench.driver.run(calls(1))
+    assert bench.counts() == {"requested": 1, "established": 1, state: 1}
+    assert bench.caller.ended_by_other == ([1, 2] if state == "dropped" else [])
 
 
 async def test_a_target_that_has_gone_drops_all_calls(bench: Bench) -> None:
