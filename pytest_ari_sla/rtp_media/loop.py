@@ -166,9 +166,9 @@ class MediaLoop(SlotLoop):
         # An empty group of the slot has sent its last turn: its log goes on with the new one's.
         for place, group in enumerate(groups):
             if not group.count and (start.audio_turn or number == self._memory.layout.groups):
-                groups[place] = SendGroup(group.number, sending, self._memory, start, GROUP_CAPACITY)
+                groups[place] = SendGroup(group.number, sending, self._memory, start, GROUP_CAPACITY, self._clock)
                 return groups[place]
-        groups.append(SendGroup(number, sending, self._memory, start, GROUP_CAPACITY))
+        groups.append(SendGroup(number, sending, self._memory, start, GROUP_CAPACITY, self._clock))
         return groups[-1]
 
 

@@ -4,9 +4,9 @@ What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.med
 
 Time is counted in *turns*: in every cycle of slots each slot has one turn, in which all legs of that slot send one
 packet. A packet carries the number of its turn; which packet of its leg that was follows from the turn that the leg
-began in. Legs that leave by one system call are a *group*, and one record tells of all their packets of a turn: the
-kernel takes them one after the other, so when a packet left follows from its leg's place in the group. A send costs the
-loop no work per leg.
+began in. Legs that leave together are a *group*, and one record tells of all their packets of a turn: the kernel takes
+them one after the other, so when a packet left follows from its leg's place in the group. A send costs the loop no work
+per leg.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_ari_sla.udp.datagrams import DatagramMemory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BURST", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
+__all__ = ["BURST", "BURST_PART", "BURST_PARTS", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
 
 LEG = np.dtype(
     [
@@ -41,13 +41,23 @@ group and its place in that from turn ``moved_turn`` on, and those before (a leg
 another group says something else; one move is remembered, since nothing older than a round trip is asked for).
 """
 
+BURST_PART = 32
+"""Of so many packets in a row, the first is stamped by the kernel."""
+
+BURST_PARTS = 4
+"""Most of these parts in one turn of a group."""
+
 BURST = np.dtype(
-    [("turn", "i8"), ("due_ns", "i8"), ("began_ns", "i8"), ("step_ns", "i8"), ("count", "i4"), ("unsent", "i4")]
+    [
+        *(("turn", "i8"), ("due_ns", "i8"), ("began_ns", "i8"), ("count", "i4"), ("unsent", "i4")),
+        *(("pace_ns", "i8"), ("part_ns", "u4", (BURST_PARTS,))),
+    ]
 )
 """What became of a group's packets of a turn: how many there were, how many of them did not leave; when they were due,
-when the first was handed to the kernel (ns since the Unix epoch), and the time that each took."""
+when they were handed to the kernel (ns since the Unix epoch), the least time that each takes, and how much later than
+that the first packet of each part left."""
 
-BURST_RECORD = struct.Struct("=qqqqii")
+BURST_RECORD = struct.Struct(f"=qqqiiq{BURST_PARTS}I")
 """Writes a BURST at once: several times faster than a NumPy record."""
 
 _UNSENT_TURN = np.dtype("u4")

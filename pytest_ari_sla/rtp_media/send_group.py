@@ -11,7 +11,7 @@ import numpy as np
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
-from pytest_ari_sla.rtp_media.memory import BURST_RECORD
+from pytest_ari_sla.rtp_media.memory import BURST_PART, BURST_PARTS, BURST_RECORD
 from pytest_ari_sla.udp.batched import make_burst
 from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.media.stamp_clock import StampClock
     from pytest_ari_sla.rtp_media.commands import StartLeg
     from pytest_ari_sla.rtp_media.memory import MediaMemory
 
@@ -32,10 +33,14 @@ _CLOCKS = struct.Struct("!HI")
 _OWN = np.dtype([("ssrc", ">u4"), ("magic", ">u4"), ("nonce", ">u4"), ("leg", ">u4")])
 _NUMBER = struct.Struct("!I")
 _SSRC_BYTES = 4
-GROUP_CAPACITY = 128
-"""Most streams in one ``sendmmsg``."""
+GROUP_CAPACITY = BURST_PART * BURST_PARTS
+"""Most streams in a group."""
 
 _NEVER = 1 << 62
+_LONGEST_NS = (1 << 32) - 1
+_PACED_FROM = 8
+"""Of so many packets, what a system call takes at its end does not matter much."""
+_NO_PARTS = [0] * BURST_PARTS
 
 
 class SendGroup:
@@ -44,6 +49,11 @@ class SendGroup:
     What they share is written into one place, a send hands all packets to the kernel and logs one record: what it costs
     in Python does not depend on how many there are. The marker bit stays 0: there is no silence suppression (RFC 3551,
     4.1).
+
+    No packet leaves before the time that is logged for it, or its answer could come before it was sent. The kernel
+    stamps the first of every 32; the others are taken to have followed it as fast as any ever did in this group. So a
+    packet's time is too early by what those before it took longer than that: 40 us at most, unless the loop was
+    interrupted in between. Where the kernel stamps none, the time before the system call stands for it.
 
     Parameters
     ----------
@@ -57,6 +67,8 @@ class SendGroup:
         A stream of the group: all others have the same slot, codec, audio and kind of payload.
     capacity
         Most streams in the group.
+    clock
+        Knows by how much the kernel's clock was set.
 
     Attributes
     ----------
@@ -68,12 +80,20 @@ class SendGroup:
         The turn in which the next one of them ends.
     """
 
-    def __init__(self, number: int, sending: socket.socket, memory: MediaMemory, like: StartLeg, capacity: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        sending: socket.socket,
+        memory: MediaMemory,
+        like: StartLeg,
+        capacity: int,
+        clock: StampClock,
+    ) -> None:
         self.number = number
         self._socket = sending
         self._memory = memory
         self._mask = memory.layout.burst_window - 1
-        self._epoch_ns = int(memory.gauges[Gauge.EPOCH_NS])
+        self._clock = clock
         self._log = memory.bursts[number].view(np.uint8).data
         memory.group_slot[number] = like.slot
         self._kind = _kind_of(like)
@@ -89,10 +109,11 @@ class SendGroup:
         self._after = bytearray(self._number_bytes + self._audio_bytes)
         self._audio_place = memoryview(self._after)[self._number_bytes :]
         self._packets = DatagramMemory.allocate(capacity, _OWN.itemsize if probed else _SSRC_BYTES)
-        self._burst = make_burst(self._packets, self._before, self._after, sending)
+        self._burst = make_burst(self._packets, self._before, self._after, sending, BURST_PART)
         self._legs_at = np.zeros(capacity, np.intp)
         self._end_turns = np.full(capacity, _NEVER)
         self._prepared_turn = -1
+        self._pace_ns = 0
         self.count = 0
         self.ending_turn = _NEVER - 1
 
@@ -150,11 +171,28 @@ class SendGroup:
         began_ns = time.monotonic_ns()
         sent = self._burst.send(count)
         unsent = self._send_rest(sent, turn) if sent < count else 0
-        # The kernel takes the packets of a batch one after the other: each has its share of the call.
-        step_ns = (time.monotonic_ns() - began_ns) // count
+        took_ns = time.monotonic_ns() - began_ns
+        began_ns += self._clock.epoch_ns
+        pace_ns, parts_ns = self._spread(count, began_ns, took_ns)
         row = (turn & self._mask) * BURST_RECORD.size
-        BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns + self._epoch_ns, step_ns, count, unsent)
+        BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns, count, unsent, pace_ns, *parts_ns)
         return count - unsent
+
+    def _spread(self, count: int, began_ns: int, took_ns: int) -> tuple[int, list[int]]:
+        """Return the least time that each packet of this system call took, and when the first of each part left."""
+        parts = -(-count // BURST_PART)
+        before_ns = began_ns + self._clock.step_ns
+        left_ns = [stamp_ns - before_ns for stamp_ns in self._burst.stamps_ns()]
+        # A stamp may be missing, come late, or be of a clock that has just been set.
+        is_stamped = len(left_ns) == parts and 0 <= left_ns[0] and left_ns[-1] <= min(took_ns, _LONGEST_NS)
+        if count >= _PACED_FROM:
+            since_ns = left_ns[0] if is_stamped else 0
+            pace_ns = (took_ns - since_ns) // count
+            self._pace_ns = min(self._pace_ns or pace_ns, pace_ns)
+        pace_ns = self._pace_ns
+        if not is_stamped:
+            left_ns = [part * BURST_PART * pace_ns for part in range(parts)]
+        return pace_ns, left_ns + _NO_PARTS[parts:]
 
     def prepare(self, turn: int) -> None:
         """Write what all packets of a turn share, unless :meth:`send` shall do it.
@@ -183,7 +221,7 @@ class SendGroup:
         """Let a turn pass unsent, because it is too late for it."""
         self._note_unsent(turn, self._legs_at[: self.count])
         row = (turn & self._mask) * BURST_RECORD.size
-        BURST_RECORD.pack_into(self._log, row, turn, due_ns, 0, 0, self.count, self.count)
+        BURST_RECORD.pack_into(self._log, row, turn, due_ns, 0, self.count, self.count, 0, *_NO_PARTS)
 
     def _note_unsent(self, turn: int, legs: NDArray[np.intp]) -> None:
         row = turn & self._mask

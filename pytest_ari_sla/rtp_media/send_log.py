@@ -9,6 +9,7 @@ import numpy as np
 from pytest_ari_sla.media.frame_send_log import Departures
 from pytest_ari_sla.media.loop_memory import NONE, Gauge
 from pytest_ari_sla.media.slot_send_log import SlotSendLog
+from pytest_ari_sla.rtp_media.memory import BURST_PART
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class MediaSendLog(SlotSendLog):
         at = np.where(is_before, record["old_group"][legs], group) * self._window + (turns & self._mask)
         bursts = memory.bursts.reshape(-1)
         known = bursts["turn"][at] == turns
-        sent_ns = np.where(known, bursts["began_ns"][at] + (place + 1) * bursts["step_ns"][at], 0)
+        sent_ns = np.where(known, _left_ns(bursts, at, place), 0)
         failing = np.flatnonzero(record["unsent"][legs])
         if len(failing):
             noted = memory.unsent_turn[turns[failing] & self._mask, legs[failing]]
@@ -69,9 +70,9 @@ class MediaSendLog(SlotSendLog):
         new_not_sent = not_sent - self._not_sent_read
         self._turns_read, self._not_sent_read = turns, not_sent
         left = bursts["count"] - bursts["unsent"]
-        late_ns = np.repeat(bursts["began_ns"] - bursts["due_ns"], left)
-        place = np.arange(1, len(late_ns) + 1) - np.repeat(np.cumsum(left) - left, left)
-        return Departures(late_ns + place * np.repeat(bursts["step_ns"], left), new_not_sent)
+        at = np.repeat(np.arange(len(bursts)), left)
+        place = np.arange(len(at)) - np.repeat(np.cumsum(left) - left, left)
+        return Departures(_left_ns(bursts, at, place) - bursts["due_ns"][at], new_not_sent)
 
     def _new_bursts(self, turns: NDArray[np.int64]) -> NDArray[np.void]:
         """Return what all groups have sent since the last look; what the window has lost is lost."""
@@ -83,6 +84,13 @@ class MediaSendLog(SlotSendLog):
         bursts = self._memory.bursts[groups[:, None], wanted & self._mask]
         chosen: NDArray[np.void] = bursts[(wanted < end) & (bursts["turn"] == wanted)]
         return chosen
+
+
+def _left_ns(bursts: NDArray[np.void], at: NDArray[np.intp], place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return when the packets at some places of bursts were handed to the kernel, or soon after."""
+    part, row = np.divmod(place, BURST_PART)
+    left_ns: NDArray[np.int64] = bursts["began_ns"][at] + bursts["part_ns"][at, part] + row * bursts["pace_ns"][at]
+    return left_ns
 
 
 def _noted(turns: NDArray[np.int64]) -> NDArray[np.uint32]:

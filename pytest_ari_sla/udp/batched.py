@@ -44,10 +44,15 @@ def make_sender(memory: DatagramMemory) -> Sender:
     return mmsg.MmsgSender(memory) if backend() == "mmsg" else mmsg_python.PythonSender(memory)
 
 
-def make_burst(memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket) -> Burst:
-    """Return what sends packets made of ``before``, a row of ``memory``, and ``after`` by a socket."""
+def make_burst(
+    memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket, stamp_every: int
+) -> Burst:
+    """Return what sends packets made of ``before``, a row of ``memory``, and ``after`` by a socket.
+
+    Where the system can, it notes when every so many-th row leaves, from the first on.
+    """
     if backend() == "mmsg":
-        return mmsg.MmsgBurst(memory, before, after, sending)
+        return mmsg.MmsgBurst(memory, before, after, sending, stamp_every)
     return mmsg_python.PythonBurst(memory, before, after, sending)
 
 

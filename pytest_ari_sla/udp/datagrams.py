@@ -20,6 +20,9 @@ __all__ = [
     "CONTROL",
     "RECEIVE_BUFFER_BYTES",
     "SOCKADDR_IN",
+    "SO_TIMESTAMPING",
+    "SO_TIMESTAMPNS",
+    "TX_SOFTWARE",
     "Address",
     "Burst",
     "DatagramMemory",
@@ -28,6 +31,7 @@ __all__ = [
     "Sender",
     "host_number",
     "open_udp_socket",
+    "prepare_send_stamps",
     "prepare_socket",
     "receive_drops",
 ]
@@ -45,7 +49,11 @@ RECEIVE_BUFFER_BYTES = 4 << 20
 """Receive buffer of a socket for batches: some 5,000 small packets, as the kernel counts them."""
 
 _SO_RCVBUFFORCE = 33
-_SO_TIMESTAMPNS = 35
+SO_TIMESTAMPNS = 35
+SO_TIMESTAMPING = 37
+TX_SOFTWARE = 1 << 1
+"""Stamp a datagram when it is handed to the device."""
+_TELL_SOFTWARE, _STAMP_ONLY = 1 << 4, 1 << 11
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
 
@@ -130,6 +138,12 @@ class Burst(Protocol):
     def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
 
+    def stamps_ns(self) -> list[int]:
+        """Return when the stamped rows that have left since the last time did, as far as the kernel has told.
+
+        ns since the Unix epoch, by CLOCK_REALTIME, in the order in which they left.
+        """
+
 
 @dataclass(frozen=True)
 class ReceiveOptions:
@@ -155,10 +169,19 @@ def prepare_socket(udp: socket.socket, buffer_bytes: int = RECEIVE_BUFFER_BYTES)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     try:
-        udp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     except OSError:
         return ReceiveOptions(granted, kernel_time=False)
     return ReceiveOptions(granted, kernel_time=True)
+
+
+def prepare_send_stamps(udp: socket.socket) -> bool:
+    """Let the kernel put its stamps of datagrams that ask for one, without them, into the error queue (Linux 4.0)."""
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _TELL_SOFTWARE | _STAMP_ONLY)
+    except OSError:
+        return False
+    return True
 
 
 def receive_drops(udp: socket.socket) -> int:

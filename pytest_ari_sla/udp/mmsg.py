@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cffi import FFI
 
-from pytest_ari_sla.udp.datagrams import CONTROL, SOCKADDR_IN, DatagramMemory
+from pytest_ari_sla.udp.datagrams import (
+    CONTROL,
+    SO_TIMESTAMPING,
+    SO_TIMESTAMPNS,
+    SOCKADDR_IN,
+    TX_SOFTWARE,
+    DatagramMemory,
+    prepare_send_stamps,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +53,13 @@ MMSGHDR = np.dtype(
 
 IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
 """``struct iovec``."""
+
+_STAMP_REQUEST = np.dtype(
+    {"names": ["length", "level", "kind", "flags"], "formats": ["u8", "i4", "i4", "u4"], "itemsize": 24}
+)
+
+_STAMPS = (SO_TIMESTAMPNS, SO_TIMESTAMPING)
+"""Ancillary data that begin with a time; a socket that stamps what it receives tells both of what it has sent."""
 
 _CLOCK_MONOTONIC = 1
 _TFD_TIMER_ABSTIME = 1
@@ -180,9 +196,13 @@ class MmsgBurst:
         What all packets begin and end with; may be rewritten, not resized.
     sending
         The socket to send by; stays open as long as this is used.
+    stamp_every
+        Ask the kernel when every so many-th row leaves, from the first on.
     """
 
-    def __init__(self, memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket) -> None:
+    def __init__(
+        self, memory: DatagramMemory, before: bytearray, after: bytearray, sending: socket.socket, stamp_every: int
+    ) -> None:
         self._descriptor = sending.fileno()
         rows = len(memory)
         self._shared = [np.frombuffer(part, np.uint8) for part in (before, after)]
@@ -194,12 +214,56 @@ class MmsgBurst:
         self._iovecs["length"][:, 1] = memory.data.shape[1]
         self._headers = _headers_for(memory, self._iovecs, parts=3)
         self._first = _pointer(self._headers)
+        self._stamps = _SendStamps(rows // stamp_every + 1) if prepare_send_stamps(sending) else None
+        if self._stamps is not None:
+            self._headers["control"][::stamp_every] = self._stamps.request.ctypes.data
+            self._headers["control_length"][::stamp_every] = self._stamps.request.nbytes
 
     def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
         pointer = self._first + first * MMSGHDR.itemsize if first else self._first
         sent: int = _libc.sendmmsg(self._descriptor, pointer, count - first, 0)
         return max(sent, 0)
+
+    def stamps_ns(self) -> list[int]:
+        """Return when the stamped rows that have left since the last time did, as far as the kernel has told."""
+        return [] if self._stamps is None else self._stamps.take(self._descriptor)
+
+
+class _SendStamps:
+    """Asks for the kernel's time of sending, and takes it out of a socket's error queue.
+
+    Attributes
+    ----------
+    request
+        The ancillary data of a datagram that is to be stamped.
+    """
+
+    _CONTROL_BYTES = 128
+    _STAMP = struct.Struct("@QiiQQ")
+    _MSG_ERRQUEUE = 0x2000
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.request = np.array([(20, socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE)], _STAMP_REQUEST)
+        self._control = np.zeros((most, self._CONTROL_BYTES), np.uint8)
+        self._bytes = self._control.reshape(-1).data
+        self._headers = np.zeros(most, MMSGHDR)
+        self._headers["control"] = self._control.ctypes.data + np.arange(most) * self._CONTROL_BYTES
+        self._control_length = self._headers["control_length"]
+        self._control_length.fill(self._CONTROL_BYTES)
+        self._first = _pointer(self._headers)
+        self._flags = self._MSG_ERRQUEUE | socket.MSG_DONTWAIT
+
+    def take(self, descriptor: int) -> list[int]:
+        """Return the stamps in a socket's error queue, ns since the Unix epoch."""
+        received = _libc.recvmmsg(descriptor, self._first, self._most, self._flags, _ffi.NULL)
+        if received <= 0:
+            return []
+        self._control_length[:received] = self._CONTROL_BYTES
+        read, width = self._STAMP.unpack_from, self._CONTROL_BYTES
+        told = (read(self._bytes, row * width) for row in range(received))
+        return [seconds * 1_000_000_000 + ns for _, _, kind, seconds, ns in told if kind in _STAMPS]
 
 
 def _headers_for(memory: DatagramMemory, iovecs: NDArray[np.void], parts: int) -> NDArray[np.void]:

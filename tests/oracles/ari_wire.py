@@ -25,6 +25,7 @@ class WireRequest(NamedTuple):
     sent_ns: int
     answered_ns: int
     status: int
+    answer: bytes
 
     @property
     def took_ns(self) -> int:
@@ -61,6 +62,16 @@ class Conversation(NamedTuple):
     requests: list[WireRequest]
     events: list[WireEvent]
 
+    def media(self, calls: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+        """Return our RTP port and theirs, of each channel of these calls."""
+        ports = {}
+        for request in self.requests:
+            channel = _parameter(request.target, "channelId")
+            if "/channels/externalMedia" in request.target and request.status == 200 and channel.startswith(calls):
+                theirs = json.loads(request.answer)["channelvars"]["UNICASTRTP_LOCAL_PORT"]
+                ports[channel] = int(_parameter(request.target, "external_host").rpartition(":")[2]), int(theirs)
+        return ports
+
     def setups_ns(self, calls: tuple[str, ...]) -> list[int]:
         """From each request for a channel of these calls until the channel's StasisStart."""
         entered = {one.channel_ids[0]: one.at_ns for one in reversed(self.events) if one.type == "StasisStart"}
@@ -93,21 +104,21 @@ def conversation(segments: Iterable[TcpSegment], port: int) -> Conversation:
 
 def _read_connection(asked: ByteStream, told: ByteStream, requests: list[WireRequest], events: list[WireEvent]) -> None:
     answers = _messages(told)
-    for line, sent_ns, _ in _messages(asked):
+    for line, sent_ns, _, _ in _messages(asked):
         answer = next(answers, None)
         if answer is None:
             return
-        status_line, answered_ns, end = answer
+        status_line, answered_ns, end, body = answer
         method, target, _ = line.split(" ", 2)
         status = int(status_line.split(" ", 2)[1])
-        requests.append(WireRequest(method, target, sent_ns, answered_ns, status))
+        requests.append(WireRequest(method, target, sent_ns, answered_ns, status, body))
         if status == 101:
             events += _events(told, end)
             return
 
 
-def _messages(stream: ByteStream) -> Iterator[tuple[str, int, int]]:
-    """Yield first line, time of the last byte, and end of each HTTP message."""
+def _messages(stream: ByteStream) -> Iterator[tuple[str, int, int, bytes]]:
+    """Yield first line, time of the last byte, end and body of each HTTP message."""
     start = 0
     while (head_end := stream.data.find(b"\r\n\r\n", start)) >= 0:
         lines = stream.data[start:head_end].decode().split("\r\n")
@@ -116,7 +127,7 @@ def _messages(stream: ByteStream) -> Iterator[tuple[str, int, int]]:
         end = head_end + 4 + int(fields.get("content-length", 0))
         if end > len(stream.data):
             return
-        yield lines[0], stream.passed_ns(end), end
+        yield lines[0], stream.passed_ns(end), end, bytes(stream.data[head_end + 4 : end])
         start = end
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 from pytest_ari_sla.rtp_media.commands import StartLeg
-from pytest_ari_sla.rtp_media.memory import Gauge, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.memory import BURST_PARTS, Gauge, MediaLayout, MediaMemory
 
 if TYPE_CHECKING:
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.udp.datagrams import Address
 
 ORIGIN_NS = 1_700_000_000_000_000_000
+PART_NS = 100_000
+"""How much later than the previous one each part of a burst leaves."""
 CYCLE = 4
 WINDOW = 8
 SOCKETS = 2
@@ -116,7 +118,7 @@ class Schedule:
         record = self.memory.legs[leg]
         record["end_turn"] = max(self.memory.turns[record["slot"]], record["first_turn"])
 
-    def turn(self, slot: int, *, late_ns: int = 0, step_ns: int = 0, unsent: tuple[int, ...] = ()) -> int:
+    def turn(self, slot: int, *, late_ns: int = 0, pace_ns: int = 0, unsent: tuple[int, ...] = ()) -> int:
         """Let a slot have its next turn, and legs that are due not leave in it; return when that was due."""
         memory = self.memory
         turn = int(memory.turns[slot])
@@ -133,9 +135,10 @@ class Schedule:
                 turn,
                 due_ns,
                 due_ns + late_ns,
-                step_ns,
                 len(due),
                 len(failing),
+                pace_ns,
+                range(0, BURST_PARTS * PART_NS, PART_NS),
             )
         memory.turns[slot] += 1
         return due_ns

@@ -96,8 +96,8 @@ def test_touching_changes_nothing() -> None:
 def test_a_burst_is_written_at_once() -> None:
     """The format that the loop writes by is the record that the measuring side reads."""
     bursts = np.zeros(2, BURST)
-    BURST_RECORD.pack_into(bursts.view(np.uint8).data, BURST.itemsize, 1, 2, 3, 4, 5, 6)
-    assert bursts[1].tolist() == (1, 2, 3, 4, 5, 6)
+    BURST_RECORD.pack_into(bursts.view(np.uint8).data, BURST.itemsize, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    assert [value.tolist() for value in bursts[1]] == [1, 2, 3, 4, 5, 6, [7, 8, 9, 10]]
     assert not bursts[0]["turn"]
 
 

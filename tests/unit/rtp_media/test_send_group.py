@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from pytest_ari_sla.media.stamp_clock import StampClock
 from pytest_ari_sla.rtp import header, probe
-from pytest_ari_sla.rtp_media.memory import Gauge
+from pytest_ari_sla.rtp_media.memory import BURST_PART, Gauge
 from pytest_ari_sla.rtp_media.send_group import SendGroup
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.batched import (
@@ -15,6 +16,8 @@ from pytest_ari_sla.udp.batched import (
     make_receiver,
     open_udp_socket,
 )
+from pytest_ari_sla.udp.mmsg import MmsgBurst
+from pytest_ari_sla.udp.mmsg_python import PythonBurst
 from tests.unit.rtp_media.memories import FRAME_BYTES, NONCE, WINDOW, make_memory, start_leg
 
 if TYPE_CHECKING:
@@ -38,6 +41,18 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(BACKEND_VARIABLE, request.param)
 
 
+def let_pass(monkeypatch: pytest.MonkeyPatch, *times_ns: int) -> None:
+    """Let the clock show these times, one after the other."""
+    clock = iter(times_ns)
+    monkeypatch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
+
+
+def let_stamp(monkeypatch: pytest.MonkeyPatch, stamps_ns: list[int]) -> None:
+    """Let the kernel tell these times of sending."""
+    for burst in (MmsgBurst, PythonBurst):
+        monkeypatch.setattr(burst, "stamps_ns", lambda _: stamps_ns)
+
+
 class Bench:
     """A send group between two sockets, with a memory to keep its log in."""
 
@@ -46,7 +61,7 @@ class Bench:
         self.sending = sending
         self._receiving = receiving
         self.address: Address = receiving.getsockname()
-        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8)
+        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8, StampClock(0))
 
     def send(self, turn: int) -> int:
         """Send a turn that is due now."""
@@ -86,7 +101,7 @@ class Packets:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """A memory, two sockets, an empty group."""
-    memory = make_memory()
+    memory = make_memory(legs=8)
     memory.gauges[Gauge.EPOCH_NS] = 0
     with open_udp_socket(LOOPBACK) as sending, open_udp_socket(LOOPBACK) as receiving:
         yield Bench(memory, sending, receiving)
@@ -134,7 +149,7 @@ def test_frames_follow_each_other_by_turn(bench: Bench) -> None:
 def test_without_probes_frames_are_sent_whole(bench: Bench) -> None:
     """Where Asterisk decodes the audio, a probe would be a click in it."""
     plain = start_leg(0, bench.address, nonce=None)
-    group = SendGroup(1, bench.sending, bench.memory, plain, 8)
+    group = SendGroup(1, bench.sending, bench.memory, plain, 8, StampClock(0))
     group.add(plain, 0)
     group.send(1, DUE_NS)
     packets = bench.receive()
@@ -156,7 +171,7 @@ def test_streams_of_another_kind_need_another_group(bench: Bench) -> None:
 
 def test_a_full_group_takes_no_more(bench: Bench) -> None:
     """The next stream gets a group of its own."""
-    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1)
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1, StampClock(0))
     group.add(start_leg(0, bench.address), 0)
     assert not group.sends_like(bench.sending, start_leg(1, bench.address))
 
@@ -169,13 +184,60 @@ def test_starting_a_stream_writes_its_schedule(bench: Bench) -> None:
 
 
 def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The packets of a batch are spread over the system call, in the order in which the kernel took them."""
+    """An answer that comes while the system call goes on came after what it answers."""
     bench.add(5, 3, packets=4 * WINDOW)
-    clock = iter([1_000, 1_400])
-    monkeypatch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
+    let_pass(monkeypatch, 1_000, 1_400)
     bench.group.send(2 * WINDOW + 2, 900)
-    assert bench.memory.bursts[0, 2].tolist() == (2 * WINDOW + 2, 900, 1_000, 200, 2, 0)
-    assert bench.sent_ns(2 * WINDOW + 2, 5, 3) == [1_200, 1_400]
+    assert [value.tolist() for value in bench.memory.bursts[0, 2]][:5] == [2 * WINDOW + 2, 900, 1_000, 2, 0]
+    assert bench.sent_ns(2 * WINDOW + 2, 5, 3) == [1_000, 1_000]
+
+
+def test_packets_of_a_batch_are_as_far_apart_as_they_ever_were_at_least(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a batch took longer, it cannot be told between which of them."""
+    bench.add(*range(8))
+    let_pass(monkeypatch, 1_000, 1_080, 2_000, 9_000)
+    for turn in range(2):
+        bench.send(turn)
+    assert bench.sent_ns(0, *range(2, 6)) == [1_020, 1_030, 1_040, 1_050]
+    assert bench.sent_ns(1, *range(2, 6)) == [2_020, 2_030, 2_040, 2_050]
+
+
+def test_what_the_kernel_has_stamped_has_its_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stamps the first of every 32: where it was interrupted in between, the next ones are not early."""
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), BURST_PART + 2, StampClock(0))
+    for leg in [0] * BURST_PART + [2, 3]:
+        group.add(start_leg(leg, bench.address, packets=9), 0)
+    let_stamp(monkeypatch, [1_300, 500_000])
+    let_pass(monkeypatch, 1_000, 501_000)
+    group.send(0, 900)
+    pace_ns = (501_000 - 1_300) // (BURST_PART + 2)
+    assert bench.sent_ns(0, 0, 2, 3) == [1_300 + (BURST_PART - 1) * pace_ns, 500_000, 500_000 + pace_ns]
+
+
+@pytest.mark.parametrize("stamps_ns", [[], [999], [1_401], [1_100, 1_200]], ids=["none", "older", "later", "two"])
+def test_stamps_of_anything_else_do_not_count(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stamps_ns: list[int]
+) -> None:
+    """One that came late is of the last turn; one of a clock that has just been set is out of time."""
+    bench.add(0)
+    let_stamp(monkeypatch, stamps_ns)
+    let_pass(monkeypatch, 1_000, 1_400)
+    bench.send(0)
+    assert bench.sent_ns(0, 0) == [1_000]
+
+
+def test_the_kernels_clock_may_have_been_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stamps are brought back to the clock of all other times."""
+    clock = StampClock(0)
+    clock.step_ns = 5_000
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1, clock)
+    group.add(start_leg(0, bench.address), 0)
+    let_stamp(monkeypatch, [6_200])
+    let_pass(monkeypatch, 1_000, 1_400)
+    group.send(0, 900)
+    assert bench.sent_ns(0, 0) == [1_200]
 
 
 @pytest.mark.parametrize("refused", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
@@ -196,7 +258,7 @@ def test_a_skipped_turn_is_nobodys_send(bench: Bench) -> None:
     bench.group.skip(6, DUE_NS)
     assert len(bench.receive()) == 0
     assert bench.sent_ns(6, 0, 1) == [0, 0]
-    assert bench.memory.legs["unsent"].tolist() == [1, 1, 0, 0, 0, 0]
+    assert np.flatnonzero(bench.memory.legs["unsent"]).tolist() == [0, 1]
 
 
 def test_a_stream_ends_by_itself_after_its_packets(bench: Bench) -> None:
@@ -228,29 +290,27 @@ def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it sent from its old place left later than what it sends from the new one."""
-    bench.add(0, 1)
+    bench.add(*range(8))
     with monkeypatch.context() as patch:
-        clock = iter([1_000, 1_400, 2_000, 2_200])
-        patch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
+        let_pass(patch, 1_000, 1_080, 2_000, 2_070)
         bench.send(0)
         bench.group.remove(0, 1)
         bench.send(1)
-    assert bench.sent_ns(0, 1) == [1_400]
-    assert bench.sent_ns(1, 1) == [2_200]
+    assert bench.sent_ns(0, 7) == [1_070]
+    assert bench.sent_ns(1, 7) == [2_000]
 
 
 def test_a_stream_that_moves_twice_before_it_sends_keeps_the_place_it_sent_from(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where several end in one turn, the last one moves up again and again."""
-    bench.add(0, 1, 2, 3)
+    bench.add(*range(8))
     with monkeypatch.context() as patch:
-        clock = iter([1_000, 1_400])
-        patch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
+        let_pass(patch, 1_000, 1_080)
         bench.send(0)
-    for leg in (2, 0):
+    for leg in (6, 0):
         bench.group.remove(leg, 1)
-    assert bench.sent_ns(0, 3) == [1_400]
+    assert bench.sent_ns(0, 7) == [1_070]
 
 
 def test_the_last_stream_itself_can_be_removed(bench: Bench) -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ari_sla.rtp_media.memory import BURST_PART
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
-from tests.unit.rtp_media.memories import CYCLE, ORIGIN_NS, WINDOW, Schedule, make_memory
+from tests.unit.rtp_media.memories import CYCLE, ORIGIN_NS, PART_NS, WINDOW, Schedule, make_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,11 +212,11 @@ def test_what_left_together_left_one_after_the_other(schedule: Schedule, log: Me
     """Each packet has the time of its place; where some did not leave, as many fewer are told."""
     for leg in range(3):
         schedule.start(leg, place=leg)
-    due_ns = schedule.turn(0, late_ns=100, step_ns=7)
+    due_ns = schedule.turn(0, late_ns=100, pace_ns=7)
     _, sent_ns, _ = log.times_of(np.array([0, 1, 2], np.int32), np.zeros(3, np.int64))
-    assert (sent_ns - due_ns).tolist() == [107, 114, 121]
-    assert log.departures().late_ns.tolist() == [107, 114, 121]
-    schedule.turn(0, late_ns=100, step_ns=7, unsent=(1,))
+    assert (sent_ns - due_ns).tolist() == [100, 107, 114]
+    assert log.departures().late_ns.tolist() == [100, 107, 114]
+    schedule.turn(0, late_ns=100, pace_ns=7, unsent=(1,))
     _, sent_ns, _ = log.times_of(np.array([0, 1, 2], np.int32), np.ones(3, np.int64))
     assert np.flatnonzero(sent_ns).tolist() == [0, 2]
     departures = log.departures()
@@ -225,12 +226,21 @@ def test_what_left_together_left_one_after_the_other(schedule: Schedule, log: Me
 def test_a_leg_that_moved_up_keeps_the_times_of_its_old_place(schedule: Schedule, log: MediaSendLog) -> None:
     """It takes the place of one that ended; packets from before are still on their way."""
     schedule.start(0, place=3)
-    schedule.turn(0, step_ns=10)
+    schedule.turn(0, pace_ns=10)
     record = schedule.memory.legs[0]
     record["old_place"], record["moved_turn"], record["place"] = 3, 1, 0
-    schedule.turn(0, step_ns=10)
+    schedule.turn(0, pace_ns=10)
     _, sent_ns, due_ns = log.times_of(np.zeros(2, np.int32), np.arange(2))
-    assert (sent_ns - due_ns).tolist() == [40, 10]
+    assert (sent_ns - due_ns).tolist() == [30, 0]
+
+
+def test_what_left_by_another_system_call_has_its_time(schedule: Schedule, log: MediaSendLog) -> None:
+    """The clock was read before each."""
+    schedule.start(0, place=BURST_PART - 1)
+    schedule.start(1, place=BURST_PART + 1)
+    due_ns = schedule.turn(0, pace_ns=10)
+    _, sent_ns, _ = log.times_of(np.array([0, 1], np.int32), np.zeros(2, np.int64))
+    assert (sent_ns - due_ns).tolist() == [10 * (BURST_PART - 1), PART_NS + 10]
 
 
 def test_the_last_packets_of_a_leg_can_be_told(schedule: Schedule, log: MediaSendLog) -> None:

@@ -137,11 +137,26 @@ class TestBothBackEnds:
         sending, receiving = ends
         memory = outbox_of_bytes(b"abc", receiving)
         before, after = bytearray(b"<<"), bytearray(b">")
-        burst = make_burst(memory, before, after, sending)
+        burst = make_burst(memory, before, after, sending, 2)
         assert burst.send(3) == 3
         before[:], after[:] = b"[[", b"]"
         assert burst.send(3, 1) == 2
         assert received(receiving) == [b"<<a>", b"<<b>", b"<<c>", b"[[b]", b"[[c]"]
+
+    def test_a_burst_knows_when_its_rows_left(self, ends: tuple[socket.socket, socket.socket]) -> None:
+        """Every so many-th, as far as the system tells: after it was handed over, and before it came."""
+        sending, receiving = ends
+        burst = make_burst(outbox_of_bytes(b"abc", receiving), bytearray(b"<"), bytearray(b">"), sending, 2)
+        for _ in range(2):
+            began_ns = time.time_ns()
+            assert burst.send(3) == 3
+            stamps_ns = burst.stamps_ns()
+            inbox = DatagramMemory.allocate(8, WIDTH)
+            assert make_receiver(inbox).receive(receiving, 0, 8) == 3
+            arrival_ns = inbox.arrival_ns(slice(3)).tolist()
+            assert len(stamps_ns) == (2 if backend() == "mmsg" else 0)
+            times_ns = [began_ns, *(ns for pair in zip(stamps_ns, arrival_ns[::2], strict=False) for ns in pair)]
+            assert times_ns == sorted(times_ns)
 
     @pytest.mark.parametrize("refused", [0, 1, 2])
     def test_a_burst_can_go_on_behind_a_refused_row(
@@ -151,7 +166,7 @@ class TestBothBackEnds:
         sending, receiving = ends
         memory = outbox_of_bytes(b"abc", receiving)
         memory.address["port"][refused] = 0
-        burst = make_burst(memory, bytearray(b"<"), bytearray(b">"), sending)
+        burst = make_burst(memory, bytearray(b"<"), bytearray(b">"), sending, 2)
         assert burst.send(3) == refused
         assert burst.send(3, refused + 1) == 2 - refused
         assert len(received(receiving)) == 2
