@@ -13,7 +13,7 @@ import pytest_asyncio
 from pytest_asyncio import plugin as asyncio_plugin
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.fleet.role import LOADS, role_of
+from pytest_ari_sla.fleet.stash import LOADS, load_maker_of
 from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY, DEFAULT_TRANSPORT
 from pytest_ari_sla.shard_names import name_of_test
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
     from pytest_ari_sla.media.caller_worker import CallerWorker
-    from pytest_ari_sla.session.alone import Standalone
     from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.load_maker import LoadMaker
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.udp.port_leases import PortManager
 
@@ -42,9 +42,9 @@ _AWAITED = frozenset({"load", "ari", "relay_worker", "rtp_worker"})
 class Load:
     """Puts calls on the target; what the ``load`` fixture gives."""
 
-    def __init__(self, item: pytest.Item, role: Standalone) -> None:
+    def __init__(self, item: pytest.Item, maker: LoadMaker) -> None:
         self._item = item
-        self._role = role
+        self._maker = maker
 
     def __call__(
         self,
@@ -112,7 +112,7 @@ class Load:
         from pytest_ari_sla.session.load_job import LoadJob
         from pytest_ari_sla.sla.threshold import check_stages, parse
 
-        role, settings = self._role, self._role.settings
+        maker, settings = self._maker, self._maker.settings
         profile = profile_of(
             calls=calls,
             duration=duration,
@@ -123,20 +123,20 @@ class Load:
             calls_override=settings.calls,
             duration_override_ns=settings.duration_ns,
         )
-        thresholds = role.thresholds_of(self._item)
+        thresholds = maker.thresholds_of(self._item)
         check_stages([sourced.threshold for sourced in thresholds], [stage.name for stage in profile.stages])
-        chosen = role.registry.codec(codec)
-        second = None if other_codec is None else role.registry.codec(other_codec)
-        joined = with_options(role.registry.topology(topology), options)
+        chosen = maker.registry.codec(codec)
+        second = None if other_codec is None else maker.registry.codec(other_codec)
+        joined = with_options(maker.registry.topology(topology), options)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
         plan = LoadPlan(
             profile=profile,
             topology=joined,
             media=call_media(joined, chosen, second, packet_time_ms, digits),
             packet_time_ms=packet_time_ms,
-            transport=role.registry.transport(transport),
-            shard=role.shard,
-            shards=role.shards,
+            transport=maker.registry.transport(transport),
+            shard=maker.coordination.shard,
+            shards=maker.facts.shards,
             realtime=settings.realtime,
         )
         jobs = self._item.stash.setdefault(LOADS, [])
@@ -146,7 +146,7 @@ class Load:
             number=len(jobs) + 1,
             plan=plan,
             thresholds=thresholds,
-            until=None if until is None else parse(until, role.registry.catalogue),
+            until=None if until is None else parse(until, maker.registry.catalogue),
         )
         jobs.append(job)
         return self._make(job)
@@ -156,11 +156,11 @@ class Load:
         from pytest_ari_sla.load.result import LoadResult
 
         try:
-            job.outcome = await self._role.make(job)
+            job.outcome = await self._maker.make(job)
         finally:
             job.is_over = True
         job.raise_problem()
-        return LoadResult(job.outcome, self._role.registry.catalogue)
+        return LoadResult(job.outcome, self._maker.registry.catalogue)
 
 
 def _milliseconds(text: str) -> int:
@@ -230,22 +230,22 @@ def _fixtures_on(loop: str) -> ModuleType:
     fixture: Any = pytest.fixture if loop == "anyio" else partial(pytest_asyncio.fixture, loop_scope=loop)
 
     async def ari(request: pytest.FixtureRequest) -> AsyncIterator[AriSession]:
-        async with role_of(request.config).ari_session() as session:
+        async with load_maker_of(request.config).equipment.ari_session() as session:
             yield session
 
     async def relay_worker(
         request: pytest.FixtureRequest, echo_server: EchoServerProcess
     ) -> AsyncIterator[RelayWorker]:
-        with role_of(request.config).relay_process(echo_server.address) as process:
+        with load_maker_of(request.config).equipment.relay_process(echo_server.address) as process:
             async with await process.connect() as worker:
                 yield worker
 
     async def rtp_worker(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
-        role = role_of(request.config)
+        equipment = load_maker_of(request.config).equipment
         async with AsyncExitStack() as stack:
 
             async def make(legs: int, codec: str = DEFAULT_CODEC) -> CallerWorker:
-                return await stack.enter_async_context(role.caller(legs, codec))
+                return await stack.enter_async_context(equipment.caller(legs, codec))
 
             yield make
 
@@ -266,19 +266,19 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def load(request: pytest.FixtureRequest) -> Load:
     """Put calls on the target: ``await load(calls=50, duration="10s", topology="echo")``."""
-    return Load(request.node, role_of(request.config))
+    return Load(request.node, load_maker_of(request.config))
 
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
     """What is tested: address and credentials of its ARI, its kind and version."""
-    return role_of(request.config).target()
+    return load_maker_of(request.config).target()
 
 
 @pytest.fixture(scope="session")
 def port_manager(request: pytest.FixtureRequest) -> PortManager:
     """Leases of RTP port pairs on this machine."""
-    return role_of(request.config).ports()
+    return load_maker_of(request.config).equipment.ports()
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
     """Run an echo server of its own for a test; its ``address`` is where it listens."""
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 
-    with EchoServerProcess(host=role_of(request.config).media().local) as server:
+    with EchoServerProcess(host=load_maker_of(request.config).equipment.media().local) as server:
         yield server
 
 
@@ -314,5 +314,5 @@ def rtp_worker(request: pytest.FixtureRequest) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def shard(request: pytest.FixtureRequest) -> str:
     """Which part of the fleet this process is: ``1 of 4``."""
-    role = role_of(request.config)
-    return f"{role.shard} of {role.shards}"
+    coordination = load_maker_of(request.config).coordination
+    return f"{coordination.shard} of {coordination.facts.shards}"

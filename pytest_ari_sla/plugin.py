@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from pytest_ari_sla import fixtures, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.fleet.item_hooks import ItemHooks
-from pytest_ari_sla.fleet.role import JUDGED, ROLE, SETTINGS, role_of
+from pytest_ari_sla.fleet.stash import JUDGED, LOAD_MAKER, SETTINGS, load_maker_of
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.session import hook_calls, refusals
 from pytest_ari_sla.session.end_signals import EndSignals
@@ -20,9 +21,8 @@ from pytest_ari_sla.session.thread_timeouts import ThreadTimeouts
 
 if TYPE_CHECKING:
     from pytest_ari_sla.fleet.controller import Controller
-    from pytest_ari_sla.session.alone import Standalone
     from pytest_ari_sla.session.report import SessionReport
-    from pytest_ari_sla.session.supervisor import Supervisor
+    from pytest_ari_sla.session.run_facts import RunFacts
 
 _CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
 _NEED_TARGET = frozenset({"load", "ari", "target"})
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
     config.pluginmanager.register(EndSignals(full_trace=config.option.fulltrace), "ari-sla-end-signals")
-    config.pluginmanager.register(ThreadTimeouts(lambda: _supervisor_of(config)), "ari-sla-thread-timeouts")
+    config.pluginmanager.register(ThreadTimeouts(partial(_write_down, config)), "ari-sla-thread-timeouts")
     config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
 
 
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         fixtures.check_runner(config, items)
         for item in filter(_has_thresholds, items):
-            role_of(config).thresholds_of(item)
+            load_maker_of(config).thresholds_of(item)
     except SlaError as error:
         refuse(config, error)
 
@@ -75,7 +75,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if is_led or runs_nothing or not any(map(_uses_target, session.items)):
         return
     try:
-        role_of(session.config).target()
+        load_maker_of(session.config).target()
     except SlaError as error:
         raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
 
@@ -88,9 +88,10 @@ def _uses_target(item: pytest.Item) -> bool:
     return not _NEED_TARGET.isdisjoint(getattr(item, "fixturenames", ()))
 
 
-def _supervisor_of(config: pytest.Config) -> Supervisor | None:
-    role = config.stash.get(ROLE, None)
-    return None if role is None else role.supervisor
+def _write_down(config: pytest.Config, why: str) -> None:
+    maker = config.stash.get(LOAD_MAKER, None)
+    if maker is not None:
+        maker.coordination.write_down(why)
 
 
 class _LoopScopes:
@@ -114,30 +115,30 @@ class _Reporter:
 
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that there may not have been the time to clean up."""
-        role = self._config.stash.get(ROLE, None)
-        if role is not None:
-            role.interrupted = True
+        maker = self._config.stash.get(LOAD_MAKER, None)
+        if maker is not None:
+            maker.interrupted = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take in what is to be reported, and stop what was started."""
         controller = session.config.stash[_CONTROLLER]
-        role = controller or session.config.stash.get(ROLE, None)
-        if role is None:
+        ours = controller or session.config.stash.get(LOAD_MAKER, None)
+        if ours is None:
             return
         if controller is not None:
             controller.take_in_abandoned()
         try:
             if self._judged.loads() and settings_of_fleet(session.config) is None:
-                self._take_in(role)
+                self._take_in(ours.facts)
         finally:
-            role.close()
+            ours.close()
 
-    def _take_in(self, role: Controller | Standalone) -> None:
+    def _take_in(self, facts: RunFacts) -> None:
         from pytest_ari_sla.session.report import SessionReport, unreported
 
         try:
-            self._report = SessionReport(self._config, role, self._judged)
+            self._report = SessionReport(self._config, facts, self._judged)
         except Exception as error:  # whatever it is, it must not cost the verdict
             self._unreported = unreported(self._judged, error)
 

@@ -43,8 +43,8 @@ _INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = func
 _CONFTEST = """
 import asyncio, os, time
 from pathlib import Path
-from pytest_ari_sla.fleet.role import role_of
-from pytest_ari_sla.session import alone, supervisor
+from pytest_ari_sla.fleet.stash import load_maker_of
+from pytest_ari_sla.session import load_maker, supervisor
 
 PHASE = "{phase}"
 test = ""
@@ -58,19 +58,19 @@ def reach(phase, pause_s=0.0):
 def pytest_runtest_setup(item):
     global test
     test = item.nodeid
-    Path("run").write_text(role_of(item.config).run_id)
+    Path("run").write_text(load_maker_of(item.config).facts.run_id)
     Path(os.environ.get("PYTEST_XDIST_WORKER", "alone")).write_text(str(os.getpid()))
 
 if PHASE == "interim":
     supervisor.INTERIM_INTERVAL_NS = 1_000_000_000
 
-check_target = alone.check_target
+check_target = load_maker.check_target
 
 async def slow_check(*arguments):
     await asyncio.sleep(reach("preflight", 2.0))
     return await check_target(*arguments)
 
-alone.check_target = slow_check
+load_maker.check_target = slow_check
 
 def pytest_ari_sla_call_started(call):
     reach("set-up")
@@ -90,9 +90,9 @@ async def test_before(load):
     await load(calls=1, duration="100ms")
 
 async def test_long(load, ari, request):
-    from conftest import PHASE, reach, role_of
+    from conftest import PHASE, load_maker_of, reach
 
-    prefix = "sla-" + role_of(request.config).run_id
+    prefix = "sla-" + load_maker_of(request.config).facts.run_id
 
     async def end():
         while len([one for one in await ari.channels() if one.id.startswith(prefix)]) < {legs}:

@@ -7,13 +7,11 @@ state: xdist's main loop and execnet's receivers only put events into its queue.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 import traceback
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
 from pytest_ari_sla.judging.load_description import LoadDescription
+from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.shard_names import ShardName, parse_nodeid
 
 if TYPE_CHECKING:
@@ -104,10 +103,8 @@ class Controller:
 
     Attributes
     ----------
-    run_id
-        Unique among runs; begins every id at Asterisk.
-    started
-        When the session began.
+    facts
+        What reports say of the run.
     interrupted
         Whether the session was told to end; what workers have no time to remove, their guards do.
     """
@@ -115,10 +112,7 @@ class Controller:
     def __init__(self, config: pytest.Config, settings: Settings, shards: int, judged: JudgedTests) -> None:
         self._config = config
         self._judged = judged
-        self.settings = settings
-        self.shards = shards
-        self.run_id = secrets.token_hex(3)
-        self.started = datetime.now(UTC)
+        self.facts = RunFacts(settings, self.target, shards)
         self._members: dict[int, FleetMember] = {}
         self._vacant = set(range(1, shards + 1))
         self._enlisted = 0
@@ -166,18 +160,12 @@ class Controller:
         SlaError
             The target cannot be used, or a plug-in, or an option.
         """
-        from pytest_ari_sla.session.interim_report import InterimReport
-        from pytest_ari_sla.session.live_views import LiveViews
         from pytest_ari_sla.session.registry import Registry, register_builtins
-        from pytest_ari_sla.session.supervisor import Supervisor
-        from pytest_ari_sla.sla.verdict import Rules
+        from pytest_ari_sla.session.supervisor import open_supervisor
 
         register_builtins(self._config.pluginmanager)
         catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
-        rules = Rules(pacing_error_s=self.settings.pacing_limit_s)
-        views = LiveViews(self._config, self.settings)
-        interim = InterimReport(self._config, self, catalogue, rules, self._judged)
-        self._supervisor = Supervisor(catalogue, rules, views, interim, self._target_crash)
+        self._supervisor = open_supervisor(self._config, self.facts, catalogue, self._judged, self._target_crash)
         if not self._config.option.setupplan:
             self.target()
 
@@ -246,7 +234,7 @@ class Controller:
             if self._targets is None:
                 from pytest_ari_sla.session.target_source import TargetSource
 
-                self._targets = TargetSource(self.settings)
+                self._targets = TargetSource(self.facts.settings)
             try:
                 return self._targets.get()  # type: ignore[no-any-return]
             except SlaError as error:
@@ -414,7 +402,7 @@ class Controller:
 
     def _sweep_after(self, member: FleetMember) -> None:
         """Remove a dead worker's channels; in a thread, since it takes a while."""
-        prefix = id_prefix(self.run_id, member.number)
+        prefix = self.facts.id_prefix(member.number)
         sweeper = threading.Thread(target=self._sweep, args=(prefix,), daemon=True)
         sweeper.start()
         self._sweepers.append(sweeper)
@@ -427,14 +415,11 @@ class Controller:
         from pytest_ari_sla.ari_client.sweep import Sweeper
         from pytest_ari_sla.ari_client.tls import tls_context
 
-        tls = tls_context(self.settings.ari_ca_file, verify=not self.settings.ari_insecure)
+        settings = self.facts.settings
+        tls = tls_context(settings.ari_ca_file, verify=not settings.ari_insecure)
         Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
 
     # --- the end ---
-
-    def seconds_since_start(self) -> float:
-        """Return how long the session has lasted."""
-        return time.time() - self.started.timestamp()
 
     def close(self) -> None:
         """Stop everything that the session started."""
@@ -447,8 +432,3 @@ class Controller:
             self._supervisor.close()
         if self._targets is not None:
             self._targets.close()
-
-
-def id_prefix(run_id: str, number: int) -> str:
-    """Return what begins all ids of one worker at Asterisk."""
-    return f"sla-{run_id}-{number:03d}-"

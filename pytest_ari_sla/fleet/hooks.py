@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.errors import SlaError
-from pytest_ari_sla.fleet.role import WORKER_HOOKS
+from pytest_ari_sla.fleet.stash import WORKER_HOOKS
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.shard_names import (
     ShardLabel,
@@ -48,11 +48,11 @@ class ControllerHooks:
         member = self._controller.enlist(node)
         node.workerinput[_CHANNEL] = member.channel
         node.workerinput[_INPUT] = {
-            "run_id": self._controller.run_id,
+            "run_id": self._controller.facts.run_id,
             "shard": member.shard,
-            "shards": self._controller.shards,
+            "shards": self._controller.facts.shards,
             "number": member.number,
-            "settings": asdict(self._controller.settings),
+            "settings": asdict(self._controller.facts.settings),
         }
 
     @pytest.hookimpl(optionalhook=True)
@@ -78,7 +78,7 @@ class ControllerHooks:
 
         others = yield
         controller = self._controller
-        return ShardScheduler(others, controller.shards, controller.shard_of, self._prepare, controller.name_of)
+        return ShardScheduler(others, controller.facts.shards, controller.shard_of, self._prepare, controller.name_of)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:

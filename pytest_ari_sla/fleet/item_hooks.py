@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ari_sla.fleet.role import LOADS, ROLE, SETTINGS, role_of
+from pytest_ari_sla.fleet.stash import LOAD_MAKER, LOADS, SETTINGS, load_maker_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -101,10 +101,10 @@ class ItemHooks:
     def _judge(self, item: pytest.Item, failure: BaseException | None) -> None:
         from pytest_ari_sla.session.judge import judge_loads
 
-        role = role_of(item.config)
+        maker = load_maker_of(item.config)
         jobs = item.stash[LOADS]
-        judged = judge_loads(item, role, jobs, None if isinstance(failure, _NO_FAILURES) else failure)
-        if not role.judges:
+        judged = judge_loads(item, maker, jobs, None if isinstance(failure, _NO_FAILURES) else failure)
+        if not maker.coordination.judges:
             return
         earlier = item.stash.setdefault(_EARLIER, [])
         for load in judged:
@@ -113,7 +113,7 @@ class ItemHooks:
         if isinstance(failure, _ENDED):
             told = _told(item, with_loads=True)
             self._judged.hear(item.nodeid, told)  # pytest makes no report of this test
-            role.hand_over(item.nodeid, told)
+            maker.coordination.hand_over(item.nodeid, told)
 
     def _fail_by_verdict(self, item: pytest.Item) -> None:
         attempt = item.stash[_ATTEMPT]
@@ -132,7 +132,7 @@ class ItemHooks:
         report = yield
         if LOADS in item.stash and _is_ours(item):
             _note_standing(item, call, report)
-            if call.when == "setup" and report.failed and ROLE in item.config.stash and call.excinfo:
+            if call.when == "setup" and report.failed and LOAD_MAKER in item.config.stash and call.excinfo:
                 self._judge(item, call.excinfo.value)
             is_sub = call.when == "call" and not _attempt_of(item).is_called
             if not is_sub:
@@ -202,7 +202,7 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
     attempt = _attempt_of(item)
     standing = in_line(attempt.judged or (), attempt.standing)
     if when == "call" and attempt.judged:
-        hooks = role_of(item.config).registry.hook_calls
+        hooks = load_maker_of(item.config).registry.hook_calls
         for load in standing:
             hooks.tell("verdict_reached", scenario=load.scenario, verdict=load.scenario.verdict)
             load.scenario.notes += [remark for remark in hooks.remarks() if remark not in load.scenario.notes]

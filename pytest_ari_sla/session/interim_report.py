@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.load_watch import LoadWatch
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
-    from pytest_ari_sla.session.report import Reported
+    from pytest_ari_sla.session.run_facts import RunFacts
     from pytest_ari_sla.sla.verdict import Rules
 
 __all__ = ["InterimReport"]
@@ -34,7 +34,7 @@ class InterimReport:
 
     Parameters
     ----------
-    config, role
+    config, facts
         Of the session.
     catalogue
         What can be measured.
@@ -47,13 +47,13 @@ class InterimReport:
     def __init__(
         self,
         config: pytest.Config,
-        role: Reported,
+        facts: RunFacts,
         catalogue: Catalogue,
         rules: Rules,
         judged: JudgedTests,
     ) -> None:
         self._arguments = config.invocation_params.args
-        self._role = role
+        self._facts = facts
         self._catalogue = catalogue
         self._rules = rules
         self._judged = judged
@@ -112,7 +112,7 @@ class InterimReport:
     def _write(self, judged: list[JudgedLoad], cut_short: list[tuple[LoadWatch, LoadOutcome]]) -> None:
         try:
             loads = [*judged, *(self._judge(*one) for one in cut_short)]
-            write_record(build_record(self._role, loads, self._arguments), report_folder_of(self._role))
+            write_record(build_record(self._facts, loads, self._arguments), report_folder_of(self._facts))
         except (OSError, SlaError) as error:
             # The load goes on: the report at its end says the same again, and may say it better.
             sys.stderr.write(f"the interim report could not be written: {error}\n")

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.session.alone import Standalone
     from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.load_maker import LoadMaker
 
 __all__ = ["doc_of", "first_line", "judge_loads", "raise_verdict", "why"]
 
 
 def judge_loads(
-    item: pytest.Item, role: Standalone, jobs: Sequence[LoadJob], failure: BaseException | None
+    item: pytest.Item, maker: LoadMaker, jobs: Sequence[LoadJob], failure: BaseException | None
 ) -> list[JudgedLoad]:
     """Judge the loads of a test.
 
@@ -36,7 +36,7 @@ def judge_loads(
     ----------
     item
         The test.
-    role
+    maker
         Who made the loads.
     jobs
         The loads that it asked for. One that was cut off is judged by what was measured until then. None at all is a
@@ -44,33 +44,33 @@ def judge_loads(
     failure
         What the test itself raised.
     """
-    found = [(job, _outcome_of(job, role, failure)) for job in jobs]
+    found = [(job, _outcome_of(job, maker, failure)) for job in jobs]
     outcomes = [(job, outcome) for job, outcome in found if outcome is not None]
     test = name_of_test(item)
     several = len(outcomes) > 1
     judged = [
-        _judged(item, f"{test} load {number}" if several else test, role, outcome, failure)
+        _judged(item, f"{test} load {number}" if several else test, maker, outcome, failure)
         for number, (_, outcome) in enumerate(outcomes, 1)
     ]
-    if failure is None and (forgotten := _forgotten(item, role, jobs, outcomes)):
+    if failure is None and (forgotten := _forgotten(item, maker, jobs, outcomes)):
         judged.append(_no_load(item, forgotten))
     elif not judged and failure is not None:
         judged.append(_no_load(item, why(failure)))
     return judged
 
 
-def _outcome_of(job: LoadJob, role: Standalone, failure: BaseException | None) -> LoadOutcome | None:
+def _outcome_of(job: LoadJob, maker: LoadMaker, failure: BaseException | None) -> LoadOutcome | None:
     """Return what came of a load over all shards, so far if it was cut off; None if it never began."""
     if job.outcome is None and (job.is_over or failure is not None):
-        return role.cut_off(job, "the test went on without it" if failure is None else first_line(failure))
+        return maker.cut_off(job, "the test went on without it" if failure is None else first_line(failure))
     return job.outcome
 
 
-def _forgotten(item: pytest.Item, role: Standalone, jobs: Sequence[LoadJob], outcomes: Sequence[Any]) -> str:
+def _forgotten(item: pytest.Item, maker: LoadMaker, jobs: Sequence[LoadJob], outcomes: Sequence[Any]) -> str:
     """Return what is wrong where a test passed and a load of it was not made to its end; empty: nothing."""
     if any(not job.is_over for job in jobs):
         return "A load was not made to its end before the test ended; was `await` forgotten before load(…)?"
-    if not outcomes and role.thresholds_of(item):
+    if not outcomes and maker.thresholds_of(item):
         return "No load was made to its end, so that there is nothing to judge; was `await load(…)` forgotten?"
     return ""
 
@@ -81,26 +81,26 @@ def _no_load(item: pytest.Item, reason: str) -> JudgedLoad:
 
 
 def _judged(
-    item: pytest.Item, name: str, role: Standalone, outcome: LoadOutcome, failure: BaseException | None
+    item: pytest.Item, name: str, maker: LoadMaker, outcome: LoadOutcome, failure: BaseException | None
 ) -> JudgedLoad:
-    thresholds = role.thresholds_of(item)
-    catalogue = role.registry.catalogue
-    judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, role.rules)
+    thresholds = maker.thresholds_of(item)
+    catalogue = maker.registry.catalogue
+    judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, maker.rules)
     # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
     is_ours = isinstance(failure, SlaError) and not isinstance(failure, UsageError)
     if failure is not None and (judgement.verdict is not Verdict.FAIL or is_ours):
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=why(failure))
     elif outcome.cut_off and judgement.verdict is Verdict.PASS:
         judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
-    captures = captured_calls(outcome, role.settings.capture, catalogue)
+    captures = captured_calls(outcome, maker.settings.capture, catalogue)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
     if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
         scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURE_FOLDER}/.")
     if outcome.cut_off:
         scenario.notes.append(clean(outcome.cut_off))
-    if role.baseline is not None:
-        scenario = role.baseline.judge(scenario, outcome.total, catalogue, role.rules.pacing_error_s)
+    if maker.baseline is not None:
+        scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
     rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []
     return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()))
 

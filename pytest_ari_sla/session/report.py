@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
@@ -20,46 +20,17 @@ from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     import pytest
 
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.reporting.run_record import CallRow
-    from pytest_ari_sla.settings import Settings
-    from pytest_ari_sla.targets.target import Target as TargetInUse
+    from pytest_ari_sla.session.run_facts import RunFacts
 
-__all__ = ["Reported", "SessionReport", "build_record", "report_folder_of", "unreported"]
+__all__ = ["SessionReport", "build_record", "report_folder_of", "unreported"]
 
 _REPORTS = Path("reports")
-
-
-class Reported(Protocol):
-    """What a report tells of its session: the role of the process that writes it.
-
-    Attributes
-    ----------
-    settings
-        What the user asked for.
-    run_id
-        Unique among runs.
-    started
-        When the session began.
-    shards
-        How many processes make the load.
-    """
-
-    settings: Settings
-    run_id: str
-    started: datetime
-    shards: int
-
-    def target(self) -> TargetInUse:
-        """Return what was tested."""
-
-    def seconds_since_start(self) -> float:
-        """Return how long the session has lasted."""
 
 
 class SessionReport:
@@ -69,18 +40,18 @@ class SessionReport:
 
     Parameters
     ----------
-    config, role
+    config, facts
         Of the session.
     judged
         The loads, and their verdicts.
     """
 
-    def __init__(self, config: pytest.Config, role: Reported, judged: JudgedTests) -> None:
+    def __init__(self, config: pytest.Config, facts: RunFacts, judged: JudgedTests) -> None:
         self._config = config
-        self._settings = role.settings
+        self._settings = facts.settings
         self._loads = judged.loads()
-        self._folder = report_folder_of(role)
-        self._run = build_record(role, self._loads, config.invocation_params.args)
+        self._folder = report_folder_of(facts)
+        self._run = build_record(facts, self._loads, config.invocation_params.args)
         self._run.notes += judged.notes()
         self._shown: frozenset[str] = frozenset()
         self.is_written = False
@@ -126,18 +97,18 @@ def _sections(answer: object) -> list[ReportSection]:
     return [part.checked() for part in answer]
 
 
-def build_record(role: Reported, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
+def build_record(facts: RunFacts, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
     """Return the record of a session."""
-    target = role.target()
+    target = facts.target()
     return RunRecord(
         run=Run(
-            id=role.run_id,
-            started=role.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            duration_s=role.seconds_since_start(),
+            id=facts.run_id,
+            started=facts.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            duration_s=facts.seconds_since_start(),
             target=Target(kind=target.kind, version=target.version, url=target.url),
             host=socket.gethostname(),
-            shards=role.shards,
-            command_line=reproducing_command(arguments, role.settings.ari_password),
+            shards=facts.shards,
+            command_line=reproducing_command(arguments, facts.settings.ari_password),
             tool_version=__version__,
         ),
         verdict=_verdict_of(loads),
@@ -151,10 +122,10 @@ def _verdict_of(loads: Sequence[JudgedLoad]) -> Literal["pass", "fail", "inconcl
     return worst_of(Verdict(load.scenario.verdict) for load in loads if load.scenario.verdict != "xfail").value
 
 
-def report_folder_of(role: Reported) -> Path:
+def report_folder_of(facts: RunFacts) -> Path:
     """Return where the reports of a session go."""
-    chosen = role.settings.report_folder
-    return Path(chosen) if chosen else _REPORTS / f"{role.started:%Y%m%dT%H%M%SZ}-{role.run_id}"
+    chosen = facts.settings.report_folder
+    return Path(chosen) if chosen else _REPORTS / f"{facts.started:%Y%m%dT%H%M%SZ}-{facts.run_id}"
 
 
 def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path | None:

@@ -9,20 +9,24 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ari_sla.judging.load_watch import LoadWatch
+from pytest_ari_sla.session.interim_report import InterimReport
+from pytest_ari_sla.session.live_views import LiveViews
+from pytest_ari_sla.sla.verdict import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.judged_load import JudgedLoad
+    from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.judging.load_description import LoadDescription
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.session.interim_report import InterimReport
-    from pytest_ari_sla.session.live_views import LiveViews
-    from pytest_ari_sla.sla.verdict import Rules
+    from pytest_ari_sla.session.run_facts import RunFacts
 
-__all__ = ["Ending", "Supervisor"]
+__all__ = ["Ending", "Supervisor", "open_supervisor"]
 
 
 INTERIM_INTERVAL_NS = 60_000_000_000
@@ -161,6 +165,19 @@ class Supervisor:
         """Show and write nothing more."""
         self._views.close()
         self._interim.close()
+
+
+def open_supervisor(
+    config: pytest.Config,
+    facts: RunFacts,
+    catalogue: Catalogue,
+    judged: JudgedTests,
+    find_crash: Callable[[], SlaError | None],
+) -> Supervisor:
+    """Return the supervisor of a session, with the views and the rules that its user asked for."""
+    rules = Rules(pacing_error_s=facts.settings.pacing_limit_s)
+    interim = InterimReport(config, facts, catalogue, rules, judged)
+    return Supervisor(catalogue, rules, LiveViews(config, facts.settings), interim, find_crash)
 
 
 def _ending_of(key: tuple[str, int], watch: LoadWatch, crash: SlaError | None) -> Ending | None:

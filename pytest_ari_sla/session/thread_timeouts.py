@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_ari_sla.session.supervisor import Supervisor
-
 __all__ = ["ThreadTimeouts"]
 
 EARLY_S = 2.0
@@ -27,12 +25,12 @@ class ThreadTimeouts:
 
     Parameters
     ----------
-    supervisor
-        Returns who looks after the loads of this process; None where nobody does.
+    write_down
+        Writes down the loads that run, and why they are not whole.
     """
 
-    def __init__(self, supervisor: Callable[[], Supervisor | None]) -> None:
-        self._supervisor = supervisor
+    def __init__(self, write_down: Callable[[str], None]) -> None:
+        self._write_down = write_down
         self._timer: threading.Timer | None = None
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -52,8 +50,3 @@ class ThreadTimeouts:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _write_down(self, why: str) -> None:
-        supervisor = self._supervisor()
-        if supervisor is not None:
-            supervisor.write_down(why)

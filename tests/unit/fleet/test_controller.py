@@ -11,7 +11,7 @@ from pytest_ari_sla.errors import AriUnreachable, UsageError
 from pytest_ari_sla.fleet import controller as controller_module
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Collectives, Patience
-from pytest_ari_sla.fleet.controller import Controller, id_prefix
+from pytest_ari_sla.fleet.controller import Controller
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.standing import Standing, Told
@@ -61,7 +61,7 @@ def result(established: int) -> messages.Arrive:
 def test_workers_get_shards_in_order(fleet: Fleet) -> None:
     """And numbers of their own, which are in their ids at Asterisk."""
     assert [(member.shard, member.number) for member in fleet.members] == [(1, 1), (2, 2), (3, 3)]
-    assert id_prefix("abc", 2) == "sla-abc-002-"
+    assert fleet.controller.facts.id_prefix(2) == f"sla-{fleet.controller.facts.run_id}-002-"
 
 
 def test_a_worker_that_replaces_a_dead_one_gets_its_shard_and_a_new_number(fleet: Fleet) -> None:

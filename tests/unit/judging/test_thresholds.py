@@ -1,9 +1,11 @@
 import pytest
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.metrics.catalogue import core_catalogue
-from pytest_ari_sla.session.alone import Standalone
+from pytest_ari_sla.session.alone import Alone
+from pytest_ari_sla.session.load_maker import LoadMaker
 from pytest_ari_sla.session.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
 
@@ -107,11 +109,12 @@ def test_two_markers_of_one_function_are_one_source(pytester: pytest.Pytester) -
 
 def test_a_marker_that_a_fixture_adds_counts(item: pytest.Item) -> None:
     """What was read at collection is read again where it is no longer all, and only there."""
-    role = Standalone(Settings(), builtin_registry())
-    before = role.thresholds_of(item)
-    assert role.thresholds_of(item) is before
+    settings, registry = Settings(live="off"), builtin_registry()
+    maker = LoadMaker(settings, registry, Alone(item.config, settings, registry.catalogue, JudgedTests()))
+    before = maker.thresholds_of(item)
+    assert maker.thresholds_of(item) is before
     item.add_marker(pytest.mark.sla("setup.p90 < 1s"))
-    assert "setup.p90 < 1s" in [str(sourced.threshold) for sourced in role.thresholds_of(item)]
+    assert "setup.p90 < 1s" in [str(sourced.threshold) for sourced in maker.thresholds_of(item)]
 
 
 def test_both_sides_of_a_figure_can_be_limited(item: pytest.Item) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.record_file import read_record
 from pytest_ari_sla.session.interim_report import InterimReport
 from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
@@ -54,16 +54,9 @@ def report(tmp_path: Path, judged: JudgedTests) -> InterimReport:
     target = Target(
         kind="private", url="http://127.0.0.1:8088/ari", user="u", password="secret", media_host="127.0.0.1"
     )
-    role = SimpleNamespace(
-        run_id="abc123",
-        started=datetime.now(UTC),
-        shards=2,
-        settings=Settings(report_folder=str(tmp_path / "report")),
-        target=lambda: target,
-        seconds_since_start=lambda: 61.0,
-    )
+    facts = RunFacts(Settings(report_folder=str(tmp_path / "report")), lambda: target, shards=2)
     config = SimpleNamespace(invocation_params=SimpleNamespace(args=["scenarios"]))
-    return InterimReport(config, role, CATALOGUE, Rules(), judged)  # type: ignore[arg-type]
+    return InterimReport(config, facts, CATALOGUE, Rules(), judged)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import gc
 import io
 import sys
 import types
-from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +37,7 @@ from pytest_ari_sla.session import supervisor
 from pytest_ari_sla.session.interim_report import InterimReport
 from pytest_ari_sla.session.load_job import LoadJob
 from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.session.supervisor import Supervisor
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.sla.threshold import parse
@@ -126,16 +126,9 @@ class Soak:
 
     def _make_supervisor(self, catalogue: Catalogue) -> Supervisor:
         target = Target(kind="private", url="http://127.0.0.1:8088/ari", user="u", password="p", media_host="127.0.0.1")
-        role = SimpleNamespace(
-            run_id="50a000",
-            started=datetime.now(UTC),
-            shards=1,
-            settings=Settings(report_folder=str(self._folder)),
-            target=lambda: target,
-            seconds_since_start=lambda: 0.0,
-        )
+        facts = RunFacts(Settings(report_folder=str(self._folder)), lambda: target)
         config = SimpleNamespace(invocation_params=SimpleNamespace(args=[]))
-        self._interim = InterimReport(config, role, catalogue, Rules(), JudgedTests())  # type: ignore[arg-type]
+        self._interim = InterimReport(config, facts, catalogue, Rules(), JudgedTests())  # type: ignore[arg-type]
         return Supervisor(catalogue, Rules(), _Lines(), self._interim, lambda: None)  # type: ignore[arg-type]
 
     def run(self) -> LoadOutcome:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
@@ -33,7 +32,7 @@ def supervisor() -> Supervisor:
 @pytest.fixture
 def timeouts(supervisor: Supervisor) -> ThreadTimeouts:
     """Return a plug-in of a process that has loads."""
-    return ThreadTimeouts(lambda: cast("Any", supervisor))
+    return ThreadTimeouts(supervisor.write_down)
 
 
 def test_loads_are_written_before_the_thread_of_pytest_timeout_ends_everything(
@@ -60,12 +59,3 @@ def test_its_signal_leaves_the_time_for_a_whole_report(timeouts: ThreadTimeouts)
     before = threading.active_count()
     timeouts.pytest_timeout_set_timer(SimpleNamespace(method="signal", timeout=LIMIT_S))
     assert threading.active_count() == before
-
-
-def test_a_process_without_loads_has_nothing_to_write() -> None:
-    """A worker of a fleet, whose controller knows what it has told."""
-    timeouts = ThreadTimeouts(lambda: None)
-    timeouts.pytest_timeout_set_timer(SimpleNamespace(method="thread", timeout=0.01))
-    (timer,) = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
-    timer.join(LIMIT_S)
-    assert not timer.is_alive()

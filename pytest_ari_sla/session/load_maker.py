@@ -1,0 +1,168 @@
+"""Makes the loads of one process: preflight, the calls, and what came of them over all processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.ari.media_needs import RTP
+from pytest_ari_sla.capture.kept_packets import parse_policy
+from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.judging.regression import Baseline
+from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
+from pytest_ari_sla.judging.worst_calls import ranked_by
+from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
+from pytest_ari_sla.load.tools import LoadTools
+from pytest_ari_sla.session.equipment import Equipment
+from pytest_ari_sla.sla.verdict import Rules
+from pytest_ari_sla.targets.preflight import check_machine, check_target
+from pytest_ari_sla.targets.preflight_rules import Demand
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.run import LoadProgress
+    from pytest_ari_sla.session.coordination import Coordination
+    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.registry import Registry
+    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.targets.target import Target
+
+__all__ = ["LoadMaker"]
+
+_THRESHOLDS: pytest.StashKey[tuple[tuple[pytest.Mark, ...], list[SourcedThreshold]]] = pytest.StashKey()
+
+
+class LoadMaker:
+    """Makes loads, alone or as one shard of a fleet.
+
+    Parameters
+    ----------
+    settings, registry
+        What the user asked for, and what plug-ins registered.
+    coordination
+        How this process's part of each load goes together with those of others.
+
+    Attributes
+    ----------
+    equipment
+        What loads and tests use besides the target.
+    interrupted
+        Whether the session was told to end, and may not have had the time to clean up.
+    rules, baseline
+        What loads are judged by, besides their thresholds.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, coordination: Coordination) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.coordination = coordination
+        self.equipment = Equipment(settings, registry, coordination)
+        self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
+        self.baseline = Baseline.from_settings(settings)
+        self.interrupted = False
+
+    @property
+    def facts(self) -> RunFacts:
+        """What reports say of the run."""
+        return self.coordination.facts
+
+    def target(self) -> Target:
+        """Return the target, started if need be; SlaError says why there is none."""
+        return self.facts.target()
+
+    def thresholds_of(self, item: pytest.Item) -> list[SourcedThreshold]:
+        """Return what a test has to keep: read at collection, and again where a fixture has added a marker since."""
+        marks = tuple(item.iter_markers(MARKER))
+        known = item.stash.get(_THRESHOLDS, None)
+        if known is None or known[0] != marks:
+            known = item.stash[_THRESHOLDS] = (marks, thresholds_of(item, self.settings, self.registry.catalogue))
+        return known[1]
+
+    async def make(self, job: LoadJob) -> LoadOutcome:
+        """Make our part of a load and return what came of it, over all processes."""
+        if crash := self.coordination.target_crash():
+            raise crash
+        with self.coordination.in_load(job):
+            outcome = await self._run(job)
+            return await self.coordination.merge(job, outcome)
+
+    async def _run(self, job: LoadJob) -> LoadOutcome:
+        job.run = LoadRun(job.plan, self._tools(), lambda progress: self._take_progress(job, progress))
+        try:
+            outcome = await job.run.run(lambda: self.coordination.begin_together(job))
+        except SlaError:
+            job.raise_problem()
+            if crash := self.coordination.target_crash():
+                raise crash from None  # whatever went wrong, it did so because the target died
+            raise
+        if job.run.broken_by is not None:
+            job.take_over(self.coordination.target_crash() or job.run.broken_by)
+        return _with_notes(outcome, job)
+
+    def _take_progress(self, job: LoadJob, progress: LoadProgress) -> None:
+        self.equipment.ensure_alive()
+        self.coordination.progress(job, progress)
+
+    def cut_off(self, job: LoadJob, why: str) -> LoadOutcome | None:
+        """Return what was measured of a load that did not come to its end; None if it never began."""
+        outcome = None if job.run is None else job.run.so_far(why)
+        return None if outcome is None else self.coordination.merge_cut_off(job, _with_notes(outcome, job))
+
+    def _tools(self) -> LoadTools:
+        settings, registry, equipment = self.settings, self.registry, self.equipment
+        return LoadTools(
+            endpoint=self.target().endpoint,
+            site=equipment.site(),
+            trackers=list(registry.trackers.values()),
+            owners=registry.owners,
+            open_relay=equipment.open_relay,
+            preflight=self._preflight,
+            echo_extension=settings.echo_extension,
+            id_prefix=equipment.new_id(),
+            listener=registry.hook_calls,
+            ca_file=settings.ari_ca_file,
+            verify=not settings.ari_insecure,
+            asterisk_media=equipment.media().asterisk,
+            capture=parse_policy(settings.capture),
+            ranked_by={name: metric.better for name, metric in ranked_by(registry.catalogue).items()},
+        )
+
+    async def _preflight(self, ari: AriSession, plan: LoadPlan) -> list[str]:
+        """Check that target and machine can carry a load of this size."""
+        calls = plan.profile.peak_calls()
+        legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
+        own_pairs = plan.transport.port_pairs(calls * legs) + 1
+        heard, needs = calls * len(plan.topology.heard_leg), plan.transport.needs
+        # No more calls are being set up at a time than requests are in flight.
+        handshakes = REQUESTS_IN_FLIGHT if needs.has_handshakes else 0
+        demand = Demand(
+            calls=calls,
+            channels=calls * legs,
+            # The relay takes RTP, whatever the legs take.
+            media=Counter({needs: heard}) + Counter({RTP: calls * plan.topology.relay_legs}),
+            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards,
+            port_pairs=own_pairs,
+            open_files=2 * own_pairs + needs.connections * heard + 200,
+        )
+        ports = self.equipment.ports()
+        notes = check_machine(demand, (ports.low, ports.high))
+        if self.target().kind == "simulator":
+            return notes  # it has none of Asterisk's limits
+        return notes + await check_target(ari, self.target(), demand)
+
+    def close(self) -> None:
+        """Stop everything that the session started."""
+        self.equipment.close()
+        self.coordination.close()
+        if not self.interrupted:
+            self.equipment.release()  # else the guard looks once more: there may have been no time to clean up
+
+
+def _with_notes(outcome: LoadOutcome, job: LoadJob) -> LoadOutcome:
+    return replace(outcome, notes=(*outcome.notes, *job.notes))
