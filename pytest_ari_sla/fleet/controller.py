@@ -21,6 +21,7 @@ from pytest_ari_sla.children.dead_hosts import notice_dead_host_of
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
+from pytest_ari_sla.fleet.conftest_hooks import load_conftests
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.shard_names import ShardName, parse_nodeid
@@ -126,6 +127,7 @@ class Controller:
         self._supervisor: Supervisor | None = None
         self._refusal = ""
         self._divided: set[str] = set()
+        self._hook_folders: set[str] = set()
         self._unjudged: set[str] = set()
         self._all_judged = threading.Event()
         self.interrupted = False
@@ -163,6 +165,7 @@ class Controller:
         from pytest_ari_sla.session.registry import Registry, register_builtins
         from pytest_ari_sla.session.supervisor import open_supervisor
 
+        load_conftests(self._config, self._hook_folders)
         register_builtins(self._config.pluginmanager)
         catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
         self._supervisor = open_supervisor(self._config, self.facts, catalogue, self._judged, self._target_crash)
@@ -296,6 +299,8 @@ class Controller:
                 self._refusal = mistake
             case messages.Divided(nodeids):
                 self._divided.update(nodeids)
+            case messages.HooksIn(folders):
+                self._hook_folders.update(folders)
             case messages.Arrive(test, step, payload, needs_all, cut_off):
                 if cut_off:
                     self._end_others(member, test, step, cut_off)

@@ -131,13 +131,16 @@ class WorkerHooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
         """Select all shards of a test wherever ``-k``, ``--lf`` or ``--deselect`` left only some of them."""
-        from pytest_ari_sla.fleet.messages import Divided
+        from pytest_ari_sla.fleet.conftest_hooks import folders_with_hooks
+        from pytest_ari_sla.fleet.messages import Divided, HooksIn
 
         collected = list(items)
         yield
         items[:] = complete_groups(collected, items, shard_name)
         self._divided = {item.nodeid for item in items if shard_name(item).shard}
         self.link.send(Divided(sorted(self._divided)))
+        if folders := folders_with_hooks(items[0].config) if items else []:
+            self.link.send(HooksIn(folders))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -10,6 +10,7 @@ __all__ = [
     "Arrive",
     "Divided",
     "EndLoad",
+    "HooksIn",
     "Interrupt",
     "Judged",
     "Leave",
@@ -42,6 +43,12 @@ class Divided(msgspec.Struct, frozen=True, tag="divided"):
     """The node ids, of those that were collected, that are shards of a load: a user's own names may look alike."""
 
     nodeids: list[str]
+
+
+class HooksIn(msgspec.Struct, frozen=True, tag="hooks-in"):
+    """The folders, as seen from pytest's root folder, in whose ``conftest.py`` a worker has found hooks of ours."""
+
+    folders: list[str]
 
 
 class Arrive(msgspec.Struct, frozen=True, tag="arrive"):
@@ -170,7 +177,7 @@ class Interrupt(msgspec.Struct, frozen=True, tag="interrupt"):
     reason: str
 
 
-ToController = NeedTarget | Refuse | Divided | Arrive | Leave | Progressed | Judged
+ToController = NeedTarget | Refuse | Divided | HooksIn | Arrive | Leave | Progressed | Judged
 ToWorker = TargetIs | Together | TestBroken | EndLoad | StopSession | Interrupt
 
 _encoder = msgspec.msgpack.Encoder()
