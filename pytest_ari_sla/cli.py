@@ -207,7 +207,8 @@ def _merge_reports(arguments: argparse.Namespace) -> int:
 def _compare_reports(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.metrics.units import parse_duration_ns, parse_share
     from pytest_ari_sla.reporting.comparison import compare_runs
-    from pytest_ari_sla.reporting.record_file import check_folder, read_record
+    from pytest_ari_sla.reporting.places import check_folder
+    from pytest_ari_sla.reporting.record_file import read_record
     from pytest_ari_sla.reporting.report_folder import write_reports
     from pytest_ari_sla.session.registry import builtin_registry
 

@@ -78,7 +78,7 @@ def _report(text: str) -> str:
 
 
 def _report_folder(text: str) -> str:
-    from pytest_ari_sla.reporting.record_file import check_folder
+    from pytest_ari_sla.reporting.places import check_folder
 
     check_folder(Path(text))
     return text

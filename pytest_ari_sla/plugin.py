@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,18 +11,14 @@ from pytest_ari_sla import fixtures, options
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.fleet.item_hooks import ItemHooks
+from pytest_ari_sla.fleet.reporter import Reporter
 from pytest_ari_sla.fleet.stash import JUDGED, LOAD_MAKER, SETTINGS, load_maker_of
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.session import hook_calls, refusals
 from pytest_ari_sla.session.end_signals import EndSignals
+from pytest_ari_sla.session.places import check_junit, check_reports
 from pytest_ari_sla.session.thread_timeouts import ThreadTimeouts
 
-if TYPE_CHECKING:
-    from pytest_ari_sla.fleet.controller import Controller
-    from pytest_ari_sla.session.report import SessionReport
-    from pytest_ari_sla.session.run_facts import RunFacts
-
-_CONTROLLER: pytest.StashKey[Controller | None] = pytest.StashKey()
 _NEED_TARGET = frozenset({"load", "ari", "target"})
 
 
@@ -45,15 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sla(*thresholds, abort_after=None): conditions such as 'rtt.p99 < 60ms' that every load of the test must keep",
     )
+    check_junit(config)
     settings = config.stash[SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
     judged = config.stash[JUDGED] = JudgedTests()
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
     config.pluginmanager.register(ItemHooks(judged), "ari-sla-items")
-    config.pluginmanager.register(_Reporter(config, judged), "ari-sla-reporter")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
     config.pluginmanager.register(EndSignals(full_trace=config.option.fulltrace), "ari-sla-end-signals")
     config.pluginmanager.register(ThreadTimeouts(partial(_write_down, config)), "ari-sla-thread-timeouts")
-    config.stash[_CONTROLLER] = join_fleet(config, settings, judged)
+    controller = join_fleet(config, settings, judged)
+    config.pluginmanager.register(Reporter(config, judged, controller), "ari-sla-reporter")
 
 
 @pytest.hookimpl(trylast=True)
@@ -75,6 +70,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if is_led or runs_nothing or not any(map(_uses_target, session.items)):
         return
     try:
+        check_reports(session.config.stash[SETTINGS])
         load_maker_of(session.config).target()
     except SlaError as error:
         raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
@@ -102,59 +98,3 @@ class _LoopScopes:
         """Ignore it before pytest-asyncio gives it; pytest forgets the filter when everybody is configured."""
         unset = r'The configuration option "asyncio_default_fixture_loop_scope" is unset'
         warnings.filterwarnings("ignore", rf"\s*{unset}", pytest.PytestDeprecationWarning)
-
-
-class _Reporter:
-    """Writes down at the end what was judged."""
-
-    def __init__(self, config: pytest.Config, judged: JudgedTests) -> None:
-        self._config = config
-        self._judged = judged
-        self._report: SessionReport | None = None
-        self._unreported = ""
-
-    def pytest_keyboard_interrupt(self) -> None:
-        """Remember that there may not have been the time to clean up."""
-        maker = self._config.stash.get(LOAD_MAKER, None)
-        if maker is not None:
-            maker.interrupted = True
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Take in what is to be reported, and stop what was started."""
-        controller = session.config.stash[_CONTROLLER]
-        ours = controller or session.config.stash.get(LOAD_MAKER, None)
-        if ours is None:
-            return
-        if controller is not None:
-            controller.take_in_abandoned()
-        try:
-            if self._judged.loads() and settings_of_fleet(session.config) is None:
-                self._take_in(ours.facts)
-        finally:
-            ours.close()
-
-    def _take_in(self, facts: RunFacts) -> None:
-        from pytest_ari_sla.session.report import SessionReport, unreported
-
-        try:
-            self._report = SessionReport(self._config, facts, self._judged)
-        except Exception as error:  # whatever it is, it must not cost the verdict
-            self._unreported = unreported(self._judged, error)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say how it went, and only then write it down."""
-        if self._report is None and not self._unreported:
-            return
-        terminalreporter.section("SLA")
-        from pytest_ari_sla.reporting.readable import readable
-
-        summary = self._report.summary() if self._report else self._unreported
-        terminalreporter.write(readable(summary, sys.stdout.encoding), flush=True)
-        if self._report:
-            terminalreporter.write(self._report.write())
-
-    def pytest_unconfigure(self) -> None:
-        """Write the reports of a session that has no terminal, or shows no summary there."""
-        if self._report and not self._report.is_written:
-            self._report.write()

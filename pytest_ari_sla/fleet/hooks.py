@@ -9,6 +9,7 @@ import pytest
 
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.stash import WORKER_HOOKS
+from pytest_ari_sla.session.places import check_reports
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.shard_names import (
     ShardLabel,
@@ -90,6 +91,7 @@ class ControllerHooks:
         try:
             self._controller.check_refusals()
             if has_loads:
+                check_reports(self._controller.facts.settings)
                 self._controller.prepare()
         except SlaError as error:
             raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error

@@ -8,14 +8,14 @@ from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.capture.pcapng import capture_name
 from pytest_ari_sla.judging.judged_load import CapturedCall
 from pytest_ari_sla.judging.worst_calls import worst_calls
+from pytest_ari_sla.reporting.places import CAPTURES_NAME
 
 if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
-__all__ = ["CAPTURE_FOLDER", "captured_calls"]
+__all__ = ["captured_calls"]
 
-CAPTURE_FOLDER = "captures"
 _LOST = ("failed", "dropped")
 
 
@@ -39,9 +39,7 @@ def captured_calls(outcome: LoadOutcome, policy_text: str, catalogue: Catalogue)
         failed={call.id for call in outcome.calls if call.state in _LOST},
     )
     return {
-        call: CapturedCall(
-            f"{CAPTURE_FOLDER}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call])
-        )
+        call: CapturedCall(f"{CAPTURES_NAME}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))
         for call in chosen
         if call in outcome.captures
     }

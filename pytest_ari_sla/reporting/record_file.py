@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from tempfile import NamedTemporaryFile, TemporaryFile
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.reporting.places import RECORD_NAME
 from pytest_ari_sla.reporting.run_record import SCHEMA_VERSION, RunRecord
 from pytest_ari_sla.reporting.text import clean_tree
 
@@ -18,15 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORD_NAME",
-    "check_folder",
     "decode_record",
     "encode_record",
     "read_record",
     "write_atomically",
     "write_record",
 ]
-
-RECORD_NAME = "report.json"
 
 
 class _Header(msgspec.Struct):
@@ -103,27 +100,6 @@ def write_record(record: RunRecord, folder: Path) -> Path:
     path = folder / RECORD_NAME
     write_atomically(path, encode_record(record))
     return path
-
-
-def check_folder(folder: Path) -> None:
-    """Make sure that a report can be written into a folder; nothing of the trial is left.
-
-    Raises
-    ------
-    UsageError
-        It is a file, or this user or the disk does not let us.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))
-    except OSError as error:
-        raise UsageError(f"no report can be written into {str(folder)!r}: {error.strerror}") from error
-    finally:
-        for path in made:
-            with suppress(OSError):  # it was not made, or somebody else has put something into it
-                path.rmdir()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -11,9 +11,15 @@ from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.reporting.calls_csv import calls_csv
 from pytest_ari_sla.reporting.html import render_html
 from pytest_ari_sla.reporting.markdown import render_markdown
-from pytest_ari_sla.reporting.record_file import (
+from pytest_ari_sla.reporting.places import (
+    CALLS_NAME,
+    CAPTURES_NAME,
+    HTML_NAME,
+    MARKDOWN_NAME,
     RECORD_NAME,
     check_folder,
+)
+from pytest_ari_sla.reporting.record_file import (
     decode_record,
     encode_record,
     read_record,
@@ -29,11 +35,6 @@ if TYPE_CHECKING:
     from pytest_ari_sla.reporting.run_record import CallRow, Verdict
 
 __all__ = ["CALLS_NAME", "HTML_NAME", "MARKDOWN_NAME", "merge", "merged_record", "render", "write_reports", "writers"]
-
-HTML_NAME: Final = "report.html"
-MARKDOWN_NAME: Final = "summary.md"
-CALLS_NAME: Final = "calls.csv"
-_CAPTURES: Final = "captures"
 
 
 def write_reports(
@@ -118,7 +119,7 @@ def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None =
     check_folder(output)
     for folder, record in zip(folders, records, strict=True):
         for path in {call.capture for scenario in record.scenarios for call in scenario.worst_calls if call.capture}:
-            _copy_capture(folder, path, output / _CAPTURES / record.run.id)
+            _copy_capture(folder, path, output / CAPTURES_NAME / record.run.id)
     return write_reports(merged, output, templates_folder=templates_folder)
 
 
@@ -189,7 +190,7 @@ def _of_run(scenario: Scenario, run_id: str, *, named: bool) -> Scenario:
 
 
 def _moved(call: WorstCall, run_id: str) -> WorstCall:
-    return replace(call, capture=f"{_CAPTURES}/{run_id}/{_file_name(call.capture)}") if call.capture else call
+    return replace(call, capture=f"{CAPTURES_NAME}/{run_id}/{_file_name(call.capture)}") if call.capture else call
 
 
 def _origin(record: RunRecord) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.judging.evidence import CAPTURE_FOLDER, captured_calls
+from pytest_ari_sla.judging.evidence import captured_calls
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
+from pytest_ari_sla.reporting.places import CAPTURES_NAME
 from pytest_ari_sla.reporting.run_record import CallRow, Scenario
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.shard_names import name_of_test
@@ -96,7 +97,7 @@ def _judged(
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
     if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
-        scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURE_FOLDER}/.")
+        scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURES_NAME}/.")
     if outcome.cut_off:
         scenario.notes.append(clean(outcome.cut_off))
     if maker.baseline is not None:

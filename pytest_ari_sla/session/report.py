@@ -16,6 +16,7 @@ from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_tex
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.session.environment import describe_environment, reproducing_command
 from pytest_ari_sla.session.hook_calls import HookCalls
+from pytest_ari_sla.session.places import REPORTS
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from pytest_ari_sla.session.run_facts import RunFacts
 
 __all__ = ["SessionReport", "build_record", "report_folder_of", "unreported"]
-
-_REPORTS = Path("reports")
 
 
 class SessionReport:
@@ -125,7 +124,7 @@ def _verdict_of(loads: Sequence[JudgedLoad]) -> Literal["pass", "fail", "inconcl
 def report_folder_of(facts: RunFacts) -> Path:
     """Return where the reports of a session go."""
     chosen = facts.settings.report_folder
-    return Path(chosen) if chosen else _REPORTS / f"{facts.started:%Y%m%dT%H%M%SZ}-{facts.run_id}"
+    return Path(chosen) if chosen else REPORTS / f"{facts.started:%Y%m%dT%H%M%SZ}-{facts.run_id}"
 
 
 def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, templates: str | None) -> Path | None:
@@ -147,7 +146,7 @@ def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, te
         del formats[RECORD_NAME]
         names = [name for name, write in formats.items() if _attempt(run, name, write)]
         written[:0] = [folder / report_folder.HTML_NAME] if report_folder.HTML_NAME in names else []
-    if folder.parent == _REPORTS:
+    if folder.parent == REPORTS:
         _attempt(run, "the link reports/latest", lambda: _point_latest_to(folder))
     if run.notes and written:
         _attempt(run, RECORD_NAME, lambda: write_record(run, folder))
@@ -180,7 +179,11 @@ def _all_calls(loads: Sequence[JudgedLoad]) -> list[tuple[str, CallRow]]:
 
 
 def _point_latest_to(folder: Path) -> None:
+    """Let the link point to a report; what is there and no link is somebody's own (a copy of CI's, say), and stays."""
     link = folder.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        message = f"{link} is not a link, and was left as it is"
+        raise FileExistsError(message)
     fresh = folder.parent / f".latest-{folder.name}"
     fresh.symlink_to(folder.name)
     fresh.replace(link)
