@@ -154,3 +154,20 @@ def test_a_first_run_without_settings_is_greeted_by_no_warning(session: Session)
     done = session.run()
     assert done.exit_code == 0, done.output
     assert "Warning" not in done.output
+
+
+@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
+def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: list[str]) -> None:
+    """Even those that look like a shard's stand in the report as they are, each with its own load."""
+    ids = ["shard 1 of 2", "a]b", "x::y@group"]
+    session.write(
+        "test_it.py",
+        f"""
+        import pytest
+        @pytest.mark.parametrize("part", {ids!r}, ids={ids!r})
+        async def test_it(load, part): {LOAD}
+        """,
+    )
+    done = session.run(*fleet)
+    assert done.exit_code == 0, done.output
+    assert sorted(done.scenarios) == sorted(f"test_it[{part}]" for part in ids)
