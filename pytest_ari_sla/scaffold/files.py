@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["planned_files", "write_files"]
 _SUFFIX = ".tmpl"
 
 
-def planned_files(trees: tuple[str, ...], words: Mapping[str, str]) -> dict[str, str]:
+def planned_files(trees: Sequence[str], words: Mapping[str, str]) -> dict[str, str]:
     """Return the content of each file that some trees of templates give, by its path."""
     templates = files("pytest_ari_sla.scaffold") / "templates"
     return {

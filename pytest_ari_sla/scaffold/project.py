@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UnknownName, UsageError
@@ -14,9 +15,20 @@ __all__ = ["CI_SYSTEMS", "write_project"]
 
 CI_SYSTEMS = ("github", "gitlab", "none")
 
+_SETTINGS = {
+    "pytest.toml": "",
+    ".pytest.toml": "",
+    "pytest.ini": "",
+    ".pytest.ini": "",
+    "pyproject.toml": r"^\[tool\.pytest\b",
+    "tox.ini": r"^\[pytest\]",
+    "setup.cfg": r"^\[tool:pytest\]",
+}
+"""Where pytest looks for its settings, and what a file holds that has some."""
+
 
 def write_project(folder: Path, ci: str = "github") -> list[Path]:
-    """Write a first scenario, its thresholds, and a CI job.
+    """Write a first scenario, its thresholds, and a CI job; settings of pytest where there are none.
 
     Parameters
     ----------
@@ -38,8 +50,18 @@ def write_project(folder: Path, ci: str = "github") -> list[Path]:
     """
     if ci not in CI_SYSTEMS:
         raise UnknownName("CI system", ci, CI_SYSTEMS)
-    trees = ("project",) if ci == "none" else ("project", f"ci_{ci}")
+    trees = ["project"]
+    trees += [] if ci == "none" else [f"ci_{ci}"]
+    trees += [] if _has_settings(folder) else ["ini"]
     contents = planned_files(trees, {})
     if there := sorted(name for name in contents if (folder / name).exists()):
         raise UsageError(f"{folder} has these files already: {', '.join(there)}; nothing was written")
     return write_files(folder, contents)
+
+
+def _has_settings(folder: Path) -> bool:
+    """Whether pytest has settings there: a file of ours beside them would take their place."""
+    return any(
+        (folder / name).is_file() and re.search(section, (folder / name).read_text(encoding="utf-8"), re.MULTILINE)
+        for name, section in _SETTINGS.items()
+    )

@@ -15,14 +15,35 @@ def test_a_project_has_a_scenario_its_thresholds_and_a_job(ci: str, tmp_path: Pa
     """No file keeps a placeholder of ours; the job runs what was written."""
     contents = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in write_project(tmp_path, ci)}
     jobs = {"github": [".github/workflows/voice-sla.yml"], "gitlab": ["voice-sla.gitlab-ci.yml"], "none": []}
-    assert sorted(contents) == sorted([*jobs[ci], "scenarios/sla.toml", "scenarios/test_voice.py"])
+    assert sorted(contents) == sorted([*jobs[ci], "pytest.ini", "scenarios/sla.toml", "scenarios/test_voice.py"])
     for job in jobs[ci]:
-        assert "pytest --sla-report=reports/voice --junitxml reports/voice/junit.xml scenarios/" in contents[job]
+        assert "--ari-target external" in contents[job]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_written"),
+    [
+        ("pyproject.toml", "[project]\nname = 'voice'\n", True),
+        ("pyproject.toml", "[tool.pytest.ini_options]\nxfail_strict = true\n", False),
+        ("pyproject.toml", "[tool.pytest]\nstrict = true\n", False),
+        ("tox.ini", "[tox]\n", True),
+        ("tox.ini", "[tox]\n[pytest]\n", False),
+        ("setup.cfg", "[tool:pytest]\n", False),
+        ("pytest.toml", "", False),
+        (".pytest.ini", "", False),
+    ],
+)
+def test_settings_of_pytest_that_are_there_stand(name: str, text: str, is_written: bool, tmp_path: Path) -> None:
+    """A pytest.ini of ours beside them would take their place."""
+    (tmp_path / name).write_text(text)
+    written = {path.name for path in write_project(tmp_path, "none")}
+    assert ("pytest.ini" in written) == is_written
 
 
 def test_a_job_of_github_takes_the_address_from_a_secret(tmp_path: Path) -> None:
     """Its own placeholders stay."""
     job, *_ = write_project(tmp_path, "github")
+    assert job.name == "voice-sla.yml"
     assert "ARI_URL: ${{ secrets.ARI_URL }}" in job.read_text()
 
 
