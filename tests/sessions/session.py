@@ -148,8 +148,8 @@ class Session:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         # What is tested here is who meets whom, not how punctual a busy machine is.
         options = ["--sla-report", "report", "--sla-pacing-limit", "1m", "-v"]
-        # Its plug-in imports all of Hypothesis at the end of every session.
-        options += ["-p", "no:hypothesispytest"]
+        # What is installed for our own tests: Hypothesis alone takes longer to import than all of pytest.
+        options += [option for name in ("hypothesispytest", "anyio", "pytest_cov") for option in ("-p", f"no:{name}")]
         command = [sys.executable, "-m", "pytest", *options, *arguments]
         if self.asterisk is not None:
             endpoint = self.asterisk.endpoint

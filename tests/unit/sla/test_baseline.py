@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,8 @@ MOS = Metric("mos", "distribution", "mos", "Voice quality", better="higher", res
 FAILED = Metric("calls.failed", "count", "count", "Calls that failed")
 RATIO = Metric("loss.ratio", "ratio", "ratio", "Loss", numerator="loss.lost", denominator="loss.sent")
 SECOND = 10**9
+
+PAIRS = int(os.environ.get("COMPARED_PAIRS", "40"))
 
 
 def simulated(
@@ -54,18 +57,18 @@ def counted(**per_second: list[int]) -> TimeSeries:
         (0.8, "better", {"same", "worse"}),
     ],
 )
-def test_table_of_200_simulated_comparisons(scale: float, usual: str | None, rare: set[str]) -> None:
+def test_table_of_simulated_comparisons(scale: float, usual: str | None, rare: set[str]) -> None:
     """Two runs of the same build are not called different; 20 % more or less latency is.
 
-    Measured: of 200 pairs of the same build none was called worse or better (p99: 148 the same, 52 unclear); all 200
-    with 20 % more latency were called worse, and all 200 with 20 % less better.
+    Measured by ``make soak``: of 200 pairs of the same build none was called worse or better (p99: 148 the same, 52
+    unclear); all 200 with 20 % more latency were called worse, and all 200 with 20 % less better.
     """
     changes: Counter[str] = Counter()
-    for pair in range(200):
+    for pair in range(PAIRS):
         before, after = simulated(2 * pair), simulated(2 * pair + 1, scale=scale)
         changes[compare(before, after, [(RTT, "p99")])[0].change.value] += 1
-    assert sum(changes[change] for change in rare) < 0.02 * 200
-    assert usual is None or changes[usual] > 0.95 * 200
+    assert sum(changes[change] for change in rare) < 0.02 * PAIRS
+    assert usual is None or changes[usual] > 0.95 * PAIRS
 
 
 def test_one_noisy_second_is_no_regression() -> None:
