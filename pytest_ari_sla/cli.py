@@ -127,8 +127,8 @@ def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from pytest_ari_sla.ari_client.leftovers import sweep_dead_runs
-    from pytest_ari_sla.ari_client.sweep import Sweeper
+    from pytest_ari_sla.ari_client.removal.leftovers import sweep_dead_runs
+    from pytest_ari_sla.ari_client.removal.sweep import Sweeper
     from pytest_ari_sla.ari_client.tls import tls_context
     from pytest_ari_sla.targets.external import external_target
 
@@ -171,7 +171,7 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
 def _examine(_: argparse.Namespace) -> int:
     import asyncio
 
-    from pytest_ari_sla.session.doctor import examine
+    from pytest_ari_sla.session.machine.doctor import examine
 
     for name, value in asyncio.run(examine()):
         print(f"{name:<20} {value}")
@@ -182,7 +182,7 @@ def _list_metrics(_: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from pytest_ari_sla.session.registry import builtin_registry
+    from pytest_ari_sla.session.plugins.registry import builtin_registry
 
     table = Table("Metric", "Kind", "Unit", "Meaning", box=None)
     for metric in builtin_registry().catalogue:
@@ -208,9 +208,9 @@ def _compare_reports(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.metrics.units import parse_duration_ns, parse_share
     from pytest_ari_sla.reporting.comparison import compare_runs
     from pytest_ari_sla.reporting.places import check_folder
-    from pytest_ari_sla.reporting.record_file import read_record
+    from pytest_ari_sla.reporting.record.record_file import read_record
     from pytest_ari_sla.reporting.report_folder import write_reports
-    from pytest_ari_sla.session.registry import builtin_registry
+    from pytest_ari_sla.session.plugins.registry import builtin_registry
 
     before, after = read_record(arguments.before), read_record(arguments.after)
     if arguments.output is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
-    from pytest_ari_sla.reporting.run_record import ReportSection, RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import ReportSection, RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
 

@@ -71,7 +71,7 @@ def _file(text: str) -> str:
 
 
 def _report(text: str) -> str:
-    from pytest_ari_sla.reporting.record_file import read_record
+    from pytest_ari_sla.reporting.record.record_file import read_record
 
     read_record(Path(text))
     return str(Path(text).resolve())

@@ -14,10 +14,11 @@ from pytest_ari_sla.fleet.item_hooks import ItemHooks
 from pytest_ari_sla.fleet.reporter import Reporter
 from pytest_ari_sla.fleet.stash import JUDGED, LOAD_MAKER, SETTINGS, load_maker_of
 from pytest_ari_sla.judging.judged_tests import JudgedTests
-from pytest_ari_sla.session import hook_calls, refusals
-from pytest_ari_sla.session.end_signals import EndSignals
+from pytest_ari_sla.session.endings import refusals
+from pytest_ari_sla.session.endings.end_signals import EndSignals
+from pytest_ari_sla.session.endings.thread_timeouts import ThreadTimeouts
 from pytest_ari_sla.session.places import check_junit, check_reports
-from pytest_ari_sla.session.thread_timeouts import ThreadTimeouts
+from pytest_ari_sla.session.plugins import hook_calls
 
 _NEED_TARGET = frozenset({"load", "ari", "target"})
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.reporting.report_folder import write_reports
 from tests.record_console import FOLDER as CONSOLE
 

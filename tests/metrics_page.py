@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.metrics.hdr_layout import SIGNIFICANT_DIGITS
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric

@@ -6,8 +6,8 @@ import inspect
 from pathlib import Path
 
 from pytest_ari_sla import hookspecs, options
-from pytest_ari_sla.session.hook_calls import HOOKS
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.hook_calls import HOOKS
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 __all__ = ["PAGE", "hook_signature", "reference_page"]
 

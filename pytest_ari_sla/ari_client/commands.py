@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari_client.creation import AriCreation
-from pytest_ari_sla.ari_client.ownership import Kind
 from pytest_ari_sla.ari_client.queries import BRIDGE, CHANNEL
+from pytest_ari_sla.ari_client.removal.ownership import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

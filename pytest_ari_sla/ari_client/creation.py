@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
-from pytest_ari_sla.ari_client.ownership import Kind
 from pytest_ari_sla.ari_client.queries import CHANNEL, AriQueries
+from pytest_ari_sla.ari_client.removal.ownership import Kind
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, TargetIncomplete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ari_sla.ari_client.events import EventStream
-    from pytest_ari_sla.ari_client.ownership import Ledger
+    from pytest_ari_sla.ari_client.event_stream.events import EventStream
+    from pytest_ari_sla.ari_client.removal.ownership import Ledger
     from pytest_ari_sla.ari_client.requests import QueryValue
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients

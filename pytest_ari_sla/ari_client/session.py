@@ -13,11 +13,11 @@ from pytest_ari_sla.ari.call_state import ChannelState, Finding
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, UnknownEvent
 from pytest_ari_sla.ari.resources import timestamp_ns
-from pytest_ari_sla.ari_client.cleanup import CleanupReport, clean_up
 from pytest_ari_sla.ari_client.commands import AriCommands
-from pytest_ari_sla.ari_client.events import EventStream
+from pytest_ari_sla.ari_client.event_stream.events import EventStream
 from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, Clock, SilentObserver
-from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
+from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport, clean_up
+from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.ari_client.watch import ChannelWatch

@@ -3,7 +3,7 @@
 With 30 requests at once an event loop is many ms behind its sockets, and so are the times at which it sends a
 request and hears of an answer. The kernel stamps both (SO_TIMESTAMPING, SO_TIMESTAMPNS): the last byte of a request as
 it goes to the network interface, and the last byte of an answer as it comes from there. An answer is one message on its
-connection, so that its stamp is its own; for events see :mod:`pytest_ari_sla.ari_client.pump`.
+connection, so that its stamp is its own; for events see :mod:`pytest_ari_sla.ari_client.event_stream.pump`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.ari_client.pump import arrival_ns, ask_for_stamps, monotonic_ns
+from pytest_ari_sla.ari_client.event_stream.pump import arrival_ns, ask_for_stamps, monotonic_ns
 
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType

@@ -23,7 +23,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
-from pytest_ari_sla.ari_client.sweep import Sweeper
+from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.children.wards import EndProgram, Order, Release, RemoveFolder, RemoveResources

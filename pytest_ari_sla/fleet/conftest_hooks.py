@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.session.hook_calls import HOOKS
+from pytest_ari_sla.session.plugins.hook_calls import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -162,7 +162,7 @@ class Controller:
         SlaError
             The target cannot be used, or a plug-in, or an option.
         """
-        from pytest_ari_sla.session.registry import Registry, register_builtins
+        from pytest_ari_sla.session.plugins.registry import Registry, register_builtins
         from pytest_ari_sla.session.supervisor import open_supervisor
 
         load_conftests(self._config, self._hook_folders)
@@ -417,7 +417,7 @@ class Controller:
         target = None if self._targets is None else self._targets.known
         if target is None:
             return
-        from pytest_ari_sla.ari_client.sweep import Sweeper
+        from pytest_ari_sla.ari_client.removal.sweep import Sweeper
         from pytest_ari_sla.ari_client.tls import tls_context
 
         settings = self.facts.settings

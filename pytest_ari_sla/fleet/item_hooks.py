@@ -197,7 +197,7 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
     import msgspec
 
     from pytest_ari_sla.judging.standing import in_line
-    from pytest_ari_sla.reporting.junit import junit_properties
+    from pytest_ari_sla.reporting.ci.junit import junit_properties
 
     attempt = _attempt_of(item)
     standing = in_line(attempt.judged or (), attempt.standing)

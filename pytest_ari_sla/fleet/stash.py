@@ -39,7 +39,7 @@ def load_maker_of(config: pytest.Config) -> LoadMaker:
 
 def _make_load_maker(config: pytest.Config) -> LoadMaker:
     from pytest_ari_sla.session.load_maker import LoadMaker
-    from pytest_ari_sla.session.registry import Registry, register_builtins
+    from pytest_ari_sla.session.plugins.registry import Registry, register_builtins
 
     register_builtins(config.pluginmanager)
     registry = Registry.from_plugins(config.pluginmanager)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_ari_sla.reporting.run_record import CallGrid
+from pytest_ari_sla.reporting.record.run_record import CallGrid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pytest_ari_sla.capture.kept_packets import PackedStream
-from pytest_ari_sla.reporting.run_record import CallRow, Scenario
+from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario
 
 __all__ = ["CapturedCall", "JudgedLoad"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.reporting.live_state import (
+from pytest_ari_sla.reporting.live.live_state import (
     LiveEvent,
     LiveFigure,
     LiveShard,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from pytest_ari_sla.reporting.comparison import with_baseline
-from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.sla.baseline import FLOOR_S
 from pytest_ari_sla.sla.guards import tripped_guards
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.reporting.run_record import Comparison, RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import Comparison, RunRecord, Scenario
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.sla.guards import Guard
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.judging.call_grid import call_grid
 from pytest_ari_sla.judging.worst_calls import worst_calls
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.reporting import run_record as record
+from pytest_ari_sla.reporting.record import run_record as record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

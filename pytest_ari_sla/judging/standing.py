@@ -16,7 +16,7 @@ from pytest_ari_sla.judging.judged_load import JudgedLoad
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_ari_sla.reporting.run_record import Scenario
+    from pytest_ari_sla.reporting.record.run_record import Scenario
 
 __all__ = ["Standing", "Told", "in_line", "loads_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from pytest_ari_sla.reporting.run_record import CallEvent, WorstCall
+from pytest_ari_sla.reporting.record.run_record import CallEvent, WorstCall
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:

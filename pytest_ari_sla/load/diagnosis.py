@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.ari_client.ownership import call_of
+from pytest_ari_sla.ari_client.removal.ownership import call_of
 from pytest_ari_sla.errors import ChannelLost, MediaUnreachable
 from pytest_ari_sla.load.call import CONTINUED
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -13,7 +13,7 @@ from pytest_ari_sla.sla.guards import stalls_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.ari_client.cleanup import CleanupReport
+    from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
     from pytest_ari_sla.media.caller_worker import CallerWorker

@@ -11,7 +11,7 @@ from pytest_ari_sla.reporting.text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_ari_sla.reporting.run_record import CallRow
+    from pytest_ari_sla.reporting.record.run_record import CallRow
 
 __all__ = ["calls_csv"]
 

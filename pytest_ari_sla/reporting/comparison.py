@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.reporting.run_record import BaselineComparison, Comparison
+from pytest_ari_sla.reporting.record.run_record import BaselineComparison, Comparison
 from pytest_ari_sla.sla import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario
 
 __all__ = ["compare_runs", "compare_scenarios", "with_baseline"]
 

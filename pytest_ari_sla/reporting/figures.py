@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pytest_ari_sla.reporting.run_record import ReportSection
+from pytest_ari_sla.reporting.record.run_record import ReportSection
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Place
-    from pytest_ari_sla.reporting.run_record import MetricValues, RunRecord, Scenario, ShownMetric
+    from pytest_ari_sla.reporting.record.run_record import MetricValues, RunRecord, Scenario, ShownMetric
 
 __all__ = [
     "Tile",

@@ -14,7 +14,7 @@ from pytest_ari_sla.sla.threshold import OPERATORS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.reporting.run_record import CallRow, Scenario, Stage, Threshold
+    from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario, Stage, Threshold
 
 __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 

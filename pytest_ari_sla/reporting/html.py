@@ -19,7 +19,7 @@ from pytest_ari_sla.reporting.values import show, show_change, show_clock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario
 
 __all__ = ["render_html", "template_environment"]
 

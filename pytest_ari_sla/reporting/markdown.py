@@ -13,7 +13,13 @@ from pytest_ari_sla.reporting.values import show, show_change, show_clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.reporting.run_record import BaselineComparison, ReportSection, RunRecord, Scenario, Threshold
+    from pytest_ari_sla.reporting.record.run_record import (
+        BaselineComparison,
+        ReportSection,
+        RunRecord,
+        Scenario,
+        Threshold,
+    )
 
 __all__ = ["MAX_BYTES", "render_markdown"]
 

@@ -19,20 +19,20 @@ from pytest_ari_sla.reporting.places import (
     RECORD_NAME,
     check_folder,
 )
-from pytest_ari_sla.reporting.record_file import (
+from pytest_ari_sla.reporting.record.record_file import (
     decode_record,
     encode_record,
     read_record,
     write_atomically,
     write_record,
 )
-from pytest_ari_sla.reporting.run_record import RunRecord, Scenario, WorstCall
+from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario, WorstCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from pytest_ari_sla.reporting.run_record import CallRow, Verdict
+    from pytest_ari_sla.reporting.record.run_record import CallRow, Verdict
 
 __all__ = ["CALLS_NAME", "HTML_NAME", "MARKDOWN_NAME", "merge", "merged_record", "render", "write_reports", "writers"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pytest_ari_sla.reporting.run_record import (
+    from pytest_ari_sla.reporting.record.run_record import (
         BaselineComparison,
         Comparison,
         ReportSection,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.session.coordination import Coordination
-    from pytest_ari_sla.session.registry import Registry
+    from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.udp.datagrams import Address
 

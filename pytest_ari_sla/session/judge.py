@@ -13,7 +13,7 @@ from pytest_ari_sla.judging.evidence import captured_calls
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
 from pytest_ari_sla.reporting.places import CAPTURES_NAME
-from pytest_ari_sla.reporting.run_record import CallRow, Scenario
+from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.shard_names import name_of_test
 from pytest_ari_sla.sla.verdict import Verdict, judge

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_ari_sla.reporting.live_console import LiveConsole
-    from pytest_ari_sla.reporting.live_state import LiveState
-    from pytest_ari_sla.reporting.prometheus import PrometheusEndpoint
+    from pytest_ari_sla.reporting.live.live_console import LiveConsole
+    from pytest_ari_sla.reporting.live.live_state import LiveState
+    from pytest_ari_sla.reporting.live.prometheus import PrometheusEndpoint
     from pytest_ari_sla.settings import Settings
 
 __all__ = ["LiveViews"]
@@ -37,7 +37,7 @@ class LiveViews:
         self._console = None if settings.live == "off" else self._open_console(config, settings.live)
         self._endpoint: PrometheusEndpoint | None = None
         if settings.prometheus_port is not None:
-            from pytest_ari_sla.reporting.prometheus import PrometheusEndpoint
+            from pytest_ari_sla.reporting.live.prometheus import PrometheusEndpoint
 
             self._endpoint = PrometheusEndpoint(settings.prometheus_port)
 
@@ -68,7 +68,7 @@ class LiveViews:
 
     def _open_console(self, config: pytest.Config, mode: str) -> LiveConsole | None:
         """Return a console on the terminal that pytest writes to; None where pytest writes to none."""
-        from pytest_ari_sla.reporting.live_console import make_live_console
+        from pytest_ari_sla.reporting.live.live_console import make_live_console
 
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.coordination import Coordination
     from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.registry import Registry
+    from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.session.run_facts import RunFacts
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target

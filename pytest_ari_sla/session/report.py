@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
-from pytest_ari_sla.reporting.annotations import announce
-from pytest_ari_sla.reporting.record_file import RECORD_NAME, write_record
-from pytest_ari_sla.reporting.run_record import ReportSection, Run, RunRecord, Target
+from pytest_ari_sla.reporting.ci.annotations import announce
+from pytest_ari_sla.reporting.record.record_file import RECORD_NAME, write_record
+from pytest_ari_sla.reporting.record.run_record import ReportSection, Run, RunRecord, Target
 from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_text
 from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.session.environment import describe_environment, reproducing_command
-from pytest_ari_sla.session.hook_calls import HookCalls
+from pytest_ari_sla.session.machine.environment import describe_environment, reproducing_command
 from pytest_ari_sla.session.places import REPORTS
+from pytest_ari_sla.session.plugins.hook_calls import HookCalls
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.judged_tests import JudgedTests
-    from pytest_ari_sla.reporting.run_record import CallRow
+    from pytest_ari_sla.reporting.record.run_record import CallRow
     from pytest_ari_sla.session.run_facts import RunFacts
 
 __all__ = ["SessionReport", "build_record", "report_folder_of", "unreported"]

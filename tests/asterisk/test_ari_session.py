@@ -11,9 +11,9 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.resources import Bridge, StoredRecording
+from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.ari_client.sweep import Sweeper
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, ChannelLost
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.sessions.session import Finished
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "pytest_ari_sla" / "reporting" / "report.schema.json"
+SCHEMA = ROOT / "pytest_ari_sla" / "reporting" / "record" / "report.schema.json"
 MARK = "ARI_SLA_TEST_MARK"
 
 FREED = '''

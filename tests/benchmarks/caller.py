@@ -25,7 +25,7 @@ from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint, RtpMedia
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.benchmarks.processor_time import used_s
 

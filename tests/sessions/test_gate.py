@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.reporting.record_file import read_record, write_record
+from pytest_ari_sla.reporting.record.record_file import read_record, write_record
 from tests.unit.reporting.slower import slower
 
 if TYPE_CHECKING:

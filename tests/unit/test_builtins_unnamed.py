@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ari_sla
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 PACKAGE = Path(pytest_ari_sla.__file__).parent
 BUILTIN = builtin_registry()

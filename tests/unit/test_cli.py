@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ari_sla.cli import main
-from pytest_ari_sla.reporting.record_file import read_record, write_record
+from pytest_ari_sla.reporting.record.record_file import read_record, write_record
 from tests.unit.reporting.factory import make_record, make_scenario
 from tests.unit.reporting.slower import slower
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ari_sla import hookspecs
-from pytest_ari_sla.session.hook_calls import HOOKS
+from pytest_ari_sla.session.plugins.hook_calls import HOOKS
 from tests.reference_page import PAGE, hook_signature, reference_page
 
 ROOT = Path(__file__).parents[2]

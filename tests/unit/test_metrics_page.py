@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from tests.metrics_page import PAGE, ROOT, metrics_page
 
 CATALOGUE = builtin_registry().catalogue

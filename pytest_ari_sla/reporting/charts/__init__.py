@@ -14,7 +14,7 @@ from pytest_ari_sla.reporting.charts.distribution import percentile_charts
 from pytest_ari_sla.reporting.charts.over_time import time_charts
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario
+    from pytest_ari_sla.reporting.record.run_record import Scenario
 
 __all__ = ["Chart", "heat_map", "percentile_charts", "scenario_charts", "setup_waterfall", "time_charts"]
 

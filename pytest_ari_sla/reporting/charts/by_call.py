@@ -9,7 +9,7 @@ from pytest_ari_sla.reporting.charts.chart import BASE, Chart, Option, formatter
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import CallGrid, CallRow, Scenario
+    from pytest_ari_sla.reporting.record.run_record import CallGrid, CallRow, Scenario
 
 __all__ = ["heat_map", "setup_waterfall"]
 

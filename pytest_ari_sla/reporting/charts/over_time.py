@@ -20,7 +20,7 @@ from pytest_ari_sla.reporting.figures import shown_in
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario, ShownMetric
+    from pytest_ari_sla.reporting.record.run_record import Scenario, ShownMetric
 
 __all__ = ["time_charts", "unit_of"]
 

@@ -7,7 +7,7 @@ import socket
 import time
 from contextlib import closing
 
-from pytest_ari_sla.ari_client.event_thread import PumpedSocket
+from pytest_ari_sla.ari_client.event_stream.event_thread import PumpedSocket
 
 CLOCKS_NS = 1_000_000
 """How well the wall clock, of which the kernel's stamps are, is known on the monotonic one of a busy machine."""

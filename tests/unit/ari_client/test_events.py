@@ -10,7 +10,7 @@ from aiohttp import WSMsgType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.ari_client.events import back_off_s, words_for_close
+from pytest_ari_sla.ari_client.event_stream.events import back_off_s, words_for_close
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession

@@ -7,8 +7,8 @@ import pytest
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.ari.leftovers import Leftover, presence_of, run_of, runs_present
-from pytest_ari_sla.ari_client.leftovers import sweep_dead_runs
-from pytest_ari_sla.ari_client.sweep import Sweeper
+from pytest_ari_sla.ari_client.removal.leftovers import sweep_dead_runs
+from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriTimeout, AriUnreachable, NotAnAsterisk, SlaError
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang, html_404
@@ -16,7 +16,7 @@ from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang,
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_ari_sla.ari_client.ownership import Kind
+    from pytest_ari_sla.ari_client.removal.ownership import Kind
     from tests.unit.ari_client.ari_server import Interference
 
 DEAD = Leftover("/channels", "sla-aaaaaa-001-0001.c0000001.")

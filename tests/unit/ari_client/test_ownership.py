@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.ari_client import ownership as ari_ownership
-from pytest_ari_sla.ari_client.ownership import IdSource, Kind, Ledger
+from pytest_ari_sla.ari_client.removal import ownership as ari_ownership
+from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.errors import UsageError
 
 KINDS = ("channel", "bridge", "playback", "recording", "snoop")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
-from pytest_ari_sla.ari_client.sweep import Sweeper, Swept
+from pytest_ari_sla.ari_client.removal.sweep import Sweeper, Swept
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import UsageError
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, hang, refusal

@@ -18,7 +18,7 @@ from pytest_ari_sla.judging.standing import Standing, Told
 from pytest_ari_sla.load.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.reporting.run_record import Scenario
+from pytest_ari_sla.reporting.record.run_record import Scenario
 from pytest_ari_sla.settings import Settings
 from tests.unit.fleet.fleet import Node, wait_until
 

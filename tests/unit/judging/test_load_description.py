@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 
 

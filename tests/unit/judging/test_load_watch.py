@@ -10,8 +10,8 @@ from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.reporting.live_view import live_line
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.reporting.live.live_view import live_line
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
 

@@ -8,9 +8,9 @@ from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.reporting.record_file import write_record
-from pytest_ari_sla.reporting.run_record import Scenario
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.reporting.record.record_file import write_record
+from pytest_ari_sla.reporting.record.run_record import Scenario
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
 from tests.unit.reporting.factory import make_record, make_scenario
 from tests.unit.reporting.slower import slower

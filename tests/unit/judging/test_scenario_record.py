@@ -11,8 +11,8 @@ from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.reporting.record_file import decode_record, encode_record
-from pytest_ari_sla.reporting.run_record import Scenario
+from pytest_ari_sla.reporting.record.record_file import decode_record, encode_record
+from pytest_ari_sla.reporting.record.run_record import Scenario
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import judge
 from tests.unit.reporting.factory import make_record

@@ -6,7 +6,7 @@ from pytest_ari_sla.judging.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.metrics.catalogue import core_catalogue
 from pytest_ari_sla.session.alone import Alone
 from pytest_ari_sla.session.load_maker import LoadMaker
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
 
 EVERYWHERE = "[sla]\nthresholds = ['setup.p50 < 4s']\n"

@@ -8,7 +8,7 @@ from pytest_ari_sla.judging.worst_calls import ranked_by, worst_calls
 from pytest_ari_sla.load import capture_shelf
 from pytest_ari_sla.load.capture_shelf import CaptureShelf
 from pytest_ari_sla.load.outcome import CallOutcome
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 CATALOGUE = builtin_registry().catalogue
 RANKED_BY = {name: metric.better for name, metric in ranked_by(CATALOGUE).items()}

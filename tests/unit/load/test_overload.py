@@ -13,7 +13,7 @@ from pytest_ari_sla.load.run import LoadRun
 from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.transport import MediaSite
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.topologies.echo import Echo
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.load import simulated

@@ -10,7 +10,7 @@ from pytest_ari_sla.load.result import Distribution, LoadResult
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 
 def result_of(**values: Histogram | int) -> Any:

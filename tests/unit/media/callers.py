@@ -11,7 +11,7 @@ from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint, RtpMedia
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Verdict, judge
 from pytest_ari_sla.udp.port_leases import PortManager

@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_ari_sla.judging.scenario_record import shown_metrics
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.reporting.run_record import (
+from pytest_ari_sla.reporting.record.run_record import (
     BaselineComparison,
     BlockHistograms,
     CallCounts,
@@ -32,14 +32,14 @@ from pytest_ari_sla.reporting.run_record import (
     Threshold,
     WorstCall,
 )
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.reporting.run_record import MetricValues, Verdict
+    from pytest_ari_sla.reporting.record.run_record import MetricValues, Verdict
 
 CATALOGUE = builtin_registry().catalogue
 Kind = Literal["pass", "fail", "inconclusive"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_ari_sla.reporting.live_state import (
+from pytest_ari_sla.reporting.live.live_state import (
     LiveEvent,
     LiveFigure,
     LiveShard,

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from pytest_ari_sla.metrics.hdr_layout import bucket_middles
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.reporting.run_record import BlockHistograms
+from pytest_ari_sla.reporting.record.run_record import BlockHistograms
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario
+    from pytest_ari_sla.reporting.record.run_record import Scenario
 
 __all__ = ["slower"]
 

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-from pytest_ari_sla.reporting.annotations import announce, github_annotations, gitlab_code_quality
-from pytest_ari_sla.reporting.run_record import Scenario
+from pytest_ari_sla.reporting.ci.annotations import announce, github_annotations, gitlab_code_quality
+from pytest_ari_sla.reporting.record.run_record import Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 
 NODE = "scenarios/test_echo.py::test_echo_calls"

@@ -2,7 +2,7 @@ import csv
 from io import StringIO
 
 from pytest_ari_sla.reporting.calls_csv import calls_csv
-from pytest_ari_sla.reporting.run_record import CallRow
+from pytest_ari_sla.reporting.record.run_record import CallRow
 
 
 def parsed(*calls: CallRow) -> list[dict[str, str]]:

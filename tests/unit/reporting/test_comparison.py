@@ -5,7 +5,7 @@ from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.reporting.comparison import compare_runs, compare_scenarios, with_baseline
 from pytest_ari_sla.reporting.html import render_html
-from pytest_ari_sla.reporting.run_record import BlockHistograms, RunRecord, Scenario
+from pytest_ari_sla.reporting.record.run_record import BlockHistograms, RunRecord, Scenario
 from tests.unit.reporting.factory import make_record
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pytest_ari_sla.reporting.findings import broken_since, excess, findings, series_of, when
-from pytest_ari_sla.reporting.run_record import (
+from pytest_ari_sla.reporting.record.run_record import (
     CallCounts,
     CallRow,
     MetricValues,

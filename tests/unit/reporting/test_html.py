@@ -6,8 +6,8 @@ import pytest
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.reporting.html import render_html
-from pytest_ari_sla.reporting.record_file import decode_record, encode_record
-from pytest_ari_sla.reporting.run_record import Scenario, WorstCall
+from pytest_ari_sla.reporting.record.record_file import decode_record, encode_record
+from pytest_ari_sla.reporting.record.run_record import Scenario, WorstCall
 from tests.unit.reporting.factory import make_record, make_scenario
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J'\"]]>{{ 7*7 }}"

@@ -1,7 +1,7 @@
 from xml.etree import ElementTree
 
-from pytest_ari_sla.reporting.junit import junit_properties
-from pytest_ari_sla.reporting.run_record import Scenario
+from pytest_ari_sla.reporting.ci.junit import junit_properties
+from pytest_ari_sla.reporting.record.run_record import Scenario
 from tests.unit.reporting.factory import make_scenario
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ari_sla.reporting.live_console import LiveConsole, is_interactive, make_live_console
+from pytest_ari_sla.reporting.live.live_console import LiveConsole, is_interactive, make_live_console
 from tests.unit.reporting.live_states import live_state
 
 

@@ -2,8 +2,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pytest_ari_sla.reporting.live_state import LiveEvent, LiveShard, LiveStage, LiveState
-from pytest_ari_sla.reporting.live_view import live_line, live_view
+from pytest_ari_sla.reporting.live.live_state import LiveEvent, LiveShard, LiveStage, LiveState
+from pytest_ari_sla.reporting.live.live_view import live_line, live_view
 from tests.unit.reporting.live_states import live_state
 
 

@@ -3,7 +3,7 @@ from markdown_it import MarkdownIt
 
 from pytest_ari_sla.reporting import markdown
 from pytest_ari_sla.reporting.markdown import render_markdown
-from pytest_ari_sla.reporting.run_record import Scenario
+from pytest_ari_sla.reporting.record.run_record import Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 
 

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pytest_ari_sla.errors import HarnessError, UsageError
-from pytest_ari_sla.reporting.live_state import LiveFigure
-from pytest_ari_sla.reporting.prometheus import PrometheusEndpoint
+from pytest_ari_sla.reporting.live.live_state import LiveFigure
+from pytest_ari_sla.reporting.live.prometheus import PrometheusEndpoint
 from tests.unit.reporting.live_states import live_state
 
 

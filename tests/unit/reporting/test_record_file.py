@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting.record_file import read_record, write_atomically, write_record
+from pytest_ari_sla.reporting.record.record_file import read_record, write_atomically, write_record
 from tests.unit.reporting.factory import make_record
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting.record_file import read_record, write_record
+from pytest_ari_sla.reporting.record.record_file import read_record, write_record
+from pytest_ari_sla.reporting.record.run_record import CallRow, RunRecord
 from pytest_ari_sla.reporting.report_folder import merge, merged_record, render, write_reports
-from pytest_ari_sla.reporting.run_record import CallRow, RunRecord
 from tests.unit.reporting.factory import make_record, make_scenario
 
 

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting import run_record
-from pytest_ari_sla.reporting.record_file import decode_record, encode_record
-from pytest_ari_sla.reporting.schema import report_schema
+from pytest_ari_sla.reporting.record import run_record
+from pytest_ari_sla.reporting.record.record_file import decode_record, encode_record
+from pytest_ari_sla.reporting.record.schema import report_schema
 from tests.unit.reporting.factory import make_record, make_scenario
 
-SHIPPED = json.loads(resources.files("pytest_ari_sla.reporting").joinpath("report.schema.json").read_text("utf-8"))
+_SCHEMA = resources.files("pytest_ari_sla.reporting.record").joinpath("report.schema.json")
+SHIPPED = json.loads(_SCHEMA.read_text("utf-8"))
 
 
 def test_the_shipped_schema_is_the_one_that_the_types_give() -> None:
-    """The schema in the package is up to date; ``python -m pytest_ari_sla.reporting.schema`` writes it anew."""
+    """The schema in the package is up to date; ``python -m pytest_ari_sla.reporting.record.schema`` writes it anew."""
     assert report_schema() == SHIPPED
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ari_sla.reporting.record_file import read_record
+from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.reporting.report_folder import render
 from tests import record_console
 from tests.make_sample import SAMPLE

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.scaffold.project import CI_SYSTEMS, write_project
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from pytest_ari_sla.session.cores import cpu_quota, usable_cores
-from pytest_ari_sla.session.environment import describe_environment
+from pytest_ari_sla.session.machine.cores import cpu_quota, usable_cores
+from pytest_ari_sla.session.machine.environment import describe_environment
 
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1_MOUNT = "32 31 0:29 {root} /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n"
@@ -68,5 +68,5 @@ def test_cores_that_we_may_not_run_on_are_not_counted() -> None:
 
 def test_a_report_names_the_quota_and_not_the_cores_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who sees 16 cores looks for the fault elsewhere."""
-    monkeypatch.setattr("pytest_ari_sla.session.environment.usable_cores", lambda: 0.5)
+    monkeypatch.setattr("pytest_ari_sla.session.machine.environment.usable_cores", lambda: 0.5)
     assert describe_environment().cores == 0.5

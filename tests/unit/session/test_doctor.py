@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.media.calibration import calibrate
 from pytest_ari_sla.media.capacity import PacedRun
-from pytest_ari_sla.session import paced_run as paced
-from pytest_ari_sla.session.doctor import describe
+from pytest_ari_sla.session.machine import paced_run as paced
+from pytest_ari_sla.session.machine.doctor import describe
 from pytest_ari_sla.targets.preflight import read_machine
 
 if TYPE_CHECKING:

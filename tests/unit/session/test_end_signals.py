@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_ari_sla.session.end_signals import ONE_END_S, EndSignals
+from pytest_ari_sla.session.endings.end_signals import ONE_END_S, EndSignals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Hears SIGTERM twice; the clock says how far apart.
 _TWICE = """
 import os, signal, sys
-from pytest_ari_sla.session.end_signals import EndSignals
+from pytest_ari_sla.session.endings.end_signals import EndSignals
 times = iter([0.0, float(sys.argv[1])])
 EndSignals(lambda: next(times)).pytest_sessionstart()
 for _ in range(2):

@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from pytest_ari_sla.session.environment import describe_environment, reproducing_command
+from pytest_ari_sla.session.machine.environment import describe_environment, reproducing_command
 
 
 @pytest.mark.parametrize(

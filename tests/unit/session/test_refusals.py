@@ -53,7 +53,7 @@ def test_the_report_shows_the_tests_own_line_and_not_how_we_found_out(pytester: 
         helper="def pick(registry):\n    return registry.topology('eco')  # the helper's line\n",
         test_it="""
             from helper import pick
-            from pytest_ari_sla.session.registry import builtin_registry
+            from pytest_ari_sla.session.plugins.registry import builtin_registry
 
             def test_mistake():
                 pick(builtin_registry())  # the test's line
@@ -71,7 +71,7 @@ def test_other_errors_keep_their_whole_traceback(pytester: pytest.Pytester) -> N
     pytester.makeini(INI)
     pytester.makepyfile(
         """
-        from pytest_ari_sla.session.registry import Registry
+        from pytest_ari_sla.session.plugins.registry import Registry
 
         def test_bug():
             Registry.codec(None, "PCMU")

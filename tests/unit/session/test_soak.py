@@ -33,11 +33,11 @@ from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.reporting.live_console import LiveConsole
+from pytest_ari_sla.reporting.live.live_console import LiveConsole
 from pytest_ari_sla.session import supervisor
 from pytest_ari_sla.session.interim_report import InterimReport
 from pytest_ari_sla.session.load_job import LoadJob
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.session.supervisor import Supervisor
 from pytest_ari_sla.settings import Settings
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
-    from pytest_ari_sla.reporting.live_state import LiveState
+    from pytest_ari_sla.reporting.live.live_state import LiveState
 
 pytestmark = pytest.mark.timeout(400)  # an hour takes some ten seconds on a machine that does nothing else
 

@@ -8,7 +8,7 @@ from pytest_ari_sla.errors import AsteriskCrashed, SlaError
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.session.supervisor import Supervisor
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.judging.load_watch import LoadWatch
-    from pytest_ari_sla.reporting.live_state import LiveState
+    from pytest_ari_sla.reporting.live.live_state import LiveState
 
 S = 1_000_000_000
 CATALOGUE = builtin_registry().catalogue

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ari_sla.session.thread_timeouts import ThreadTimeouts
+from pytest_ari_sla.session.endings.thread_timeouts import ThreadTimeouts
 
 LIMIT_S = 30.0
 

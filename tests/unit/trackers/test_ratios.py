@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from tests.unit.batches import batch_sizes, split
 from tests.unit.trackers.loads import WINDOW, Load, context_of, loads
 

@@ -1,8 +1,8 @@
 """The event WebSocket, read by a process and a thread of its own, so that events are read as they come.
 
-The process (:mod:`pytest_ari_sla.ari_client.pump`) reads the connection and tells when bytes came. The thread runs
-aiohttp on an event loop into whose connections that process can be put; whatever loop a test uses, and for however long
-it blocks it, pings are answered, and Asterisk does not cut us off (``websocket_write_timeout``, 100 ms).
+The process (:mod:`.pump`) reads the connection and tells when bytes came. The thread runs aiohttp on an event loop into
+whose connections that process can be put; whatever loop a test uses, and for however long it blocks it, pings are
+answered, and Asterisk does not cut us off (``websocket_write_timeout``, 100 ms).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import aiohttp
 
-from pytest_ari_sla.ari_client import pump
-from pytest_ari_sla.ari_client.pump import HEADER, ask_for_stamps
+from pytest_ari_sla.ari_client.event_stream import pump
+from pytest_ari_sla.ari_client.event_stream.pump import HEADER, ask_for_stamps
 
 if TYPE_CHECKING:
     import ssl

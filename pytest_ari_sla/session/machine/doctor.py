@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.media.calibration import calibrate
 from pytest_ari_sla.media.capacity import BUSY_RATIO, PacedRun
-from pytest_ari_sla.session.cores import usable_cores
-from pytest_ari_sla.session.paced_run import find_capacity
+from pytest_ari_sla.session.machine.cores import usable_cores
+from pytest_ari_sla.session.machine.paced_run import find_capacity
 from pytest_ari_sla.targets.preflight import read_machine
 from pytest_ari_sla.udp.pacing_timer import may_use_realtime
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, TextIO
 from rich.cells import cell_len
 from rich.console import Console
 
-from pytest_ari_sla.reporting.live_view import live_line, live_view
+from pytest_ari_sla.reporting.live.live_view import live_line, live_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_ari_sla.reporting.live_state import LiveState
+    from pytest_ari_sla.reporting.live.live_state import LiveState
 
 __all__ = ["GuardedStream", "LiveConsole", "is_interactive", "make_live_console"]
 

@@ -1,6 +1,6 @@
 """The JSON Schema of ``report.json``, made from the record's types and their docstrings so that it cannot drift.
 
-``python -m pytest_ari_sla.reporting.schema`` writes ``report.schema.json`` anew after a change of the types.
+``python -m pytest_ari_sla.reporting.record.schema`` writes ``report.schema.json`` anew after a change of the types.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from pytest_ari_sla.reporting import run_record
-from pytest_ari_sla.reporting.run_record import SCHEMA_VERSION, RunRecord
+from pytest_ari_sla.reporting.record import run_record
+from pytest_ari_sla.reporting.record.run_record import SCHEMA_VERSION, RunRecord
 
 __all__ = ["report_schema"]
 

@@ -8,7 +8,7 @@ from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.reporting.run_record import Scenario
+    from pytest_ari_sla.reporting.record.run_record import Scenario
 
 __all__ = ["junit_properties"]
 

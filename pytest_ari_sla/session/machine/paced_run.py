@@ -15,7 +15,7 @@ from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET, RtpMedia
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.settings import DEFAULT_CODEC, Settings
 from pytest_ari_sla.sla.guards import tripped_guards
 from pytest_ari_sla.udp.port_leases import PortManager

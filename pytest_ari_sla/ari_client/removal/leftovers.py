@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.leftovers import run_of, runs_present
 from pytest_ari_sla.ari_client.faults import error_of_blocking_failure
-from pytest_ari_sla.ari_client.ownership import Kind
-from pytest_ari_sla.ari_client.sweep import FAILURES
+from pytest_ari_sla.ari_client.removal.ownership import Kind
+from pytest_ari_sla.ari_client.removal.sweep import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_ari_sla.ari.leftovers import Leftover
-    from pytest_ari_sla.ari_client.sweep import Sweeper
+    from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 
 __all__ = ["SweptRun", "sweep_dead_runs"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import Struct, convert, field, to_builtins
 
-from pytest_ari_sla.reporting.record_calls import CallCounts, CallEvent, CallGrid, CallRow, WorstCall
-from pytest_ari_sla.reporting.record_figures import (
+from pytest_ari_sla.reporting.record.record_calls import CallCounts, CallEvent, CallGrid, CallRow, WorstCall
+from pytest_ari_sla.reporting.record.record_figures import (
     BaselineComparison,
     BlockHistograms,
     Comparison,

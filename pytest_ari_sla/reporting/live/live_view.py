@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pytest_ari_sla.reporting.live_state import LiveShard, LiveState, LiveThreshold
+    from pytest_ari_sla.reporting.live.live_state import LiveShard, LiveState, LiveThreshold
 
 __all__ = ["live_line", "live_view"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from pytest_ari_sla.reporting.live_state import LiveState
+    from pytest_ari_sla.reporting.live.live_state import LiveState
 
 __all__ = ["PrometheusEndpoint"]
 

@@ -10,7 +10,7 @@ import aiohttp
 
 from pytest_ari_sla.ari.leftovers import presence_of
 from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
-from pytest_ari_sla.ari_client.event_thread import EventThread
+from pytest_ari_sla.ari_client.event_stream.event_thread import EventThread
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, redirected, where
 from pytest_ari_sla.errors import ApplicationTaken, AriUnreachable, AsteriskCrashed, EventStreamLost, SlaError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.ari_client.event_thread import EventSocket
+    from pytest_ari_sla.ari_client.event_stream.event_thread import EventSocket
     from pytest_ari_sla.ari_client.observer import Clock
 
 __all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]

@@ -11,8 +11,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.ari_client.events import REFUSED_PAUSE_S, REFUSED_S, back_off_s
-from pytest_ari_sla.ari_client.ownership import Kind, Ledger
+from pytest_ari_sla.ari_client.event_stream.events import REFUSED_PAUSE_S, REFUSED_S, back_off_s
+from pytest_ari_sla.ari_client.removal.ownership import Kind, Ledger
 from pytest_ari_sla.errors import AriUnreachable, SlaError
 
 if TYPE_CHECKING:

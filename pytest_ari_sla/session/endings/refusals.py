@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Refusals"]
 
 _ON_REPORT = "ari_sla_refused"
-_OUR_FOLDER = Path(__file__).parents[1]
+_OUR_FOLDER = Path(__file__).parents[2]
 
 
 class Refusals:

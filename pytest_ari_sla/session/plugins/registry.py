@@ -12,7 +12,7 @@ from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
 from pytest_ari_sla.rtp_media import builtin as transports
-from pytest_ari_sla.session.hook_calls import HookCalls, ask
+from pytest_ari_sla.session.plugins.hook_calls import HookCalls, ask
 from pytest_ari_sla.topologies import builtin as topologies
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.endpoint import redact
-from pytest_ari_sla.reporting.run_record import Environment
-from pytest_ari_sla.session.cores import usable_cores
+from pytest_ari_sla.reporting.record.run_record import Environment
+from pytest_ari_sla.session.machine.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

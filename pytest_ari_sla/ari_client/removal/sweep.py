@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from pytest_ari_sla.ari.leftovers import Leftover
-from pytest_ari_sla.ari_client.ownership import Kind
+from pytest_ari_sla.ari_client.removal.ownership import Kind
 from pytest_ari_sla.errors import UsageError
 
 if TYPE_CHECKING:

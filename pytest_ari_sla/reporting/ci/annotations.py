@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_ari_sla.reporting.findings import findings
 from pytest_ari_sla.reporting.markdown import render_markdown
-from pytest_ari_sla.reporting.record_file import write_atomically
+from pytest_ari_sla.reporting.record.record_file import write_atomically
 from pytest_ari_sla.reporting.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_ari_sla.reporting.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario
 
 __all__ = ["CODE_QUALITY_NAME", "announce", "github_annotations", "gitlab_code_quality"]
 

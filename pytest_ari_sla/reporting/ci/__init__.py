@@ -1,0 +1,1 @@
+"""What CI systems are told, each in its own way."""

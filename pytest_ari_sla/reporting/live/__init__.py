@@ -1,0 +1,1 @@
+"""A load while it runs: on the terminal, and for Prometheus."""

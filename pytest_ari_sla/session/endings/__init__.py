@@ -1,0 +1,1 @@
+"""How pytest ends: by a signal, by a timeout, or because a load could not even begin."""

@@ -1,0 +1,1 @@
+"""What this machine is, and how many calls it can carry."""

@@ -1,0 +1,1 @@
+"""What plug-ins register, and how they are told what happens."""
