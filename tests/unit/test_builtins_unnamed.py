@@ -82,7 +82,7 @@ def test_only_the_registration_imports_built_ins() -> None:
         if module.startswith(prefixes)
     }
     assert found == {
-        *(("session/registry.py", module) for module in REGISTRATION),
+        *(("session/plugins/registry.py", module) for module in REGISTRATION),
         ("load/voices.py", TEST_SIGNAL),
         ("__init__.py", "pytest_ari_sla.codecs.g711"),  # handed to authors of codecs
     }
