@@ -56,12 +56,13 @@ class Load:
         holding: str | None = None,
         hang_up: str | None = None,
         topology: str = DEFAULT_TOPOLOGY,
-        codec: str = DEFAULT_CODEC,
+        codec: str | None = None,
         other_codec: str | None = None,
         packet_time: str | None = None,
         until: str | None = None,
         digits: str = "",
         transport: str = DEFAULT_TRANSPORT,
+        other_transport: str | None = None,
         **options: Any,
     ) -> Coroutine[Any, Any, LoadResult]:
         """Make a load and return what was measured, over the whole fleet; to be awaited.
@@ -84,7 +85,8 @@ class Load:
         topology
             How the channels of a call are joined: ``echo``, ``pair``, ``relay``, ``transcode``, ``conference`` …
         codec
-            ``PCMU``, ``PCMA``, ``G722`` … or Asterisk's name for it.
+            ``PCMU``, ``PCMA``, ``G722`` … or Asterisk's name for it; by default what the transport is used with:
+            ``PCMU``, and ``L16`` where an AudioSocket is among them.
         other_codec
             The second codec of a topology with two: ``load(topology="transcode", codec="PCMU", other_codec="G722")``.
         packet_time
@@ -95,7 +97,10 @@ class Load:
         digits
             DTMF digits that every leg dials as tones, again and again: ``load(topology="transcode", digits="0123")``.
         transport
-            How media travels between Asterisk and this machine: ``rtp``, or one that a plug-in adds.
+            How media travels between Asterisk and this machine: ``rtp``, ``audiosocket``, ``websocket`` (Asterisk
+            connects), ``websocket-server`` (we connect), or one that a plug-in adds.
+        other_transport
+            The same for every second leg of each call: ``load(topology="pair", other_transport="websocket")``.
         options
             What the topology can vary: ``load(topology="conference", parties=5)``.
 
@@ -107,6 +112,7 @@ class Load:
         __tracebackhide__ = True  # an SlaError says all there is to say
         from pytest_ari_sla.load.plan import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
+        from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
         from pytest_ari_sla.load.voices import call_media, with_options
         from pytest_ari_sla.session.judge import doc_of
         from pytest_ari_sla.session.load_job import LoadJob
@@ -125,16 +131,20 @@ class Load:
         )
         thresholds = maker.thresholds_of(self._item)
         check_stages([sourced.threshold for sourced in thresholds], [stage.name for stage in profile.stages])
-        chosen = maker.registry.codec(codec)
+        transports = [maker.registry.transport(name) for name in (transport, other_transport) if name is not None]
+        chosen = maker.registry.codec(codec or usual_codec(transports, DEFAULT_CODEC))
         second = None if other_codec is None else maker.registry.codec(other_codec)
         joined = with_options(maker.registry.topology(topology), options)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
+        carrier = transport_of_load(joined, transports[0], transports[1] if other_transport else None)
+        media = call_media(joined, chosen, second, packet_time_ms, digits)
+        check_codecs(carrier, media)
         plan = LoadPlan(
             profile=profile,
             topology=joined,
-            media=call_media(joined, chosen, second, packet_time_ms, digits),
+            media=media,
             packet_time_ms=packet_time_ms,
-            transport=maker.registry.transport(transport),
+            transport=carrier,
             shard=maker.coordination.shard,
             shards=maker.facts.shards,
             realtime=settings.realtime,

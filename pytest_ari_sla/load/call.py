@@ -176,9 +176,13 @@ class LiveCall:
 
     async def _create(self, offer: MediaOffer, endpoint: LegEndpoint | None, asterisk_format: str) -> CallLeg:
         with self._being_made():
-            media = await make_external_media(self, offer, asterisk_format)
-            remote = media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media)
-            leg = CallLeg(media.channel.id, remote, endpoint)
+            channel_id, remote = await make_external_media(
+                self,
+                offer,
+                asterisk_format,
+                lambda media: media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media),
+            )
+            leg = CallLeg(channel_id, remote, endpoint)
             self.legs.append(leg)
             self.ari.watch(leg.channel_id).when_over(self.changed.set)
             return leg

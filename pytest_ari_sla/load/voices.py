@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["call_media", "echo_media", "with_options"]
 
-LAST_STATIC_TYPE = 34
-"""RFC 3551, table 5: the last payload type that needs no agreement."""
-
 ALWAYS = (0, 1)
 """The turn of one who need not wait for others."""
 
@@ -72,10 +69,8 @@ def call_media(
     Raises
     ------
     UsageError
-        There is a codec too many or too few, one that Asterisk would not hear, or digits where they cannot be told.
+        There is a codec too many or too few, or digits where they cannot be told.
     """
-    for chosen in filter(None, (codec, other_codec)):
-        _check_type(chosen)
     heard_leg = tuple(topology.heard_leg)
     audio_legs: Sequence[Sequence[int]] = [(leg,) if leg >= 0 else () for leg in heard_leg]
     leg_codecs: Sequence[int] = (0,) * len(heard_leg)
@@ -95,15 +90,6 @@ def call_media(
         voice_of_leg=tuple(distinct.index(kind) for kind in kinds),
         audio_legs=tuple(map(tuple, audio_legs)),
     )
-
-
-def _check_type(codec: Codec) -> None:
-    if codec.payload_type > LAST_STATIC_TYPE:
-        raise UsageError(
-            f"codec {codec.name} has the dynamic RTP payload type {codec.payload_type}: Asterisk sends it on "
-            f"ExternalMedia channels, but drops without a word what arrives with a type above {LAST_STATIC_TYPE}, "
-            "since there is no SDP that would say what it means"
-        )
 
 
 def _check_second(topology: Topology, other_codec: Codec | None, *, wanted: bool) -> None:

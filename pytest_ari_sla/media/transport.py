@@ -8,7 +8,7 @@ load.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
+    from pytest_ari_sla.hookspecs import Codec
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
     from pytest_ari_sla.udp.port_leases import PortManager
 
 __all__ = [
+    "ChoosyTransport",
     "Departures",
     "FrameReader",
     "FrameSendLog",
@@ -71,7 +74,7 @@ class TransportHealth:
     foreign, malformed
         What came from addresses that no leg expects, and what came for a leg and was not a frame.
     more
-        Counts of its own, by metric name (``harness.…``).
+        Figures of its own, by metric name.
     """
 
     cpu_ns: int = 0
@@ -81,7 +84,7 @@ class TransportHealth:
     receive_drops: int = 0
     foreign: int = 0
     malformed: int = 0
-    more: Mapping[str, int] = field(default_factory=dict)
+    more: Mapping[str, int | Histogram] = field(default_factory=dict)
 
 
 class LegEndpoint(Protocol):
@@ -217,3 +220,15 @@ class MediaTransport(Protocol):
 
     def open(self, plan: MediaPlan, site: MediaSite) -> AbstractAsyncContextManager[OpenTransport]:
         """Return the media of a load, which opens when it is entered."""
+
+
+@runtime_checkable
+class ChoosyTransport(MediaTransport, Protocol):
+    """A transport that does not carry every codec."""
+
+    @property
+    def usual_codec(self) -> str:
+        """Name of the codec where a load names none."""
+
+    def refusal(self, codec: Codec) -> str:
+        """Return why a codec cannot be carried, in one sentence; empty where it can."""

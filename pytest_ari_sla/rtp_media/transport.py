@@ -47,6 +47,9 @@ __all__ = ["RtpEndpoint", "RtpMedia", "RtpTransport"]
 
 _start_process = partial(LoopProcess, "pytest_ari_sla.rtp_media.loop")
 
+LAST_STATIC_TYPE = 34
+"""RFC 3551, table 5: the last payload type that needs no agreement."""
+
 LEGS_PER_SOCKET = 128
 """A receive buffer of 4 MB holds many drain cycles of so many. Slots divide unevenly: twice that at most."""
 
@@ -88,9 +91,20 @@ class RtpMedia:
 
     name = "rtp"
     needs = RTP
+    usual_codec = "PCMU"
 
     def __init__(self, start_loop: Callable[..., LoopProcess] = _start_process) -> None:
         self._start_loop = start_loop
+
+    def refusal(self, codec: Codec) -> str:
+        """Return why a codec cannot be carried; empty where it can."""
+        if codec.payload_type <= LAST_STATIC_TYPE:
+            return ""
+        return (
+            f"codec {codec.name} has the dynamic RTP payload type {codec.payload_type}: Asterisk sends it on "
+            f"ExternalMedia channels, but drops without a word what arrives with a type above {LAST_STATIC_TYPE}, "
+            "since there is no SDP that would say what it means"
+        )
 
     def port_pairs(self, legs: int) -> int:
         """Return how many sockets so many legs share, each with one for RTCP beside it."""

@@ -138,17 +138,18 @@ class LoadMaker:
         calls = plan.profile.peak_calls()
         legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
         own_pairs = plan.transport.port_pairs(calls * legs) + 1
-        heard, needs = calls * len(plan.topology.heard_leg), plan.transport.needs
+        media = Counter(carrier.needs for carrier in carriers(plan.transport, len(plan.topology.heard_leg)))
+        connections = sum(needs.connections * heard for needs, heard in media.items())
         # No more calls are being set up at a time than requests are in flight.
-        handshakes = REQUESTS_IN_FLIGHT if needs.has_handshakes else 0
+        handshakes = REQUESTS_IN_FLIGHT if any(needs.has_handshakes for needs in media) else 0
+        media[RTP] += plan.topology.relay_legs  # the relay takes RTP, whatever the legs take
         demand = Demand(
             calls=calls,
             channels=calls * legs,
-            # The relay takes RTP, whatever the legs take.
-            media=Counter({needs: heard}) + Counter({RTP: calls * plan.topology.relay_legs}),
+            media={needs: calls * channels for needs, channels in (+media).items()},
             http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards,
             port_pairs=own_pairs,
-            open_files=2 * own_pairs + needs.connections * heard + 200,
+            open_files=2 * own_pairs + connections * calls + 200,
         )
         ports = self.equipment.ports()
         notes = check_machine(demand, (ports.low, ports.high))

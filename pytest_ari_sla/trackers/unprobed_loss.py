@@ -111,8 +111,10 @@ class UnprobedLoss:
 
     def _last_heard_ns(self) -> NDArray[np.int64]:
         """Return when each leg has heard its last packet, or began to send; the end of time for legs not begun."""
-        start_ns = self._log.audio_start_ns()
-        begun_ns = np.where(start_ns > 0, start_ns, np.iinfo(np.int64).max // 2)
+        # Not when the audio began: legs of later calls say the same as the others, in the middle of it.
+        every_leg = np.arange(len(self._heard_ns), dtype=np.int32)
+        first_ns = self._log.due_ns(every_leg, np.zeros(len(every_leg), np.int64))
+        begun_ns = np.where(self._log.due() > 0, first_ns, np.iinfo(np.int64).max // 2)
         return np.where(self._heard_ns > 0, self._heard_ns, begun_ns)
 
     def _cost(self, legs: NDArray[np.int32], silence_ns: int) -> NDArray[np.int64]:

@@ -56,7 +56,8 @@ class PythonReceiver:
             except (BlockingIOError, ConnectionRefusedError):
                 return received
             self._memory.length[row] = length
-            self._memory.set_address(row, source)
+            if source:  # a connected stream tells none
+                self._memory.set_address(row, source)
             self._note(row, ancillary)
         return count
 

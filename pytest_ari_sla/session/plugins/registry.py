@@ -11,8 +11,9 @@ from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
-from pytest_ari_sla.rtp_media import builtin as transports
+from pytest_ari_sla.rtp_media import builtin as rtp_transport
 from pytest_ari_sla.session.plugins.hook_calls import HookCalls, ask
+from pytest_ari_sla.stream_media import builtin as stream_transports
 from pytest_ari_sla.topologies import builtin as topologies
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 
@@ -122,7 +123,8 @@ def register_builtins(manager: pluggy.PluginManager) -> None:
     """Register what comes with the tool, by the hooks that anybody uses."""
     manager.register(codecs, "ari-sla-codecs")
     manager.register(topologies, "ari-sla-topologies")
-    manager.register(transports, "ari-sla-transports")
+    manager.register(rtp_transport, "ari-sla-transport-rtp")
+    manager.register(stream_transports, "ari-sla-transports-streams")
     manager.register(BuiltinTrackers(), "ari-sla-trackers")
 
 

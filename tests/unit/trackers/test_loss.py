@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from pytest_ari_sla.trackers.loss import LossTracker
 from tests.unit.batches import MILLISECOND, Packet, batch_of, batch_sizes, split
 from tests.unit.rtp.test_loss_patterns import bursts_by_definition
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, intended_ns, loads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def by_definition(load: Load) -> Counter[str]:
@@ -176,6 +180,17 @@ class TestLegsWithoutProbes:
         """Less what may still be answered within the loss limit."""
         in_flight = LOSS_LIMIT_NS // (20 * MILLISECOND)
         assert counted(self.mixed(), [1]) == {"loss.sent": 30 - in_flight, "loss.lost": 30 - in_flight}
+
+    def test_a_leg_of_a_late_call_has_lost_nothing_before_its_first_packet(self) -> None:
+        """It says the same as the legs that were there long before it: its audio began with theirs."""
+
+        class LateLog(FixedLog):
+            def audio_start_ns(self) -> NDArray[np.int64]:
+                return super().audio_start_ns() - 100 * LOSS_LIMIT_NS
+
+        packets = [Packet(sequence=turn, arrival_ns=intended_ns(turn)) for turn in range(30)]
+        load = Load(LateLog([30]), [-1], packets)
+        assert counted(load, [7]) == {"loss.sent": 30, "loss.received": 30}
 
     def test_what_we_did_not_send_is_not_expected(self) -> None:
         """A leg that sent nothing has lost nothing."""

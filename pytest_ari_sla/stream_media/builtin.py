@@ -1,0 +1,22 @@
+"""The stream transports that come with the tool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ari_sla.stream_media.transport import audiosocket, websocket, websocket_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.media.transport import MediaTransport
+
+__all__ = ["pytest_ari_sla_register_transports"]
+
+
+@pytest.hookimpl
+def pytest_ari_sla_register_transports() -> Sequence[MediaTransport]:
+    """Return the built-in transports."""
+    return [audiosocket(), websocket(), websocket_server()]

@@ -1,0 +1,110 @@
+"""A connection of the loop: a conversation on a non-blocking socket, and what the socket did not take at once."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.framing.media_control import MediaControl
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.framing.conversations import Conversation
+
+__all__ = ["NOBODY", "Link"]
+
+NOBODY = -1
+_SO_TIMESTAMPNS = 35
+_AGAIN = (BlockingIOError, InterruptedError)
+
+
+class Link:
+    """One connection.
+
+    Parameters
+    ----------
+    tcp
+        Non-blocking; the link's own from now on.
+    conversation
+        What is spoken on it.
+
+    Attributes
+    ----------
+    leg
+        Whose it is; NOBODY as long as that is not known, and when the leg has been forgotten.
+    is_known
+        Whether it has been looked for whose it is.
+    slot
+        When it sends.
+    silence
+        What it is sent as long as it has no stream.
+    place
+        Frames of this leg's stream that have come.
+    is_heard
+        Whether frames that come are the leg's: from the start of its stream on.
+    is_closed
+        Whether the socket is gone.
+    control
+        The control side of a WebSocket.
+    """
+
+    def __init__(self, tcp: socket.socket, conversation: Conversation) -> None:
+        tcp.setblocking(False)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self.tcp = tcp
+        self.descriptor = tcp.fileno()
+        self.conversation = conversation
+        self.leg = NOBODY
+        self.is_known = False
+        self.slot = 0
+        self.silence = b""
+        self.place = 0
+        self.is_heard = False
+        self.is_closed = False
+        self.control = MediaControl()
+        self.since_ns = time.monotonic_ns()
+        self._unsent = bytearray()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame can be sent whole, or at least be begun."""
+        return not self._unsent and self.conversation.is_open and not self.is_closed and not self.conversation.ended
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the socket has not taken all."""
+        return bool(self._unsent)
+
+    def send(self, frame: bytes | memoryview) -> bool:
+        """Send a frame; return whether it went on its way: what the socket does not take at once follows."""
+        try:
+            sent = self.tcp.send(frame)
+        except _AGAIN:
+            return False
+        except OSError:
+            self.is_closed = True  # reading finds out why
+            return False
+        if sent < len(frame):
+            self._unsent += frame[sent:]
+        return True
+
+    def flush(self) -> bool:
+        """Send what waits, and what the conversation has to say; return whether all has gone."""
+        self._unsent += self.conversation.outgoing
+        self.conversation.outgoing.clear()
+        while self._unsent and not self.is_closed:
+            try:
+                sent = self.tcp.send(self._unsent)
+            except _AGAIN:
+                return False
+            except OSError:
+                self.is_closed = True
+                break
+            del self._unsent[:sent]
+        return True
+
+    def close(self) -> None:
+        """Close the socket; twice does no harm."""
+        self.is_closed = True
+        self.tcp.close()

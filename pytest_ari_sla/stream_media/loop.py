@@ -1,0 +1,356 @@
+"""The loop of stream media (``python -m pytest_ari_sla.stream_media.loop``): connections, and frames by schedule.
+
+Every slot it sends what is due and reads what has come. The kernel stamps what it receives on TCP as well, by the last
+byte that a read gives: a frame's time is the kernel's as long as frames are read one by one, and two that came within
+one slot share the later one's.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from pytest_ari_sla.framing.conversations import AudioSocketServer, WebSocketClient, WebSocketServer
+from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
+from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
+from pytest_ari_sla.stream_media.commands import (
+    ConnectLeg,
+    ExpectLeg,
+    ForgetLeg,
+    Listen,
+    PlayLeg,
+    Stall,
+    StartLeg,
+    StopLeg,
+    decode,
+)
+from pytest_ari_sla.stream_media.link import NOBODY, Link
+from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
+from pytest_ari_sla.stream_media.receiving import FrameReceiver
+from pytest_ari_sla.stream_media.send_group import GROUP_CAPACITY, SendGroup, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ari_sla.framing.conversations import Conversation
+
+__all__ = ["StreamLoop", "main"]
+
+_PATIENCE_NS = 15_000_000_000
+"""A connection that nobody knows, or whose leg has been forgotten, is closed after this time."""
+
+_STRANGER_NS = 1_000_000_000
+"""The same for one that has named itself: whoever is expected is so before it connects, but for an order on its way."""
+
+_STATUS_SLOTS = 1000
+"""GET_STATUS is asked once in so many slots."""
+
+_EVENTS = 1024
+
+
+class StreamLoop(SlotLoop):
+    """Sends and receives until its command socket closes.
+
+    Parameters
+    ----------
+    memory
+        Shared with the measuring side.
+    commands
+        A datagram socket; its closing ends the loop.
+    make_conversation
+        What is spoken with whoever connects; its kind also tells what is spoken where we connect.
+    """
+
+    def __init__(
+        self, memory: StreamMemory, commands: socket.socket, make_conversation: Callable[[], Conversation]
+    ) -> None:
+        super().__init__(memory, commands)
+        self._memory = memory
+        self._streams = memory.streams.data
+        self._make_conversation = make_conversation
+        self._poll = select.epoll()
+        self._listener: socket.socket | None = None
+        self._links: dict[int, Link] = {}
+        self._link_of: dict[int, Link] = {}
+        self._expected: dict[str, ExpectLeg] = {}
+        self._strangers: dict[str, Link] = {}
+        self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
+        self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
+        self._idle: list[list[Link]] = [[] for _ in range(self._cycle)]
+        self._receiver = FrameReceiver(memory, self._clock)
+
+    def _has_work(self) -> bool:
+        return self._listener is not None or bool(self._links)
+
+    def _close(self) -> None:
+        for link in self._links.values():
+            link.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._poll.close()
+
+    # --- slots ---
+
+    def _run_slot(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        if not phase:
+            self._prepare(turn)
+        for group in self._groups[phase]:
+            if group.count:
+                group.send(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        for link in self._idle[phase]:
+            if link.is_ready:
+                link.send(link.silence)
+        self._turns[phase] = turn + 1
+        self._receive()
+        if slot % _STATUS_SLOTS == 0:
+            self._look_around()
+
+    def _prepare(self, turn: int) -> None:
+        """Prepare a turn of all groups in a row: after a wait all caches are cold, and Python several times slower."""
+        for groups in self._groups:
+            for group in groups:
+                if group.count:
+                    group.prepare(turn)
+
+    def _skip(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        for group in self._groups[phase]:
+            if group.count:
+                group.skip(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
+
+    def _forget(self, ended: list[int]) -> None:
+        """Let legs whose streams have ended be silent."""
+        for leg in ended:
+            del self._sent_by[leg]
+            self._let_rest(leg)
+
+    def _let_rest(self, leg: int) -> None:
+        link = self._link_of.get(leg)
+        if link is not None and link.silence and link not in self._idle[link.slot]:
+            self._idle[link.slot].append(link)
+
+    # --- receiving ---
+
+    def _receive(self) -> None:
+        began_ns = self._clock.now_ns()
+        if not self._receiver.has_room(_EVENTS):
+            return
+        for descriptor, event in self._poll.poll(0, _EVENTS):
+            link = self._links.get(descriptor)
+            if link is None:
+                self._accept()
+                continue
+            if event & select.EPOLLOUT:
+                self._flush(link)
+            if event & ~select.EPOLLOUT and not self._receiver.read(link):
+                self._hear(link)
+        for link in self._receiver.finish():
+            self._hear(link)
+        self._streams[StreamGauge.DRAINED_NS] = began_ns
+
+    def _hear(self, link: Link) -> None:
+        """Act on what a conversation has come to, other than frames."""
+        conversation = link.conversation
+        if conversation.is_open and not link.is_known and not conversation.ended:
+            link.is_known = True
+            self._identify(link)
+        for text in conversation.texts:
+            self._receiver.take_text(link, text)
+        conversation.texts.clear()
+        self._streams[StreamGauge.DIGITS] += len(conversation.digits)
+        conversation.digits = ""
+        self._flush(link)
+        if conversation.ended or link.is_closed:
+            self._drop(link)
+
+    def _identify(self, link: Link) -> None:
+        expected = self._expected.pop(link.conversation.key, None)
+        if expected is None:
+            # The order to expect it may be on its way: orders are carried out a few a slot.
+            self._strangers[link.conversation.key] = link
+            return
+        link.leg, link.slot, link.silence = expected.leg, expected.slot, expected.silence
+        self._attach(link)
+
+    def _expect(self, expected: ExpectLeg) -> None:
+        self._expected[expected.key] = expected
+        link = self._strangers.pop(expected.key, None)
+        if link is not None:
+            self._identify(link)
+
+    def _attach(self, link: Link) -> None:
+        self._link_of[link.leg] = link
+        if link.leg in self._sent_by:
+            self._sent_by[link.leg][0].link(link.leg, link)
+            link.is_heard = True
+        else:
+            self._let_rest(link.leg)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        while True:
+            try:
+                tcp, _ = self._listener.accept()
+            except OSError:
+                return  # all are accepted, or one has gone again
+            self._add(Link(tcp, self._make_conversation()))
+
+    def _add(self, link: Link) -> None:
+        self._links[link.descriptor] = link
+        self._poll.register(link.descriptor, select.EPOLLIN)
+        self._flush(link)
+
+    def _flush(self, link: Link) -> None:
+        if link.is_closed:
+            return
+        events = select.EPOLLIN if link.flush() else select.EPOLLIN | select.EPOLLOUT
+        self._poll.modify(link.descriptor, events)
+
+    def _drop(self, link: Link) -> None:
+        """Give a connection up: it has ended."""
+        self._strangers = {key: other for key, other in self._strangers.items() if other is not link}
+        self._receiver.count_faults(link)
+        if link.leg != NOBODY:
+            self._streams[StreamGauge.CLOSED] += 1
+        if self._links.pop(link.descriptor, None) is not None:
+            self._poll.unregister(link.descriptor)
+        if link in self._idle[link.slot]:
+            self._idle[link.slot].remove(link)
+        link.close()
+
+    def _look_around(self) -> None:
+        """Once a second: ask after queues, and close what nobody wants any more."""
+        now_ns = time.monotonic_ns()
+        for key, link in list(self._strangers.items()):
+            if now_ns - link.since_ns > _STRANGER_NS:
+                del self._strangers[key]
+                self._streams[StreamGauge.FOREIGN] += 1
+                link.conversation.close()
+                self._flush(link)
+                self._drop(link)
+        for link in list(self._links.values()):
+            if link.leg == NOBODY and now_ns - link.since_ns > _PATIENCE_NS:
+                link.conversation.close()
+                self._flush(link)
+                self._drop(link)
+            elif link.leg in self._sent_by and isinstance(link.conversation, WebSocketServer | WebSocketClient):
+                link.conversation.say(link.control.get_status())
+                self._flush(link)
+
+    # --- commands ---
+
+    def _carry_out(self, message: bytes, descriptors: list[int]) -> None:
+        command = decode(message)
+        match command:
+            case Listen():
+                self._listener = socket.socket(fileno=descriptors[0])
+                self._listener.setblocking(False)
+                self._poll.register(self._listener.fileno(), select.EPOLLIN)
+            case ExpectLeg():
+                self._expect(command)
+            case ConnectLeg():
+                self._connect(command)
+            case StartLeg():
+                self._start(command)
+            case PlayLeg():
+                if command.leg in self._sent_by:
+                    self._play(command)
+            case StopLeg(leg):
+                self._stop(leg)
+            case ForgetLeg(leg):
+                self._forget_leg(leg)
+            case Stall(duration_ns):
+                time.sleep(duration_ns / 1e9)
+
+    def _connect(self, command: ConnectLeg) -> None:
+        tcp = socket.socket()
+        link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"))
+        tcp.connect_ex((command.host, command.port))
+        link.leg, link.slot, link.is_known = command.leg, command.slot, True
+        self._attach(link)
+        self._add(link)
+
+    def _start(self, start: StartLeg) -> None:
+        link = self._link_of.get(start.leg)
+        turn = first_slot(self._next_slot, start.slot, self._cycle) // self._cycle
+        self._memory.legs[start.leg] = (start.slot, turn, turn + start.packets, 0)
+        self._enter(start, link, turn + start.packets)
+        if link is not None:
+            link.is_heard, link.place = True, 0
+            if link in self._idle[link.slot]:
+                self._idle[link.slot].remove(link)
+
+    def _enter(self, start: StartLeg, link: Link | None, end_turn: int) -> None:
+        group = self._group_for(start)
+        group.add(start, link, end_turn)
+        self._sent_by[start.leg] = group, start
+
+    def _group_for(self, start: StartLeg) -> SendGroup:
+        like = self._link_of[start.leg].conversation if start.leg in self._link_of else self._make_conversation()
+        header = like.frame_header(start.frame_bytes, start.kind)
+        groups = self._groups[start.slot]
+        kind = kind_of(start, header)
+        for group in groups:
+            if group.kind == kind and group.count < GROUP_CAPACITY:
+                return group
+        groups[:] = [group for group in groups if group.count]
+        groups.append(SendGroup(self._memory, start, header, masked=like.masks_frames))
+        return groups[-1]
+
+    def _play(self, play: PlayLeg) -> None:
+        """Move a leg to the group that says something else, from its next turn on."""
+        group, start = self._sent_by[play.leg]
+        next_turn = self._turns[start.slot]
+        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=next_turn)
+        group.remove(play.leg)
+        self._enter(start, self._link_of.get(play.leg), int(self._memory.legs["end_turn"][play.leg]))
+
+    def _stop(self, leg: int) -> None:
+        if leg not in self._sent_by:
+            return
+        record = self._memory.legs[leg]
+        next_turn = self._turns[record["slot"]]
+        self._sent_by.pop(leg)[0].remove(leg)
+        record["end_turn"] = max(next_turn, record["first_turn"])
+        self._let_rest(leg)
+
+    def _forget_leg(self, leg: int) -> None:
+        """Give a leg's number back; its connection goes on, silent, until Asterisk closes it."""
+        self._stop(leg)
+        self._memory.legs[leg] = (0, 0, 0, 0)
+        self._expected = {key: expected for key, expected in self._expected.items() if expected.leg != leg}
+        link = self._link_of.pop(leg, None)
+        if link is not None:
+            link.leg, link.is_heard, link.since_ns = NOBODY, False, time.monotonic_ns()
+
+
+_CONVERSATIONS: dict[str, Callable[[], Conversation]] = {
+    "audiosocket": AudioSocketServer,
+    "websocket": WebSocketServer,
+    "websocket-server": WebSocketServer,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run the loop on the memory and the command socket whose descriptors were inherited."""
+    run_loop(
+        arguments,
+        StreamLayout,
+        StreamMemory,
+        lambda memory, commands: StreamLoop(memory, commands, _CONVERSATIONS[memory.layout.transport]),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

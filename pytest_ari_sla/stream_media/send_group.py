@@ -1,0 +1,193 @@
+"""The legs that say the same in one slot: their frames are put together at once, and sent one by one."""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES
+from pytest_ari_sla.stream_media.memory import StreamGauge
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.stream_media.commands import StartLeg
+    from pytest_ari_sla.stream_media.link import Link
+    from pytest_ari_sla.stream_media.memory import StreamMemory
+
+__all__ = ["GROUP_CAPACITY", "SendGroup", "kind_of", "note_departures"]
+
+GROUP_CAPACITY = 128
+_MASK_BYTES = 4
+_NUMBER = struct.Struct(">I")
+_NEVER = 1 << 62
+
+
+def kind_of(start: StartLeg, header: bytes) -> tuple[object, ...]:
+    """Return what streams must have in common to be in one group."""
+    audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.audio_turn)
+    return start.nonce is None, start.swapped, header, *audio
+
+
+def note_departures(memory: StreamMemory, turn: int, due_ns: int, legs: NDArray[np.intp], sent_ns: list[int]) -> None:
+    """Log what became of these legs' frames of a turn: when each left; 0 where it did not."""
+    times = np.array(sent_ns, np.int64)
+    memory.sent_ns[turn % memory.layout.window, legs] = times
+    head = int(memory.streams[StreamGauge.DEPARTURES])
+    rows = (head + np.arange(len(times))) % memory.layout.log_rows
+    memory.departures["due_ns"][rows] = due_ns
+    memory.departures["sent_ns"][rows] = times
+    memory.streams[StreamGauge.DEPARTURES] = head + len(times)
+    if not times.all():
+        memory.legs["unsent"][legs[times == 0]] += 1
+        memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(times == 0))
+
+
+class SendGroup:
+    """Streams that send the same audio at the same time.
+
+    Parameters
+    ----------
+    memory
+        Where the send log is kept and the audio lies.
+    like
+        A stream of the group: all others have the same audio and kind of payload.
+    header
+        What stands before each frame; of masked ones the last four bytes are the mask's place.
+    masked
+        Whether frames are masked, each with a key of its own.
+
+    Attributes
+    ----------
+    count
+        Streams in it.
+    ending_turn
+        The turn in which the next one of them ends.
+    kind
+        See :func:`kind_of`.
+    """
+
+    def __init__(self, memory: StreamMemory, like: StartLeg, header: bytes, *, masked: bool) -> None:
+        self.kind = kind_of(like, header)
+        self._memory = memory
+        self._epoch_ns = int(memory.gauges[Gauge.EPOCH_NS])
+        self._like = like
+        self._header_bytes = len(header)
+        self._masked = masked
+        width = len(header) + like.frame_bytes
+        # Frames are masked as 32-bit words: the place of each is rounded up to whole ones.
+        words = -(-like.frame_bytes // _MASK_BYTES)
+        self._frames = np.zeros((GROUP_CAPACITY, words * _MASK_BYTES), np.uint8)
+        self._rows = np.zeros((GROUP_CAPACITY, width), np.uint8)
+        self._rows[:, : len(header)] = np.frombuffer(header, np.uint8)
+        self._views = [row.data for row in self._rows]
+        self._random = np.random.default_rng()
+        self._links: list[Link | None] = []
+        self._legs = np.zeros(GROUP_CAPACITY, np.intp)
+        self._end_turns = np.full(GROUP_CAPACITY, _NEVER)
+        self._prepared_turn = -1
+        self.count = 0
+        self.ending_turn = _NEVER
+
+    def add(self, start: StartLeg, link: Link | None, end_turn: int) -> None:
+        """Add a stream."""
+        row = self.count
+        if start.nonce is not None:
+            own = struct.pack(">III", MAGIC, start.nonce, start.leg)
+            self._frames[row, : len(own)] = np.frombuffer(self._on_the_wire(own), np.uint8)
+        self._links.append(link)
+        self._legs[row] = start.leg
+        self._end_turns[row] = end_turn
+        self.count += 1
+        self.ending_turn = min(self.ending_turn, end_turn - 1)
+        self._prepared_turn = -1
+
+    def _on_the_wire(self, data: bytes) -> bytes:
+        """Return bytes with those of each sample in the wire's order."""
+        if not self._like.swapped:
+            return data
+        return np.frombuffer(data, np.uint16).byteswap().tobytes()
+
+    def remove(self, leg: int) -> None:
+        """Take a stream out; the last one moves to its place."""
+        row, last = int(np.flatnonzero(self._legs[: self.count] == leg)[0]), self.count - 1
+        for array in (self._frames, self._legs, self._end_turns):
+            array[row] = array[last]
+        self._links[row] = self._links[last]
+        self._links.pop()
+        self.count = last
+        self.ending_turn = int(self._end_turns[:last].min(initial=_NEVER)) - 1
+        self._prepared_turn = -1
+
+    def link(self, leg: int, link: Link | None) -> None:
+        """Let a stream go by another connection, or by none."""
+        self._links[int(np.flatnonzero(self._legs[: self.count] == leg)[0])] = link
+
+    def prepare(self, turn: int) -> None:
+        """Put the frames of a turn together; :meth:`send` does it where this was not called."""
+        like, count = self._like, self.count
+        at = like.frame_offset + (turn - like.audio_turn) % like.frame_count * like.frame_bytes
+        audio = self._memory.frames[at : at + like.frame_bytes]
+        probed = 0
+        if like.nonce is not None:
+            number = self._on_the_wire(_NUMBER.pack(turn & 0xFFFFFFFF))
+            self._frames[:count, PROBE_BYTES - _NUMBER.size : PROBE_BYTES] = np.frombuffer(number, np.uint8)
+            probed = PROBE_BYTES
+        self._frames[:count, probed : like.frame_bytes] = audio[probed:]
+        frames = self._frames[:count]
+        if self._masked:
+            masks = self._random.integers(0, 1 << 32, (count, 1), np.uint32)
+            self._rows[:count, self._header_bytes - _MASK_BYTES : self._header_bytes] = masks.view(np.uint8)
+            frames = (frames.view(np.uint32) ^ masks).view(np.uint8)
+        self._rows[:count, self._header_bytes :] = frames[:, : like.frame_bytes]
+        self._prepared_turn = turn
+
+    def send(self, turn: int, due_ns: int) -> None:
+        """Send a frame of every stream whose connection takes it, and note what became of each."""
+        if turn != self._prepared_turn:
+            self.prepare(turn)
+        epoch_ns, clock = self._epoch_ns, time.monotonic_ns
+        sent_ns = []
+        for link, view in zip(self._links, self._views, strict=False):
+            now_ns = clock() + epoch_ns
+            went = link is not None and link.is_ready and link.control.may_send and link.send(view)
+            sent_ns.append(now_ns if went else 0)
+        self._note(turn, due_ns, sent_ns)
+
+    def _note(self, turn: int, due_ns: int, sent_ns: list[int]) -> None:
+        """Log the turn; what could not leave because of the other side is told apart from what we owe."""
+        gone = [self._is_theirs(link) if not sent else False for link, sent in zip(self._links, sent_ns, strict=True)]
+        if not any(gone):
+            note_departures(self._memory, turn, due_ns, self._legs[: self.count], sent_ns)
+            return
+        ours = ~np.array(gone)
+        legs = self._legs[: self.count]
+        note_departures(self._memory, turn, due_ns, legs[ours], np.array(sent_ns)[ours].tolist())
+        self._memory.sent_ns[turn % self._memory.layout.window, legs[~ours]] = 0
+        self._memory.legs["unsent"][legs[~ours]] += 1
+
+    def _is_theirs(self, link: Link | None) -> bool:
+        """Whether a frame did not leave because Asterisk holds it up, or has closed; counts what we are to be told."""
+        streams = self._memory.streams
+        if link is None or link.is_closed or link.conversation.ended or not link.conversation.is_open:
+            return True
+        if not link.control.may_send:
+            streams[StreamGauge.HELD_FRAMES] += 1
+            return True
+        streams[StreamGauge.UNWRITTEN_FRAMES] += 1
+        return False
+
+    def skip(self, turn: int, due_ns: int) -> None:
+        """Let a turn pass unsent, because it is too late for it."""
+        note_departures(self._memory, turn, due_ns, self._legs[: self.count], [0] * self.count)
+
+    def take_ended(self, turn: int) -> list[int]:
+        """Take out the streams that have no turn after this one, and return their legs."""
+        ended: list[int] = self._legs[: self.count][self._end_turns[: self.count] <= turn + 1].tolist()
+        for leg in ended:
+            self.remove(leg)
+        return ended

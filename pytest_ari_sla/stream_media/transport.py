@@ -1,0 +1,340 @@
+"""``audiosocket``, ``websocket``, ``websocket-server``: a connection for each leg, moved by a process of their own."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
+from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
+from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.media.loop_process import LoopProcess
+from pytest_ari_sla.media.transport import TransportHealth
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.rtp.send_schedule import SlotAssigner
+from pytest_ari_sla.stream_media.commands import (
+    ConnectLeg,
+    ExpectLeg,
+    ForgetLeg,
+    Listen,
+    PlayLeg,
+    Stall,
+    StartLeg,
+    StopLeg,
+)
+from pytest_ari_sla.stream_media.frame_reader import StreamReader, is_swapped
+from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
+from pytest_ari_sla.stream_media.offers import AudioSocketOffers, WebSocketOffers, WebSocketServerOffers
+from pytest_ari_sla.stream_media.send_log import StreamSendLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_ari_sla.ari.media_offer import MediaOffer
+    from pytest_ari_sla.ari.resources import ExternalMedia
+    from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
+    from pytest_ari_sla.hookspecs import Codec, Voice
+    from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
+    from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.stream_media.offers import Offers
+
+__all__ = ["StreamEndpoint", "StreamMedia", "StreamTransport", "audiosocket", "websocket", "websocket_server"]
+
+_start_process = partial(LoopProcess, "pytest_ari_sla.stream_media.loop")
+
+RING_SECONDS = 1.5
+LEAST_RING_ROWS = 1 << 14
+AWAITED_NS = LOSS_LIMIT_NS + 5_000_000_000
+"""For so long a probe is awaited."""
+
+LOG_SECONDS = 3
+BACKLOG = 1000
+"""Connections that wait to be accepted: a whole load may be set up while this process is stopped."""
+
+
+@dataclass(frozen=True)
+class StreamEndpoint:
+    """A leg's number, its slot, what Asterisk is asked for, and what its peer names itself by."""
+
+    leg: int
+    slot: int
+    key: str
+    offer: MediaOffer
+
+
+class StreamMedia:
+    """One of the transports, for any number of loads.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    usual_codec
+        What is spoken where a load names none.
+    make_offers
+        Says what Asterisk is asked for.
+    start_loop
+        Starts what moves frames, on its memory: a process, unless a test plays it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        usual_codec: str,
+        make_offers: Callable[[], Offers],
+        start_loop: Callable[..., LoopProcess] = _start_process,
+    ) -> None:
+        self.name = name
+        self.usual_codec = usual_codec
+        self._make_offers = make_offers
+        self._start_loop = start_loop
+
+    def refusal(self, codec: Codec) -> str:
+        """Return why a codec cannot be carried; empty where it can."""
+        if self.name == "audiosocket" and not is_swapped(codec.asterisk_format):
+            return (
+                f"AudioSocket carries uncompressed audio only, and {codec.name} would be taken for that: leave codec "
+                "out, or ask for L16"
+            )
+        return ""
+
+    def port_pairs(self, legs: int) -> int:
+        """No RTP ports are needed."""
+        del legs
+        return 0
+
+    def open(self, plan: MediaPlan, site: MediaSite) -> StreamTransport:
+        """Return the media of a load, which opens when it is entered."""
+        return StreamTransport(self.name, plan, site, self._make_offers(), self._start_loop)
+
+
+def audiosocket() -> StreamMedia:
+    """Return the transport ``audiosocket``: Asterisk connects to us (since 18)."""
+    return StreamMedia("audiosocket", "L16", AudioSocketOffers)
+
+
+def websocket() -> StreamMedia:
+    """Return the transport ``websocket``: Asterisk connects to us (since 20.16 and 22.6)."""
+    return StreamMedia("websocket", "PCMU", WebSocketOffers)
+
+
+def websocket_server() -> StreamMedia:
+    """Return the transport ``websocket-server``: we connect to Asterisk's ``/media/ID`` (since 20.16 and 22.6)."""
+    return StreamMedia("websocket-server", "PCMU", WebSocketServerOffers)
+
+
+class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
+    """The connections of one load, the process that moves its frames, and what is known of each of them."""
+
+    receive_buffer_bytes = 0
+
+    def __init__(
+        self, name: str, plan: MediaPlan, site: MediaSite, offers: Offers, start_loop: Callable[..., LoopProcess]
+    ) -> None:
+        self._plan = plan
+        self._site = site
+        self._offers = offers
+        self._start_loop = start_loop
+        self._memory = StreamMemory(_layout(name, plan), epoch_ns=plan.epoch_ns)
+        self.send_log = StreamSendLog(self._memory)
+        self.reader = StreamReader(self._memory, plan, self.send_log)
+        self._slots = SlotAssigner(plan.packet_time_ms)
+        self._backlog = Histogram()
+        self._statuses_read = 0
+
+    @property
+    def probe_window(self) -> int:
+        """How many probes of a leg are awaited."""
+        return self._memory.layout.window
+
+    async def __aenter__(self) -> StreamTransport:
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        stack.callback(self._memory.close)
+        self._memory.touch()
+        np.concatenate([_on_the_wire(voice) for voice in self._plan.media.voices], out=self._memory.frames)
+        self._loop = self._start_loop(self._memory, realtime=self._plan.realtime)
+        stack.push_async_callback(self._loop.stop)
+        # Where we connect, nobody does to us: the loop runs all the same.
+        with socket.create_server((self._site.ports.host, 0), backlog=BACKLOG) as listener:
+            self._port = listener.getsockname()[1]
+            self._loop.command(Listen(), listener)
+        await self._loop.obeyed()
+
+    # --- legs ---
+
+    def take_leg(self, leg: int) -> StreamEndpoint:
+        """Reserve a slot for a leg, and let its connection be awaited."""
+        slot = self._slots.assign(leg)
+        key, offer = self._offers.offer(self._site.host, self._port)
+        if key:
+            self._loop.command(ExpectLeg(leg, slot, key, self._offers.silence(self._plan.voice(leg))))
+        return StreamEndpoint(leg, slot, key, offer)
+
+    def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> str:
+        """Return the peer's name of the connection; where Asterisk awaits one, connect to it."""
+        own = cast("StreamEndpoint", endpoint)
+        if own.key:
+            return own.key
+        host, port, target = self._offers.destination(self._plan.ari, media)
+        self._loop.command(ConnectLeg(own.leg, own.slot, host, port, target))
+        return target
+
+    def start(self, endpoint: LegEndpoint, remote: object, frames: int) -> None:
+        """Send so many frames from now on, and take what comes as this leg's."""
+        del remote
+        own, plan = cast("StreamEndpoint", endpoint), self._plan
+        voice = plan.voice(own.leg)
+        self.reader.hear(own.leg)
+        self._loop.command(
+            StartLeg(
+                leg=own.leg,
+                slot=own.slot,
+                frame_offset=self._frame_offset(voice),
+                frame_count=voice.frames.shape[0],
+                frame_bytes=voice.frames.shape[1],
+                packets=frames,
+                nonce=plan.nonce if plan.has_probes(own.leg) else None,
+                swapped=is_swapped(voice.codec.asterisk_format),
+                kind=_kind_of(voice.codec),
+            )
+        )
+
+    def play(self, endpoint: LegEndpoint, voice: int) -> None:
+        """Let a leg say another voice of the load, from its beginning.
+
+        Raises
+        ------
+        UsageError
+            That voice has another codec than the leg, or frames of another size.
+        """
+        now, then = self._plan.voice(endpoint.leg), self._plan.media.voices[voice]
+        if now.codec != then.codec or now.frames.shape[1] != then.frames.shape[1]:
+            raise UsageError(f"a leg that speaks {now.codec.name} cannot play frames of {then.codec.name}")
+        self._loop.command(PlayLeg(endpoint.leg, self._frame_offset(then), then.frames.shape[0]))
+
+    def _frame_offset(self, voice: Voice) -> int:
+        """Return where a voice's frames begin in memory."""
+        sizes = [other.frames.size for other in self._plan.media.voices]
+        place = next(place for place, other in enumerate(self._plan.media.voices) if other is voice)
+        return sum(sizes[:place])
+
+    async def stop(self, endpoint: LegEndpoint) -> None:
+        """Send nothing more for a leg; return when the loop has confirmed it."""
+        self._loop.command(StopLeg(endpoint.leg))
+        await self._loop.obeyed()
+
+    def ignore(self, endpoint: LegEndpoint) -> None:
+        """Take nothing more as this leg's."""
+        self.reader.ignore(endpoint.leg)
+
+    async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
+        """Let slots be taken again, when the loop has forgotten the legs."""
+        for endpoint in endpoints:
+            self._loop.command(ForgetLeg(endpoint.leg))
+        await self._loop.obeyed()
+        for endpoint in endpoints:
+            self.send_log.show(endpoint.leg)
+            self._slots.release(endpoint.leg)
+
+    def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> Sequence[CapturedStream]:
+        """There is nothing that Wireshark could open."""
+        del endpoint, kept
+        return []
+
+    def exchange_reports(self) -> Sequence[ReceivedReport]:
+        """Nobody reports by RTCP; what Asterisk has said of its queues is taken."""
+        memory = self._memory
+        head, rows = int(memory.streams[StreamGauge.STATUSES]), memory.layout.log_rows
+        log = memory.statuses[np.arange(max(self._statuses_read, head - rows), head) % rows]
+        self._backlog.record(log["queued"].astype(np.int64) * self._plan.packet_time_ns)
+        self._statuses_read = head
+        return []
+
+    # --- itself ---
+
+    def now_ns(self) -> int:
+        """Return the time by which frames are dated."""
+        return self._memory.now_ns()
+
+    def health(self) -> TransportHealth:
+        """Return what the loop has told of itself."""
+        gauges, streams = self._memory.gauges, self._memory.streams
+        foreign, malformed = self.reader.health()
+        return TransportHealth(
+            cpu_ns=int(gauges[Gauge.CPU_NS]),
+            clock_steps=int(gauges[Gauge.CLOCK_STEPS]),
+            stalls=int(gauges[Gauge.LOOP_STALLS]),
+            stalled_ns=int(gauges[Gauge.LOOP_STALLED_NS]),
+            foreign=foreign,
+            malformed=malformed,
+            more={
+                "harness.unwritten_frames": int(streams[StreamGauge.UNWRITTEN_FRAMES]),
+                "harness.merged_reads": int(streams[StreamGauge.MERGED_READS]),
+                "target.held_frames": int(streams[StreamGauge.HELD_FRAMES]),
+                "target.queue_backlog": self._backlog,
+            },
+        )
+
+    def frames_received(self) -> int:
+        """Return how many frames came, and were measured."""
+        return int(self._memory.gauges[Gauge.RING_TAIL])
+
+    @property
+    def has_realtime_priority(self) -> bool:
+        """Whether the loop runs under SCHED_FIFO."""
+        return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
+
+    @property
+    def pid(self) -> int:
+        """Process id of the loop."""
+        return self._loop.pid
+
+    def ensure_alive(self) -> None:
+        """Find out whether the loop ended by itself; see :meth:`LoopProcess.ensure_alive`."""
+        self._loop.ensure_alive()
+
+    def stall(self, duration_ns: int) -> None:
+        """Make the loop do nothing for a while."""
+        self._loop.command(Stall(duration_ns))
+
+
+def _kind_of(codec: Codec) -> int:
+    """Return what AudioSocket calls a codec's audio; of no meaning where it does not carry it."""
+    return int(audio_kind(codec.sample_rate_hz) if codec.sample_rate_hz in AUDIO_RATES_HZ.values() else Kind.SLIN)
+
+
+def _on_the_wire(voice: Voice) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return a voice's frames one after the other, with the bytes of each sample in the wire's order."""
+    frames = np.ascontiguousarray(voice.frames).reshape(-1)
+    return frames.view(np.uint16).byteswap().view(np.uint8) if is_swapped(voice.codec.asterisk_format) else frames
+
+
+def _layout(name: str, plan: MediaPlan) -> StreamLayout:
+    longest = max(voice.frames.shape[1] for voice in plan.media.voices)
+    frames_per_second = plan.legs * 1000 / plan.packet_time_ms
+    return StreamLayout(
+        transport=name,
+        legs=plan.legs,
+        cycle=plan.packet_time_ms,
+        window=1 << (AWAITED_NS // plan.packet_time_ns).bit_length(),
+        ring_rows=max(LEAST_RING_ROWS, int(frames_per_second * RING_SECONDS)),
+        # Mixed or transcoded audio may come in larger frames than ours.
+        frame_width=-(-max(2 * longest, 640) // 64) * 64,
+        log_rows=max(LEAST_RING_ROWS, int(frames_per_second * LOG_SECONDS)),
+        frame_bytes=sum(voice.frames.size for voice in plan.media.voices),
+    )
