@@ -1,8 +1,8 @@
-"""Does media flow over each transport that Asterisk has? Calls over RTP, AudioSocket and WebSockets, and from one to another.
+"""Does media flow over each transport that Asterisk has? Calls over RTP, AudioSocket and WebSockets, and between them.
 
-AudioSocket needs Asterisk 18, WebSockets 20.16 or 22.6. TCP loses nothing: a frame that does not come back was dropped by
-Asterisk. A WebSocket channel queues what it gets and hands one frame on every 20 ms: ``target.queue_backlog`` tells how
-long that queue is, and frames that wait there wait for the rest of the call.
+AudioSocket needs Asterisk 18, WebSockets 20.16 or 22.6. TCP loses nothing: a frame that does not come back was dropped
+by Asterisk. A WebSocket channel queues what it gets and hands one frame on every 20 ms: ``target.queue_backlog`` tells
+how long that queue is, and frames that wait there wait for the rest of the call.
 """
 
 import pytest

@@ -45,6 +45,7 @@ class JoinedMedia:
         self.transports = transports
         self.of_place = of_place
         self.name = " + ".join(transport.name for transport in transports)
+        self.needs = transports[0].needs
 
     def by_place(self) -> list[MediaTransport]:
         """Return the transport of each leg of a call."""

@@ -16,6 +16,7 @@ from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, threshol
 from pytest_ari_sla.judging.worst_calls import ranked_by
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
+from pytest_ari_sla.load.transports import carriers
 from pytest_ari_sla.session.equipment import Equipment
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target

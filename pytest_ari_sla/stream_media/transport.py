@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, WEBSOCKET, WEBSOCKET_SERVER
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
@@ -36,6 +37,7 @@ from pytest_ari_sla.stream_media.send_log import StreamSendLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
@@ -76,6 +78,8 @@ class StreamMedia:
     ----------
     name
         Its name.
+    needs
+        What its channels take at Asterisk.
     usual_codec
         What is spoken where a load names none.
     make_offers
@@ -87,11 +91,13 @@ class StreamMedia:
     def __init__(
         self,
         name: str,
+        needs: MediaNeeds,
         usual_codec: str,
         make_offers: Callable[[], Offers],
         start_loop: Callable[..., LoopProcess] = _start_process,
     ) -> None:
         self.name = name
+        self.needs = needs
         self.usual_codec = usual_codec
         self._make_offers = make_offers
         self._start_loop = start_loop
@@ -117,17 +123,17 @@ class StreamMedia:
 
 def audiosocket() -> StreamMedia:
     """Return the transport ``audiosocket``: Asterisk connects to us (since 18)."""
-    return StreamMedia("audiosocket", "L16", AudioSocketOffers)
+    return StreamMedia("audiosocket", AUDIOSOCKET, "L16", AudioSocketOffers)
 
 
 def websocket() -> StreamMedia:
     """Return the transport ``websocket``: Asterisk connects to us (since 20.16 and 22.6)."""
-    return StreamMedia("websocket", "PCMU", WebSocketOffers)
+    return StreamMedia("websocket", WEBSOCKET, "PCMU", WebSocketOffers)
 
 
 def websocket_server() -> StreamMedia:
     """Return the transport ``websocket-server``: we connect to Asterisk's ``/media/ID`` (since 20.16 and 22.6)."""
-    return StreamMedia("websocket-server", "PCMU", WebSocketServerOffers)
+    return StreamMedia("websocket-server", WEBSOCKET_SERVER, "PCMU", WebSocketServerOffers)
 
 
 class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):

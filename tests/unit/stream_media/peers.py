@@ -21,7 +21,7 @@ from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.stream_media.transport import StreamEndpoint
 from pytest_ari_sla.udp.port_leases import PortManager
 
