@@ -134,6 +134,11 @@ class AudioSocketParser:
         """Whether no message has begun without its end."""
         return not self._waiting
 
+    @property
+    def awaits_payload(self) -> bool:
+        """Whether a header has come whose payload has not, or not all of it."""
+        return len(self._waiting) >= HEADER_BYTES
+
     def feed(self, data: bytes | bytearray | memoryview) -> list[AudioSocketMessage]:
         """Take bytes, and return the messages that they complete."""
         waiting = self._waiting

@@ -63,7 +63,7 @@ class SimulatorProcess(StartedTarget):
         ari_port: int = 0,
         rtp_ports: tuple[int, int] = (30_000, 39_999),
         faults: Mapping[str, float] | None = None,
-        start_timeout_s: float = 15.0,
+        start_timeout_s: float = 30.0,
     ) -> None:
         super().__init__()
         self.address = address

@@ -103,10 +103,14 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
         loop.add_signal_handler(number, stopped.set)
     given = options.password_file.read_text().strip() if options.password_file else ""
 
-    def mourn() -> None:
+    def listen(server: SimulatorServer) -> None:
         nonlocal media_died
-        media_died = True
-        stopped.set()
+        news = media.take_news()
+        for word, channel_id in news or ():
+            server.hear_media(word, channel_id)
+        if news is None:
+            media_died = True
+            stopped.set()
 
     password = given or secrets.token_urlsafe(12)
     with contextlib.ExitStack() as stack:
@@ -119,7 +123,7 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
         try:
             await web.SockSite(runner, listener).start()
             _announce(listener, options.user, "" if given else password)
-            loop.add_reader(media.fileno(), mourn)
+            loop.add_reader(media.fileno(), listen, server)
             await stopped.wait()
         finally:
             loop.remove_reader(media.fileno())

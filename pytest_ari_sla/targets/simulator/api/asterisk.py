@@ -22,7 +22,9 @@ _MODULES = {
     "bridge_holding.so": "holding bridges",
     "bridge_simple.so": "bridges of two",
     "bridge_softmix.so": "bridges of many",
+    "chan_audiosocket.so": "channels of AudioSocket",
     "chan_rtp.so": "channels of plain RTP",
+    "chan_websocket.so": "channels of WebSocket media",
     "codec_alaw.so": "G.711 A-law",
     "codec_ulaw.so": "G.711 mu-law",
     "res_ari.so": "ARI",
@@ -36,8 +38,11 @@ _MODULES = {
     "res_ari_playbacks.so": "ARI: playbacks",
     "res_ari_recordings.so": "ARI: recordings",
     "res_ari_sounds.so": "ARI: sounds",
+    "res_audiosocket.so": "AudioSocket",
+    "res_http_websocket.so": "WebSockets of the HTTP server",
     "res_rtp_asterisk.so": "RTP",
     "res_stasis.so": "applications",
+    "res_websocket_client.so": "WebSockets to others",
 }
 _DEVICE_STATES = frozenset(
     {"NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD", "UNKNOWN"}
@@ -173,14 +178,10 @@ def _no_endpoint(pbx: Pbx, arguments: Arguments) -> Reply:
     raise Refused(404, "Endpoint not found")
 
 
-_CONFIG = "/asterisk/config/dynamic/{configClass}/{objectType}/{id}"
 _MESSAGE = "from! body variables:body"
 _REFER = "from! refer_to! to_self:boolean variables:body"
 
 ROUTES = (
-    operation("GET", _CONFIG, "getObject", "List[ConfigTuple]"),
-    operation("PUT", _CONFIG, "updateObject", "List[ConfigTuple]", "fields:body"),
-    operation("DELETE", _CONFIG, "deleteObject", "void"),
     operation("GET", "/asterisk/info", "getInfo", "AsteriskInfo", "only*", _info),
     operation("GET", "/asterisk/ping", "ping", "AsteriskPing", "", _ping),
     operation("GET", "/asterisk/modules", "listModules", "List[Module]", "", _list_modules),

@@ -72,8 +72,9 @@ def _transfer_progress(pbx: Pbx, arguments: Arguments) -> Reply:
 
 
 def _dtmf(pbx: Pbx, arguments: Arguments) -> Reply:
-    _channel(pbx, arguments)
-    arguments.required("dtmf", "DTMF is required")
+    channel = _channel(pbx, arguments)
+    for digit in arguments.required("dtmf", "DTMF is required"):
+        pbx.state.media.digit(channel.id, digit)
     return NO_CONTENT
 
 

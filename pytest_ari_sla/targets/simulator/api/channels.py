@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.targets.simulator.api.external_media import external_media
 from pytest_ari_sla.targets.simulator.api.route import operation
 from pytest_ari_sla.targets.simulator.pbx.causes import NORMAL, REASONS
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-_INTERNAL = "An internal error prevented this request from being handled"
-_LARGEST_PORT = 0xFFFF
 _DIRECTIONS = frozenset({"none", "both", "out", "in"})
 
 
@@ -111,32 +110,6 @@ def _create(pbx: Pbx, arguments: Arguments) -> Reply:
     return Reply(body=channel.describe())
 
 
-def _remote(arguments: Arguments) -> tuple[str, int]:
-    given = arguments.required("external_host", "external_host is required for all but websocket server connections")
-    host, colon, port = given.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > _LARGEST_PORT:
-        raise Refused(400, "external_host must be <host>:<port> for all transports other than websocket")
-    return host, int(port)
-
-
-def _external_media(pbx: Pbx, arguments: Arguments) -> Reply:
-    arguments.required("app", "app cannot be empty")
-    if arguments.text("encapsulation", "rtp") != "rtp":
-        raise Refused(501, "The encapsulation and/or transport is not supported")
-    if arguments.text("transport", "udp") != "udp":
-        raise Refused(400, "transport must be 'udp' for rtp encapsulation")
-    remote, payload_format = _remote(arguments), arguments.required("format", "format cannot be empty")
-    asked = arguments.text("channelId")
-    try:
-        pbx.calls.check_formats([payload_format])
-        channel_id, _ = pbx.calls.local_ids(asked)
-    except Refused as refused:
-        raise Refused(500, _INTERNAL) from refused  # Asterisk 22 tells no reason here
-    app, variables = _app(arguments), arguments.variables()
-    channel = pbx.calls.external_media(channel_id, remote, payload_format, app, variables)
-    return Reply(body={**channel.describe(), "channelvars": dict(channel.variables)})
-
-
 def _directions(arguments: Arguments) -> None:
     spy, whisper = arguments.text("spy", "none"), arguments.text("whisper", "none")
     for name, value in (("spy", spy), ("whisper", whisper)):
@@ -183,7 +156,7 @@ ROUTES = (
         _originate,
     ),
     operation("POST", "/channels/create", "create", "Channel", _CREATE, _create),
-    operation("POST", "/channels/externalMedia", "externalMedia", "Channel", _EXTERNAL, _external_media),
+    operation("POST", "/channels/externalMedia", "externalMedia", "Channel", _EXTERNAL, external_media),
     operation("GET", _CHANNEL, "get", "Channel", "", _get),
     operation(
         "POST",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.simulator.api import applications, asterisk, bridges, channel_control, channels, media
+from pytest_ari_sla.targets.simulator.api import (
+    applications,
+    asterisk,
+    bridges,
+    channel_control,
+    channels,
+    configuration,
+    media,
+)
 from pytest_ari_sla.targets.simulator.api.route import Arguments, RouteTable, operation
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 
@@ -28,6 +36,7 @@ def _upgrade_required(pbx: Pbx, arguments: Arguments) -> Reply:
 ROUTES = (
     *applications.ROUTES,
     *asterisk.ROUTES,
+    *configuration.ROUTES,
     *bridges.ROUTES,
     *channels.ROUTES,
     *channel_control.ROUTES,

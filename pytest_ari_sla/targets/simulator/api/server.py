@@ -8,16 +8,20 @@ import binascii
 import hmac
 import json
 import os
+import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.framing.upgrade import MEDIA_PROTOCOL, UpgradeReply, UpgradeRequest
 from pytest_ari_sla.targets.simulator.api.description import ApiDocs
 from pytest_ari_sla.targets.simulator.api.event_socket import EventSocket
 from pytest_ari_sla.targets.simulator.api.routes import EVENTS_PATH, ROUTES, answer, check_slash
 from pytest_ari_sla.targets.simulator.faults import Dice, Faults
+from pytest_ari_sla.targets.simulator.media.peers import connect_audiosocket, connect_websocket
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 from pytest_ari_sla.targets.simulator.pbx.state import VERSION
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ari_sla.targets.simulator.pbx.pbx import Pbx
+    from pytest_ari_sla.targets.simulator.pbx.resources import Channel
 
 __all__ = ["FAULTS_PATH", "SimulatorServer"]
 
@@ -32,6 +37,7 @@ FAULTS_PATH = "/simulator/faults"
 """Where faults are read and set: apart from ARI, which has no such thing."""
 
 _ARI = "/ari"
+_MEDIA = "/media/"
 _API_DOCS = "/api-docs/"
 _HEADERS = {"Server": f"Asterisk/{VERSION}", "Cache-Control": "no-cache, no-store"}
 _CRASH_STATUS = 70
@@ -66,6 +72,8 @@ class SimulatorServer:
         self._dice = Dice(faults or Faults())
         self._on_faults = on_faults
         self._sockets: dict[int, EventSocket] = {}
+        self._dialling: set[asyncio.Task[None]] = set()
+        self._taken: dict[str, asyncio.Future[None]] = {}
         self._started_ns = time.monotonic_ns()
         self._wake: asyncio.TimerHandle | None = None
         self._crash: asyncio.TimerHandle | None = None
@@ -75,6 +83,7 @@ class SimulatorServer:
         application = web.Application()
         application.router.add_route("*", FAULTS_PATH, self._serve_faults)
         application.router.add_route("*", _ARI + "{path:.*}", self._serve_ari)
+        application.router.add_get(_MEDIA + "{id}", self._serve_media)
         application.on_startup.append(self._start)
         application.on_shutdown.append(self._stop)
         return application
@@ -85,7 +94,9 @@ class SimulatorServer:
 
     async def _stop(self, application: web.Application) -> None:
         del application
-        await asyncio.gather(*(socket.close() for socket in self._sockets.values()))
+        for task in self._dialling:
+            task.cancel()
+        await asyncio.gather(*(line.close() for line in self._sockets.values()))
 
     # Requests
 
@@ -93,9 +104,9 @@ class SimulatorServer:
         if not self._may_use(request):
             return _unauthorised()
         if request.match_info["path"] == EVENTS_PATH:
-            socket = web.WebSocketResponse(protocols=("ari",))
-            if socket.can_prepare(request).ok:
-                return await self._serve_events(request, socket)
+            events = web.WebSocketResponse(protocols=("ari",))
+            if events.can_prepare(request).ok:
+                return await self._serve_events(request, events)
         faults = self._dice.faults
         if self._dice.hits("slow_request_ratio"):
             await asyncio.sleep(faults.slow_request_s)
@@ -114,17 +125,28 @@ class SimulatorServer:
                 return Reply(400, {"message": "Error parsing request body"})
         if path.startswith(_API_DOCS):
             return self._document(path, request)
-        return self.handle(request.method, path, query, body)
+        reply = self.handle(request.method, path, query, body)
+        if (connecting := reply.connecting) is not None:
+            connection = await connect_audiosocket(connecting.remote)
+            return self._act(partial(connecting.then, connection))
+        return reply
 
     def handle(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Reply:
         """Carry out a request at the present moment, and send what it leads to."""
-        self._advance()
         stuck = method == "DELETE" and path.count("/") == 2 and path.startswith("/channels/")
         if stuck and self._dice.hits("stuck_channel_ratio"):
             return NO_CONTENT
-        reply = answer(self._pbx, method, path, query, body)
-        self._deliver()
-        return reply
+        return self._act(partial(answer, self._pbx, method, path, query, body))
+
+    def _act(self, action: Callable[[], Reply]) -> Reply:
+        """Do something at the present moment, and send what it leads to."""
+        self._advance()
+        try:
+            return action()
+        except Refused as refused:
+            return refused.reply
+        finally:
+            self._deliver()
 
     def _document(self, path: str, request: web.Request) -> Reply:
         if request.method != "GET":
@@ -142,17 +164,17 @@ class SimulatorServer:
 
     # Events
 
-    async def _serve_events(self, request: web.Request, socket: web.WebSocketResponse) -> web.StreamResponse:
+    async def _serve_events(self, request: web.Request, events: web.WebSocketResponse) -> web.StreamResponse:
         names = [name for name in request.query.get("app", "").split(",") if name]
         if not names:
             return web.Response(status=400, headers=_HEADERS, text="HTTP request is missing param: [app]")
-        await socket.prepare(request)
-        await self._listen(socket, names, subscribe_all=request.query.get("subscribeAll", "").lower() == "true")
-        return socket
+        await events.prepare(request)
+        await self._listen(events, names, subscribe_all=request.query.get("subscribeAll", "").lower() == "true")
+        return events
 
-    async def _listen(self, socket: web.WebSocketResponse, names: list[str], *, subscribe_all: bool) -> None:
+    async def _listen(self, events: web.WebSocketResponse, names: list[str], *, subscribe_all: bool) -> None:
         connection = self._pbx.state.number()
-        line = self._sockets[connection] = EventSocket(socket, self._dice)
+        line = self._sockets[connection] = EventSocket(events, self._dice)
         self._advance()
         self._pbx.state.connect(names, connection, subscribe_all=subscribe_all)
         self._deliver()
@@ -161,6 +183,50 @@ class SimulatorServer:
         finally:
             del self._sockets[connection]
             self._pbx.state.disconnect(connection)
+
+    # Media over TCP
+
+    def hear_media(self, word: str, channel_id: str) -> None:
+        """Take what the media plane tells of a channel."""
+        self._advance()
+        self._pbx.streams.hear(word, channel_id)
+        self._deliver()
+
+    async def _serve_media(self, request: web.Request) -> web.StreamResponse:
+        """Take a WebSocket that a channel awaits: the handshake is ours, what follows is the media plane's."""
+        try:
+            channel = self._pbx.streams.awaited(request.match_info["id"])
+        except Refused as refused:
+            return _response(refused.reply)
+        upgrade, transport = _upgrade_request(request), request.transport
+        if upgrade is None or transport is None:
+            return _response(Reply(426, {"message": "Upgrade Required"}))
+        transport.pause_reading()
+        transport.write(UpgradeReply.to(upgrade).render())
+        connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        gone = self._taken[channel.id] = asyncio.get_running_loop().create_future()
+        self._advance()
+        self._pbx.streams.connected(channel, connection, b"")
+        self._deliver()
+        try:
+            await gone
+        finally:
+            self._taken.pop(channel.id, None)
+            transport.abort()
+        return web.Response()
+
+    async def _dial(self, channel: Channel) -> None:
+        """Connect to a channel's peer."""
+        if (peer := channel.peer) is None:
+            return
+        section = self._pbx.state.websocket_clients.get(peer.id)
+        made = await connect_websocket(peer.uri, section) if section else None
+        self._advance()
+        if made is None:
+            self._pbx.streams.failed(channel)
+        else:
+            self._pbx.streams.connected(channel, *made)
+        self._deliver()
 
     # Time
 
@@ -173,6 +239,13 @@ class SimulatorServer:
         for connection, event in self._pbx.state.take_events():
             if line := self._sockets.get(connection):
                 line.put(event)
+        for channel_id, gone in self._taken.items():
+            if self._pbx.state.find_channel(channel_id) is None and not gone.done():
+                gone.set_result(None)
+        for channel in self._pbx.state.take_dials():
+            task = asyncio.create_task(self._dial(channel))
+            self._dialling.add(task)
+            task.add_done_callback(self._dialling.discard)
         if self._wake:
             self._wake.cancel()
             self._wake = None
@@ -231,6 +304,15 @@ def _response(reply: Reply) -> web.Response:
 def _unauthorised() -> web.Response:
     refusal = {"WWW-Authenticate": 'Basic realm="Asterisk REST Interface"'}
     return _response(Reply(401, {"message": "Authentication required"}, refusal))
+
+
+def _upgrade_request(request: web.Request) -> UpgradeRequest | None:
+    """Return the handshake that a request is; None where it is none for media."""
+    key, offered = request.headers.get("Sec-WebSocket-Key"), request.headers.get("Sec-WebSocket-Protocol", "")
+    protocols = tuple(word.strip() for word in offered.split(","))
+    if not key or MEDIA_PROTOCOL not in protocols:
+        return None
+    return UpgradeRequest(request.path_qs, key, request.host, protocols)
 
 
 def _basic(header: str) -> str:

@@ -1,4 +1,4 @@
-"""What the simulator tells its media process: small messages over a socket, in order, one way."""
+"""What the simulator and its media process tell each other: small messages over a socket, in order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Command:
     Attributes
     ----------
     name
-        What is to be done: the name of a method of ``MediaEngine``.
+        What is to be done: the name of a method of ``MediaEngine``. What the engine tells: see its ``told``.
     arguments
         Plain values.
     socket
-        File descriptor of a UDP socket that is handed over; -1 for none.
+        File descriptor of a socket that is handed over; -1 for none.
     """
 
     name: str

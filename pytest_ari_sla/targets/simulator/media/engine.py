@@ -1,4 +1,4 @@
-"""RTP of the simulated PBX: legs that echo, pairs, mixing bridges, prompts. Told what to do, and what time it is."""
+"""Media of the simulated PBX: legs that echo, pairs, mixing bridges, prompts. Told what to do, and what time it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import numpy as np
 
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.targets.simulator.faults import Faults
-from pytest_ari_sla.targets.simulator.media.formats import FORMAT_NUMBERS, FRAME_SAMPLES, decode, encode, is_linear
+from pytest_ari_sla.targets.simulator.media.formats import (
+    FORMAT_NUMBERS,
+    FRAME_SAMPLES,
+    decode,
+    encode,
+    from_stream,
+    is_linear,
+    to_stream,
+)
 from pytest_ari_sla.targets.simulator.media.impairment import MediaFaults
 from pytest_ari_sla.targets.simulator.media.legs import LegTable, Mode, Packets
 from pytest_ari_sla.targets.simulator.media.mixer import Mixer
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
+
+    from pytest_ari_sla.targets.simulator.media.streams import StreamLeg
 
 __all__ = ["FRAME_NS", "MediaEngine"]
 
@@ -36,7 +46,7 @@ _TONE = (8000 * np.sin(2 * np.pi * 425 * np.arange(2 * FRAME_SAMPLES) / 8000)).a
 
 
 class MediaEngine:
-    """All RTP of one simulator.
+    """All media of one simulator.
 
     Parameters
     ----------
@@ -48,11 +58,18 @@ class MediaEngine:
     Attributes
     ----------
     sockets
-        The UDP socket of each open leg, by leg.
+        The socket of each open leg, by leg.
+    told
+        What happened to legs with connections since it was taken last: ``answer``, ``hang_up`` or ``ended``, and
+        the leg.
     """
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
         self.sockets: dict[int, socket.socket] = {}
+        self.told: list[tuple[str, int]] = []
+        self._streams: dict[int, StreamLeg] = {}
+        self._is_stream = np.zeros(capacity, bool)
+        self._over: set[int] = set()
         self._legs = LegTable(capacity, np.random.default_rng(seed))
         self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
         self._receiver = make_receiver(self._memory)
@@ -73,13 +90,31 @@ class MediaEngine:
         self._remotes[leg] = (host, port)
         self._legs.open(leg, payload_format, host_number(host), port)
 
+    def open_stream(self, leg: int, stream: StreamLeg) -> None:
+        """Let a leg begin whose media comes and goes by a connection."""
+        self.sockets[leg] = stream.socket
+        self._streams[leg] = stream
+        self._is_stream[leg] = True
+        self._legs.open(leg, stream.format, 0, 0)
+        self._look_at(leg)
+
     def close(self, leg: int) -> None:
         """Let a leg end."""
         self.idle(leg)
         self._prompts.pop(leg, None)
         self._strangers.pop(leg, None)
         self._legs.mode[leg] = Mode.FREE
+        stream = self._streams.pop(leg, None)
+        self._is_stream[leg] = False
+        self._over.discard(leg)
+        if stream is not None:
+            stream.close()
         self.sockets.pop(leg).close()
+
+    def digit(self, leg: int, digit: str) -> None:
+        """Send a digit; RTP of ExternalMedia carries none."""
+        if (stream := self._streams.get(leg)) is not None:
+            stream.digit(digit)
 
     def idle(self, leg: int) -> None:
         """Let a leg neither echo nor hear anybody."""
@@ -129,17 +164,21 @@ class MediaEngine:
     @property
     def makes_packets(self) -> bool:
         """Whether :meth:`tick` has anything to do."""
-        return bool(self._mixers or self._prompts)
+        return bool(self._mixers or self._prompts or self._streams)
 
     def next_due_ns(self) -> int | None:
-        """When a packet that was held back is to be sent; None for never."""
-        return self._faults.next_due_ns()
+        """When a packet that was held back is to be sent, or a connection to be given up; None for never."""
+        due = [self._faults.next_due_ns(), *(stream.give_up_at_ns() for stream in self._streams.values())]
+        return min((one for one in due if one is not None), default=None)
 
     def receive(self, ready: Sequence[int], now_ns: int) -> None:
         """Take what waits at these legs, and pass it on."""
         rows = 0
         for leg in ready:
             if leg not in self.sockets:
+                continue
+            if leg in self._streams:
+                self._receive_stream(leg, now_ns)
                 continue
             if rows + _BURST > _ROWS:
                 self._pass_on(rows, now_ns)
@@ -151,10 +190,14 @@ class MediaEngine:
             self._pass_on(rows, now_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Send what is made here: 20 ms of every mixing bridge and of every prompt."""
+        """Send what is made here, 20 ms of each: what waits in queues, mixing bridges, prompts."""
+        for leg, stream in self._streams.items():
+            if leg not in self._over and (frame := stream.tick()) is not None:
+                self._route(leg, frame, now_ns)
+            self._look_at(leg)
         for mixer in self._mixers.values():
             heard = mixer.mix()
-            able = [row for row, leg in enumerate(mixer.legs) if is_linear(self._format_of(leg))]
+            able = [row for row, leg in enumerate(mixer.legs) if self._is_able(leg)]
             legs = np.array([mixer.legs[row] for row in able], np.int64)
             self._send_made(legs, heard[able], np.zeros(len(legs), bool), now_ns)
         self._send_prompts(now_ns)
@@ -167,6 +210,58 @@ class MediaEngine:
                 self._memory.length[0] = len(datagram)
                 self._send(np.zeros(1, np.int64), np.array([leg]))
 
+    def expire(self, now_ns: int) -> None:
+        """Give up connections that have begun something and did not go on."""
+        for leg, stream in self._streams.items():
+            due_ns = stream.give_up_at_ns()
+            if due_ns is not None and due_ns <= now_ns:
+                stream.ended = True
+                self._look_at(leg)
+
+    def _receive_stream(self, leg: int, now_ns: int) -> None:
+        if leg in self._over:
+            return
+        for frame in self._streams[leg].read(now_ns):
+            self._route(leg, frame, now_ns)
+        self._look_at(leg)
+
+    def _look_at(self, leg: int) -> None:
+        """Tell what a peer wants of its channel, and that it has ended, once."""
+        stream = self._streams[leg]
+        self.told += [(wish, leg) for wish in stream.wishes]
+        stream.wishes.clear()
+        if stream.ended and leg not in self._over:
+            self._over.add(leg)
+            self.told.append(("ended", leg))
+
+    def _route(self, leg: int, frame: bytes, now_ns: int) -> None:
+        """Pass a frame from a connection on to whoever hears its leg."""
+        if self._legs.muted_in[leg]:
+            return
+        source, mode = self._streams[leg], self._legs.mode[leg]
+        if mode == Mode.MIX and (samples := from_stream(source.format, frame)) is not None:
+            self._mixer_of[leg].hear(leg, samples)
+        if mode not in (Mode.ECHO, Mode.PAIR):
+            return
+        out = leg if mode == Mode.ECHO else int(self._legs.peer[leg])
+        target = self._streams.get(out)
+        if target is not None and target.format == source.format:
+            if not self._legs.muted_out[out]:
+                target.write(frame)
+        elif (samples := from_stream(source.format, frame)) is not None and self._is_able(out):
+            for first in range(0, len(samples), FRAME_SAMPLES):
+                part = samples[None, first : first + FRAME_SAMPLES]
+                self._send_made(np.array([out]), part, np.zeros(1, bool), now_ns)
+
+    def _is_able(self, leg: int) -> bool:
+        """Whether samples can be sent there."""
+        return bool(self._is_stream[leg]) or is_linear(self._format_of(leg))
+
+    def _to_stream(self, leg: int, samples: NDArray[np.int16]) -> None:
+        stream = self._streams[leg]
+        if (payload := to_stream(stream.format, samples)) is not None and not self._legs.muted_out[leg]:
+            stream.write(payload)
+
     def _pass_on(self, rows: int, now_ns: int) -> None:
         """Rewrite and send the packets of the first rows of the memory."""
         legs = self._received_by[:rows]
@@ -176,13 +271,20 @@ class MediaEngine:
         self._to_mixers(kept & (self._legs.mode[legs] == Mode.MIX), legs, formats)
         pauses = self._legs.pauses(legs, now_ns) & (self._legs.mode[legs] == Mode.ECHO)
         out = self._legs.destinations(legs)
-        chosen = np.flatnonzero(kept & (out >= 0))
+        chosen = np.flatnonzero(kept & (out >= 0) & ~self._is_stream[out])
+        for row in np.flatnonzero(kept & (out >= 0) & self._is_stream[out]):
+            self._pass_on_to_stream(int(row), int(formats[row]), int(out[row]))
         if translated := [row for row in chosen if formats[row] != self._legs.format[out[row]]]:
             failed = [row for row in translated if not self._translate(int(row), int(formats[row]), int(out[row]))]
             chosen = np.setdiff1d(chosen, failed)
         if len(chosen):
             self._legs.rewrite(packets, chosen, out[chosen], pauses[chosen])
             self._dispatch(chosen, out[chosen], now_ns)
+
+    def _pass_on_to_stream(self, row: int, received: int, out: int) -> None:
+        name = _NAMES[received]
+        if is_linear(name):
+            self._to_stream(out, decode(name, self._memory.data[row, HEADER_BYTES : self._memory.length[row]]))
 
     def _known_sources(self, legs: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
         """(n,) Whether each packet comes from where its leg sends to, or from who has been heard often enough."""
@@ -222,7 +324,7 @@ class MediaEngine:
 
     def _send_prompts(self, now_ns: int) -> None:
         """Send the next 20 ms of every prompt, to legs that can play it."""
-        playing = [leg for leg in self._prompts if is_linear(self._format_of(leg))]
+        playing = [leg for leg in self._prompts if self._is_able(leg)]
         if not playing:
             return
         samples, marks = np.zeros((len(playing), FRAME_SAMPLES), np.int16), np.zeros(len(playing), bool)
@@ -238,7 +340,11 @@ class MediaEngine:
     def _send_made(
         self, legs: NDArray[np.int64], samples: NDArray[np.int16], marks: NDArray[np.bool_], now_ns: int
     ) -> None:
-        """Send one packet of samples to each of some legs."""
+        """Send one packet of samples, at 8 kHz, to each of some legs."""
+        for place in np.flatnonzero(self._is_stream[legs]):
+            self._to_stream(int(legs[place]), samples[place])
+        by_rtp = ~self._is_stream[legs]
+        legs, samples, marks = legs[by_rtp], samples[by_rtp], marks[by_rtp]
         for first in range(0, len(legs), _ROWS):
             part = legs[first : first + _ROWS]
             rows = np.arange(len(part))
@@ -247,7 +353,7 @@ class MediaEngine:
                 self._memory.data[row, HEADER_BYTES : HEADER_BYTES + len(payload)] = payload
                 self._memory.length[row] = HEADER_BYTES + len(payload)
             packets = Packets(self._memory.data[: len(part)], self._memory.length[: len(part)])
-            self._legs.make_headers(packets, part, FRAME_SAMPLES, marks[first : first + _ROWS])
+            self._legs.make_headers(packets, part, samples.shape[1], marks[first : first + _ROWS])
             heard = ~self._legs.muted_out[part]
             self._dispatch(rows[heard], part[heard], now_ns)
 

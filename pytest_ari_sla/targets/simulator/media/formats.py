@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import alaw_to_linear, linear_to_alaw, linear_to_mulaw, mulaw_to_linear
+from pytest_ari_sla.targets.simulator.pbx.frames import sample_rate_hz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,9 @@ __all__ = [
     "RECEIVED_FORMATS",
     "decode",
     "encode",
+    "from_stream",
     "is_linear",
+    "to_stream",
 ]
 
 FRAME_SAMPLES = 160
@@ -74,3 +77,21 @@ def encode(name: str, samples: NDArray[np.int16]) -> NDArray[np.uint8]:
     if name == "slin":
         return samples.astype(">i2").view(np.uint8)
     return _ENCODING[name][samples.view(np.uint16)]
+
+
+def from_stream(name: str, payload: bytes) -> NDArray[np.int16] | None:
+    """Return the samples, at 8 kHz, of a payload of media over TCP, where ``slin`` is little-endian; None: no such."""
+    if name.startswith("slin"):
+        samples = np.frombuffer(payload[: len(payload) // 2 * 2], "<i2").astype(np.int16)
+        factor = sample_rate_hz(name) // 8000
+        # The mean of neighbours is as good a filter as speech in a simulator needs.
+        means: NDArray[np.int16] = samples[: len(samples) // factor * factor].reshape(-1, factor).mean(1).astype("i2")
+        return means
+    return decode(name, np.frombuffer(payload, np.uint8)) if is_linear(name) else None
+
+
+def to_stream(name: str, samples: NDArray[np.int16]) -> bytes | None:
+    """Return the payload for media over TCP of samples at 8 kHz; None where that cannot be made here."""
+    if name.startswith("slin"):
+        return np.repeat(samples, sample_rate_hz(name) // 8000).astype("<i2").tobytes()
+    return encode(name, samples).tobytes() if is_linear(name) else None

@@ -12,8 +12,10 @@ import socket
 import sys
 import time
 
-from pytest_ari_sla.targets.simulator.media.commands import Command, receive_command
+from pytest_ari_sla.targets.simulator.media.commands import Command, receive_command, send_command
 from pytest_ari_sla.targets.simulator.media.engine import FRAME_NS, MediaEngine
+from pytest_ari_sla.targets.simulator.media.streams import AudioSocketStream, StreamLeg, WebSocketStream
+from pytest_ari_sla.targets.simulator.media.websocket_driver import options_of
 
 __all__ = ["MediaLoop", "main"]
 
@@ -40,6 +42,7 @@ class MediaLoop:
         self._poll = select.epoll()
         self._poll.register(channel.fileno(), select.EPOLLIN)
         self._leg_of: dict[int, int] = {}
+        self._channel_of: dict[int, str] = {}
         self._runs = True
         self._next_tick_ns = time.monotonic_ns()
 
@@ -59,6 +62,7 @@ class MediaLoop:
                 self._take_commands()
             self._engine.receive([self._leg_of[handle] for handle in handles if handle in self._leg_of], now_ns)
             self._keep_time(now_ns)
+            self._tell_news()
 
     def _wait_s(self) -> float:
         """Return how long nothing needs to be done."""
@@ -73,6 +77,7 @@ class MediaLoop:
     def _keep_time(self, now_ns: int) -> None:
         """Do what is due; after a long stop the ticks that were missed are not made up for."""
         self._engine.send_late(now_ns)
+        self._engine.expire(now_ns)
         if not self._engine.makes_packets:
             self._next_tick_ns = now_ns + FRAME_NS
             return
@@ -92,13 +97,44 @@ class MediaLoop:
                 self._engine.open(leg, handle, payload_format, host, port)
                 self._leg_of[handle] = leg
                 self._poll.register(handle, select.EPOLLIN)
+            case Command("open_audiosocket", [leg, channel, payload_format, uuid], handle):
+                stream = AudioSocketStream(_socket(handle), payload_format, bytes.fromhex(uuid))
+                self._open_stream(leg, channel, stream)
+            case Command("open_websocket", [leg, channel, is_client, received, options], handle):
+                websocket = WebSocketStream(_socket(handle), is_client=is_client, options=options_of(options))
+                websocket.feed(bytes.fromhex(received), time.monotonic_ns())
+                self._open_stream(leg, channel, websocket)
             case Command("close", [leg]):
-                handle = self._engine.sockets[leg].fileno()
-                self._poll.unregister(handle)
-                del self._leg_of[handle]
+                self._forget(leg)
+                self._channel_of.pop(leg, None)
                 self._engine.close(leg)
             case Command(name, arguments):
                 getattr(self._engine, name)(*arguments)
+
+    def _open_stream(self, leg: int, channel: str, stream: StreamLeg) -> None:
+        self._channel_of[leg] = channel
+        self._leg_of[stream.socket.fileno()] = leg
+        self._poll.register(stream.socket.fileno(), select.EPOLLIN)
+        self._engine.open_stream(leg, stream)
+
+    def _forget(self, leg: int) -> None:
+        """Wait for a leg's socket no more; one that has ended is forgotten before it is closed."""
+        handle = self._engine.sockets[leg].fileno()
+        if self._leg_of.pop(handle, None) is not None:
+            self._poll.unregister(handle)
+
+    def _tell_news(self) -> None:
+        """Tell the simulator what peers want of their channels, and which have gone."""
+        for word, leg in self._engine.told:
+            if word == "ended":
+                self._forget(leg)
+            with contextlib.suppress(OSError):  # the simulator is gone; the next command tells
+                send_command(self._channel, Command(word, [self._channel_of[leg]]))
+        self._engine.told.clear()
+
+
+def _socket(handle: int) -> socket.socket:
+    return socket.socket(fileno=handle)
 
 
 def main(handle: int, capacity: int, seed: int) -> None:

@@ -6,10 +6,11 @@ import resource
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.errors import MediaLoopFailed
-from pytest_ari_sla.targets.simulator.media.commands import Command, send_command
+from pytest_ari_sla.targets.simulator.media.commands import Command, receive_command, send_command
 from pytest_ari_sla.targets.simulator.media.formats import PAYLOAD_TYPES
 from pytest_ari_sla.targets.simulator.pbx.state import MediaUnavailable
 from pytest_ari_sla.targets.target import local_address_towards
@@ -72,10 +73,27 @@ class MediaProcess:
                 self._process.wait()
 
     def fileno(self) -> int:
-        """Return what becomes readable when the process is gone: it never sends anything."""
+        """Return what becomes readable when there is news, or the process is gone."""
         if self._channel is None:
             raise MediaLoopFailed("the simulator's media process was not started")
         return self._channel.fileno()
+
+    def take_news(self) -> list[tuple[str, str]] | None:
+        """Return what peers want of their channels, and which have gone (see ``MediaPlane``); None: the process has."""
+        if self._channel is None:
+            return None
+        news: list[tuple[str, str]] = []
+        self._channel.setblocking(False)
+        try:
+            with suppress(BlockingIOError):
+                while (told := receive_command(self._channel)) is not None:
+                    news.append((told.name, told.arguments[0]))
+                return None
+        except OSError:
+            return None
+        finally:
+            self._channel.setblocking(True)
+        return news
 
     def set_faults(self, faults: Faults) -> None:
         """Let these faults be shown from now on."""
@@ -90,8 +108,7 @@ class MediaProcess:
         MediaUnavailable
             If there is none, or ``remote`` does not exist.
         """
-        if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
-            raise MediaUnavailable
+        self._ensure_free()
         if payload_format not in PAYLOAD_TYPES:
             payload_format = "ulaw"  # Asterisk too falls back to what it can
         try:
@@ -106,12 +123,48 @@ class MediaProcess:
             self._send(Command("open", arguments, udp.fileno()))
         return local_host, port
 
+    def open_audiosocket(self, channel: str, connection: socket.socket, payload_format: str, uuid: bytes) -> None:
+        """Let a channel's media come and go by a connection, which is theirs from now on.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+        self._open_stream("open_audiosocket", channel, connection, [payload_format, uuid.hex()])
+
+    def open_websocket(
+        self, channel: str, connection: socket.socket, received: bytes, options: dict[str, Any], *, is_client: bool
+    ) -> None:
+        """Let a channel's media come and go by a WebSocket after its handshake; what followed that was received.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+        self._open_stream("open_websocket", channel, connection, [is_client, received.hex(), options])
+
+    def _open_stream(self, name: str, channel: str, connection: socket.socket, arguments: list[Any]) -> None:
+        with connection:
+            self._ensure_free()
+            leg = self._legs[channel] = self._free_legs.pop()
+            self._send(Command(name, [leg, channel, *arguments], connection.fileno()))
+
+    def _ensure_free(self) -> None:
+        if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
+            raise MediaUnavailable
+
     def close(self, channel: str) -> None:
-        """Free a channel's port; a channel without one is left alone."""
+        """Free a channel's port or connection; a channel without one is left alone."""
         if (leg := self._legs.pop(channel, None)) is not None:
             self._tell("close", leg)
             self._free_legs.append(leg)
-            del self._used_ports[leg]
+            self._used_ports.pop(leg, None)
+
+    def digit(self, channel: str, digit: str) -> None:
+        """Send a digit."""
+        self._tell_leg("digit", channel, digit)
 
     def idle(self, channel: str) -> None:
         """Neither echo nor listen to anybody."""

@@ -48,6 +48,7 @@ class Calls:
         self._state = state
         self.dialplan = Dialplan(state, self.answer, self.destroy)
         self.on_leaving: list[Callable[[Channel], None]] = []
+        self._unanswered: dict[str, Callable[[], None] | None] = {}
 
     # Making channels
 
@@ -61,11 +62,15 @@ class Calls:
     ) -> Channel:
         """Make a UnicastRTP channel that is answered at once and then enters an application."""
         channel = self._unicast(channel_id, remote, payload_format)
+        self.begin_external(channel, app, variables)
+        return channel
+
+    def begin_external(self, channel: Channel, app: tuple[str, str], variables: Mapping[str, str]) -> None:
+        """Let a channel with media of its own live; once it is answered, it enters an application."""
         channel.owner = app[0]
         self._created(channel, variables)
         self._subscribe_owner(channel)
-        self._state.soon(partial(self._dial_unicast, channel, app))
-        return channel
+        self._state.soon(partial(self._dial, channel, lambda: self.enter_stasis(channel, app)))
 
     def originate(
         self,
@@ -190,9 +195,6 @@ class Calls:
 
     # Dialling and answering
 
-    def _dial_unicast(self, channel: Channel, app: tuple[str, str]) -> None:
-        self._dial(channel, lambda: self.enter_stasis(channel, app))
-
     def _dial(self, channel: Channel, then: Callable[[], None] | None) -> None:
         """Dial, and go on with ``then`` once answered; without it the channel is in Stasis already."""
         if channel.ending:
@@ -205,6 +207,17 @@ class Calls:
             return
         if twin is not None:
             self.dialplan.run(twin)
+        self._unanswered[channel.id] = then
+        if channel.peer is None:
+            self.answered(channel)
+        elif channel.peer.uri:
+            self._state.dials.append(channel)
+
+    def answered(self, channel: Channel) -> None:
+        """Let a channel that was dialled be answered by its other end; a second answer does nothing."""
+        if channel.id not in self._unanswered:
+            return
+        then = self._unanswered.pop(channel.id)
         self._set_state(channel, "Up")
         self._tell_dial(channel, "ANSWER", channel.dial_string if then else "")
         if then:
@@ -296,6 +309,10 @@ class Calls:
     def hang_up(self, channel: Channel, cause: int = NORMAL) -> None:
         """Ask a channel to end; asking twice is as good as once."""
         self._state.publish_channel("ChannelHangupRequest", channel, cause=_SOFT_HANGUP_BY_ASYNC, soft=True)
+        self.end(channel, cause)
+
+    def end(self, channel: Channel, cause: int) -> None:
+        """Let a channel end a moment later, as its own thread would."""
         if not channel.ending:
             channel.ending = True
             self._state.soon(partial(self._end, channel, cause))
@@ -323,6 +340,7 @@ class Calls:
     def destroy(self, channel: Channel, cause: int) -> None:
         """Let a channel be no more."""
         channel.ending = True
+        self._unanswered.pop(channel.id, None)
         self._tell_stasis_status(channel)
         channel.application = OUTGOING_LINE if not channel.name.endswith(";2") else channel.application
         self._state.publish_channel("ChannelDestroyed", channel, cause=cause, cause_txt=cause_text(cause))

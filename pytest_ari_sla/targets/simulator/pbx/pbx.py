@@ -8,6 +8,7 @@ from pytest_ari_sla.targets.simulator.pbx.bridging import Bridging
 from pytest_ari_sla.targets.simulator.pbx.calls import Calls
 from pytest_ari_sla.targets.simulator.pbx.playing import Playing
 from pytest_ari_sla.targets.simulator.pbx.recording import RecordingDesk
+from pytest_ari_sla.targets.simulator.pbx.streams import Streams
 
 if TYPE_CHECKING:
     from pytest_ari_sla.targets.simulator.pbx.state import PbxState
@@ -25,13 +26,14 @@ class Pbx:
 
     Attributes
     ----------
-    calls, bridging, playing, recording
-        The rules for channels, bridges, playbacks and recordings.
+    calls, streams, bridging, playing, recording
+        The rules for channels, media over TCP, bridges, playbacks and recordings.
     """
 
     def __init__(self, state: PbxState) -> None:
         self.state = state
         self.calls = Calls(state)
+        self.streams = Streams(state, self.calls)
         self.bridging = Bridging(state)
         self.playing = Playing(state)
         self.recording = RecordingDesk(state)

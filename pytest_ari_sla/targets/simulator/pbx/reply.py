@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["NO_CONTENT", "Refused", "Reply"]
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+__all__ = ["NO_CONTENT", "Connecting", "Refused", "Reply"]
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """What has to be connected to before a request can be answered.
+
+    Attributes
+    ----------
+    remote
+        Host and port.
+    then
+        Goes on with the connection, or with None where there is none.
+    """
+
+    remote: tuple[str, int]
+    then: Callable[[socket.socket | None], Reply]
 
 
 @dataclass(frozen=True)
@@ -16,11 +36,14 @@ class Reply:
     ----------
     body
         What to send as JSON; None for no body, bytes for a file.
+    connecting
+        Set where this is no answer yet.
     """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    connecting: Connecting | None = None
 
 
 NO_CONTENT = Reply(204)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_ari_sla.targets.simulator.pbx.scheduler import ScheduledStep
 
-__all__ = ["ALL_TOPICS", "OUTGOING_LINE", "Application", "Bridge", "Channel", "Party", "Playback", "Recording"]
+__all__ = [
+    "ALL_TOPICS",
+    "OUTGOING_LINE",
+    "Application",
+    "Bridge",
+    "Channel",
+    "Party",
+    "PeerConnection",
+    "Playback",
+    "Recording",
+]
 
 OUTGOING_LINE = ("AppDial2", "(Outgoing Line)")
 """Application and data of a channel that the dialplan does not run yet, or does not run any more."""
@@ -36,6 +46,28 @@ class Party:
 
 
 @dataclass(eq=False)
+class PeerConnection:
+    """The WebSocket of a channel's media.
+
+    Attributes
+    ----------
+    id
+        Its connection id.
+    uri
+        Where it leads to; empty where the peer connects.
+    options
+        What the driver is to know: see ``DriverOptions``.
+    is_connected
+        Whether it has been made.
+    """
+
+    id: str
+    uri: str
+    options: dict[str, Any]
+    is_connected: bool = False
+
+
+@dataclass(eq=False)
 class Channel:
     """One end of a call.
 
@@ -54,7 +86,9 @@ class Channel:
     dial_string
         What was dialled.
     has_media
-        Whether RTP comes from and goes to it.
+        Whether media comes from and goes to it.
+    peer
+        The WebSocket that has to be made before it is answered; None for all others.
     muted_in, muted_out
         Whether nothing of what it says, or of what it is to hear, gets through.
     snooped
@@ -82,6 +116,7 @@ class Channel:
     has_been_in_stasis: bool = False
     dial_string: str = ""
     has_media: bool = False
+    peer: PeerConnection | None = None
     muted_in: bool = False
     muted_out: bool = False
     snooped: str | None = None

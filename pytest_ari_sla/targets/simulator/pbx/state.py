@@ -17,6 +17,7 @@ from pytest_ari_sla.targets.simulator.pbx.resources import ALL_TOPICS, Applicati
 from pytest_ari_sla.targets.simulator.pbx.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
     from random import Random
 
@@ -35,7 +36,11 @@ class MediaUnavailable(Exception):
 
 
 class MediaPlane(Protocol):
-    """Where RTP goes. Channels are named by their ids; what is told takes effect in the order of telling."""
+    """Where media goes. Channels are named by their ids; what is told takes effect in the order of telling.
+
+    It tells of channels with connections in return (see ``Streams.hear``): ``answer`` and ``hang_up``, where the peer
+    wants that, and ``ended``, where the connection has gone or broken the rules.
+    """
 
     def open(self, channel: str, remote: tuple[str, int], payload_format: str) -> tuple[str, int]:
         """Make a port for a channel that sends to ``remote``; return its host and port.
@@ -46,8 +51,31 @@ class MediaPlane(Protocol):
             If there is none, or ``remote`` does not exist.
         """
 
+    def open_audiosocket(self, channel: str, connection: socket.socket, payload_format: str, uuid: bytes) -> None:
+        """Let a channel's media come and go by a connection, which is the media's from now on.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+
+    def open_websocket(
+        self, channel: str, connection: socket.socket, received: bytes, options: dict[str, Any], *, is_client: bool
+    ) -> None:
+        """Let a channel's media come and go by a WebSocket after its handshake; what followed that was received.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+
+    def digit(self, channel: str, digit: str) -> None:
+        """Send a digit, where the channel's media can carry one."""
+
     def close(self, channel: str) -> None:
-        """Free a channel's port; a channel without one is left alone."""
+        """Free a channel's port or connection; a channel without one is left alone."""
 
     def idle(self, channel: str) -> None:
         """Neither echo nor listen to anybody."""
@@ -75,6 +103,21 @@ class NoMedia:
         """Give out no port."""
         del channel, remote, payload_format
         return "127.0.0.1", 0
+
+    def open_audiosocket(self, channel: str, connection: socket.socket, payload_format: str, uuid: bytes) -> None:
+        """Close the connection."""
+        del channel, payload_format, uuid
+        connection.close()
+
+    def open_websocket(
+        self, channel: str, connection: socket.socket, received: bytes, options: dict[str, Any], *, is_client: bool
+    ) -> None:
+        """Close the connection."""
+        del channel, received, options, is_client
+        connection.close()
+
+    def digit(self, channel: str, digit: str) -> None:
+        """Do nothing."""
 
     def close(self, channel: str) -> None:
         """Do nothing."""
@@ -127,6 +170,10 @@ class PbxState:
     ----------
     outbox
         Events since the last :meth:`take_events`: who takes them (a connection), and the event.
+    dials
+        Channels since the last :meth:`take_dials` whose peers are to be connected to.
+    websocket_clients
+        Sections of websocket_client.conf: attributes and values, by name.
     """
 
     def __init__(
@@ -149,6 +196,8 @@ class PbxState:
         self.device_states: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         self.outbox: list[tuple[int, dict[str, Any]]] = []
+        self.dials: list[Channel] = []
+        self.websocket_clients: dict[str, dict[str, str]] = {}
         self._channels: dict[str, Channel] = {}
         self._channel_ids: list[str] = []
         self._epoch_ns = epoch_ns
@@ -288,3 +337,8 @@ class PbxState:
         """Return the events since the last call, in order."""
         events, self.outbox = self.outbox, []
         return events
+
+    def take_dials(self) -> list[Channel]:
+        """Return the channels since the last call whose peers are to be connected to."""
+        dials, self.dials = self.dials, []
+        return dials
