@@ -11,7 +11,10 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["argument", "parse_host", "parse_host_port", "parse_port", "parse_port_range"]
+__all__ = ["Address", "argument", "parse_host", "parse_host_port", "parse_port", "parse_port_range"]
+
+Address = tuple[str, int]
+"""A host and a port."""
 
 _HIGHEST_PORT = 65_535
 T = TypeVar("T")

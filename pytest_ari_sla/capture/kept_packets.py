@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import msgspec
 import numpy as np
 
+from pytest_ari_sla.arguments import Address
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS, RTP_HEADER
-from pytest_ari_sla.udp.datagrams import Address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

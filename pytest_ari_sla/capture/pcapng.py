@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.capture.kept_packets import CapturedStream
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["capture_name", "write_capture"]
 

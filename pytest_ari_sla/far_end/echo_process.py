@@ -13,7 +13,7 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.arguments import Address
 
 __all__ = ["EchoServerProcess"]
 

@@ -26,8 +26,8 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS
 if TYPE_CHECKING:
     import socket
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.far_end.control import Request
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RelayProcess", "RelayWorker"]
 

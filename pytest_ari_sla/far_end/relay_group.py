@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.far_end.ready_loop import ReadyLoop
     from pytest_ari_sla.far_end.reflector import Departures, PacketMover
-    from pytest_ari_sla.udp.datagrams import Address
     from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RELAY_METRICS", "RelayFigures", "RelayGroup"]

@@ -32,8 +32,8 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.far_end.control import AnyRequest
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RELAY_METRICS", "Relay", "main"]
 

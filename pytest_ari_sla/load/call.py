@@ -18,6 +18,7 @@ from pytest_ari_sla.signalling.signalled import STEP_TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.ari_client.watch import ChannelWatch
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["CONTINUED", "CallLeg", "CallListener", "CallTools", "LiveCall", "RelayControl"]
 

@@ -21,10 +21,9 @@ from pytest_ari_sla.load.diagnosis import check_media, left_behind, stood_still,
 from pytest_ari_sla.load.load_series import LoadSeries
 from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.load.own_memory import OwnMemory
-from pytest_ari_sla.media.calibration import clock_floor
+from pytest_ari_sla.media.calibration import clock_floor, packet_backend
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.udp.batched import backend
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -299,7 +298,7 @@ class LoadRun:
             host=socket.gethostname(),
             values=total.only(name for name in total if name.startswith("harness.")).to_plain(),
             realtime=caller.has_realtime_priority,
-            backend=backend(),
+            backend=packet_backend(),
             receive_buffer_bytes=caller.receive_buffer_bytes,
         )
         return LoadOutcome(

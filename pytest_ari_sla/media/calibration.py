@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,11 +15,9 @@ from pytest_ari_sla.udp.batched import backend, make_receiver, make_sender
 from pytest_ari_sla.udp.datagrams import DatagramMemory, open_udp_socket, prepare_socket
 
 if TYPE_CHECKING:
-    import socket
-
     from pytest_ari_sla.udp.datagrams import ReceiveOptions, Receiver, Sender
 
-__all__ = ["Calibration", "calibrate", "clock_floor"]
+__all__ = ["Calibration", "calibrate", "clock_floor", "packet_backend", "receive_buffer_bytes"]
 
 _CLOCK_READINGS = 2_000
 _SINGLE_PACKETS = 300
@@ -45,6 +44,17 @@ class Calibration:
     loopback: Histogram
     backend: str
     options: ReceiveOptions
+
+
+def packet_backend() -> str:
+    """Return how this machine moves datagrams: ``mmsg`` (many with one system call) or ``python`` (one by one)."""
+    return backend()
+
+
+def receive_buffer_bytes() -> int:
+    """Return what the kernel grants a socket that receives media."""
+    with open_udp_socket(("127.0.0.1", 0)) as probe:
+        return probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 def clock_floor(readings: int = _CLOCK_READINGS) -> Histogram:

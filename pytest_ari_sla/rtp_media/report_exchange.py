@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp_media.ring_reader import SourceTable
     from pytest_ari_sla.rtp_media.send_log import MediaSendLog
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["ReportExchange", "SentStream"]
 

@@ -14,10 +14,10 @@ from pytest_ari_sla.udp.datagrams import host_number
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
     from pytest_ari_sla.rtp.header import ParsedHeaders
     from pytest_ari_sla.rtp_media.memory import MediaMemory
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["RingReader", "SourceTable"]
 

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import KeptPackets
     from pytest_ari_sla.hookspecs import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
-    from pytest_ari_sla.udp.datagrams import Address
     from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RtpEndpoint", "RtpMedia", "RtpTransport"]

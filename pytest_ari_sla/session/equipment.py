@@ -21,11 +21,11 @@ from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.load.call import RelayControl
     from pytest_ari_sla.session.coordination import Coordination
     from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.settings import Settings
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["Equipment"]
 

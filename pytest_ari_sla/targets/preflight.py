@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Record
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
+from pytest_ari_sla.media.calibration import receive_buffer_bytes
 from pytest_ari_sla.targets.preflight_rules import (
     Demand,
     Finding,
@@ -19,7 +19,6 @@ from pytest_ari_sla.targets.preflight_rules import (
     own_files,
     parse_port_ranges,
 )
-from pytest_ari_sla.udp.datagrams import open_udp_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,13 +110,11 @@ async def read_target(session: AriSession, target: Target) -> TargetCapacity:
 def read_machine() -> Machine:
     """Read this machine's limits."""
     low, high = _read("ipv4/ip_local_port_range", _IANA_DYNAMIC_PORTS).split()
-    with open_udp_socket(("127.0.0.1", 0)) as probe:
-        receive_buffer_bytes = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     return Machine(
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         kernel_ports=(int(low), int(high)),
         reserved_ports=parse_port_ranges(_read("ipv4/ip_local_reserved_ports", "")),
-        receive_buffer_bytes=receive_buffer_bytes,
+        receive_buffer_bytes=receive_buffer_bytes(),
     )
 
 

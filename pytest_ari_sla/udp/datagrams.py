@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from pytest_ari_sla.arguments import Address
+
     Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
 
 __all__ = [
@@ -23,7 +25,6 @@ __all__ = [
     "SO_TIMESTAMPING",
     "SO_TIMESTAMPNS",
     "TX_SOFTWARE",
-    "Address",
     "Burst",
     "DatagramMemory",
     "ReceiveOptions",
@@ -36,8 +37,6 @@ __all__ = [
     "receive_drops",
 ]
 
-Address = tuple[str, int]
-"""An IPv4 host and a UDP port."""
 
 SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("zero", "u8")])
 """``struct sockaddr_in``."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.udp.datagrams import Address, DatagramMemory
+    from pytest_ari_sla.arguments import Address
+    from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 __all__ = ["PythonBurst", "PythonReceiver", "PythonSender", "PythonTimer"]
 

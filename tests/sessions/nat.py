@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.arguments import Address
 
 __all__ = ["Translator"]
 

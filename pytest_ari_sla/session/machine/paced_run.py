@@ -23,9 +23,9 @@ from pytest_ari_sla.udp.port_leases import PortManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.udp.datagrams import Address
 
 __all__ = ["find_capacity", "paced_run"]
 

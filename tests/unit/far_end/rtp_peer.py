@@ -14,7 +14,7 @@ from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver, make_sende
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.arguments import Address
 
 PACKET_BYTES = HEADER_BYTES + 160
 NONCE = 0x5EED

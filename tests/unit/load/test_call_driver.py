@@ -28,8 +28,8 @@ from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.load.outcome import CallOutcome
-    from pytest_ari_sla.udp.datagrams import Address
 
 MS = 1_000_000
 PACKET_NS = 20 * MS

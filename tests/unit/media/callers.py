@@ -16,10 +16,10 @@ from pytest_ari_sla.session.plugins.registry import builtin_registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.media.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint
-    from pytest_ari_sla.udp.datagrams import Address
     from pytest_ari_sla.udp.port_leases import PortManager
 
 PACKETS_PER_SECOND = 50

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.udp.datagrams import Address
 
 MS = 1_000_000
 

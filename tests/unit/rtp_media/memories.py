@@ -12,10 +12,10 @@ from pytest_ari_sla.rtp_media.commands import StartLeg
 from pytest_ari_sla.rtp_media.memory import BURST_PARTS, Gauge, MediaLayout, MediaMemory
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
     from pytest_ari_sla.rtp_media.ring_reader import RingReader
     from pytest_ari_sla.rtp_media.send_log import MediaSendLog
-    from pytest_ari_sla.udp.datagrams import Address
 
 ORIGIN_NS = 1_700_000_000_000_000_000
 PART_NS = 100_000

@@ -11,8 +11,8 @@ from pytest_ari_sla.rtp_media.memory import Gauge
 from tests.unit.rtp_media.memories import NONCE
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp_media.memory import MediaMemory
-    from pytest_ari_sla.udp.datagrams import Address
 
 ASTERISK: Address = ("10.0.0.1", 10_000)
 OTHER_PORT: Address = ("10.0.0.1", 10_002)

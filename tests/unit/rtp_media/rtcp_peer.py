@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pytest_ari_sla.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, build, middle_32_bits, parse
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.udp.datagrams import Address
+    from pytest_ari_sla.arguments import Address
 
 HERE = "127.0.0.1"
 

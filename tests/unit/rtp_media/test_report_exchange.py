@@ -20,8 +20,8 @@ from tests.unit.rtp_media.rtcp_peer import HERE, RtcpPeer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
-    from pytest_ari_sla.udp.datagrams import Address
 
 SECOND_NS = 1_000_000_000
 # More than the longest interval between two reports, 1.5 times 5 s.

@@ -16,9 +16,9 @@ from tests.unit.rtp_media.ring import ASTERISK, OTHER_HOST, OTHER_PORT, RingWrit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp_media.memory import MediaMemory
-    from pytest_ari_sla.udp.datagrams import Address
 
 
 NEVER_NS = 1 << 62

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.rtp_media.memory import MediaMemory
-    from pytest_ari_sla.udp.datagrams import Address
 
 DUE_NS = 1_700_000_000_000_000_000
 LOOPBACK = ("127.0.0.1", 0)

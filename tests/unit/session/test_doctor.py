@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.media.caller_worker import CallerWorker
-    from pytest_ari_sla.udp.datagrams import Address
 
 
 def told(carried: PacedRun, cores: float) -> dict[str, str]:
