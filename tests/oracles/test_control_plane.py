@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.oracles.ari_wire import conversation
+from tests.oracles.rtp_wire import percentile
 from tests.oracles.wire import captured, packets
 from tests.sessions.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.started_target import StartedTarget
     from tests.oracles.ari_wire import Conversation
 
 SCENARIOS = """
@@ -57,12 +58,12 @@ class Figures:
 
 
 @pytest.fixture(scope="module")
-def loads(asterisk22: PrivateAsterisk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figures]:
+def loads(any_target: StartedTarget, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figures]:
     """Return the figures of both loads, of one session."""
     folder = tmp_path_factory.mktemp("control_plane")
-    session = Session(folder, asterisk22)
+    session = Session(folder, any_target)
     session.write("test_loads.py", SCENARIOS)
-    port = urlsplit(asterisk22.url).port
+    port = urlsplit(any_target.endpoint.base_url).port
     assert port is not None
     with captured(folder / "ari.pcapng", f"tcp port {port}"):
         finished = session.run("--sla-inconclusive", "pass")
@@ -82,12 +83,6 @@ def samples_of(said: Conversation, calls: Sequence[str]) -> dict[str, list[float
         "ari.request": [one.took_ns / 1e9 for one in requests if one.status < 300 or one.status == 404],
         "ari.event_lag": [max(0, one.lag_ns) / 1e9 for one in events],
     }
-
-
-def percentile(samples: Sequence[float], percent: float) -> float:
-    """Return the sample at a percentile, by nearest rank."""
-    ordered = sorted(samples)
-    return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)]
 
 
 @pytest.mark.parametrize("load", ["at_once", "fifty_a_second"])

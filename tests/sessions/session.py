@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.started_target import StartedTarget
 
 __all__ = ["Finished", "Running", "Session"]
 
@@ -127,10 +127,10 @@ class Session:
     folder
         Where.
     asterisk
-        The target; None: the simulator.
+        The target; None: a simulator of its own.
     """
 
-    def __init__(self, folder: Path, asterisk: PrivateAsterisk | None = None) -> None:
+    def __init__(self, folder: Path, asterisk: StartedTarget | None = None) -> None:
         self.folder = folder
         self.asterisk = asterisk
         (folder / "pytest.ini").write_text(_INI)
