@@ -38,6 +38,8 @@ RELAY_METRICS = (
         "distribution",
         "s",
         "From the relay to the echo server and back, each packet",
+        error_bound="50 us too short, or as long as one send of the relay took (harness.relay_turnaround) too long",
+        oracle="a capture of the same load, tests/oracles/test_media.py",
         prominent=True,
         places=("console", "summary", "tile", "timeline", "percentiles"),
         rank=50,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class Worker:
         self.number = identity["number"]
         self.shard = identity["shard"]
         self.judges = self.shard == 1
+        # In a container, the parent may be the one of all processes there.
+        self.root_pid = os.getppid() if os.getppid() > 1 else os.getpid()
         self._link = link
         self._target: Target | None = None
 

@@ -269,6 +269,8 @@ def _health(generator: GeneratorHealth, catalogue: Catalogue) -> record.ShardHea
         cpu_ratio=figure("harness.cpu", "max"),
         memory_min_bytes=_whole(figure("harness.memory", "min")),
         memory_max_bytes=_whole(figure("harness.memory", "max")),
+        host_ours_ratio=figure("harness.host_ours", "p90"),
+        host_others_ratio=figure("harness.host_others", "p90"),
         clock_floor_s=figure("harness.clock_floor", "p50"),
         scheduler="SCHED_FIFO" if generator.realtime else "normal",
         receive_buffer_bytes=generator.receive_buffer_bytes,

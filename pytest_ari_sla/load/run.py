@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pytest_ari_sla.load.call import RelayControl
+    from pytest_ari_sla.load.host_share import HostShare
     from pytest_ari_sla.load.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools
     from pytest_ari_sla.metrics.histogram import Histogram
@@ -96,6 +97,7 @@ class LoadRun:
         self._on_progress = on_progress
         self._meter = ControlMeter()
         self._memory = OwnMemory()
+        self._share: HostShare | None = None
         self._calls = CallTable()
         self._series = LoadSeries()
         self._relayed = Snapshot()
@@ -138,6 +140,7 @@ class LoadRun:
         async with AsyncExitStack() as stack:
             ari, relay, caller = await self._prepare(stack)
             await begin()
+            self._share = self._tools.host_share() if self._tools.host_share else None
             self._began_ns, self._began_at_ns = time.monotonic_ns(), caller.now_ns()
             caller.begin_at(self._began_at_ns)
             self._series.mark_stages(plan.profile)
@@ -265,6 +268,8 @@ class LoadRun:
         at_ns = self._now_ns()
         driver.look()
         self._memory.read()
+        if self._share is not None:
+            self._share.read()
         total = self._total(caller, driver)
         # A tick comes just after the second that it tells of.
         recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total, caller)
@@ -277,7 +282,8 @@ class LoadRun:
 
     def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:
         counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
-        own = self._meter.values() | self._memory.values() | counts
+        share = self._share.values() if self._share is not None else {}
+        own = self._meter.values() | self._memory.values() | share | counts
         total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
         return total + self._floor + self._relayed
 

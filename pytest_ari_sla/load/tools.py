@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.load.call import CallListener, RelayControl
+    from pytest_ari_sla.load.host_share import HostShare
     from pytest_ari_sla.load.plan import LoadPlan
     from pytest_ari_sla.media.transport import MediaSite
 
@@ -50,6 +51,8 @@ class LoadTools:
         Where Asterisk takes media; None: where it says itself.
     capture, ranked_by
         Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
+    host_share
+        Begins to read what we take from the target's machine; None where that is another one.
     make_measurer
         Makes what runs the trackers: see :class:`~pytest_ari_sla.media.caller_worker.CallerWorker`.
     """
@@ -68,4 +71,5 @@ class LoadTools:
     asterisk_media: str | None = None
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)
+    host_share: Callable[[], HostShare] | None = None
     make_measurer: Callable[..., Measurer] = Measurer

@@ -200,6 +200,10 @@ def _count(name: str, description: str, better: Literal["lower", "higher"] = "lo
     return Metric(name, "count", "count", description, better)
 
 
+def _share(name: str, description: str) -> Metric:
+    return Metric(name, "distribution", "ratio", f"{description}, second by second", resolution=1e-4)
+
+
 _CONTROL_ORACLE = "a capture of the ARI connection, tests/oracles/test_control_plane.py"
 _CONTROL_BOUND = "0.3 ms or 20 % at p50 with 30 calls at once, 1 ms at p99 with 50 calls a second"
 
@@ -247,6 +251,8 @@ CORE_METRICS: tuple[Metric, ...] = (
         "From when Asterisk could have sent it (ours was due; before that: the call was up) until a call's first RTP "
         "packet came, on its slowest leg; never (1 h) where none did",
         judges_loss=True,
+        error_bound="50 us, and as late as ours left then (harness.pacing_error)",
+        oracle="a capture of the same load, tests/oracles/test_media.py",
         prominent=True,
         places=("console", "summary", "percentiles"),
         rank=20,
@@ -324,6 +330,9 @@ CORE_METRICS: tuple[Metric, ...] = (
         "Memory in RAM of each process that makes calls and measures them, second by second",
         resolution=1,
     ),
+    _share("harness.host_ours", "Share of the cores that we may run on, and the target with us, which we took"),
+    _share("harness.host_others", "Share of the same cores that all others took, the target among them"),
+    _count("harness.starving", "Seconds in which these cores were busy, 40 % of them with us, and others were waiting"),
 )
 """What is measured whatever trackers there are."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class Alone:
     judges = True
 
     def __init__(self, config: pytest.Config, settings: Settings, catalogue: Catalogue, judged: JudgedTests) -> None:
+        self.root_pid = os.getpid()
         self._targets = TargetSource(settings)
         self.facts = RunFacts(settings, self._targets.get)
         self._supervisor = open_supervisor(config, self.facts, catalogue, judged, self._targets.crash)

@@ -33,12 +33,15 @@ class Coordination(Protocol):
         Which part of each load is made here, from 1.
     judges
         Whether the last load is judged here.
+    root_pid
+        The process that began all those of this tool on this machine, as far as we know.
     """
 
     facts: RunFacts
     number: int
     shard: int
     judges: bool
+    root_pid: int
 
     def own_address(self) -> str:
         """Return the address of this machine that the target sees."""

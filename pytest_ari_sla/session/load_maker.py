@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,6 +15,7 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import ranked_by
+from pytest_ari_sla.load.host_share import HostShare, SystemTimes
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.transports import carriers
@@ -21,6 +23,7 @@ from pytest_ari_sla.session.equipment import Equipment
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
 from pytest_ari_sla.targets.preflight_rules import Demand
+from pytest_ari_sla.targets.target import is_on_this_machine
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
@@ -132,7 +135,12 @@ class LoadMaker:
             asterisk_media=equipment.media().asterisk,
             capture=parse_policy(settings.capture),
             ranked_by={name: metric.better for name, metric in ranked_by(registry.catalogue).items()},
+            host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )
+
+    def _share_host(self) -> HostShare:
+        """Begin to read what we take from the machine that the target runs on as well."""
+        return HostShare(SystemTimes(self.coordination.root_pid, self.target().pid))
 
     async def _preflight(self, ari: AriSession, plan: LoadPlan) -> list[str]:
         """Check that target and machine can carry a load of this size."""

@@ -14,6 +14,8 @@ the measuring process     -                                  of metrics that jud
 stood still                                                  requests and events
 the process that moves    -                                  of distributions, and of metrics that judge loss
 packets stood still
+we kept the target from   -                                  of whatever the target does late, or not at all
+the processor
 packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
 not known                 metrics that judge loss, if they are more than 0.1 %
 batches that a tracker    of this tracker's metrics          of this tracker's metrics
@@ -23,8 +25,8 @@ raised over
 What stood still is told by its name. It spoils no pass: what the kernel has stamped meanwhile is read later, and what
 is not known any more is counted as such.
 
-The generator's own metrics (``harness.…``) are judged as they are. Failures that the generator cannot cause, such as
-``calls.failed``, stay failures.
+The generator's own metrics (``harness.…``) are judged as they are. Failures that the generator cannot cause stay
+failures; only where it runs on the target's own cores and takes too much of them may it cause nearly all.
 """
 
 from __future__ import annotations
@@ -57,6 +59,11 @@ _UNSENT_SHARE = 0.001
 """A load is the one asked for as long as no more than this share of its packets stayed unsent; they are never lost."""
 
 
+_STARVING_SHARE = 0.1
+"""Of the seconds; one alone does not count."""
+_SHARE_STEPS = 10_000
+
+
 @dataclass(frozen=True)
 class Guard:
     """A fault of the generator that was found.
@@ -64,8 +71,8 @@ class Guard:
     Attributes
     ----------
     name
-        ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``measuring_stall``, ``media_stall``,
-        ``loss_unknown``, ``much_unknown`` or ``left_out``.
+        ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``starving``, ``measuring_stall``,
+        ``media_stall``, ``loss_unknown``, ``much_unknown`` or ``left_out``.
     reason
         What happened, as a part of a sentence.
     reach_s
@@ -147,12 +154,21 @@ def _distribution_of_time(metric: Metric) -> bool:
     return metric.kind == "distribution" and metric.unit == "s"
 
 
+_NOT_BY_STARVING = ("calls.leaked", "calls.left_unknown", "calls.not_started")
+
+
+def _needs_time(metric: Metric) -> bool:
+    is_of_calls = metric.name.startswith(("calls.", "ari.")) and metric.name not in _NOT_BY_STARVING
+    return is_of_calls or _distribution_or_loss(metric)
+
+
 _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "pacing": _any_metric,
     "receive_drops": _judges_loss,
     "not_sent": _judges_loss,
     "clock": _distribution_of_time,
     "control_lag": _of_control,
+    "starving": _no_metric,
     "measuring_stall": _no_metric,
     "media_stall": _no_metric,
     "loss_unknown": _is_loss,
@@ -161,6 +177,7 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
 }
 _SPOILS_FAILURE = _SPOILS_PASS | {
     "pacing": _distribution_or_loss,
+    "starving": _needs_time,
     "measuring_stall": _judges_loss_or_control,
     "media_stall": _distribution_or_loss,
 }
@@ -200,6 +217,12 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         lag_s = lag.percentile(99) / _NS_PER_S
         late = format_quantity(lag_s, "s")
         yield Guard("control_lag", f"times of ARI may be too long by our own control lag: p99 {late}", lag_s)
+    ours, starving = measured.histogram("harness.host_ours"), measured.count("harness.starving")
+    if starving > max(1, _STARVING_SHARE * ours.count):
+        took = f"up to {ours.max / _SHARE_STEPS:.0%}".replace("%", " %")
+        yield Guard(
+            "starving", f"the load generator took {took} of the cores that the target runs on, all of them busy"
+        )
     for name, words in stalls_of(measured).items():
         yield Guard(name, words)
     yield from _unknown_fates(measured)

@@ -130,6 +130,7 @@ class PrivateAsterisk(StartedTarget):
             session_limit=self.session_limit,
             rtp_ports=self.rtp_ports,
             sip_port=self.sip_port,
+            pid=self.pid,
         )
 
     @property

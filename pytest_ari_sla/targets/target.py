@@ -39,6 +39,8 @@ class Target:
         First and last port that it takes for RTP. None where it is not known.
     sip_port
         Where its SIP listens, at ARI's host, for our user and password. None where it is not known.
+    pid
+        Its process, where this tool runs it.
     """
 
     kind: TargetKind
@@ -50,11 +52,23 @@ class Target:
     session_limit: int | None = None
     rtp_ports: tuple[int, int] | None = None
     sip_port: int | None = None
+    pid: int | None = None
 
     @property
     def endpoint(self) -> AriEndpoint:
         """Where its ARI is, and who we are there."""
         return AriEndpoint(self.url, self.user, self.password)
+
+
+def is_on_this_machine(host: str) -> bool:
+    """Tell whether a host, by name or address, is the machine that we run on."""
+    try:
+        found = socket.getaddrinfo(host, 0, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(found[0][4])
+    except OSError:
+        return False
+    return True
 
 
 def local_address_towards(host: str, port: int = 9) -> str:

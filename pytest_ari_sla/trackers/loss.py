@@ -40,12 +40,13 @@ NOTICEABLE_DISTANCE = GMIN
 """RFC 3357's delta: a loss at most so many packets after the previous one is noticed as a disturbance."""
 
 
-_ORACLE = "tshark, tests/asterisk/test_captures.py"
+_CAPTURE = "a capture of the same load, tests/oracles/test_media.py"
+_ORACLE = f"{_CAPTURE}; tshark, tests/asterisk/test_captures.py"
 _BURSTS = "RFC 3611, 4.7.2"
 
 
 def _count(name: str, description: str, source: str) -> Metric:
-    return Metric(name, "count", "count", description, judges_loss=True, source=source)
+    return Metric(name, "count", "count", description, judges_loss=True, source=source, oracle=_CAPTURE)
 
 
 def _ratio(name: str, numerator: str, denominator: str, description: str, source: str) -> Metric:
@@ -58,6 +59,7 @@ def _ratio(name: str, numerator: str, denominator: str, description: str, source
         denominator=denominator,
         judges_loss=True,
         source=source,
+        oracle=_CAPTURE,
     )
 
 
@@ -74,7 +76,14 @@ class LossTracker:
             better="higher",
             oracle=_ORACLE,
         ),
-        Metric("loss.received", "count", "count", "Those that came back in time, copies not counted", better="higher"),
+        Metric(
+            "loss.received",
+            "count",
+            "count",
+            "Those that came back in time, copies not counted",
+            better="higher",
+            oracle=_CAPTURE,
+        ),
         Metric("loss.dropped_here", "count", "count", "Those that came back and found our own receive buffer full"),
         Metric("loss.unknown", "count", "count", "Packets sent of which we cannot say whether they came back"),
         Metric(
@@ -115,7 +124,7 @@ class LossTracker:
             "loss.noticeable", f"Losses at most {NOTICEABLE_DISTANCE} packets after the previous one", "RFC 3357, 5.1"
         ),
         _ratio("loss.noticeable_ratio", "loss.noticeable", "loss.lost", "Share of noticeable losses", "RFC 3357, 5.1"),
-        Metric("duplicates", "count", "count", "Packets that came back more than once"),
+        Metric("duplicates", "count", "count", "Packets that came back more than once", oracle=_CAPTURE),
         Metric("misrouted", "count", "count", "Packets that reached a leg which should hear another one"),
     )
 

@@ -26,7 +26,13 @@ class SequenceTracker:
 
     name = "sequence"
     metrics = (
-        Metric("reordered", "count", "count", "Packets that arrived behind a later one (RFC 4737, 3.3)"),
+        Metric(
+            "reordered",
+            "count",
+            "count",
+            "Packets that arrived behind a later one (RFC 4737, 3.3)",
+            oracle="a capture of the same load, tests/oracles/test_media.py",
+        ),
         Metric(
             "sequence.drops", "count", "count", "Sequence numbers not there when a later one came", judges_loss=True
         ),

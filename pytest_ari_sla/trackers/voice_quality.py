@@ -57,10 +57,13 @@ class VoiceQualityTracker:
             "mos",
             "distribution",
             "mos",
-            "Mean opinion score of a leg: of one direction in a pair, of both ways' loss at one way's delay in an echo",
+            "Mean opinion score of a leg: of one direction in a pair; of both ways' loss at one way's delay in an echo "
+            "or relay, which tells neither way apart",
             better="higher",
             resolution=_RESOLUTION,
             judges_loss=True,
+            error_bound="0.002",
+            oracle="own arithmetic over a capture of the same load, tests/oracles/test_media.py",
             source="ITU-T G.107 reduced: MOS-CQ, delay by Cole-Rosenbluth, jitter buffer"
             f" {JITTER_BUFFER_NS // 1_000_000} ms",
             prominent=True,

@@ -246,13 +246,13 @@ def test_the_relay_counts_what_passes_it(relayed: tuple[Load, list[WireLeg], Wir
     assert {name: load.total.count(name) for name in counts} == counts
 
 
-@pytest.mark.parametrize(("percent", "within_s"), [(50, P50_WITHIN_S), (99, P99_WITHIN_S)])
+@pytest.mark.parametrize("percent", [0, 50, 99])
 def test_the_relays_round_trips_are_those_of_the_wire(
-    relayed: tuple[Load, list[WireLeg], WireLeg], percent: float, within_s: float
+    relayed: tuple[Load, list[WireLeg], WireLeg], percent: float
 ) -> None:
-    """From the relay to the echo server and back, which is what the network beyond Asterisk adds."""
+    """From the relay to the echo server and back; the relay may have held a packet while it had it sent already."""
     load, _, beyond = relayed
     wire_s = [delay / 1e9 for delay in beyond.delays_ns(beyond)]
     assert load.total.histogram("relay_rtt").count == len(wire_s)
-    captured_s = percentile(wire_s, percent)
-    assert percentile_s(load, "relay_rtt", percent) == pytest.approx(captured_s, abs=within_s + captured_s / 1000)
+    captured_s, held_s = percentile(wire_s, percent), load.total.histogram("harness.relay_turnaround").max / 1e9
+    assert captured_s - P50_WITHIN_S <= percentile_s(load, "relay_rtt", percent) <= captured_s * HISTOGRAM + held_s

@@ -208,6 +208,9 @@ class ShardHealth(Struct, kw_only=True):
         Busy share of one core, of the process that moves packets.
     memory_min_bytes, memory_max_bytes
         Least and most memory in RAM of the process that makes calls and measures: flat, however long the load.
+    host_ours_ratio, host_others_ratio
+        Where the target runs on the same machine: the shares of the cores that we may run on which this tool and which
+        all others took, the target among them, in the seconds in which we took most, and in those in which they did.
     clock_floor_s
         The smallest time difference that this machine can tell.
     scheduler
@@ -226,6 +229,8 @@ class ShardHealth(Struct, kw_only=True):
     cpu_ratio: float | None = None
     memory_min_bytes: int | None = None
     memory_max_bytes: int | None = None
+    host_ours_ratio: float | None = None
+    host_others_ratio: float | None = None
     clock_floor_s: float | None = None
     scheduler: str = ""
     receive_buffer_bytes: int | None = None

@@ -92,6 +92,7 @@ class SimulatorProcess(StartedTarget):
             media_host=self.media_host,
             version=self.version,
             rtp_ports=self.rtp_ports,
+            pid=self.pid,
         )
 
     def start(self) -> None:

@@ -197,6 +197,21 @@ def test_the_memory_of_a_generator_is_in_the_report() -> None:
     assert built().harness[0].memory_max_bytes is None
 
 
+def test_what_a_generator_took_from_its_targets_cores_is_in_the_report() -> None:
+    """Beside what all others took; nothing where the target is elsewhere."""
+    ours, others = Histogram(), Histogram()
+    ours.record_one(8200)
+    others.record_one(1500)
+    values = Snapshot({"harness.host_ours": ours, "harness.host_others": others}).to_plain()
+    load, metrics = (
+        replace(measured_load(), generators=(GeneratorHealth(1, "h", values, False, "mmsg", 1),)),
+        catalogue(),
+    )
+    (shard,) = scenario_record("t", "", load, judge([], load.total, load.series), [], metrics).harness
+    assert (shard.host_ours_ratio, shard.host_others_ratio) == (0.82, 0.15)
+    assert built().harness[0].host_ours_ratio is None
+
+
 def test_a_load_without_any_interval_has_no_blocks() -> None:
     """Nothing ran: nothing to compare."""
     load, metrics = measured_load(), catalogue()

@@ -69,6 +69,13 @@ def test_the_limit_of_pacing_can_be_set() -> None:
         ("control_lag", "ari.event_lag", True, True),
         ("control_lag", "rtt", False, False),
         ("control_lag", "harness.control_lag", False, False),
+        ("starving", "calls.success_ratio", False, True),
+        ("starving", "calls.failed", False, True),
+        ("starving", "setup", False, True),
+        ("starving", "ari.errors", False, True),
+        ("starving", "rtt", False, True),
+        ("starving", "loss.ratio", False, True),
+        ("starving", "calls.leaked", False, False),
         ("measuring_stall", "loss.ratio", False, True),
         ("measuring_stall", "first_packet", False, True),
         ("measuring_stall", "setup", False, True),
@@ -99,6 +106,15 @@ def test_control_lag_decides_only_what_lies_within_its_reach(value: float, open_
     (guard,) = tripped_guards(Snapshot({"harness.control_lag": histogram([3 * MS] * 100)}), 0.005)
     assert guard.name == "control_lag"
     assert guard.may_decide(CATALOGUE.lookup("setup"), value, lambda seconds: seconds <= 0.0102) is open_
+
+
+@pytest.mark.parametrize(("seconds", "starving", "trips"), [(5, 1, False), (5, 2, True), (40, 4, False), (40, 5, True)])
+def test_a_target_that_starves_because_of_us_is_told(seconds: int, starving: int, trips: bool) -> None:
+    """For more than one second, and more than a tenth of them: a load has its busy moment at its beginning."""
+    shares = histogram([8200, *[500] * (seconds - 1)])
+    measured = Snapshot({"harness.host_ours": shares, "harness.starving": starving})
+    words = "the load generator took up to 82 % of the cores that the target runs on, all of them busy"
+    assert tripped_guards(measured, 0.005) == ((Guard("starving", words),) if trips else ())
 
 
 def test_other_faults_may_decide_anything() -> None:

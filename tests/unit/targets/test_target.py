@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from pytest_ari_sla.errors import AriUnreachable
-from pytest_ari_sla.targets.target import Target, local_address_towards
+from pytest_ari_sla.targets.target import Target, is_on_this_machine, local_address_towards
 
 
 def test_a_target_crosses_processes_as_plain_values() -> None:
@@ -20,6 +20,7 @@ def test_a_target_crosses_processes_as_plain_values() -> None:
         session_limit=100,
         rtp_ports=(10_000, 20_000),
         sip_port=5060,
+        pid=4711,
     )
     values = asdict(target)
     assert {type(value) for value in values.values()} <= {str, int, tuple}
@@ -38,6 +39,14 @@ def test_the_loopback_address_routes_to_itself() -> None:
     """A target on this machine sends its media to this machine's loopback address."""
     assert local_address_towards("127.0.0.1") == "127.0.0.1"
     assert local_address_towards("localhost") in ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"), [("127.0.0.1", True), ("localhost", True), ("192.0.2.1", False), ("pbx.invalid", False)]
+)
+def test_a_target_may_run_on_our_own_machine(host: str, is_here: bool) -> None:
+    """RFC 5737 keeps 192.0.2.0/24 free of hosts."""
+    assert is_on_this_machine(host) is is_here
 
 
 def test_a_name_that_does_not_resolve_is_named() -> None:
