@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.reporting.comparison import compare_runs
-from pytest_ari_sla.reporting.record_file import read_record
-from pytest_ari_sla.session.registry import builtin_registry
+from pytest_ari_sla.reporting.record.record_file import read_record
+from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 from tests.sessions.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_ari_sla.reporting.run_record import Comparison, RunRecord
+    from pytest_ari_sla.reporting.record.run_record import Comparison, RunRecord
 
 SCENARIO = '''
 async def test_load(load):
