@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ __all__ = ["ENDS", "SIDE_BY_SIDE", "End", "EndedSession", "Left", "run_end"]
 
 CALLS = 4
 LIMIT_S = 10.0
+THERE_S, ENDED_S = 180.0, 120.0
+"""How long a session may take to get to where it is ended, and to end, on a machine that does much else."""
+
 SIDE_BY_SIDE = 4
 """Sessions mostly wait: more of them than there are cores."""
 
@@ -294,12 +298,12 @@ class EndedSession:
             if self._end.again_s is not None:
                 time.sleep(self._end.again_s)
                 self._send(self._end.number)
-        self._process.wait(60)
+        self._process.wait(ENDED_S)
         self._took_s = time.monotonic() - began_s
 
     def wait_until_there(self) -> None:
         """Wait until it is where the end is to come."""
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + THERE_S
         while not (self._folder / "up").exists():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 raise RuntimeError(self.output)
@@ -410,7 +414,11 @@ def main() -> int:
 
         def run(end: End) -> Left:
             with tempfile.TemporaryDirectory(prefix="ari-sla-ends-") as folder:
-                return run_end(end, asterisk.endpoint, Path(folder))
+                try:
+                    return run_end(end, asterisk.endpoint, Path(folder))
+                except Exception:
+                    traceback.print_exc()  # at once: its row may be hours away
+                    raise
 
         chosen = {name: end for name, end in ENDS.items() if arguments.only in name}
         running = {name: [pool.submit(run, end) for _ in range(arguments.runs)] for name, end in chosen.items()}
