@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
@@ -110,9 +111,12 @@ class AriCreation(AriQueries, ABC):
         if not host or not port:
             host = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_ADDRESS")
             port = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_PORT")
-        if not port.isdecimal():
+        if not _is_port(port) or not _is_address(host):
             raise AriRequestFailed(
-                "GET", f"/channels/{channel.id}/variable", 200, f"UNICASTRTP_LOCAL_PORT is {port!r}, not a port"
+                "GET",
+                f"/channels/{channel.id}/variable",
+                200,
+                f"UNICASTRTP_LOCAL_ADDRESS and _PORT are {host[:100]!r} and {port[:100]!r}: no address that takes RTP",
             )
         if ":" in host and self.media_host is None:
             raise TargetIncomplete(
@@ -272,3 +276,15 @@ class AriCreation(AriQueries, ABC):
         await self._stream.wait_open()
         self._ledger.add(Kind.BRIDGE, bridge_id)
         return await self.client.fetch(Bridge, "POST", "/bridges", query={"bridgeId": bridge_id, "type": type})
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -172,7 +172,10 @@ def damaged(endpoint: AriEndpoint, request: str, problem: str) -> AnswerDamaged:
 
 def redirected(endpoint: AriEndpoint, request: str, status: int, location: str) -> NotAnAsterisk:
     """Return the error for an answer that sends us elsewhere; the sentence has the URL to give instead."""
-    parts = urlsplit(urljoin(endpoint.base_url + request.partition(" ")[2], location)) if location else None
+    try:
+        parts = urlsplit(urljoin(endpoint.base_url + request.partition(" ")[2], location)) if location else None
+    except ValueError:  # a bracket without its pair
+        parts = None
     host = (parts.netloc if parts else "").rpartition("@")[2]
     if parts is None or not host or parts.scheme not in ("http", "https"):
         advice = "it does not say to which URL"

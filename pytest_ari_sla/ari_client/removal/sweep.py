@@ -18,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from pytest_ari_sla.ari.leftovers import Leftover
+from pytest_ari_sla.ari.lenient import decode_answer
 from pytest_ari_sla.ari_client.removal.ownership import Kind
 from pytest_ari_sla.errors import UsageError
 
@@ -167,8 +168,9 @@ class Sweeper:
             if refused.code in (404, 501) and listing == Kind.RECORDING.listing:
                 return []  # an Asterisk without res_ari_recordings has none
             raise
-        records = msgspec.json.decode(answer, type=list[dict[str, Any]])
-        return [str(record.get(member, "")) for record in records]
+        # One caller's name that is not UTF-8 must not keep all channels from being found.
+        records = decode_answer(answer, list[dict[str, Any]])
+        return [name for record in records if isinstance(name := record.get(member), str)]
 
     def _remove(self, leftover: Leftover) -> bool:
         """Remove one thing; what is gone already counts as removed by somebody else."""
