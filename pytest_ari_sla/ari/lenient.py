@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import types
 from functools import cache
+from math import isfinite
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -42,7 +43,9 @@ def decode_answer(body: bytes, expected: type[T]) -> T:
 
 
 def parse(message: str | bytes) -> Any:
-    """Return JSON as plain built-ins; bytes that are not UTF-8, and lone surrogates, become replacement characters.
+    """Return JSON as plain built-ins.
+
+    Bytes that are not UTF-8, and lone surrogates, become replacement characters; numbers that are none become None.
 
     Raises
     ------
@@ -50,17 +53,19 @@ def parse(message: str | bytes) -> Any:
         It is not JSON.
     """
     text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-    return _in_utf8(json.loads(text, strict=False))
+    return _writable(json.loads(text, strict=False))
 
 
-def _in_utf8(plain: Any) -> Any:
-    """Return built-ins whose texts can be written anywhere."""
+def _writable(plain: Any) -> Any:
+    """Return built-ins that can be written anywhere."""
+    if isinstance(plain, float) and not isfinite(plain):
+        return None
     if isinstance(plain, str):
         return plain.encode("utf-8", "replace").decode("utf-8")
     if isinstance(plain, list):
-        return [_in_utf8(item) for item in plain]
+        return [_writable(item) for item in plain]
     if isinstance(plain, dict):
-        return {_in_utf8(key): _in_utf8(value) for key, value in plain.items()}
+        return {_writable(key): _writable(value) for key, value in plain.items()}
     return plain
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 import msgspec
 
+from pytest_ari_sla.ari.lenient import UNREADABLE
 from pytest_ari_sla.errors import (
     AnswerDamaged,
     AriAuthenticationFailed,
@@ -210,7 +211,7 @@ def _message(body: bytes) -> str | None:
     """Return ARI's own words; None where the body is not ARI's."""
     try:
         return msgspec.json.decode(body, type=_ErrorBody).text
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE:
         return None
 
 

@@ -73,6 +73,12 @@ def test_hostile_answers_do_not_end_a_sweep_by_surprise() -> None:
             continue
 
 
+def test_an_error_whose_reason_is_nested_without_end_is_an_error_of_ours() -> None:
+    """One of 100,000 hostile answers was."""
+    body = b'{"id":' * 100_000
+    assert "answered 500" in str(error_of_answer(ENDPOINT, "POST", "/channels", 500, body, is_ari=True))
+
+
 @pytest.mark.parametrize("kind", GOOD)
 def test_the_good_answers_that_they_are_made_of_are_read_whole(kind: Any) -> None:
     """Else the others would prove little."""
