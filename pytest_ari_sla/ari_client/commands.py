@@ -8,26 +8,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.call_state import ChannelState
-from pytest_ari_sla.ari_client.creation import AriCreation
 from pytest_ari_sla.ari_client.queries import BRIDGE, CHANNEL
 from pytest_ari_sla.ari_client.removal.ownership import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_ari_sla.ari_client.requests import QueryValue
+    from pytest_ari_sla.ari_client.removal.ownership import Ledger
+    from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
+    from pytest_ari_sla.ari_client.watches import Watches
 
 __all__ = ["AriCommands"]
 
 
-class AriCommands(AriCreation):
-    """The verbs of `AriSession`."""
+class AriCommands:
+    """The verbs of `AriSession` for what exists."""
+
+    client: AriClient
+    _ledger: Ledger
+    _watches: Watches
 
     async def _tell(
         self, method: str, verb: str, channel_id: str, query: Mapping[str, QueryValue] | None = None
     ) -> None:
         """Send a request that answers nothing about a channel, once it is in the application."""
-        await self._ensure_in_stasis(channel_id)
+        await self._watches.ensure_in_stasis(channel_id)
         await self.client.request(method, f"{CHANNEL}/{verb}", {"channelId": channel_id}, query)
 
     async def dial(self, channel_id: str, *, caller: str | None = None, timeout_s: int | None = None) -> None:
@@ -95,14 +100,14 @@ class AriCommands(AriCreation):
 
         It is told to end when this returns; ``session.watch(channel_id).destroyed()`` waits until it has.
         """
-        watch = self._known_watch(channel_id)
+        watch = self._watches.known(channel_id)
         if watch is not None:
             watch.hangup_requested = True
         existed = await self.client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
         # What Asterisk is still about to make is not there yet, and not gone.
         is_gone = watch is None or not (watch.is_pending or watch.state is ChannelState.DESTROYED)
         if not existed and is_gone:
-            self._retire(channel_id)
+            self._watches.retire(channel_id)
         return existed
 
     # --- bridges ---
@@ -110,7 +115,7 @@ class AriCommands(AriCreation):
     async def add_to_bridge(self, bridge_id: str, *channel_ids: str) -> None:
         """Put channels into a bridge, each after its own StasisStart."""
         for channel_id in channel_ids:
-            await self._ensure_in_stasis(channel_id)
+            await self._watches.ensure_in_stasis(channel_id)
         await self.client.request(
             "POST", BRIDGE + "/addChannel", {"bridgeId": bridge_id}, {"channel": ",".join(channel_ids)}
         )

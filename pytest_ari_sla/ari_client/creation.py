@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
-from pytest_ari_sla.ari_client.queries import CHANNEL, AriQueries
+from pytest_ari_sla.ari_client.queries import CHANNEL, variable_of
 from pytest_ari_sla.ari_client.removal.ownership import Kind
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, TargetIncomplete
 
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.event_stream.events import EventStream
     from pytest_ari_sla.ari_client.removal.ownership import Ledger
-    from pytest_ari_sla.ari_client.requests import QueryValue
-    from pytest_ari_sla.ari_client.watch import ChannelWatch
+    from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
+    from pytest_ari_sla.ari_client.watches import Watches
     from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 
 __all__ = ["AriCreation"]
@@ -26,25 +25,16 @@ __all__ = ["AriCreation"]
 _REFUSALS = (AriRequestFailed, AriAuthenticationFailed)
 
 
-class AriCreation(AriQueries, ABC):
+class AriCreation:
     """The verbs of `AriSession` that make something."""
 
+    app: str
+    client: AriClient
     _stream: EventStream
     _ledger: Ledger
+    _watches: Watches
     _websocket_clients: WebSocketClients
     media_host: str | None
-
-    @abstractmethod
-    def watch(self, channel_id: str) -> ChannelWatch:
-        """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
-
-    @abstractmethod
-    def _known_watch(self, channel_id: str) -> ChannelWatch | None:
-        """Return the watch over a channel, if there is one."""
-
-    @abstractmethod
-    def _retire(self, channel_id: str) -> None:
-        """Let a channel that does not exist (any more) go."""
 
     async def external_media(
         self,
@@ -109,8 +99,8 @@ class AriCreation(AriQueries, ABC):
         host = channel.channelvars.get("UNICASTRTP_LOCAL_ADDRESS")
         port = channel.channelvars.get("UNICASTRTP_LOCAL_PORT")
         if not host or not port:
-            host = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_ADDRESS")
-            port = await self.get_variable(channel.id, "UNICASTRTP_LOCAL_PORT")
+            host = await variable_of(self.client, channel.id, "UNICASTRTP_LOCAL_ADDRESS")
+            port = await variable_of(self.client, channel.id, "UNICASTRTP_LOCAL_PORT")
         if not _is_port(port) or not _is_address(host):
             raise AriRequestFailed(
                 "GET",
@@ -143,19 +133,14 @@ class AriCreation(AriQueries, ABC):
     ) -> Channel:
         """Create a channel and dial it; it enters our application, or the dialplan where an extension is given."""
         query: dict[str, QueryValue] = {
-            "channelId": channel_id,
-            "endpoint": endpoint,
             "app": self.app if extension is None else None,
-            "appArgs": app_args,
             "context": context,
             "extension": extension,
             "priority": priority,
             "callerId": caller_id,
             "timeout": timeout_s,
-            "otherChannelId": other_channel_id,
-            "originator": originator,
-            "formats": formats,
         }
+        query |= _dialled(channel_id, endpoint, app_args, other_channel_id, originator, formats)
         return await self._create_channel("/channels", channel_id, query, variables)
 
     async def create(
@@ -170,15 +155,7 @@ class AriCreation(AriQueries, ABC):
         variables: Mapping[str, str] | None = None,
     ) -> Channel:
         """Create a channel that enters our application before it is dialled; see `dial`."""
-        query: dict[str, QueryValue] = {
-            "channelId": channel_id,
-            "endpoint": endpoint,
-            "app": self.app,
-            "appArgs": app_args,
-            "otherChannelId": other_channel_id,
-            "originator": originator,
-            "formats": formats,
-        }
+        query = {"app": self.app, **_dialled(channel_id, endpoint, app_args, other_channel_id, originator, formats)}
         return await self._create_channel("/channels/create", channel_id, query, variables)
 
     async def snoop(
@@ -189,7 +166,7 @@ class AriCreation(AriQueries, ABC):
         The other channel may have gone on to the dialplan. A snoop channel that was hung up gets no ChannelDestroyed
         and stays in Asterisk's list until the other channel ends, if that one receives no media.
         """
-        watch = self._known_watch(channel_id)
+        watch = self._watches.known(channel_id)
         if watch is not None and watch.in_stasis_ns is None:
             await watch.in_stasis()
         query: dict[str, QueryValue] = {"app": self.app, "spy": spy, "whisper": whisper, "appArgs": app_args}
@@ -207,7 +184,7 @@ class AriCreation(AriQueries, ABC):
     ) -> Channel:
         """Have a channel made: watched and written down before the request goes out."""
         await self._stream.wait_open()
-        watch = self.watch(channel_id)
+        watch = self._watches.over(channel_id)
         self._ledger.add(Kind.CHANNEL, channel_id)
         body = None if variables is None else {"variables": dict(variables)}
         watch.is_pending = True
@@ -216,22 +193,16 @@ class AriCreation(AriQueries, ABC):
                 Channel, "POST", route, path=path, query=query, body=body, on_sent=watch.requested
             )
         except _REFUSALS:
-            self._retire(channel_id)
+            self._watches.retire(channel_id)
             raise
         finally:
             watch.is_pending = False
         watch.answered()
         return channel
 
-    async def _ensure_in_stasis(self, channel_id: str) -> None:
-        """Wait for a channel's own StasisStart; channels that are not watched are their user's business."""
-        watch = self._known_watch(channel_id)
-        if watch is not None:
-            await watch.in_stasis()
-
     async def play(self, channel_id: str, playback_id: str, media: str | Sequence[str]) -> Playback:
         """Play media (``sound:…``, ``tone:…``, ``digits:…``, ``recording:…``) to a channel."""
-        await self._ensure_in_stasis(channel_id)
+        await self._watches.ensure_in_stasis(channel_id)
         return await self.client.fetch(
             Playback,
             "POST",
@@ -253,7 +224,7 @@ class AriCreation(AriQueries, ABC):
         terminate_on: str | None = None,
     ) -> LiveRecording:
         """Record a channel into a file at Asterisk; the file is removed with everything else at the session's end."""
-        await self._ensure_in_stasis(channel_id)
+        await self._watches.ensure_in_stasis(channel_id)
         self._ledger.add(Kind.RECORDING, name)
         return await self.client.fetch(
             LiveRecording,
@@ -288,3 +259,22 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _dialled(
+    channel_id: str,
+    endpoint: str,
+    app_args: str | None,
+    other_channel_id: str | None,
+    originator: str | None,
+    formats: str | None,
+) -> dict[str, QueryValue]:
+    """Return what `originate` and `create` both say of the channel that they dial."""
+    return {
+        "channelId": channel_id,
+        "endpoint": endpoint,
+        "appArgs": app_args,
+        "otherChannelId": other_channel_id,
+        "originator": originator,
+        "formats": formats,
+    }

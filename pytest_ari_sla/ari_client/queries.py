@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
 
-__all__ = ["BRIDGE", "CHANNEL", "AriQueries"]
+__all__ = ["BRIDGE", "CHANNEL", "AriQueries", "variable_of"]
 
 CHANNEL = "/channels/{channelId}"
 BRIDGE = "/bridges/{bridgeId}"
@@ -70,7 +70,12 @@ class AriQueries:
 
     async def get_variable(self, channel_id: str, variable: str) -> str:
         """Return a channel variable or function; hangs where the channel's lock does."""
-        answer = await self.client.fetch(
-            Variable, "GET", CHANNEL + "/variable", path={"channelId": channel_id}, query={"variable": variable}
-        )
-        return answer.value
+        return await variable_of(self.client, channel_id, variable)
+
+
+async def variable_of(client: AriClient, channel_id: str, variable: str) -> str:
+    """Return a channel variable or function; see `AriQueries.get_variable`."""
+    answer = await client.fetch(
+        Variable, "GET", CHANNEL + "/variable", path={"channelId": channel_id}, query={"variable": variable}
+    )
+    return answer.value

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from pytest_ari_sla.ari.call_state import ChannelState, Finding
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
-from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, UnknownEvent
+from pytest_ari_sla.ari.messages import Event, UnknownEvent
 from pytest_ari_sla.ari.resources import timestamp_ns
 from pytest_ari_sla.ari_client.commands import AriCommands
+from pytest_ari_sla.ari_client.creation import AriCreation
 from pytest_ari_sla.ari_client.event_stream.events import EventStream
+from pytest_ari_sla.ari_client.notes import Notes
 from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, Clock, SilentObserver
+from pytest_ari_sla.ari_client.queries import AriQueries
 from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport, clean_up
 from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.tls import tls_context
-from pytest_ari_sla.ari_client.watch import ChannelWatch
+from pytest_ari_sla.ari_client.watches import Watches
 from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
-from pytest_ari_sla.errors import AriRequestFailed, SlaError
+from pytest_ari_sla.errors import SlaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pytest_ari_sla.ari.resources import Channel
+    from pytest_ari_sla.ari_client.watch import ChannelWatch
 
 __all__ = ["AriSession"]
-
-#: Watches over channels that ended are kept for this many more channels, so that an event after the end is noticed.
-ENDED_KEPT = 1000
-
-#: Notes of different words that are kept; what says the same again is counted.
-NOTES_KEPT = 200
-
-#: What differs between notes that say the same: ids of ours, and numbers.
-_PARTICULARS = re.compile(r"[a-z0-9-]+\.(?:[a-z]\d{7}\.)+|\d+(?:\.\d+)?")
 
 #: Pause between the two sweeps at the end: usually, and where requests without an answer may still be carried out.
 GRACE_S = 0.1
@@ -50,7 +40,7 @@ HURRIED_CLEANUP_S = 2.0
 GRACE_AFTER_UNCERTAIN_S = 2.0
 
 
-class AriSession(AriCommands):
+class AriSession(AriQueries, AriCreation, AriCommands):
     """A session with one Asterisk; an asynchronous context manager.
 
     Entering it checks the address and the credentials, opens the event WebSocket (which registers the application) and
@@ -85,10 +75,6 @@ class AriSession(AriCommands):
 
     Attributes
     ----------
-    notes_left_out
-        How many notes of still other words there were.
-    unexpected_events
-        Events out of order, and events that could not be read: metric ``ari.unexpected_events``.
     cleanup
         What the end found; None before.
     when_lost
@@ -119,18 +105,16 @@ class AriSession(AriCommands):
         self.app = app
         self.media_host = media_host
         self.when_lost: Callable[[SlaError], None] = lambda reason: None
-        self.notes_left_out = 0
-        self.unexpected_events = 0
         self.cleanup: CleanupReport | None = None
-        self._notes: dict[tuple[str, str], AriNote] = {}
+        self._notes = Notes(clock)
+        self._unreadable = 0
         self._started_at = ""
         self._cleanup_timeout_s = cleanup_timeout_s
         self._clock = clock
         self._observer = observer or SilentObserver()
         self._ids = IdSource(id_prefix)
         self._ledger = Ledger()
-        self._watches: dict[str, ChannelWatch] = {}
-        self._ended: deque[str] = deque()
+        self._watches = Watches(self, self._ledger, self._notes)
         self._closing: asyncio.Task[CleanupReport] | None = None
         tls = tls_context(ca_file, verify=verify) if self.endpoint.is_encrypted or ca_file else True
         self.client = AriClient(
@@ -199,8 +183,7 @@ class AriSession(AriCommands):
         # In a hurry, what Asterisk carries out late is left to the guard.
         is_hurried = self._cleanup_timeout_s <= HURRIED_CLEANUP_S
         grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain and not is_hurried else GRACE_S
-        for watch in self._watches.values():
-            watch.hangup_requested = True
+        self._watches.expect_hangups()
         report = await clean_up(
             self.client, self._ledger, self._ids.prefix, timeout_s=self._cleanup_timeout_s, grace_s=grace_s
         )
@@ -228,27 +211,32 @@ class AriSession(AriCommands):
 
     def watch(self, channel_id: str) -> ChannelWatch:
         """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
-        watch = self._watches.get(channel_id)
-        if watch is None:
-            watch = self._watches[channel_id] = ChannelWatch(channel_id, self)
-        return watch
+        return self._watches.over(channel_id)
+
+    async def reconcile(self) -> None:
+        """Ask Asterisk for all channels, and apply what it says about ours; SlaError: it cannot be asked."""
+        await self._watches.reconcile()
+
+    async def find_out(self, watch: ChannelWatch) -> None:
+        """Ask Asterisk about a channel whose events do not come, and apply what it says."""
+        await self._watches.find_out(watch)
 
     @property
     def notes(self) -> list[AriNote]:
         """What a report should mention: disconnects, missed events, lost channels, repeated requests."""
-        return list(self._notes.values())
+        return self._notes.all()
 
-    def _known_watch(self, channel_id: str) -> ChannelWatch | None:
-        return self._watches.get(channel_id)
+    @property
+    def notes_left_out(self) -> int:
+        """How many notes of still other words there were."""
+        return self._notes.left_out
 
-    def _retire(self, channel_id: str) -> None:
-        """Let a channel that does not exist (any more) go; its watch stays for a while."""
-        self._ledger.forget(Kind.CHANNEL, channel_id)
-        self._ended.append(channel_id)
-        if len(self._ended) > ENDED_KEPT:
-            self._watches.pop(self._ended.popleft(), None)
+    @property
+    def unexpected_events(self) -> int:
+        """Events out of order, and events that could not be read: metric ``ari.unexpected_events``."""
+        return self._unreadable + self._watches.out_of_order
 
-    # --- called by the event stream and the watches ---
+    # --- called by the event stream ---
 
     def on_event(self, event: Event, received_ns: int, uncertainty_ns: int) -> None:
         """Deliver an event to its channels' watches."""
@@ -257,29 +245,12 @@ class AriSession(AriCommands):
         lag_ns = None if happened_ns is None else received_at_ns - happened_ns
         self._observer.on_event(event, received_ns, lag_ns, uncertainty_ns=uncertainty_ns)
         if isinstance(event, UnknownEvent) and event.problem:
-            self.unexpected_events += 1
-        for channel_id in event.channel_ids:
-            watch = self._watches.get(channel_id)
-            if watch is not None:
-                self._deliver(watch, event, received_ns)
-
-    def _deliver(self, watch: ChannelWatch, event: Event, received_ns: int) -> None:
-        was_over = watch.state is ChannelState.DESTROYED
-        if not watch.deliver(event, received_ns):
-            self.unexpected_events += 1
-        if isinstance(event, ChannelDestroyed) and not was_over:
-            self._retire(watch.channel_id)
+            self._unreadable += 1
+        self._watches.deliver(event, received_ns)
 
     def on_note(self, kind: str, reason: str) -> None:
-        """Take a note; one that differs from an earlier one in ids and numbers only is counted there."""
-        key = kind, _PARTICULARS.sub("#", reason)
-        known = self._notes.get(key)
-        if known is not None:
-            self._notes[key] = replace(known, times=known.times + 1)
-        elif len(self._notes) < NOTES_KEPT:
-            self._notes[key] = AriNote(self._clock.time_ns(), kind, reason)
-        else:
-            self.notes_left_out += 1
+        """Take a note."""
+        self._notes.take(kind, reason)
 
     async def on_restored(self) -> None:
         """Find out what became of our channels while no events came, and whether Asterisk was restarted."""
@@ -293,66 +264,10 @@ class AriSession(AriCommands):
             self.on_note("restarted", f"Asterisk was restarted ({started_at}): all calls that it had are gone")
             self._started_at = started_at
 
-    async def reconcile(self) -> None:
-        """Ask Asterisk for all channels, and apply what it says about ours.
-
-        Raises
-        ------
-        SlaError
-            It cannot be asked.
-        """
-        # A channel that is on its way now can be missing in the answer and exist by the time that it comes.
-        asked = [watch for watch in self._watches.values() if watch.state is not ChannelState.DESTROYED]
-        on_its_way = {watch.channel_id for watch in asked if watch.state is ChannelState.REQUESTED}
-        there = {channel.id: channel for channel in await self.channels()}
-        for watch in asked:
-            if watch.channel_id in there or watch.channel_id not in on_its_way:
-                self._apply(watch, there.get(watch.channel_id))
-
     def on_lost(self, error: SlaError) -> None:
         """Let everything that waits for events know that none will come."""
         self.when_lost(error)
-        for watch in list(self._watches.values()):
-            watch.broken(error)
-
-    async def find_out(self, watch: ChannelWatch) -> None:
-        """Ask Asterisk about a channel whose events do not come."""
-        try:
-            channel = await self.channel(watch.channel_id)
-        except AriRequestFailed as refused:
-            if refused.status != 404:
-                raise
-            self._apply(watch, None)
-        else:
-            self._apply(watch, channel)
-
-    async def find_in_bridge(self, watch: ChannelWatch, bridge_id: str) -> None:
-        """Ask Asterisk whether a channel is in a bridge of which no event told so."""
-        if watch.channel_id in (await self.bridge(bridge_id)).channels:
-            watch.found_in_bridge(bridge_id)
-            self.on_note("missed-event", f"channel {watch.channel_id} was found in its bridge; no event had told so")
-        else:
-            await self.find_out(watch)
-
-    def _apply(self, watch: ChannelWatch, channel: Channel | None) -> None:
-        """Apply what Asterisk says about a channel; note what had been missed."""
-        before = watch.state
-        if channel is None:
-            watch.found(Finding.GONE)
-        elif channel.is_in_application(self.app):
-            watch.found(Finding.IN_STASIS)
-        else:
-            watch.found(Finding.ELSEWHERE)
-        if watch.state is before:
-            return
-        self.on_note(
-            "missed-event",
-            f"channel {watch.channel_id} was found {watch.state.value}, not {before.value}; no event had told so",
-        )
-        if watch.state is ChannelState.DESTROYED:
-            self._retire(watch.channel_id)
-            if watch.is_lost:
-                self.on_note("lost-channel", f"channel {watch.channel_id} vanished while no events came")
+        self._watches.broken(error)
 
 
 async def _carry_through(work: asyncio.Task[CleanupReport]) -> CleanupReport:

@@ -132,9 +132,7 @@ async def test_a_run_cancelled_in_the_middle_leaves_nothing(asterisk: PrivateAst
             await asyncio.gather(*(call() for _ in range(CALLS)))
 
     running = asyncio.create_task(load())
-    while (
-        len(session._watches) < CALLS or sum(w.state is ChannelState.IN_STASIS for w in session._watches.values()) < 50
-    ):
+    while len(list(session._watches)) < CALLS or sum(w.state is ChannelState.IN_STASIS for w in session._watches) < 50:
         await asyncio.sleep(0.001)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

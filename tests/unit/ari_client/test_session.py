@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, StasisStart
-from pytest_ari_sla.ari_client import session as ari_http
+from pytest_ari_sla.ari_client import watches as watching
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import (
     ApplicationTaken,
@@ -395,7 +395,7 @@ async def test_an_ended_channel_is_forgotten_after_a_while(
     fake_ari: FakeAri, session: AriSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded by the channels that live, not by time."""
-    monkeypatch.setattr(ari_http, "ENDED_KEPT", 2)
+    monkeypatch.setattr(watching, "ENDED_KEPT", 2)
     watches = []
     for _ in range(4):
         watch = session.watch(session.new_id("channel"))
@@ -413,7 +413,7 @@ async def test_a_channel_that_was_refused_or_never_made_is_forgotten_after_a_whi
     fake_ari: FakeAri, session: AriSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No event will ever tell of its end."""
-    monkeypatch.setattr(ari_http, "ENDED_KEPT", 1)
+    monkeypatch.setattr(watching, "ENDED_KEPT", 1)
     refused, unknown, last = (session.watch(session.new_id("channel")) for _ in range(3))
 
     async def refuse(_: web.Request) -> web.StreamResponse | None:
@@ -433,7 +433,7 @@ async def test_a_channel_that_was_refused_or_never_made_is_forgotten_after_a_whi
 
 async def test_only_so_many_notes_are_kept(session: AriSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first ones of different words; of all others it is known how many there were."""
-    monkeypatch.setattr("pytest_ari_sla.ari_client.session.NOTES_KEPT", 2)
+    monkeypatch.setattr("pytest_ari_sla.ari_client.notes.NOTES_KEPT", 2)
     for word in ("one", "two", "three", "four", "five"):
         session.on_note("retried", f"attempt {word}")
     assert [note.reason for note in session.notes] == ["attempt one", "attempt two"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_ari_sla.ari_client import session as ari_http
+from pytest_ari_sla.ari_client import watches as watching
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.judging import load_watch
 from pytest_ari_sla.judging.judged_tests import JudgedTests
@@ -189,7 +189,7 @@ def bytes_behind(*roots: object) -> int:
 def soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
     """Return a load whose bounds are reached within the first hour, and whose ticks stand for several seconds each."""
     monkeypatch.setattr(call_driver, "CALLS_KEPT", 50)
-    monkeypatch.setattr(ari_http, "ENDED_KEPT", 100)
+    monkeypatch.setattr(watching, "ENDED_KEPT", 100)
     # Trackers then remember 20 s of probes, so that measuring every few seconds is often enough.
     monkeypatch.setattr(caller_worker, "LOSS_LIMIT_NS", 15 * S)
     monkeypatch.setattr(call_run, "POLL_S", 1.0)
