@@ -67,6 +67,7 @@ matrix: $(VENV)/.ready asterisk-22 ## other plug-ins, versions and Pythons, each
 
 soak: $(VENV)/.ready asterisk ## what must hold many times: new examples for properties, then ROUNDS (20) of all but unit
 	$(BIN)/python -m tests.ends_table $(ASTERISK_22) --runs 10
+	$(BIN)/python -m tests.baseline_pairs $(ASTERISK_22)
 	@VENV=$(VENV) tests/soak $(ROUNDS)
 
 bench: $(VENV)/.ready ## benchmarks; see README

@@ -29,6 +29,8 @@ class LoadDescription(msgspec.Struct, frozen=True):
         What it has to keep.
     until
         The condition that ends the load in good order; None: none.
+    notes
+        What a user should know before it begins.
     """
 
     doc: str
@@ -39,6 +41,7 @@ class LoadDescription(msgspec.Struct, frozen=True):
     wanted: list[tuple[int, float]]
     thresholds: list[SourcedThreshold]
     until: Threshold | None = None
+    notes: list[str] = []
 
     def to_bytes(self) -> bytes:
         """Return the description as bytes."""

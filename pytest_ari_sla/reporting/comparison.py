@@ -90,9 +90,17 @@ def compare_scenarios(
             metric = catalogue.lookup(name)
             earlier, later = _series_of(before, metric), _series_of(after, metric)
             if len(earlier) and len(later):
-                (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, floor_s)
+                lags_s = [_control_lag_s(scenario) for scenario in (before, after)]
+                least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
+                (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
                 compared.append(_recorded(result, metric))
     return compared
+
+
+def _control_lag_s(scenario: Scenario) -> float:
+    """Return by how much a run may have told times of ARI too long."""
+    lag = scenario.metrics.get("harness.control_lag") or {}
+    return float(lag.get("p99") or 0)
 
 
 def _series_of(scenario: Scenario, metric: Metric) -> TimeSeries:

@@ -42,7 +42,7 @@ class LoadJob:
     run
         The load while it runs.
     notes
-        Why it ended early.
+        What is to be known before it begins, and why it ended early.
     problem
         What the test has to hear although there is an outcome: a shard was lost, the target died.
     outcome
@@ -106,4 +106,5 @@ class LoadJob:
             wanted=[(at, profile.target_calls(at)) for at in profile.corners()],
             thresholds=self.thresholds,
             until=self.until,
+            notes=list(self.notes),
         )

@@ -20,6 +20,7 @@ from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.transports import carriers
 from pytest_ari_sla.session.equipment import Equipment
+from pytest_ari_sla.sla.baseline import too_short
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
 from pytest_ari_sla.targets.preflight_rules import Demand
@@ -92,6 +93,8 @@ class LoadMaker:
         """Make our part of a load and return what came of it, over all processes."""
         if crash := self.coordination.target_crash():
             raise crash
+        if self.baseline is not None and (note := too_short(job.plan.profile.duration_ns)):
+            job.notes.append(note)
         with self.coordination.in_load(job):
             outcome = await self._run(job)
             return await self.coordination.merge(job, outcome)

@@ -95,6 +95,8 @@ class Supervisor:
         """Look after a load from now on."""
         key = test, number
         watch = LoadWatch(test, number, description, self._catalogue, self._rules)
+        for note in description.notes:
+            watch.note(note)
         with self._lock:
             self._watches[key] = watch
         self._next_interim_ns[key] = INTERIM_INTERVAL_NS

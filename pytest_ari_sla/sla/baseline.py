@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
 
-__all__ = ["Change", "Comparison", "compare"]
+__all__ = ["FLOOR_S", "Change", "Comparison", "compare", "own_floor_s", "too_short"]
 
 _LEAST_INTERVALS = 10
 _CONFIDENCE = 0.99
@@ -54,7 +54,11 @@ _CONFIDENCE = 0.99
 _TAIL_SAMPLES = 1.0
 _SEED = 20_240_229
 FLOOR_S = 100e-6
-"""Differences of times below this are the generator's and the scheduler's own."""
+"""Differences of times below this are the generator's and the scheduler's own: twice a round trip's bound, 50 us."""
+_TAIL_FLOOR_S = 400e-6
+"""The same from the 99th percentile on, where that bound is 200 us."""
+_TAIL_FROM = 99
+_NS_PER_S = 1_000_000_000
 _MOST_SAMPLES = 400
 _ONCE_PER_CALL = (("first_packet", "p50"), ("mos", "mean"))
 # Calls that begin together queue behind each other: their times are one draw, and differ from run to run.
@@ -100,6 +104,33 @@ class Comparison:
     effect: float | None = None
     confidence_interval: tuple[float, float] | None = None
     interval_ns: int | None = None
+
+
+def too_short(duration_ns: int) -> str:
+    """Say that a load of this length cannot be compared with anything; an empty string when it can."""
+    least = _LEAST_INTERVALS * _NS_PER_S
+    if duration_ns >= least:
+        return ""
+    return (
+        f"This load lasts {format_duration_ns(duration_ns)}, which is too short to compare with the baseline: "
+        f"that takes {format_duration_ns(least)} at least"
+    )
+
+
+def own_floor_s(metric: Metric, stat: str | None, control_lags_s: Iterable[float]) -> float:
+    """Return the change of a time that this tool itself cannot tell from none.
+
+    Parameters
+    ----------
+    metric, stat
+        What is compared.
+    control_lags_s
+        By how much both runs may have told times of ARI too long (``harness.control_lag``).
+    """
+    if metric.of_control:
+        return max(FLOOR_S, *control_lags_s, 0.0)
+    is_tail = stat == "max" or (percentile_of(stat) or 0) >= _TAIL_FROM
+    return _TAIL_FLOOR_S if is_tail else FLOOR_S
 
 
 def compare(

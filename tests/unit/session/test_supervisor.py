@@ -71,7 +71,7 @@ class Interim:
 class Watched:
     """A supervisor with one load of ten minutes."""
 
-    def __init__(self, *, wanted: bool = True) -> None:
+    def __init__(self, *, wanted: bool = True, notes: list[str] | None = None) -> None:
         self.views = Views(wanted=wanted)
         self.interim = Interim()
         self.crash: SlaError | None = None
@@ -87,6 +87,7 @@ class Watched:
                 stages=[("hold", 0, 600 * S)],
                 wanted=[(0, 1.0), (600 * S, 1.0)],
                 thresholds=[SourcedThreshold(parse("calls.failed == 0", CATALOGUE), "marker", (), 5 * S)],
+                notes=notes or [],
             ),
         )
 
@@ -99,6 +100,14 @@ class Watched:
 def watched() -> Watched:
     """Return a supervisor with one load."""
     return Watched()
+
+
+def test_what_is_to_be_known_before_a_load_is_shown_from_its_beginning() -> None:
+    """Whoever watches can still end it."""
+    watched = Watched(notes=["This load is too short."])
+    watched.hear(1)
+    watched.supervisor.look()
+    assert [event.text for event in watched.views.shown[0].events] == ["This load is too short."]
 
 
 def test_a_load_is_shown_once_a_look_however_many_shards_report(watched: Watched) -> None:

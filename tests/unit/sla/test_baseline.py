@@ -8,12 +8,13 @@ from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
-from pytest_ari_sla.sla.baseline import Change, compare
+from pytest_ari_sla.sla.baseline import Change, compare, own_floor_s, too_short
 
 RTT = Metric("rtt", "distribution", "s", "Round trip")
 MOS = Metric("mos", "distribution", "mos", "Voice quality", better="higher", resolution=1e-3)
 FAILED = Metric("calls.failed", "count", "count", "Calls that failed")
 RATIO = Metric("loss.ratio", "ratio", "ratio", "Loss", numerator="loss.lost", denominator="loss.sent")
+SETUP = Metric("setup", "distribution", "s", "Set-up", of_control=True)
 SECOND = 10**9
 
 PAIRS = int(os.environ.get("COMPARED_PAIRS", "40"))
@@ -244,3 +245,29 @@ def test_a_difference_below_the_floor_is_none() -> None:
     assert result.change is Change.WORSE
     (result,) = compare(first_packets(50), first_packets(60), [(FIRST_PACKET, "p50")], 0.1, 0.02)
     assert result.change is Change.SAME
+
+
+@pytest.mark.parametrize(
+    ("metric", "stat", "lags_s", "floor_s"),
+    [
+        (RTT, "p50", (), 100e-6),
+        (RTT, "p99", (), 400e-6),
+        (RTT, "max", (), 400e-6),
+        (RTT, "p99", (0.003, 0.001), 400e-6),
+        (SETUP, "p50", (0.001, 0.003), 0.003),
+        (SETUP, "p50", (0.0, 0.0), 100e-6),
+    ],
+)
+def test_what_this_tool_cannot_tell_apart_is_no_change(
+    metric: Metric, stat: str, lags_s: tuple[float, ...], floor_s: float
+) -> None:
+    """Twice the bound that the table of metrics states; of times of ARI, what our own control plane added to them."""
+    assert own_floor_s(metric, stat, lags_s) == floor_s
+
+
+def test_a_load_may_be_too_short_to_compare() -> None:
+    """Ten intervals are needed, of a second at least."""
+    assert not too_short(10 * SECOND)
+    assert too_short(9_500_000_000) == (
+        "This load lasts 9s500ms, which is too short to compare with the baseline: that takes 10s at least"
+    )
