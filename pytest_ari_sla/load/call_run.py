@@ -272,7 +272,7 @@ class CallRun:
         was_cut_short = self._end.hurried or call.told_to_end or not self._packets
         was_waited_for = failed or not was_cut_short or tools.caller.now_ns() - up_at_ns >= LOSS_LIMIT_NS
         if delay_ns is not None or was_waited_for:
-            tools.meter.first_packet.record_one(NEVER if delay_ns is None else delay_ns)
+            tools.meter.note_first_packet(up_at_ns, NEVER if delay_ns is None else delay_ns)
 
     def _outcome_of(self, life: CallLife, began_at_ns: int) -> CallOutcome:
         reports = self.reports.values()

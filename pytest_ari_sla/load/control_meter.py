@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
@@ -39,7 +40,23 @@ class ControlMeter:
         self._event_lag = Histogram()
         self._control_lag = Histogram()
         self._errors = 0
+        self._dated: list[tuple[int, Snapshot]] = []
         self._calls: dict[str, Narrated] = {}
+
+    def note_first_packet(self, up_at_ns: int, delay_ns: int) -> None:
+        """Record how long a call waited for its first packet, or NEVER; it belongs to when the call was up.
+
+        It is known when the call is over, which may be in another stage.
+        """
+        waited = Histogram()
+        waited.record_one(delay_ns)
+        self.first_packet.merge(waited)
+        self._dated.append((up_at_ns, Snapshot({"first_packet": waited, "calls.deaf": waited.saturated})))
+
+    def take_dated(self) -> list[tuple[int, Snapshot]]:
+        """Return what has a time of its own, ns since the Unix epoch, since the last time."""
+        dated, self._dated = self._dated, []
+        return dated
 
     @staticmethod
     def enter_call() -> None:

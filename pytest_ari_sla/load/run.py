@@ -277,7 +277,8 @@ class LoadRun:
 
     def _enter(self, at_ns: int, total: Snapshot, caller: CallerWorker) -> Snapshot:
         """Enter what has happened since the last time into the series, and return it."""
-        media = [(when_ns - self._began_at_ns, values) for when_ns, values in caller.take_dated()]
+        dated = [*caller.take_dated(), *self._meter.take_dated()]
+        media = [(when_ns - self._began_at_ns, values) for when_ns, values in dated]
         return self._series.enter(at_ns, total, media, self._calls.take_established())
 
     def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:

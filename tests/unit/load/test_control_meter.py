@@ -7,6 +7,7 @@ import pytest
 
 from pytest_ari_sla.ari.messages import decode_event
 from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.metrics.histogram import NEVER
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
@@ -45,6 +46,20 @@ def test_only_answers_have_a_time(status: int, answered: int) -> None:
     values: dict[str, Any] = meter.values()
     assert values["ari.request"].count == answered
     assert values["ari.errors"] == 1 - answered
+
+
+def test_a_first_packet_belongs_to_when_its_call_was_up() -> None:
+    """It is known at the call's end; told once, and the totals hold it all the same."""
+    meter = ControlMeter()
+    meter.note_first_packet(7, 20_000_000)
+    meter.note_first_packet(9, NEVER)
+    told = [
+        (at, values.histogram("first_packet").count, values.count("calls.deaf")) for at, values in meter.take_dated()
+    ]
+    assert told == [(7, 1, 0), (9, 1, 1)]
+    assert meter.take_dated() == []
+    values: dict[str, Any] = meter.values()
+    assert (values["first_packet"].count, values["calls.deaf"]) == (2, 1)
 
 
 def test_the_lag_of_events_is_never_negative() -> None:
