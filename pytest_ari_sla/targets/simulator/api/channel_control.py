@@ -59,8 +59,13 @@ def _answer(pbx: Pbx, arguments: Arguments) -> Reply:
 
 
 def _signal(pbx: Pbx, arguments: Arguments) -> Reply:
-    """Take what an RTP channel has no way to signal: ringing, progress, hold, music without a class."""
+    """Take what no channel here has a way to signal: progress, hold, music without a class."""
     _channel(pbx, arguments)
+    return NO_CONTENT
+
+
+def _ring(pbx: Pbx, arguments: Arguments) -> Reply:
+    pbx.calls.ring(_channel(pbx, arguments))
     return NO_CONTENT
 
 
@@ -171,7 +176,7 @@ ROUTES = (
     operation("POST", f"{_CHANNEL}/move", "move", "void", "app! appArgs", _move),
     operation("POST", f"{_CHANNEL}/redirect", "redirect", "void", "endpoint!", _redirect),
     operation("POST", f"{_CHANNEL}/answer", "answer", "void", "", _answer),
-    operation("POST", f"{_CHANNEL}/ring", "ring", "void", "", _signal),
+    operation("POST", f"{_CHANNEL}/ring", "ring", "void", "", _ring),
     operation("DELETE", f"{_CHANNEL}/ring", "ringStop", "void", "", _signal),
     operation("POST", f"{_CHANNEL}/progress", "progress", "void", "", _signal),
     operation("POST", f"{_CHANNEL}/dtmf", "sendDTMF", "void", _DTMF, _dtmf),

@@ -97,6 +97,7 @@ def _originate(pbx: Pbx, arguments: Arguments) -> Reply:
         owner=arguments.text("app") or None,
         caller=_caller(arguments.text("callerId")),
         variables=arguments.variables(),
+        formats=arguments.words("formats"),
     )
     return Reply(body=channel.describe())
 
@@ -104,7 +105,7 @@ def _originate(pbx: Pbx, arguments: Arguments) -> Reply:
 def _create(pbx: Pbx, arguments: Arguments) -> Reply:
     endpoint = _endpoint(arguments)
     _check_formats(pbx, arguments)
-    channel = pbx.calls.create(endpoint, _ids(pbx, arguments), _app(arguments))
+    channel = pbx.calls.create(endpoint, _ids(pbx, arguments), _app(arguments), arguments.words("formats"))
     for name, value in arguments.variables().items():
         pbx.calls.write_variable(channel, name, value)
     return Reply(body=channel.describe())

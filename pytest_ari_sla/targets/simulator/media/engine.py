@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from pytest_ari_sla.targets.simulator.media.formats import (
 from pytest_ari_sla.targets.simulator.media.impairment import MediaFaults
 from pytest_ari_sla.targets.simulator.media.legs import LegTable, Mode, Packets
 from pytest_ari_sla.targets.simulator.media.mixer import Mixer
+from pytest_ari_sla.targets.simulator.media.streams import LocalHalf
 from pytest_ari_sla.udp.batched import DatagramMemory, make_receiver
 from pytest_ari_sla.udp.datagrams import host_number
 
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.targets.simulator.media.streams import StreamLeg
+    from pytest_ari_sla.targets.simulator.media.streams import FrameLeg, StreamLeg
 
 __all__ = ["FRAME_NS", "MediaEngine"]
 
 FRAME_NS = 20_000_000
 _ROWS = 1024
 _WIDTH = 2048
+_RAW_BYTES = 1000  # of a payload that has another format than samples, and comes as one frame
 _BURST = 16  # datagrams taken from one socket at a time, so that a flood on one port does not starve the others
 _STRANGERS = 4  # packets from an undeclared source that are dropped before it is taken for a new one
 _NAMES = list(FORMAT_NUMBERS)
@@ -67,7 +70,7 @@ class MediaEngine:
     def __init__(self, capacity: int, seed: int = 0) -> None:
         self.sockets: dict[int, socket.socket] = {}
         self.told: list[tuple[str, int]] = []
-        self._streams: dict[int, StreamLeg] = {}
+        self._streams: dict[int, FrameLeg] = {}
         self._is_stream = np.zeros(capacity, bool)
         self._over: set[int] = set()
         self._legs = LegTable(capacity, np.random.default_rng(seed))
@@ -81,6 +84,7 @@ class MediaEngine:
         self._prompts: dict[int, tuple[str, int]] = {}
         self._strangers: dict[int, tuple[int, int, int]] = {}
         self._faults = MediaFaults()
+        self._now_ns = 0
 
     # Commands
 
@@ -93,10 +97,18 @@ class MediaEngine:
     def open_stream(self, leg: int, stream: StreamLeg) -> None:
         """Let a leg begin whose media comes and goes by a connection."""
         self.sockets[leg] = stream.socket
-        self._streams[leg] = stream
-        self._is_stream[leg] = True
-        self._legs.open(leg, stream.format, 0, 0)
+        self._open_frames(leg, stream)
         self._look_at(leg)
+
+    def open_local(self, near: int, far: int, payload_format: str) -> None:
+        """Let two legs begin, each of which hears what the other one is to say."""
+        self._open_frames(near, LocalHalf(payload_format, partial(self._route_if_open, far)))
+        self._open_frames(far, LocalHalf(payload_format, partial(self._route_if_open, near)))
+
+    def _open_frames(self, leg: int, frames: FrameLeg) -> None:
+        self._streams[leg] = frames
+        self._is_stream[leg] = True
+        self._legs.open(leg, frames.format, 0, 0)
 
     def close(self, leg: int) -> None:
         """Let a leg end."""
@@ -109,7 +121,8 @@ class MediaEngine:
         self._over.discard(leg)
         if stream is not None:
             stream.close()
-        self.sockets.pop(leg).close()
+        if leg in self.sockets:
+            self.sockets.pop(leg).close()
 
     def digit(self, leg: int, digit: str) -> None:
         """Send a digit; RTP of ExternalMedia carries none."""
@@ -173,6 +186,7 @@ class MediaEngine:
 
     def receive(self, ready: Sequence[int], now_ns: int) -> None:
         """Take what waits at these legs, and pass it on."""
+        self._now_ns = now_ns
         rows = 0
         for leg in ready:
             if leg not in self.sockets:
@@ -191,9 +205,10 @@ class MediaEngine:
 
     def tick(self, now_ns: int) -> None:
         """Send what is made here, 20 ms of each: what waits in queues, mixing bridges, prompts."""
+        self._now_ns = now_ns
         for leg, stream in self._streams.items():
             if leg not in self._over and (frame := stream.tick()) is not None:
-                self._route(leg, frame, now_ns)
+                self._route(leg, frame)
             self._look_at(leg)
         for mixer in self._mixers.values():
             heard = mixer.mix()
@@ -222,7 +237,7 @@ class MediaEngine:
         if leg in self._over:
             return
         for frame in self._streams[leg].read(now_ns):
-            self._route(leg, frame, now_ns)
+            self._route(leg, frame)
         self._look_at(leg)
 
     def _look_at(self, leg: int) -> None:
@@ -234,24 +249,45 @@ class MediaEngine:
             self._over.add(leg)
             self.told.append(("ended", leg))
 
-    def _route(self, leg: int, frame: bytes, now_ns: int) -> None:
-        """Pass a frame from a connection on to whoever hears its leg."""
+    def _route_if_open(self, leg: int, frame: bytes) -> None:
+        """Pass a frame on that the other half of a Local channel was to say."""
+        if leg in self._streams:
+            self._route(leg, frame)
+
+    def _route(self, leg: int, frame: bytes) -> None:
+        """Pass a frame that came in on to whoever hears its leg."""
         if self._legs.muted_in[leg]:
             return
-        source, mode = self._streams[leg], self._legs.mode[leg]
-        if mode == Mode.MIX and (samples := from_stream(source.format, frame)) is not None:
+        name, mode = self._streams[leg].format, self._legs.mode[leg]
+        if mode == Mode.MIX and (samples := from_stream(name, frame)) is not None:
             self._mixer_of[leg].hear(leg, samples)
-        if mode not in (Mode.ECHO, Mode.PAIR):
+        elif mode == Mode.ECHO:
+            self._say(leg, name, frame)
+        elif mode == Mode.PAIR:
+            self._say(int(self._legs.peer[leg]), name, frame)
+
+    def _say(self, out: int, name: str, frame: bytes) -> None:
+        """Send a frame to a leg: untouched where that has its format, in samples where not."""
+        if self._legs.muted_out[out]:
             return
-        out = leg if mode == Mode.ECHO else int(self._legs.peer[leg])
         target = self._streams.get(out)
-        if target is not None and target.format == source.format:
-            if not self._legs.muted_out[out]:
-                target.write(frame)
-        elif (samples := from_stream(source.format, frame)) is not None and self._is_able(out):
+        if target is not None and target.format == name:
+            target.write(frame)
+        elif target is None and self._format_of(out) == name and name != "slin":
+            for first in range(0, len(frame), _RAW_BYTES):
+                self._send_raw(out, frame[first : first + _RAW_BYTES])
+        elif (samples := from_stream(name, frame)) is not None and self._is_able(out):
             for first in range(0, len(samples), FRAME_SAMPLES):
                 part = samples[None, first : first + FRAME_SAMPLES]
-                self._send_made(np.array([out]), part, np.zeros(1, bool), now_ns)
+                self._send_made(np.array([out]), part, np.zeros(1, bool), self._now_ns)
+
+    def _send_raw(self, leg: int, payload: bytes) -> None:
+        """Send one RTP packet of a leg with a payload as it is."""
+        self._memory.data[0, HEADER_BYTES : HEADER_BYTES + len(payload)] = np.frombuffer(payload, np.uint8)
+        self._memory.length[0] = HEADER_BYTES + len(payload)
+        packets = Packets(self._memory.data[:1], self._memory.length[:1])
+        self._legs.make_headers(packets, np.array([leg]), FRAME_SAMPLES, np.zeros(1, bool))
+        self._dispatch(np.zeros(1, np.int64), np.array([leg]), self._now_ns)
 
     def _is_able(self, leg: int) -> bool:
         """Whether samples can be sent there."""
@@ -272,19 +308,25 @@ class MediaEngine:
         pauses = self._legs.pauses(legs, now_ns) & (self._legs.mode[legs] == Mode.ECHO)
         out = self._legs.destinations(legs)
         chosen = np.flatnonzero(kept & (out >= 0) & ~self._is_stream[out])
-        for row in np.flatnonzero(kept & (out >= 0) & self._is_stream[out]):
-            self._pass_on_to_stream(int(row), int(formats[row]), int(out[row]))
+        by_frames = [
+            self._frame_of(int(row), int(formats[row]), int(out[row]))
+            for row in np.flatnonzero(kept & (out >= 0) & self._is_stream[out])
+        ]
         if translated := [row for row in chosen if formats[row] != self._legs.format[out[row]]]:
             failed = [row for row in translated if not self._translate(int(row), int(formats[row]), int(out[row]))]
             chosen = np.setdiff1d(chosen, failed)
         if len(chosen):
             self._legs.rewrite(packets, chosen, out[chosen], pauses[chosen])
             self._dispatch(chosen, out[chosen], now_ns)
+        # What is said there may become packets again, in the memory that has now been sent.
+        for frame in by_frames:
+            self._say(*frame)
 
-    def _pass_on_to_stream(self, row: int, received: int, out: int) -> None:
+    def _frame_of(self, row: int, received: int, out: int) -> tuple[int, str, bytes]:
+        """Return a received payload as a frame: who is to say it, its format, and a copy; ``slin`` turned round."""
         name = _NAMES[received]
-        if is_linear(name):
-            self._to_stream(out, decode(name, self._memory.data[row, HEADER_BYTES : self._memory.length[row]]))
+        payload = self._memory.data[row, HEADER_BYTES : self._memory.length[row]]
+        return out, name, decode(name, payload).astype("<i2").tobytes() if name == "slin" else payload.tobytes()
 
     def _known_sources(self, legs: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
         """(n,) Whether each packet comes from where its leg sends to, or from who has been heard often enough."""

@@ -119,6 +119,8 @@ class MediaLoop:
 
     def _forget(self, leg: int) -> None:
         """Wait for a leg's socket no more; one that has ended is forgotten before it is closed."""
+        if leg not in self._engine.sockets:
+            return
         handle = self._engine.sockets[leg].fileno()
         if self._leg_of.pop(handle, None) is not None:
             self._poll.unregister(handle)

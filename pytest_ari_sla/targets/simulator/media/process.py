@@ -151,6 +151,20 @@ class MediaProcess:
             leg = self._legs[channel] = self._free_legs.pop()
             self._send(Command(name, [leg, channel, *arguments], connection.fileno()))
 
+    def open_local(self, near: str, far: str, payload_format: str) -> None:
+        """Let what one of these channels is to say be what the other one hears.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+        if len(self._free_legs) < 2:
+            raise MediaUnavailable
+        halves = [self._free_legs.pop(), self._free_legs.pop()]
+        self._legs.update(zip((near, far), halves, strict=True))
+        self._tell("open_local", *halves, payload_format)
+
     def _ensure_free(self) -> None:
         if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
             raise MediaUnavailable

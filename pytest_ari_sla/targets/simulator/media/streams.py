@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.framing import audiosocket, websocket
 from pytest_ari_sla.framing.audiosocket import AudioSocketParser
@@ -14,9 +14,11 @@ from pytest_ari_sla.targets.simulator.media.websocket_driver import WebSocketDri
 from pytest_ari_sla.targets.simulator.pbx.frames import sample_rate_hz
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_ari_sla.targets.simulator.media.websocket_driver import DriverOptions
 
-__all__ = ["AudioSocketStream", "StreamLeg", "WebSocketStream"]
+__all__ = ["AudioSocketStream", "FrameLeg", "LocalHalf", "StreamLeg", "WebSocketStream"]
 
 PAYLOAD_WAIT_NS = 5_000_000
 """After a header AudioSocket's payload must go on within so long, else Asterisk drops the call."""
@@ -24,6 +26,81 @@ PAYLOAD_WAIT_NS = 5_000_000
 _READ_BYTES = 1 << 18
 # Asterisk's buffer for a frame, its header included.
 _MOST_FRAME_BYTES = 65_535
+
+
+class FrameLeg(Protocol):
+    """Where frames come from and go to that are not RTP.
+
+    Attributes
+    ----------
+    format
+        What is heard and said there: ``slin``, ``ulaw`` …
+    ended
+        Whether the other side has ended the call: by closing, or by what Asterisk ends a call for.
+    wishes
+        What the peer wants of the channel, not taken yet: ``answer``, ``hang_up``.
+    """
+
+    format: str
+    ended: bool
+    wishes: list[str]
+
+    def read(self, now_ns: int) -> list[bytes]:
+        """Take what has come, and return the frames of audio that the core gets of it at once."""
+
+    def write(self, payload: bytes) -> None:
+        """Send a frame of audio."""
+
+    def digit(self, digit: str) -> None:
+        """Send a digit."""
+
+    def tick(self) -> bytes | None:
+        """Return the frame that the core gets now, every 20 ms."""
+
+    def give_up_at_ns(self) -> int | None:
+        """When the call ends for want of what has begun; None where nothing has."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class LocalHalf:
+    """A half of a Local channel: what it is to say, the other half hears.
+
+    Parameters
+    ----------
+    hear
+        Takes a frame as what has come in at the other half.
+    """
+
+    def __init__(self, payload_format: str, hear: Callable[[bytes], None]) -> None:
+        self.format = payload_format
+        self.ended = False
+        self.wishes: list[str] = []
+        self._hear = hear
+
+    def read(self, now_ns: int) -> list[bytes]:
+        """Nothing comes but by the other half."""
+        del now_ns
+        return []
+
+    def write(self, payload: bytes) -> None:
+        """Let the other half hear a frame."""
+        self._hear(payload)
+
+    def digit(self, digit: str) -> None:
+        """Digits are not carried."""
+
+    def tick(self) -> bytes | None:
+        """Nothing waits here."""
+        return None
+
+    def give_up_at_ns(self) -> int | None:
+        """Nothing is awaited."""
+        return None
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class StreamLeg(ABC):
@@ -43,9 +120,6 @@ class StreamLeg(ABC):
     wishes
         What the peer wants of the channel, not taken yet: ``answer``, ``hang_up``.
     """
-
-    ticks = False
-    """Whether frames for the core come by :meth:`tick` and not when they are read."""
 
     def __init__(self, connection: socket.socket, payload_format: str) -> None:
         connection.setblocking(False)
@@ -160,8 +234,6 @@ class WebSocketStream(StreamLeg):
     options
         What the channel was made with.
     """
-
-    ticks = True
 
     def __init__(self, connection: socket.socket, *, is_client: bool, options: DriverOptions) -> None:
         super().__init__(connection, options.format)

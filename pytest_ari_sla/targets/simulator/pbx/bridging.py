@@ -113,21 +113,11 @@ class Bridging:
         bridge.technology = bridge.fitting_technology()
         members = self._members(bridge)
         self._state.media.bridge(bridge.id, [channel.id for channel in members] if bridge.kind == "mixing" else [])
-        self._echo_to_lone_partner(bridge, members)
         if bridge.kind == "mixing" and len(members) > 1:
             for channel in members:
                 peers = ",".join(other.name for other in members if other is not channel)
                 if channel.variables.get(_PEER) != peers:
                     self._state.set_variable(channel, _PEER, peers)
-
-    def _echo_to_lone_partner(self, bridge: Bridge, members: Sequence[Channel]) -> None:
-        """Give a member its own voice back when its only partner is a Local channel that ends in Echo()."""
-        with_media = [channel for channel in members if channel.has_media]
-        if bridge.kind == "mixing" and len(members) == 2 and len(with_media) == 1:
-            [local] = [channel for channel in members if not channel.has_media]
-            far = self._state.find_channel(local.twin) if local.twin else None
-            if far is not None and far.application[0] == "Echo":
-                self._state.media.echo(with_media[0].id)
 
     def _members(self, bridge: Bridge) -> list[Channel]:
         return [channel for one in bridge.channels if (channel := self._state.find_channel(one))]

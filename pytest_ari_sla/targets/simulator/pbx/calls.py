@@ -46,7 +46,7 @@ class Calls:
 
     def __init__(self, state: PbxState) -> None:
         self._state = state
-        self.dialplan = Dialplan(state, self.answer, self.destroy)
+        self.dialplan = Dialplan(state, self.answer, self.enter_stasis, self.destroy)
         self.on_leaving: list[Callable[[Channel], None]] = []
         self._unanswered: dict[str, Callable[[], None] | None] = {}
 
@@ -81,6 +81,7 @@ class Calls:
         owner: str | None = None,
         caller: Party | None = None,
         variables: Mapping[str, str] | None = None,
+        formats: Sequence[str] = (),
     ) -> Channel:
         """Dial an endpoint; once it answers, ``target`` says what becomes of the channel.
 
@@ -94,8 +95,10 @@ class Calls:
             The application that is subscribed to the channels from now on.
         caller
             Whom the channel shows as caller.
+        formats
+            What a Local channel carries; only the first one counts here.
         """
-        channel, twin = self._dialled(endpoint, ids)
+        channel, twin = self._dialled(endpoint, ids, formats)
         channel.owner = owner
         for half in filter(None, (channel, twin)):
             half.caller = half.connected = caller or Party()
@@ -109,9 +112,11 @@ class Calls:
         self._state.soon(partial(self._dial, channel, lambda: target(channel)))
         return channel
 
-    def create(self, endpoint: tuple[str, str], ids: tuple[str, str], app: tuple[str, str]) -> Channel:
+    def create(
+        self, endpoint: tuple[str, str], ids: tuple[str, str], app: tuple[str, str], formats: Sequence[str] = ()
+    ) -> Channel:
         """Make a channel that enters an application before it is dialled."""
-        channel, twin = self._dialled(endpoint, ids)
+        channel, twin = self._dialled(endpoint, ids, formats)
         channel.owner = app[0] or None
         channel.application = ("", "")
         for half in filter(None, (channel, twin)):
@@ -147,10 +152,14 @@ class Calls:
         channel.variables = {"UNICASTRTP_LOCAL_ADDRESS": host, "UNICASTRTP_LOCAL_PORT": str(port)}
         return channel
 
-    def _dialled(self, endpoint: tuple[str, str], ids: tuple[str, str]) -> tuple[Channel, Channel | None]:
+    def _dialled(
+        self, endpoint: tuple[str, str], ids: tuple[str, str], formats: Sequence[str]
+    ) -> tuple[Channel, Channel | None]:
         technology, resource = endpoint
         if technology == "Local":
-            return self._local(resource, ids)
+            near, far = self._local(resource, ids)
+            self._state.media.open_local(near.id, far.id, formats[0] if formats else "slin")
+            return near, far
         parts = _UNICAST.fullmatch(resource)
         if technology != "UnicastRTP" or parts is None:
             raise Refused(500, "Allocation failed", key="error")
@@ -205,10 +214,10 @@ class Calls:
             self.destroy(twin, 0)
             self.destroy(channel, 0)
             return
+        self._unanswered[channel.id] = then
         if twin is not None:
             self.dialplan.run(twin)
-        self._unanswered[channel.id] = then
-        if channel.peer is None:
+        elif channel.peer is None:
             self.answered(channel)
         elif channel.peer.uri:
             self._state.dials.append(channel)
@@ -228,8 +237,19 @@ class Calls:
         self._state.publish("channel", channel.id, {**event, "peer": channel.describe()})
 
     def answer(self, channel: Channel) -> None:
-        """Take a channel off the hook; one that is up already is left alone."""
+        """Take a channel off the hook; one that is up already is left alone. A far half answers for the near one."""
         self._set_state(channel, "Up")
+        if (near := self._near_half(channel)) is not None:
+            self.answered(near)
+
+    def ring(self, channel: Channel) -> None:
+        """Let whoever dialled hear that it rings; only Local channels have a way to tell."""
+        if (near := self._near_half(channel)) is not None and near.id in self._unanswered:
+            self._set_state(near, "Ringing")
+
+    def _near_half(self, channel: Channel) -> Channel | None:
+        """Return the half of a Local channel that waits for the answer of this one, if it is such."""
+        return self._state.find_channel(channel.twin) if channel.twin and channel.name.endswith(";2") else None
 
     def _set_state(self, channel: Channel, state: str) -> None:
         if channel.state != state:
@@ -251,9 +271,11 @@ class Calls:
         if name not in self._state.applications or self._state.applications[name].connection is None:
             self._state.set_variable(channel, "STASISSTATUS", "FAILED")
             channel.application = OUTGOING_LINE
-            self.destroy(channel, 0)
+            self._end(channel, 0)
             return
         channel.stasis, channel.has_been_in_stasis = name, True
+        if channel.owner != name:  # who made a channel hears of it anyway
+            self._state.applications[name].subscribe("channel", channel.id)
         self._tell_stasis_start(channel, name, arguments)
 
     def _tell_stasis_start(self, channel: Channel, name: str, arguments: str) -> None:
@@ -268,6 +290,8 @@ class Calls:
         name, channel.stasis = channel.stasis, None
         if application := self._state.applications.get(name or ""):
             self._state.tell(application, {"type": "StasisEnd", "channel": channel.describe()})
+            if channel.owner != application.name:
+                application.unsubscribe("channel", channel.id)
 
     def move(self, channel: Channel, app: str, arguments: str) -> None:
         """Hand a channel over to another application, if somebody listens there."""
@@ -329,9 +353,11 @@ class Calls:
             self._state.publish_channel("ChannelHangupRequest", twin, cause=NORMAL)
         self.destroy(channel, cause)
         if twin is not None:
-            self._state.publish_channel("ChannelHangupRequest", twin, cause=NORMAL, soft=True)
+            # Who was never answered hears why.
+            told = cause if twin.id in self._unanswered else NORMAL
+            self._state.publish_channel("ChannelHangupRequest", twin, cause=told, soft=True)
             twin.ending, twin.twin = True, None
-            self._end(twin, NORMAL)
+            self._end(twin, told)
 
     def _tell_stasis_status(self, channel: Channel) -> None:
         if channel.has_been_in_stasis and channel.variables.get("STASISSTATUS") != "SUCCESS":

@@ -71,6 +71,15 @@ class MediaPlane(Protocol):
             If there are too many channels.
         """
 
+    def open_local(self, near: str, far: str, payload_format: str) -> None:
+        """Let what one of these channels is to say be what the other one hears.
+
+        Raises
+        ------
+        MediaUnavailable
+            If there are too many channels.
+        """
+
     def digit(self, channel: str, digit: str) -> None:
         """Send a digit, where the channel's media can carry one."""
 
@@ -115,6 +124,9 @@ class NoMedia:
         """Close the connection."""
         del channel, received, options, is_client
         connection.close()
+
+    def open_local(self, near: str, far: str, payload_format: str) -> None:
+        """Do nothing."""
 
     def digit(self, channel: str, digit: str) -> None:
         """Do nothing."""

@@ -101,16 +101,6 @@ def test_media_follows_the_channels(pbx: Pbx, media: RecordingMedia) -> None:
     assert media.told[-1] == ["close", "a"]
 
 
-def test_a_local_channel_in_a_bridge_gives_the_partner_its_voice_back(pbx: Pbx, media: RecordingMedia) -> None:
-    """When its far half is in Echo()."""
-    external_media(pbx, "a")
-    answer(pbx, "POST", "/channels", {"endpoint": "Local/echo@default", "app": "app", "channelId": "local"}, {})
-    later(pbx)
-    answer(pbx, "POST", "/bridges/room", {}, {})
-    answer(pbx, "POST", "/bridges/room/addChannel", {"channel": "a,local"}, {})
-    assert media.told[-1] == ["echo", "a"]
-
-
 def test_without_a_port_a_channel_is_refused(pbx: Pbx) -> None:
     """Where a real Asterisk would crash."""
     pbx.state.media = FullMedia()
