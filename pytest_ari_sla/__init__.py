@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.codecs.g711 import pcma, pcmu
@@ -54,6 +55,7 @@ __all__ = [
     "LegEndpoint",
     "LoadResult",
     "MediaControl",
+    "MediaNeeds",
     "MediaOffer",
     "MediaSite",
     "MediaTransport",
@@ -99,6 +101,7 @@ _HOMES = {
     "MediaControl": "framing.media_control",
     "MediaTransport": "media.transport",
     "MediaSite": "media.transport",
+    "MediaNeeds": "ari.media_needs",
     "MediaOffer": "ari.media_offer",
     "Metric": "metrics.catalogue",
     "PacketBatch": "rtp.packet_batch",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
+LETTERBOX = Path(__file__).with_name("examples").joinpath("letterbox.py").read_text(encoding="utf-8")
 LOAD = '''
     async def test_load(load):
         """A small load."""
@@ -99,16 +102,8 @@ def test_a_tracker_that_fails_costs_its_own_metrics_only(session: Session) -> No
 
 
 def test_pytest_ari_sla_register_transports(session: Session) -> None:
-    """A plug-in's transport carries a load, with all built-in trackers: its delay is what they measure."""
-    session.write(
-        "conftest.py",
-        """
-        from pytest_ari_sla.testing import MemoryMedia
-
-        def pytest_ari_sla_register_transports():
-            return [MemoryMedia(delay_ns=5_000_000)]
-        """,
-    )
+    """A stranger's transport carries a load, with all built-in trackers: its delay is what they measure."""
+    session.write("conftest.py", LETTERBOX)
     session.write(
         "test_transport.py",
         """
@@ -116,8 +111,8 @@ def test_pytest_ari_sla_register_transports(session: Session) -> None:
 
         @pytest.mark.sla("calls.success_ratio >= 100%")
         @pytest.mark.parametrize("topology", ["echo", "pair"])
-        async def test_memory(load, topology):
-            await load(calls=2, duration="2s", topology=topology, transport="memory")
+        async def test_frames(load, topology):
+            await load(calls=2, duration="2s", topology=topology, transport="letterbox")
 
         async def test_unknown(load):
             await load(calls=1, duration="1s", transport="pigeon")
@@ -126,11 +121,17 @@ def test_pytest_ari_sla_register_transports(session: Session) -> None:
     done = session.run("--sla-inconclusive", "pass")
     assert done.count("passed") == 2, done.output
     assert "transport 'pigeon'" in done.output
-    for name, time in (("test_memory[echo]", "rtt"), ("test_memory[pair]", "one_way")):
+    for name, time in (("test_frames[echo]", "rtt"), ("test_frames[pair]", "one_way")):
         metrics = done.scenarios[name]["metrics"]
         assert metrics["loss"]["sent"] > metrics["loss"]["lost"] == 0
         assert 0.005 <= metrics[time]["p50"] < 0.5
         assert metrics["harness"]["trackers_failed"] == 0
+
+
+def test_a_strangers_transport_is_short_and_needs_to_know_no_room_of_the_house() -> None:
+    """What it builds on is public."""
+    assert len(LETTERBOX.splitlines()) < 150
+    assert set(re.findall(r"^from (pytest_ari_sla[\w.]*)", LETTERBOX, re.MULTILINE)) == {"pytest_ari_sla"}
 
 
 def test_pytest_ari_sla_register_topologies(session: Session) -> None:
