@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.ari_client.observer import AriNote
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.ari_client.observer import Clock
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["Notes"]
 

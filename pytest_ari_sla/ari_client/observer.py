@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
 
-__all__ = ["AriNote", "AriObserver", "Clock", "SilentObserver"]
-
-
-class Clock(Protocol):
-    """What is asked for the time; the module ``time`` is one."""
-
-    def monotonic_ns(self) -> int:
-        """Return ns since some fixed point; never steps back."""
-
-    def time_ns(self) -> int:
-        """Return ns since the Unix epoch."""
+__all__ = ["AriNote", "AriObserver", "SilentObserver"]
 
 
 class AriObserver(Protocol):

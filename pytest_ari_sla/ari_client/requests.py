@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
-    from pytest_ari_sla.ari_client.observer import AriObserver, Clock
+    from pytest_ari_sla.ari_client.observer import AriObserver
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["AriClient", "QueryValue"]
 

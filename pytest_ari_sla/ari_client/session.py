@@ -13,7 +13,7 @@ from pytest_ari_sla.ari_client.commands import AriCommands
 from pytest_ari_sla.ari_client.creation import AriCreation
 from pytest_ari_sla.ari_client.event_stream.events import EventStream
 from pytest_ari_sla.ari_client.notes import Notes
-from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, Clock, SilentObserver
+from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, SilentObserver
 from pytest_ari_sla.ari_client.queries import AriQueries
 from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport, clean_up
 from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_ari_sla.ari_client.watch import ChannelWatch
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["AriSession"]
 

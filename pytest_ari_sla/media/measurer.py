@@ -7,7 +7,6 @@ thread may wait for the interpreter while test code runs. What is read late is m
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -133,7 +132,7 @@ class Measurer:
         self._cpu = Histogram()
         self._not_sent = 0
         self.packets_sent = 0
-        self._cpu_seen = (time.monotonic_ns(), 0)
+        self._cpu_seen = (transport.now_ns(), 0)
         # The last probe that came back in each place of the window, by its sender.
         self._back = np.full((legs, transport.probe_window), -1, np.int64)
         self._retirements: deque[_Retirement] = deque()
@@ -270,7 +269,7 @@ class Measurer:
         self._exchange_reports()
         self._trackers.advance(read_ns)
         self._read_departures(self._second_end_ns)
-        self._read_cpu()
+        self._read_cpu(read_ns)
         self._read_loop_stalls()
         before, self._latest = self._latest, self._snapshot()
         self._date(self._second_end_ns - ADVANCE_NS // 2, before)
@@ -361,8 +360,8 @@ class Measurer:
             self._loop_stalls.record_one((stalled_ns - seen_ns) // (count - seen))
         self._loop_stalls_seen = (count, stalled_ns)
 
-    def _read_cpu(self) -> None:
-        now_ns, used_ns = time.monotonic_ns(), self._transport.health().cpu_ns
+    def _read_cpu(self, now_ns: int) -> None:
+        used_ns = self._transport.health().cpu_ns
         then_ns, used_then_ns = self._cpu_seen
         # The loop tells once a second, and once more at its end: over a shorter span that would be too much.
         if used_ns > used_then_ns and now_ns - then_ns >= ADVANCE_NS * 9 // 10:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pytest_ari_sla.clock import ProcessClock
     from pytest_ari_sla.media.loop_memory import LoopMemory
 
 __all__ = ["COMMAND_BYTES", "STALL_NS", "SlotLoop", "run_loop"]
@@ -52,9 +53,12 @@ class SlotLoop(ABC):
         Shared with the measuring side.
     commands
         A datagram socket; its closing ends the loop.
+    clock
+        The time, and what this process used of it.
     """
 
-    def __init__(self, memory: LoopMemory, commands: socket.socket) -> None:
+    def __init__(self, memory: LoopMemory, commands: socket.socket, clock: ProcessClock = time) -> None:
+        self._time = clock
         # A memoryview reads and writes single numbers several times faster than an array.
         self._gauges = memory.gauges.data
         self._turns = memory.turns.data
@@ -63,7 +67,7 @@ class SlotLoop(ABC):
         self._running = True
         self._next_slot = 0
         self._origin_ns = 0
-        self._clock = StampClock(int(memory.gauges[Gauge.EPOCH_NS]))
+        self._clock = StampClock(int(memory.gauges[Gauge.EPOCH_NS]), clock)
 
     @abstractmethod
     def _has_work(self) -> bool:
@@ -87,7 +91,7 @@ class SlotLoop(ABC):
 
     def run(self) -> None:
         """Run until told to stop: idle without work, slot by slot with it."""
-        self._used_before_ns = time.process_time_ns()
+        self._used_before_ns = self._time.process_time_ns()
         try:
             while self._running and not self._has_work():
                 select.select([self._commands], [], [])
@@ -98,14 +102,14 @@ class SlotLoop(ABC):
             self._close()
 
     def _tell_cpu(self) -> None:
-        self._gauges[Gauge.CPU_NS] = time.process_time_ns() - self._used_before_ns
+        self._gauges[Gauge.CPU_NS] = self._time.process_time_ns() - self._used_before_ns
 
     def _run_slots(self) -> None:
-        origin_ns = (time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
+        origin_ns = (self._time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
         self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = origin_ns + self._clock.epoch_ns
         timer = make_timer(origin_ns, SLOT_NS)
         next_housekeeping = _HOUSEKEEPING_SLOTS
-        wait, clock, gauges = timer.wait, time.monotonic_ns, self._gauges
+        wait, clock, gauges = timer.wait, self._time.monotonic_ns, self._gauges
         try:
             while self._running:
                 wait()

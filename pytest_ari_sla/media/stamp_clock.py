@@ -14,6 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.clock import Clock
+
 __all__ = ["StampClock"]
 
 _STEP_NS = 1_000_000
@@ -32,6 +34,8 @@ class StampClock:
     ----------
     epoch_ns
         What CLOCK_MONOTONIC lacked to CLOCK_REALTIME at the beginning.
+    clock
+        Both of them.
 
     Attributes
     ----------
@@ -39,11 +43,14 @@ class StampClock:
         By how much CLOCK_REALTIME has been set since.
     steps
         How often.
+    monotonic_ns
+        Reads CLOCK_MONOTONIC.
     was_set_lately
         Whether there may be packets around that were stamped before the last step.
     """
 
-    def __init__(self, epoch_ns: int) -> None:
+    def __init__(self, epoch_ns: int, clock: Clock = time) -> None:
+        self.monotonic_ns, self._realtime_ns = clock.monotonic_ns, clock.time_ns
         self.epoch_ns = epoch_ns
         self.step_ns = self._before_ns = 0
         self.steps = 0
@@ -52,8 +59,8 @@ class StampClock:
 
     def now_ns(self) -> int:
         """Return the time, ns since the Unix epoch without any step, and look whether the other clock was set."""
-        now_ns = time.monotonic_ns() + self.epoch_ns
-        if abs(time.time_ns() - now_ns - self.step_ns) > _STEP_NS:
+        now_ns = self.monotonic_ns() + self.epoch_ns
+        if abs(self._realtime_ns() - now_ns - self.step_ns) > _STEP_NS:
             self._look_closely(now_ns)
         if self.was_set_lately and now_ns - self._set_at_ns > _LATELY_NS:
             self.was_set_lately = False
@@ -61,7 +68,7 @@ class StampClock:
 
     def _look_closely(self, now_ns: int) -> None:
         """Take a step note of, unless we were only interrupted between the two clocks."""
-        readings = (time.time_ns() - time.monotonic_ns() - self.epoch_ns for _ in range(_READINGS))
+        readings = (self._realtime_ns() - self.monotonic_ns() - self.epoch_ns for _ in range(_READINGS))
         step_ns = min(readings, key=lambda reading: abs(reading - self.step_ns))
         if abs(step_ns - self.step_ns) > _STEP_NS:
             self._before_ns, self.step_ns = self.step_ns, step_ns
@@ -79,6 +86,6 @@ class StampClock:
             None of them came before this time.
         """
         arrival_ns = stamps_ns - self.step_ns
-        now_ns = time.monotonic_ns() + self.epoch_ns
+        now_ns = self.monotonic_ns() + self.epoch_ns
         is_older = (arrival_ns > now_ns + _STEP_NS) | (arrival_ns < since_ns - _STEP_NS)
         return np.where(is_older, self._before_ns, self.step_ns)

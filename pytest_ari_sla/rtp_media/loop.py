@@ -21,6 +21,8 @@ from pytest_ari_sla.udp.batched import make_receiver
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.clock import ProcessClock
+
 __all__ = ["MediaLoop", "main"]
 
 DRAIN_CYCLE_SLOTS = 20
@@ -42,10 +44,12 @@ class MediaLoop(SlotLoop):
         Shared with the measuring side.
     commands
         A datagram socket; its closing ends the loop.
+    clock
+        The time, and what this process used of it.
     """
 
-    def __init__(self, memory: MediaMemory, commands: socket.socket) -> None:
-        super().__init__(memory, commands)
+    def __init__(self, memory: MediaMemory, commands: socket.socket, clock: ProcessClock = time) -> None:
+        super().__init__(memory, commands, clock)
         self._memory = memory
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
@@ -145,7 +149,7 @@ class MediaLoop(SlotLoop):
             case ForgetLeg(leg):
                 self._memory.legs[leg] = _NO_LEG
             case Stall(duration_ns):
-                time.sleep(duration_ns / 1e9)
+                self._time.sleep(duration_ns / 1e9)
 
     def _play(self, play: PlayLeg) -> None:
         """Move a leg to the group that says something else, from its next turn on."""

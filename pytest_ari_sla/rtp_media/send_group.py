@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,10 +167,10 @@ class SendGroup:
         count = self.count
         if turn != self._prepared_turn:
             self.prepare(turn)
-        began_ns = time.monotonic_ns()
+        began_ns = self._clock.monotonic_ns()
         sent = self._burst.send(count)
         unsent = self._send_rest(sent, turn) if sent < count else 0
-        took_ns = time.monotonic_ns() - began_ns
+        took_ns = self._clock.monotonic_ns() - began_ns
         began_ns += self._clock.epoch_ns
         pace_ns, parts_ns = self._spread(count, began_ns, took_ns)
         row = (turn & self._mask) * BURST_RECORD.size

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.event_stream.event_thread import EventSocket
-    from pytest_ari_sla.ari_client.observer import Clock
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["EventStream", "StreamOwner", "back_off_s", "words_for_close"]
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media import slot_loop, stamp_clock
+from pytest_ari_sla.media import slot_loop
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp_media import loop as media_loop
-from pytest_ari_sla.rtp_media import send_group
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, encode
 from pytest_ari_sla.rtp_media.loop import MediaLoop
 from pytest_ari_sla.rtp_media.memory import NONE, Gauge
@@ -31,7 +30,7 @@ LOOPBACK = ("127.0.0.1", 0)
 
 
 class Clock:
-    """Stands in for the modules ``time``: stands still unless it is moved."""
+    """Stands still unless it is moved."""
 
     def __init__(self) -> None:
         self.now_ns = 50 * MS
@@ -88,7 +87,7 @@ class Stage:
         """Run a loop that is woken in these slots (counted from its beginning), then end it."""
         self._script = iter(slots)
         self._during = during or self._during
-        MediaLoop(self.memory, self._theirs).run()
+        MediaLoop(self.memory, self._theirs, self.clock).run()
 
     def make_timer(self, origin_ns: int, period_ns: int) -> Stage:
         """Give the loop this stage as its timer."""
@@ -138,9 +137,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     memory, clock = make_memory(), Clock()
     stage = Stage(memory, clock, (open_udp_socket(LOOPBACK), open_udp_socket(LOOPBACK)))
     memory.gauges[Gauge.EPOCH_NS] = EPOCH_NS
-    for module in (media_loop, slot_loop, stamp_clock):
-        monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(send_group, "time", clock)
     monkeypatch.setattr(slot_loop, "make_timer", stage.make_timer)
     yield stage
     stage.strike()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,10 +43,23 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(BACKEND_VARIABLE, request.param)
 
 
-def let_pass(monkeypatch: pytest.MonkeyPatch, *times_ns: int) -> None:
-    """Let the clock show these times, one after the other."""
-    clock = iter(times_ns)
-    monkeypatch.setattr("pytest_ari_sla.rtp_media.send_group.time.monotonic_ns", lambda: next(clock))
+class Clock:
+    """Shows the times that it was told to, one after the other, and then the real one."""
+
+    def __init__(self) -> None:
+        self._times_ns: deque[int] = deque()
+
+    def show(self, *times_ns: int) -> None:
+        """Let these times pass."""
+        self._times_ns.extend(times_ns)
+
+    def monotonic_ns(self) -> int:
+        """Return the next time."""
+        return self._times_ns.popleft() if self._times_ns else time.monotonic_ns()
+
+    def time_ns(self) -> int:
+        """Return the real time."""
+        return time.time_ns()
 
 
 def let_stamp(monkeypatch: pytest.MonkeyPatch, stamps_ns: list[int]) -> None:
@@ -61,7 +76,8 @@ class Bench:
         self.sending = sending
         self._receiving = receiving
         self.address: Address = receiving.getsockname()
-        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8, StampClock(0))
+        self.clock = Clock()
+        self.group = SendGroup(0, sending, memory, start_leg(0, self.address), 8, StampClock(0, self.clock))
 
     def send(self, turn: int) -> int:
         """Send a turn that is due now."""
@@ -149,7 +165,7 @@ def test_frames_follow_each_other_by_turn(bench: Bench) -> None:
 def test_without_probes_frames_are_sent_whole(bench: Bench) -> None:
     """Where Asterisk decodes the audio, a probe would be a click in it."""
     plain = start_leg(0, bench.address, nonce=None)
-    group = SendGroup(1, bench.sending, bench.memory, plain, 8, StampClock(0))
+    group = SendGroup(1, bench.sending, bench.memory, plain, 8, StampClock(0, bench.clock))
     group.add(plain, 0)
     group.send(1, DUE_NS)
     packets = bench.receive()
@@ -171,7 +187,7 @@ def test_streams_of_another_kind_need_another_group(bench: Bench) -> None:
 
 def test_a_full_group_takes_no_more(bench: Bench) -> None:
     """The next stream gets a group of its own."""
-    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1, StampClock(0))
+    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1, StampClock(0, bench.clock))
     group.add(start_leg(0, bench.address), 0)
     assert not group.sends_like(bench.sending, start_leg(1, bench.address))
 
@@ -186,7 +202,7 @@ def test_starting_a_stream_writes_its_schedule(bench: Bench) -> None:
 def test_the_time_of_each_send_is_logged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that comes while the system call goes on came after what it answers."""
     bench.add(5, 3, packets=4 * WINDOW)
-    let_pass(monkeypatch, 1_000, 1_400)
+    bench.clock.show(1_000, 1_400)
     bench.group.send(2 * WINDOW + 2, 900)
     assert [value.tolist() for value in bench.memory.bursts[0, 2]][:5] == [2 * WINDOW + 2, 900, 1_000, 2, 0]
     assert bench.sent_ns(2 * WINDOW + 2, 5, 3) == [1_000, 1_000]
@@ -197,7 +213,7 @@ def test_packets_of_a_batch_are_as_far_apart_as_they_ever_were_at_least(
 ) -> None:
     """Where a batch took longer, it cannot be told between which of them."""
     bench.add(*range(8))
-    let_pass(monkeypatch, 1_000, 1_080, 2_000, 9_000)
+    bench.clock.show(1_000, 1_080, 2_000, 9_000)
     for turn in range(2):
         bench.send(turn)
     assert bench.sent_ns(0, *range(2, 6)) == [1_020, 1_030, 1_040, 1_050]
@@ -206,11 +222,13 @@ def test_packets_of_a_batch_are_as_far_apart_as_they_ever_were_at_least(
 
 def test_what_the_kernel_has_stamped_has_its_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stamps the first of every 32: where it was interrupted in between, the next ones are not early."""
-    group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), BURST_PART + 2, StampClock(0))
+    group = SendGroup(
+        1, bench.sending, bench.memory, start_leg(0, bench.address), BURST_PART + 2, StampClock(0, bench.clock)
+    )
     for leg in [0] * BURST_PART + [2, 3]:
         group.add(start_leg(leg, bench.address, packets=9), 0)
     let_stamp(monkeypatch, [1_300, 500_000])
-    let_pass(monkeypatch, 1_000, 501_000)
+    bench.clock.show(1_000, 501_000)
     group.send(0, 900)
     pace_ns = (501_000 - 1_300) // (BURST_PART + 2)
     assert bench.sent_ns(0, 0, 2, 3) == [1_300 + (BURST_PART - 1) * pace_ns, 500_000, 500_000 + pace_ns]
@@ -223,19 +241,19 @@ def test_stamps_of_anything_else_do_not_count(
     """One that came late is of the last turn; one of a clock that has just been set is out of time."""
     bench.add(0)
     let_stamp(monkeypatch, stamps_ns)
-    let_pass(monkeypatch, 1_000, 1_400)
+    bench.clock.show(1_000, 1_400)
     bench.send(0)
     assert bench.sent_ns(0, 0) == [1_000]
 
 
 def test_the_kernels_clock_may_have_been_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stamps are brought back to the clock of all other times."""
-    clock = StampClock(0)
+    clock = StampClock(0, bench.clock)
     clock.step_ns = 5_000
     group = SendGroup(1, bench.sending, bench.memory, start_leg(0, bench.address), 1, clock)
     group.add(start_leg(0, bench.address), 0)
     let_stamp(monkeypatch, [6_200])
-    let_pass(monkeypatch, 1_000, 1_400)
+    bench.clock.show(1_000, 1_400)
     group.send(0, 900)
     assert bench.sent_ns(0, 0) == [1_200]
 
@@ -291,11 +309,10 @@ def test_a_stream_that_moved_up_keeps_the_times_of_what_it_has_sent(
 ) -> None:
     """What it sent from its old place left later than what it sends from the new one."""
     bench.add(*range(8))
-    with monkeypatch.context() as patch:
-        let_pass(patch, 1_000, 1_080, 2_000, 2_070)
-        bench.send(0)
-        bench.group.remove(0, 1)
-        bench.send(1)
+    bench.clock.show(1_000, 1_080, 2_000, 2_070)
+    bench.send(0)
+    bench.group.remove(0, 1)
+    bench.send(1)
     assert bench.sent_ns(0, 7) == [1_070]
     assert bench.sent_ns(1, 7) == [2_000]
 
@@ -305,9 +322,8 @@ def test_a_stream_that_moves_twice_before_it_sends_keeps_the_place_it_sent_from(
 ) -> None:
     """Where several end in one turn, the last one moves up again and again."""
     bench.add(*range(8))
-    with monkeypatch.context() as patch:
-        let_pass(patch, 1_000, 1_080)
-        bench.send(0)
+    bench.clock.show(1_000, 1_080)
+    bench.send(0)
     for leg in (6, 0):
         bench.group.remove(leg, 1)
     assert bench.sent_ns(0, 7) == [1_070]
