@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from pytest_ari_sla import fixtures, options
+from pytest_ari_sla.bugs.plugin import MARKER, BugHunts
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.fleet.item_hooks import ItemHooks
@@ -45,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     judged = config.stash[JUDGED] = JudgedTests()
     config.pluginmanager.register(fixtures, "ari-sla-fixtures")
     config.pluginmanager.register(ItemHooks(judged), "ari-sla-items")
+    config.addinivalue_line("markers", MARKER)
+    config.pluginmanager.register(BugHunts(settings), "ari-sla-bugs")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
     config.pluginmanager.register(EndSignals(full_trace=config.option.fulltrace), "ari-sla-end-signals")
     config.pluginmanager.register(ThreadTimeouts(partial(_write_down, config)), "ari-sla-thread-timeouts")

@@ -1,0 +1,156 @@
+"""Looking for known faults in a pytest session: the marker, the fixture, and the table at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_ari_sla.bugs.known_bug import BugFinding, BugVerdict, KnownBug, finding_words
+from pytest_ari_sla.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_ari_sla.bugs.victim import Victim
+    from pytest_ari_sla.reporting.run_record import ReportSection, RunRecord
+    from pytest_ari_sla.settings import Settings
+
+__all__ = ["MARKER", "BugHunt", "BugHunts"]
+
+MARKER = (
+    "asterisk_bug(id, title, known_in=''): the test looks for this fault of Asterisk, through the fixture asterisk_bug"
+)
+PROPERTY = "asterisk_bug"
+HUNT = pytest.StashKey["BugHunt"]()
+COLUMNS = ["Fault", "What it is", "Known in", "Verdict"]
+
+
+class BugHunt:
+    """One test that looks for one fault; what the fixture ``asterisk_bug`` gives.
+
+    Parameters
+    ----------
+    bug
+        The fault.
+    settings
+        Of the session: which target the victim is like.
+
+    Attributes
+    ----------
+    tries
+        How often its trigger was pulled; the test counts.
+    verdict
+        What came of it so far.
+    """
+
+    def __init__(self, bug: KnownBug, settings: Settings) -> None:
+        self.bug = bug
+        self._settings = settings
+        self.tries = 0
+        self.verdict = BugVerdict.NOT_SHOWN
+        self._seen = ""
+
+    def victim(self, **options: Any) -> Victim:
+        """Return a fresh target of its own, which the test may break.
+
+        Like the session's target: a private Asterisk of the same folder, else a simulator; ``options`` are what both
+        know, such as ``rtp_ports``. An Asterisk of somebody else is left alone.
+        """
+        from pytest_ari_sla.bugs.victim import Victim
+        from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+        from pytest_ari_sla.targets.simulator.process import SimulatorProcess
+
+        if self._settings.asterisk:
+            return Victim(PrivateAsterisk(self._settings.asterisk, **options))
+        if self._settings.ari_url:
+            self.not_tried(
+                "it may break the Asterisk that it is tried on; give --asterisk with one of the same version"
+            )
+        if self.bug.simulator_copies:
+            self.not_tried("the simulator does the same on purpose, and is not an Asterisk")
+        return Victim(SimulatorProcess(**options))
+
+    def found(self, seen: str) -> NoReturn:
+        """End the test: the target has the fault, as is seen by this."""
+        self.verdict, self._seen = BugVerdict.HAS, seen
+        pytest.fail(self.words(), pytrace=False)
+
+    def not_tried(self, why: str) -> NoReturn:
+        """End the test: the fault cannot be tried on this target."""
+        self.verdict, self._seen = BugVerdict.NOT_TRIED, why
+        pytest.skip(self.words())
+
+    def words(self) -> str:
+        """Return what came of it, in a sentence."""
+        return finding_words(self.bug, self.verdict, self.tries, self._seen)
+
+    def finding(self, problem: str) -> BugFinding:
+        """Return what came of it; ``problem`` where the test broke by itself."""
+        if problem and self.verdict is not BugVerdict.HAS:
+            self.verdict, self._seen = BugVerdict.NOT_TRIED, problem
+        return BugFinding(self.bug, self.verdict, self.words())
+
+
+class BugHunts:
+    """Gives the fixture, gathers what came of each test, and shows the table; over xdist's workers as well.
+
+    Parameters
+    ----------
+    settings
+        Of the session.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rows: dict[str, list[str]] = {}
+
+    @pytest.fixture(name="asterisk_bug")
+    def asterisk_bug(self, request: pytest.FixtureRequest) -> BugHunt:
+        """Look for a fault of Asterisk on a fresh target: ``async with asterisk_bug.victim() as pbx: …``."""
+        marker = request.node.get_closest_marker("asterisk_bug")
+        if marker is None:
+            raise UsageError(
+                f"{request.node.nodeid} uses asterisk_bug without saying which: mark it @pytest.mark.{MARKER}"
+            )
+        hunt = request.node.stash[HUNT] = BugHunt(KnownBug(*marker.args, **marker.kwargs), self._settings)
+        return hunt
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Write down what came of a test where it crosses to the controller."""
+        report = yield
+        hunt = item.stash.get(HUNT, None)
+        if hunt is not None and report.when == "call":
+            problem = str(call.excinfo.value) if call.excinfo is not None and not report.skipped else ""
+            finding = hunt.finding(problem.splitlines()[0] if problem else "")
+            row = [finding.bug.id, finding.bug.title, finding.bug.known_in, finding.words]
+            report.user_properties.append((PROPERTY, row))
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather."""
+        for name, row in report.user_properties:
+            if name == PROPERTY and report.when == "call" and isinstance(row, list):
+                self._rows[report.nodeid] = row
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Show the table."""
+        if not self._rows:
+            return
+        terminalreporter.section("known faults of Asterisk")
+        for fault, _, known_in, words in self._rows.values():
+            known = f"  (known in {known_in})" if known_in else ""
+            terminalreporter.write_line(f"{fault:<18} {words}{known}")
+
+    def pytest_ari_sla_register_report_sections(self, record: RunRecord) -> Sequence[ReportSection]:
+        """Show the same in the reports."""
+        from pytest_ari_sla.reporting.run_record import ReportSection
+
+        if not self._rows:
+            return []
+        return [ReportSection(title="Known faults of Asterisk", columns=COLUMNS, rows=list(self._rows.values()))]

@@ -1,0 +1,106 @@
+"""Asks for a channel's variable, which needs the channel's lock, and beside it for a list, which needs none."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+
+from pytest_ari_sla.bugs.stall import Stall, StallRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+
+__all__ = ["SplitProbe"]
+
+EVERY_S = 0.1
+PATIENCE_S = 60.0
+
+
+class SplitProbe:
+    """Looks for stalls from its beginning to its end; an asynchronous context manager.
+
+    Parameters
+    ----------
+    endpoint
+        The ARI.
+    channel
+        A living channel that nobody else uses.
+    now_ns
+        A monotonic clock.
+
+    Attributes
+    ----------
+    worst
+        The longest stall so far; None where there was none.
+    """
+
+    def __init__(self, endpoint: AriEndpoint, channel: str, now_ns: Callable[[], int]) -> None:
+        self._endpoint = endpoint
+        self._variable = f"{endpoint.base_url}/channels/{channel}/variable"
+        self._list = f"{endpoint.base_url}/channels"
+        self._now_ns = now_ns
+        self._rule = StallRule()
+        self._asked_ns: int | None = None
+        self.worst: Stall | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": self._endpoint.authorization},
+            timeout=aiohttp.ClientTimeout(total=PATIENCE_S),
+        )
+        self._tasks = [
+            asyncio.create_task(self._probe(), name="probe"),
+            asyncio.create_task(self._look(), name="lists"),
+        ]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._http.close()
+
+    async def stalled(self, within_s: float, at_least_s: float = 1.0) -> Stall | None:
+        """Wait until there is a stall of this length, for so long at most; return the longest so far, or None."""
+        end_ns = self._now_ns() + int(within_s * 1e9)
+        while self._now_ns() < end_ns and not (self.worst and self.worst.duration_ns >= at_least_s * 1e9):
+            await asyncio.sleep(EVERY_S)
+        return self.worst
+
+    async def _probe(self) -> None:
+        while True:
+            self._asked_ns = self._now_ns()
+            await self._ask(self._variable, variable="CHANNEL(state)")
+            self._judge()
+            self._asked_ns = None
+            await asyncio.sleep(EVERY_S)
+
+    async def _look(self) -> None:
+        while True:
+            asked_ns = self._now_ns()
+            if await self._ask(self._list):
+                self._rule.list_answered(asked_ns, self._now_ns())
+            self._judge()
+            await asyncio.sleep(EVERY_S)
+
+    async def _ask(self, url: str, **params: str) -> bool:
+        """Ask; return whether it was answered. What is not is nobody's stall: a dead Asterisk answers neither."""
+        try:
+            async with self._http.get(url, params=params) as response:
+                await response.read()
+                return True
+        except (aiohttp.ClientError, TimeoutError):
+            await asyncio.sleep(EVERY_S)
+            return False
+
+    def _judge(self) -> None:
+        if self._asked_ns is None:
+            return
+        stall = self._rule.judge(self._asked_ns, self._now_ns())
+        if stall is not None and (self.worst is None or stall.duration_ns > self.worst.duration_ns):
+            self.worst = stall

@@ -1,0 +1,125 @@
+"""Media peers that misbehave, and make requests about all channels hang."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import pytest
+
+from pytest_ari_sla.ari.websocket_client import WEBSOCKET_CLIENT, WebSocketClientSection
+from pytest_ari_sla.bugs.bad_peers import BadPeer, half_header, never_answers, never_sends, slow_header, whole_header
+
+CHURN_S = 20.0
+AT_ONCE = 8
+CALLS = 4
+NOTICED_NS = 5_000_000
+
+
+async def audiosocket(asterisk_bug, pbx, peer):
+    """Make an AudioSocket channel and return its id; a target that does not know such media is left alone."""
+    channel = pbx.new_id()
+    answer = await pbx.external_media(
+        channel, peer.address, "slin", transport="tcp", encapsulation="audiosocket", data=str(uuid4())
+    )
+    if answer.status in (400, 501):
+        asterisk_bug.not_tried("the target has no AudioSocket")
+    return channel
+
+
+async def bridged_audiosocket(asterisk_bug, pbx, peer):
+    """Bridge an AudioSocket channel with an RTP channel, as a bot is with its caller."""
+    bridge, caller = pbx.new_id("bridge"), pbx.new_id()
+    channel = await audiosocket(asterisk_bug, pbx, peer)
+    await pbx.external_media(caller)
+    await pbx.request("POST", f"/bridges/{bridge}", type="mixing")
+    await pbx.request("POST", f"/bridges/{bridge}/addChannel", channel=f"{channel},{caller}")
+
+
+@pytest.mark.asterisk_bug(
+    "asterisk#2089", "half of an AudioSocket header stalls all channels", known_in="22.10.1, 23.3"
+)
+async def test_half_a_header(asterisk_bug):
+    """One peer of one call stops in the middle of three bytes."""
+    async with asterisk_bug.victim() as pbx, BadPeer(half_header) as peer, pbx.watch() as watch:
+        asterisk_bug.tries = 1
+        await bridged_audiosocket(asterisk_bug, pbx, peer)
+        if stall := await watch.stalled(within_s=8.0, at_least_s=3.0):
+            asterisk_bug.found(stall.words())
+
+
+@pytest.mark.asterisk_bug(
+    "asterisk#2078", "AudioSocket peers that say nothing stall all channels", known_in="20.18, 20.19, 22.10.1"
+)
+async def test_a_peer_that_never_speaks(asterisk_bug):
+    """Calls of 50 ms in a mixing bridge, to a peer that only listens."""
+
+    async def call(pbx, peer):
+        asterisk_bug.tries += 1
+        bridge = pbx.new_id("bridge")
+        await pbx.request("POST", f"/bridges/{bridge}", type="mixing")
+        channel = await audiosocket(asterisk_bug, pbx, peer)
+        adding = asyncio.create_task(pbx.request("POST", f"/bridges/{bridge}/addChannel", channel=channel))
+        await asyncio.sleep(0.05)
+        await asyncio.gather(adding, pbx.request("DELETE", f"/channels/{channel}"))
+        await pbx.request("DELETE", f"/bridges/{bridge}")
+
+    async with asterisk_bug.victim() as pbx, BadPeer(never_sends) as peer, pbx.watch() as watch:
+        end_s = time.monotonic() + CHURN_S
+        while watch.worst is None and time.monotonic() < end_s:
+            await asyncio.gather(*(call(pbx, peer) for _ in range(AT_ONCE)))
+        if watch.worst:
+            asterisk_bug.found(watch.worst.words())
+
+
+@pytest.mark.asterisk_bug(
+    "asterisk#1979", "a WebSocket peer that does not answer the upgrade stalls all channels", known_in="22.10.1"
+)
+async def test_an_upgrade_that_is_never_answered(asterisk_bug):
+    """The peer takes the TCP connection, and no more."""
+    async with asterisk_bug.victim() as pbx, BadPeer(never_answers) as peer, pbx.watch() as watch:
+        asterisk_bug.tries = 1
+        section = WebSocketClientSection("mute", f"ws://{peer.address}/media")
+        path = WEBSOCKET_CLIENT.format(id=section.name)
+        async with pbx.http.put(pbx.process.endpoint.base_url + path, json=section.body()) as written:
+            if not written.ok:
+                asterisk_bug.not_tried("the target connects to no WebSocket")
+        asking = asyncio.create_task(
+            pbx.external_media(pbx.new_id(), section.name, transport="websocket", encapsulation="none")
+        )
+        stall = await watch.stalled(within_s=10.0, at_least_s=3.0)
+        peer.hang_up()
+        await asking
+        if stall:
+            asterisk_bug.found(stall.words())
+
+
+@pytest.mark.asterisk_bug(
+    "audiosocket-pieces", "AudioSocket headers in pieces delay requests about all channels", known_in="22.10.1"
+)
+async def test_a_header_in_pieces(asterisk_bug):
+    """Bytes 3 ms apart are slow, and legal: others must not notice, any more than beside a peer that sends as usual."""
+
+    async def p90_ns(pbx, channel):
+        took_ns = []
+        for _ in range(100):
+            began_ns = time.monotonic_ns()
+            await pbx.request("GET", f"/channels/{channel}/variable", variable="CHANNEL(state)")
+            took_ns.append(time.monotonic_ns() - began_ns)
+            await asyncio.sleep(0.01)
+        return sorted(took_ns)[90]
+
+    async def p90_beside(behaviour):
+        async with asterisk_bug.victim() as pbx, BadPeer(behaviour) as peer:
+            standing = pbx.new_id()
+            await pbx.external_media(standing)
+            for _ in range(CALLS):
+                await bridged_audiosocket(asterisk_bug, pbx, peer)
+            return await p90_ns(pbx, standing)
+
+    asterisk_bug.tries = 1
+    usual_ns, pieces_ns = await p90_beside(whole_header), await p90_beside(slow_header)
+    if pieces_ns > 3 * usual_ns and pieces_ns > NOTICED_NS:
+        asterisk_bug.found(
+            f"beside {CALLS} such calls, one of ten requests about a channel takes {pieces_ns / 1e6:.0f} ms and more, "
+            f"beside {CALLS} usual ones {usual_ns / 1e6:.0f} ms"
+        )
