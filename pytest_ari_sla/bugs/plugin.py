@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from pytest_ari_sla.bugs.victim import Victim
-    from pytest_ari_sla.reporting.run_record import ReportSection, RunRecord
+    from pytest_ari_sla.reporting.record.run_record import ReportSection, RunRecord
     from pytest_ari_sla.settings import Settings
 
 __all__ = ["MARKER", "BugHunt", "BugHunts"]
@@ -149,7 +149,7 @@ class BugHunts:
 
     def pytest_ari_sla_register_report_sections(self, record: RunRecord) -> Sequence[ReportSection]:
         """Show the same in the reports."""
-        from pytest_ari_sla.reporting.run_record import ReportSection
+        from pytest_ari_sla.reporting.record.run_record import ReportSection
 
         if not self._rows:
             return []
