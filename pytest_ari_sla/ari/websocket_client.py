@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SORCERY_CONF", "WEBSOCKET_CLIENT", "WebSocketClientSection", "refusal_words"]
+__all__ = ["SORCERY_CONF", "WEBSOCKET_CLIENT", "WebSocketClientSection", "refusal_words", "section_name"]
 
 SORCERY_CONF = (
     "[res_websocket_client]\n"
@@ -19,6 +19,11 @@ SORCERY_CONF = (
 
 WEBSOCKET_CLIENT = "/asterisk/config/dynamic/res_websocket_client/websocket_client/{id}"
 """ARI's route to a section, by its name."""
+
+
+def section_name(prefix: str, number: int) -> str:
+    """Return the name of a session's section, by the prefix of the session's ids and the section's number, from 1."""
+    return f"{prefix}websocket-{number}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.ari.websocket_client import WEBSOCKET_CLIENT, WebSocketClientSection, refusal_words
+from pytest_ari_sla.ari.websocket_client import (
+    WEBSOCKET_CLIENT,
+    WebSocketClientSection,
+    refusal_words,
+    section_name,
+)
 from pytest_ari_sla.errors import AriRequestFailed, SlaError, TargetIncomplete
 
 if TYPE_CHECKING:
@@ -13,14 +18,9 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.requests import AriClient
 
-__all__ = ["WebSocketClients", "section_name"]
+__all__ = ["WebSocketClients"]
 
 _NOWHERE = "ws://127.0.0.1:9/"
-
-
-def section_name(prefix: str, number: int) -> str:
-    """Return the name of a session's section, by the session's id prefix and the section's number, from 1."""
-    return f"{prefix}websocket-{number}"
 
 
 class WebSocketClients:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.ari_client.removal.ownership import session_prefix
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.children.guarding import Protection, protect
 from pytest_ari_sla.children.wards import RemoveResources
@@ -138,7 +139,7 @@ class Equipment:
         if self._protection is None:
             self._protection = self._protect_target()
         self._sessions += 1
-        return f"{self._id_prefix}{self._sessions:04d}"
+        return session_prefix(self._id_prefix, self._sessions)
 
     def _protect_target(self) -> Protection | None:
         """Have what we make at somebody else's Asterisk removed if we cannot; one of ours ends with us."""

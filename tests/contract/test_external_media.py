@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     NewId = Callable[[str], str]
 
 _INTERNAL = "An internal error prevented this request from being handled"
+_UNSUPPORTED = "The encapsulation and/or transport is not supported"
 
 
 async def test_the_reply_holds_the_channel_and_where_to_send(raw_ari: RawAri, new_id: NewId) -> None:
@@ -128,11 +129,21 @@ async def test_without_an_id_it_gets_one(raw_ari: RawAri) -> None:
             (400, "external_host must be <host>:<port>"),
         ),
         ({"format": "bogus"}, (500, _INTERNAL), (400, "Provided format (bogus) was not found")),
-        ({"encapsulation": "bogus"}, (501, "The encapsulation and/or transport is not supported"), None),
+        ({"encapsulation": "bogus"}, (501, _UNSUPPORTED), None),
+        (
+            {"encapsulation": "audiosocket", "transport": "tcp"},
+            (400, "data can not be empty"),
+            (501, _UNSUPPORTED),
+        ),
+        (
+            {"encapsulation": "none", "transport": "websocket"},
+            (400, "external_host must be a valid websocket_client connection id."),
+            (501, _UNSUPPORTED),
+        ),
         (
             {"transport": "tcp"},
             (400, "transport must be 'udp' for rtp encapsulation"),
-            (501, "The encapsulation and/or transport is not supported"),
+            (501, _UNSUPPORTED),
         ),
     ],
 )

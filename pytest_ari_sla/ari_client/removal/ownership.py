@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_ari_sla.errors import UsageError
 
-__all__ = ["IdSource", "Kind", "Ledger", "call_of"]
+__all__ = ["IdSource", "Kind", "Ledger", "call_of", "session_prefix"]
 
 #: Ends the prefix and every id; never part of a prefix.
 TERMINATOR = "."
@@ -78,6 +78,11 @@ class IdSource:
         if number >= 10**_DIGITS:
             raise UsageError(f"more than {10**_DIGITS - 1} ids in one ARI session; use a new session")
         return f"{parent or self.prefix}{kind[0].lower()}{number:0{_DIGITS}d}{TERMINATOR}"
+
+
+def session_prefix(prefix: str, number: int) -> str:
+    """Return what begins the ids of one of a process's sessions, by what begins all of them and its number, from 1."""
+    return f"{prefix}{number:04d}"
 
 
 def call_of(identity: str) -> str:

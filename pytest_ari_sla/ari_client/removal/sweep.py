@@ -7,6 +7,7 @@ an event loop, or aiohttp: a guard has to be small.
 from __future__ import annotations
 
 import http.client
+import itertools
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +20,8 @@ import msgspec
 
 from pytest_ari_sla.ari.leftovers import Leftover
 from pytest_ari_sla.ari.lenient import decode_answer
-from pytest_ari_sla.ari_client.removal.ownership import Kind
+from pytest_ari_sla.ari.websocket_client import WEBSOCKET_CLIENT, section_name
+from pytest_ari_sla.ari_client.removal.ownership import TERMINATOR, Kind, session_prefix
 from pytest_ari_sla.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ _QUIET_LOOKS = 5
 
 #: For as long as things are removed a sweep goes on, but not for ever: somebody else may use the same prefix.
 _LONGEST_S = 60.0
+
+#: Sessions of a dead process that are tried one after the other for sections of theirs: each load has one.
+_SESSIONS_TRIED = 30
+
+_SECTIONS = WEBSOCKET_CLIENT.removesuffix("/{id}")
 
 
 @dataclass(frozen=True)
@@ -153,12 +160,27 @@ class Sweeper:
             removed += [identity for identity in swept.removed if identity not in removed]
             quiet = 0 if swept != Swept() else quiet + 1
             if quiet == _QUIET_LOOKS:
-                return Swept(tuple(removed))
+                return Swept((*removed, *self._remove_sections(prefix)))
             if swept.removed:
                 give_up_s = min(latest_s, now_s() + patience_s)
             if now_s() + _PAUSE_S > give_up_s:
                 return Swept(tuple(removed), swept.left, swept.problem)
             pause(_PAUSE_S)
+
+    def _remove_sections(self, prefix: str) -> list[str]:
+        """Remove what is left of websocket_client.conf: Asterisk lists no sections, but their names can be told."""
+        removed: list[str] = []
+        number = last = 0
+        while number < last + _SESSIONS_TRIED:
+            number += 1
+            ids = session_prefix(prefix, number) + TERMINATOR
+            for section in itertools.count(1):
+                name = section_name(ids, section)
+                if not self._remove(Leftover(_SECTIONS, name)):
+                    break
+                removed.append(name)
+                last = number
+        return removed
 
     def _names(self, listing: str, member: str) -> list[str]:
         self.asked = f"GET {listing}"

@@ -135,3 +135,13 @@ def test_a_sweep_without_a_prefix_is_refused() -> None:
     """It would remove everything."""
     with pytest.raises(UsageError, match="prefix"):
         Sweeper(AriEndpoint("http://127.0.0.1:1/ari"), TLS).sweep("")
+
+
+async def test_sections_of_a_dead_process_are_removed_by_their_names(fake_ari: FakeAri) -> None:
+    """Asterisk lists none; those of sessions that ended well are gone, and those of other processes stay."""
+    waiting = Waiting()
+    dead, other = "p-0003.websocket-1", "q-0001.websocket-1"
+    fake_ari.sections = {name: {} for name in (dead, "p-0003.websocket-2", other)}
+    swept = await asyncio.to_thread(sweeper(fake_ari).until_clean, "p-", 5.0, lambda: waiting.now_s, waiting.pause)
+    assert list(fake_ari.sections) == [other]
+    assert swept.removed == (dead, "p-0003.websocket-2")
