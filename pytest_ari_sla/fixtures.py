@@ -18,7 +18,7 @@ from pytest_ari_sla.settings import DEFAULT_CODEC, DEFAULT_TOPOLOGY, DEFAULT_TRA
 from pytest_ari_sla.shard_names import name_of_test
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
@@ -63,6 +63,7 @@ class Load:
         digits: str = "",
         transport: str = DEFAULT_TRANSPORT,
         other_transport: str | None = None,
+        peer_faults: Mapping[str, str | float] | None = None,
         **options: Any,
     ) -> Coroutine[Any, Any, LoadResult]:
         """Make a load and return what was measured, over the whole fleet; to be awaited.
@@ -101,6 +102,9 @@ class Load:
             connects), ``websocket-server`` (we connect), or one that a plug-in adds.
         other_transport
             The same for every second leg of each call: ``load(topology="pair", other_transport="websocket")``.
+        peer_faults
+            Shares of calls whose peer at our end misbehaves on purpose, by the fault's name; seeded:
+            ``load(transport="audiosocket", peer_faults={"mute": "10%", "reset": "5%"})``. All others are measured.
         options
             What the topology can vary: ``load(topology="conference", parties=5)``.
 
@@ -114,6 +118,7 @@ class Load:
         from pytest_ari_sla.load.stages import profile_of
         from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
         from pytest_ari_sla.load.voices import call_media, with_options
+        from pytest_ari_sla.media.peer_faults import plan_faults
         from pytest_ari_sla.session.judge import doc_of
         from pytest_ari_sla.session.load_job import LoadJob
         from pytest_ari_sla.sla.threshold import check_stages, parse
@@ -139,6 +144,8 @@ class Load:
         carrier = transport_of_load(joined, transports[0], transports[1] if other_transport else None)
         media = call_media(joined, chosen, second, packet_time_ms, digits)
         check_codecs(carrier, media)
+        carriers = [one.name for one in transports]
+        faults = plan_faults(peer_faults or {}, maker.registry.peer_faults, carriers, maker.coordination.shard)
         plan = LoadPlan(
             profile=profile,
             topology=joined,
@@ -148,6 +155,7 @@ class Load:
             shard=maker.coordination.shard,
             shards=maker.facts.shards,
             realtime=settings.realtime,
+            faults=faults,
         )
         jobs = self._item.stash.setdefault(LOADS, [])
         job = LoadJob(

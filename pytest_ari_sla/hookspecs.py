@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import MediaTransport
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
@@ -432,6 +433,22 @@ def pytest_ari_sla_register_transports() -> Sequence[MediaTransport]:
     --------
     >>> def pytest_ari_sla_register_transports():
     ...     return [MemoryMedia()]
+
+    Since 0.1.
+    """
+
+
+@pytest.hookspec
+def pytest_ari_sla_register_peer_faults() -> Sequence[PeerFault]:
+    """Return the ways for peers to misbehave that this plug-in adds.
+
+    Called once, before the first load, in every process that makes one. Return a list of ``PeerFault``: a name, and the
+    steps that the media process carries out on a faulty call's connection: ``load(peer_faults={"drop_out": "5%"})``.
+
+    Examples
+    --------
+    >>> def pytest_ari_sla_register_peer_faults():
+    ...     return [PeerFault("drop_out", (Wait(2000), Mute(), Wait(500), Speak()), ("audiosocket", "websocket"))]
 
     Since 0.1.
     """

@@ -102,6 +102,7 @@ class CallRun:
         self._end = around.end
         self._building: asyncio.Timeout | None = None
         self._packets = 0
+        self._fault = around.tools.caller.fault_of(call.endpoints)
         self.sending: list[LegEndpoint] = []
         self.came_up_late_ns = 0
         self.outcome: CallOutcome | None = None
@@ -135,6 +136,9 @@ class CallRun:
         except Exception as error:
             self._end.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
         await self._hang_up()
+        if self._fault:
+            call.note("media", f"peer fault {self._fault}", failure)
+            failure = ""  # it was asked for
         return self._close(failure)
 
     @asynccontextmanager
@@ -256,7 +260,7 @@ class CallRun:
         life = table.mark_failed(self.call.id, now_ns, failure) if failure else table.mark_ended(self.call.id, now_ns)
         # The media's clock is not the load's: it counts from the Unix epoch.
         began_at_ns = self._tools.caller.now_ns() - self._around.now_ns()
-        if life.established_ns is not None:
+        if life.established_ns is not None and not self._fault:
             self._meter_first_packet(began_at_ns + life.established_ns, failed=bool(failure))
         self.outcome = self._outcome_of(life, began_at_ns)
         self._tools.listener.call_ended(self.outcome)

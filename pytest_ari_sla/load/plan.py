@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import Codec, Topology
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
+    from pytest_ari_sla.media.peer_faults import FaultPlan
     from pytest_ari_sla.media.transport import MediaTransport
 
 __all__ = ["LoadPlan"]
@@ -38,6 +39,8 @@ class LoadPlan:
         Which part of the profile is ours, from 1.
     realtime
         Whether packets may be moved under SCHED_FIFO.
+    faults
+        Which peers misbehave on purpose; None: none.
     """
 
     profile: LoadProfile
@@ -48,6 +51,7 @@ class LoadPlan:
     shard: int = 1
     shards: int = 1
     realtime: bool = True
+    faults: FaultPlan | None = None
 
     def __post_init__(self) -> None:
         self.profile.check_packet_time(self.packet_time_ms * 1_000_000)
@@ -71,4 +75,5 @@ class LoadPlan:
             ari=ari,
             shard=self.shard,
             keep_packets=keep_packets,
+            faults=self.faults,
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Voice
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
+    from pytest_ari_sla.media.peer_faults import FaultPlan
 
 __all__ = ["LOSS_LIMIT_NS", "CallMedia", "MediaPlan"]
 
@@ -111,6 +112,8 @@ class MediaPlan:
         This load's number, in its probes.
     epoch_ns
         What CLOCK_MONOTONIC lacks to the time by which all media of this load is dated.
+    faults
+        Which peers misbehave on purpose; None: none.
     log_of_all
         What is known of the frames of all legs, where other transports carry some of them; None: the transport's own.
     """
@@ -125,6 +128,7 @@ class MediaPlan:
     receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
     nonce: int = field(default_factory=lambda: secrets.randbits(32))
     epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
+    faults: FaultPlan | None = None
     log_of_all: FrameSendLog | None = None
 
     @property

@@ -14,6 +14,7 @@ from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.legs import LegAllocator
 from pytest_ari_sla.media.measurer import Measurer
 from pytest_ari_sla.media.tracker_group import TrackerGroup
+from pytest_ari_sla.media.transport import FaultyTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CallerWorker"]
 
 POLL_S = 0.2
+_NEVER_NS = 1 << 62
 
 
 class CallerWorker:
@@ -64,6 +66,9 @@ class CallerWorker:
         self._trackers = TrackerGroup(trackers, owners or {})
         self._make_measurer = make_measurer
         self._started: set[int] = set()
+        # Legs of calls with misbehaving peers that are not measured, and when they would have ended; all, by name.
+        self._unmeasured: dict[int, int] = {}
+        self._faults: dict[int, str] = {}
 
     async def __aenter__(self) -> CallerWorker:
         async with AsyncExitStack() as stack:
@@ -133,7 +138,21 @@ class CallerWorker:
         MediaLoopFailed
             When all calls of the plan are in use.
         """
-        return [self._transport.take_leg(leg) for leg in self._legs.take_call()]
+        *others, last = self._legs.take_call()
+        fault = self._plan.faults.draw() if self._plan.faults is not None else None
+        endpoints = [self._transport.take_leg(leg) for leg in others]
+        if fault is None or not isinstance(self._transport, FaultyTransport):
+            return [*endpoints, self._transport.take_leg(last)]
+        faulty = [*endpoints, self._transport.take_faulty_leg(last, fault)]
+        if not fault.is_measured:
+            self._unmeasured.update(dict.fromkeys((endpoint.leg for endpoint in faulty), _NEVER_NS))
+        self._faults.update(dict.fromkeys((endpoint.leg for endpoint in faulty), fault.name))
+        return faulty
+
+    def fault_of(self, endpoints: Sequence[LegEndpoint]) -> str:
+        """Return how the peer of a call misbehaves on purpose, where its media and end are judged by nobody."""
+        legs = [endpoint.leg for endpoint in endpoints if endpoint.leg in self._unmeasured]
+        return self._faults[legs[0]] if legs else ""
 
     def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> object:
         """Return where a leg's frames go, by what Asterisk answered."""
@@ -144,6 +163,9 @@ class CallerWorker:
 
         With the transport ``rtp`` that is an address (host and port).
         """
+        if endpoint.leg in self._unmeasured:
+            self._unmeasured[endpoint.leg] = self.now_ns() + packets * self._plan.packet_time_ns
+            return
         self._transport.start(endpoint, remote, packets)
         self._started.add(endpoint.leg)
 
@@ -157,7 +179,10 @@ class CallerWorker:
 
     def have_ended(self, endpoints: Sequence[LegEndpoint], packets: int) -> bool:
         """Whether all of these legs' packets have had their turn."""
-        return bool((self._transport.send_log.due_by([end.leg for end in endpoints]) >= packets).all())
+        now_ns = self.now_ns()
+        measured = [end.leg for end in endpoints if end.leg not in self._unmeasured]
+        others_end = all(self._unmeasured[end.leg] <= now_ns for end in endpoints if end.leg in self._unmeasured)
+        return others_end and bool((self._transport.send_log.due_by(measured) >= packets).all())
 
     def outstanding(self, endpoints: Sequence[LegEndpoint]) -> int:
         """Return how many packets these legs have sent and not got back yet, all together."""
@@ -204,6 +229,8 @@ class CallerWorker:
         await self._transport.give_back(endpoints)
         for endpoint in endpoints:
             self._started.discard(endpoint.leg)
+            self._unmeasured.pop(endpoint.leg, None)
+            self._faults.pop(endpoint.leg, None)
             self._legs.give_back(endpoint.leg)
         return reports
 
@@ -231,7 +258,8 @@ class CallerWorker:
 
     def remarks(self) -> list[str]:
         """Return what a reader of the report must know of the trackers: failures, and undue cost."""
-        return self._trackers.remarks()
+        faults = self._plan.faults.remarks() if self._plan.faults is not None else []
+        return [*self._trackers.remarks(), *faults]
 
     def _check_measurer(self) -> None:
         error = self._measurer.error

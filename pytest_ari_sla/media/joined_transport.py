@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog
-from pytest_ari_sla.media.transport import FrameReader, TransportHealth
+from pytest_ari_sla.media.transport import FaultyTransport, FrameReader, TransportHealth
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport, OpenTransport
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
@@ -225,6 +226,11 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
     def take_leg(self, leg: int) -> LegEndpoint:
         """Reserve an endpoint for a leg."""
         return self._part(leg).take_leg(leg)
+
+    def take_faulty_leg(self, leg: int, fault: PeerFault | None) -> LegEndpoint:
+        """Do so for a leg whose peer misbehaves, if its transport's can."""
+        part = self._part(leg)
+        return part.take_faulty_leg(leg, fault) if isinstance(part, FaultyTransport) else part.take_leg(leg)
 
     def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> object:
         """Return where the leg's frames go, by what Asterisk answered to the offer."""

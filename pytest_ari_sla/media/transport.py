@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
     from pytest_ari_sla.hookspecs import Codec
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChoosyTransport",
     "Departures",
+    "FaultyTransport",
     "FrameReader",
     "FrameSendLog",
     "LegEndpoint",
@@ -232,3 +234,11 @@ class ChoosyTransport(MediaTransport, Protocol):
 
     def refusal(self, codec: Codec) -> str:
         """Return why a codec cannot be carried, in one sentence; empty where it can."""
+
+
+@runtime_checkable
+class FaultyTransport(OpenTransport, Protocol):
+    """The media of a load whose peers can misbehave on purpose."""
+
+    def take_faulty_leg(self, leg: int, fault: PeerFault | None) -> LegEndpoint:
+        """Reserve an endpoint for a leg whose peer misbehaves; None: it does not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_ari_sla.media.peer_faults import PeerFault
+
 __all__ = [
     "Command",
     "ConnectLeg",
@@ -36,12 +38,15 @@ class ExpectLeg(msgspec.Struct, frozen=True, tag=True):
         The UUID of AudioSocket, or the parameter ``leg`` of a WebSocket's URI.
     silence
         A frame of silence: what AudioSocket is sent every cycle as long as there is nothing else to send; empty: none.
+    fault
+        How its peer misbehaves on purpose.
     """
 
     leg: int
     slot: int
     key: str
     silence: bytes = b""
+    fault: PeerFault | None = None
 
 
 class ConnectLeg(msgspec.Struct, frozen=True, tag=True):
@@ -57,6 +62,8 @@ class ConnectLeg(msgspec.Struct, frozen=True, tag=True):
         Asterisk's HTTP server.
     target
         Path of the WebSocket.
+    fault
+        How its peer misbehaves on purpose.
     """
 
     leg: int
@@ -64,6 +71,7 @@ class ConnectLeg(msgspec.Struct, frozen=True, tag=True):
     host: str
     port: int
     target: str
+    fault: PeerFault | None = None
 
 
 class StartLeg(msgspec.Struct, frozen=True, tag=True):

@@ -10,6 +10,7 @@ from pytest_ari_sla.framing.media_control import MediaControl
 
 if TYPE_CHECKING:
     from pytest_ari_sla.framing.conversations import Conversation
+    from pytest_ari_sla.media.peer_faults import PeerFault
 
 __all__ = ["NOBODY", "Link"]
 
@@ -46,6 +47,14 @@ class Link:
         Whether the socket is gone.
     control
         The control side of a WebSocket.
+    is_muted, is_deaf, wants_closing
+        Whether nothing is sent, nothing is read, and the connection is to end: faults on purpose.
+    frames_seen
+        Frames that have come, heard or not.
+    fault
+        How this peer misbehaves once its stream has begun.
+    frame_bytes, kind
+        Of the frames that its stream has.
     """
 
     def __init__(self, tcp: socket.socket, conversation: Conversation) -> None:
@@ -64,12 +73,21 @@ class Link:
         self.is_closed = False
         self.control = MediaControl()
         self.since_ns = time.monotonic_ns()
+        self.is_muted = self.is_deaf = self.wants_closing = False
+        self.frames_seen = 0
+        self.fault: PeerFault | None = None
+        self.frame_bytes, self.kind = 0, 0
         self._unsent = bytearray()
 
     @property
     def is_ready(self) -> bool:
         """Whether a frame can be sent whole, or at least be begun."""
-        return not self._unsent and self.conversation.is_open and not self.is_closed and not self.conversation.ended
+        return (
+            not (self._unsent or self.is_muted)
+            and self.conversation.is_open
+            and not self.is_closed
+            and not self.conversation.ended
+        )
 
     @property
     def has_unsent(self) -> bool:
@@ -103,6 +121,13 @@ class Link:
                 break
             del self._unsent[:sent]
         return True
+
+    def shut(self, how: int) -> None:
+        """Close one half of the connection."""
+        try:
+            self.tcp.shutdown(how)
+        except OSError:
+            self.is_closed = True  # it has gone already
 
     def close(self) -> None:
         """Close the socket; twice does no harm."""

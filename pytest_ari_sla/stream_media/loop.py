@@ -29,6 +29,7 @@ from pytest_ari_sla.stream_media.commands import (
     StopLeg,
     decode,
 )
+from pytest_ari_sla.stream_media.fault_script import FaultScript
 from pytest_ari_sla.stream_media.link import NOBODY, Link
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
 from pytest_ari_sla.stream_media.receiving import FrameReceiver
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_ari_sla.framing.conversations import Conversation
+    from pytest_ari_sla.media.peer_faults import PeerFault
 
 __all__ = ["StreamLoop", "main"]
 
@@ -83,6 +85,7 @@ class StreamLoop(SlotLoop):
         self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._idle: list[list[Link]] = [[] for _ in range(self._cycle)]
         self._receiver = FrameReceiver(memory, self._clock)
+        self._scripts: list[FaultScript] = []
 
     def _has_work(self) -> bool:
         return self._listener is not None or bool(self._links)
@@ -109,6 +112,8 @@ class StreamLoop(SlotLoop):
             if link.is_ready:
                 link.send(link.silence)
         self._turns[phase] = turn + 1
+        if self._scripts:
+            self._misbehave()
         self._receive()
         if slot % _STATUS_SLOTS == 0:
             self._look_around()
@@ -182,6 +187,7 @@ class StreamLoop(SlotLoop):
             return
         link.leg, link.slot, link.silence = expected.leg, expected.slot, expected.silence
         self._attach(link)
+        self._begin_fault(link, expected.fault)
 
     def _expect(self, expected: ExpectLeg) -> None:
         self._expected[expected.key] = expected
@@ -214,7 +220,8 @@ class StreamLoop(SlotLoop):
     def _flush(self, link: Link) -> None:
         if link.is_closed:
             return
-        events = select.EPOLLIN if link.flush() else select.EPOLLIN | select.EPOLLOUT
+        hears = 0 if link.is_deaf else select.EPOLLIN
+        events = hears if link.flush() else hears | select.EPOLLOUT
         self._poll.modify(link.descriptor, events)
 
     def _drop(self, link: Link) -> None:
@@ -273,6 +280,28 @@ class StreamLoop(SlotLoop):
             case Stall(duration_ns):
                 time.sleep(duration_ns / 1e9)
 
+    def _begin_fault(self, link: Link, fault: PeerFault | None) -> None:
+        """Let a peer misbehave from now on; one that is measured, from the begin of its stream on."""
+        if fault is not None and fault.is_measured and link.leg not in self._sent_by:
+            link.fault = fault
+        elif fault is not None:
+            self._scripts.append(FaultScript(link, fault, time.monotonic_ns()))
+            self._misbehave()
+
+    def _misbehave(self) -> None:
+        """Carry out what is due of the faults on purpose."""
+        now_ns = time.monotonic_ns()
+        going_on = []
+        for script in self._scripts:
+            if script.go_on(now_ns):
+                going_on.append(script)
+            link = script.link
+            if link.wants_closing:
+                self._drop(link)
+            elif not link.is_closed:
+                self._flush(link)
+        self._scripts = going_on
+
     def _connect(self, command: ConnectLeg) -> None:
         tcp = socket.socket()
         link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"))
@@ -280,6 +309,7 @@ class StreamLoop(SlotLoop):
         link.leg, link.slot, link.is_known = command.leg, command.slot, True
         self._attach(link)
         self._add(link)
+        self._begin_fault(link, command.fault)
 
     def _start(self, start: StartLeg) -> None:
         link = self._link_of.get(start.leg)
@@ -288,6 +318,9 @@ class StreamLoop(SlotLoop):
         self._enter(start, link, turn + start.packets)
         if link is not None:
             link.is_heard, link.place = True, 0
+            link.frame_bytes, link.kind = start.frame_bytes, start.kind
+            fault, link.fault = link.fault, None
+            self._begin_fault(link, fault)
             if link in self._idle[link.slot]:
                 self._idle[link.slot].remove(link)
 

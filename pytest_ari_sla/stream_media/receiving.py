@@ -88,6 +88,8 @@ class FrameReceiver:
         data, lengths = self._reads.data[:count], self._lengths[:count].astype(np.int64)
         like = links[0].conversation
         found = like.find_plain(data, lengths)
+        for link in links:
+            link.frames_seen += 1
         takes = np.fromiter((link.conversation.takes_plain for link in links), bool, count)
         plain = found.is_plain & takes & (found.size <= self._memory.layout.frame_width)
         wanted = plain & np.fromiter((link.is_heard for link in links), bool, count)

@@ -16,6 +16,7 @@ from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.media.loop_process import LoopProcess
+from pytest_ari_sla.media.peer_faults import Refuse
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
     from pytest_ari_sla.hookspecs import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
     from pytest_ari_sla.stream_media.offers import Offers
@@ -57,18 +59,22 @@ AWAITED_NS = LOSS_LIMIT_NS + 5_000_000_000
 """For so long a probe is awaited."""
 
 LOG_SECONDS = 3
+NOBODYS_PORT = 1
+"""tcpmux: nobody listens there."""
+
 BACKLOG = 1000
 """Connections that wait to be accepted: a whole load may be set up while this process is stopped."""
 
 
 @dataclass(frozen=True)
 class StreamEndpoint:
-    """A leg's number, its slot, what Asterisk is asked for, and what its peer names itself by."""
+    """A leg: number, slot, what its peer names itself by, what Asterisk is asked for, and how the peer misbehaves."""
 
     leg: int
     slot: int
     key: str
     offer: MediaOffer
+    fault: PeerFault | None = None
 
 
 class StreamMedia:
@@ -185,11 +191,16 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
 
     def take_leg(self, leg: int) -> StreamEndpoint:
         """Reserve a slot for a leg, and let its connection be awaited."""
+        return self.take_faulty_leg(leg, None)
+
+    def take_faulty_leg(self, leg: int, fault: PeerFault | None) -> StreamEndpoint:
+        """Do so for a leg whose peer misbehaves; see :class:`~pytest_ari_sla.media.transport.FaultyTransport`."""
         slot = self._slots.assign(leg)
-        key, offer = self._offers.offer(self._site.host, self._port)
-        if key:
-            self._loop.command(ExpectLeg(leg, slot, key, self._offers.silence(self._plan.voice(leg))))
-        return StreamEndpoint(leg, slot, key, offer)
+        is_refused = fault is not None and Refuse() in fault.steps
+        key, offer = self._offers.offer(self._site.host, NOBODYS_PORT if is_refused else self._port)
+        if key and not is_refused:
+            self._loop.command(ExpectLeg(leg, slot, key, self._offers.silence(self._plan.voice(leg)), fault))
+        return StreamEndpoint(leg, slot, key, offer, fault)
 
     def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> str:
         """Return the peer's name of the connection; where Asterisk awaits one, connect to it."""
@@ -197,7 +208,7 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
         if own.key:
             return own.key
         host, port, target = self._offers.destination(self._plan.ari, media)
-        self._loop.command(ConnectLeg(own.leg, own.slot, host, port, target))
+        self._loop.command(ConnectLeg(own.leg, own.slot, host, port, target, own.fault))
         return target
 
     def start(self, endpoint: LegEndpoint, remote: object, frames: int) -> None:

@@ -24,6 +24,7 @@ class BuiltinTrackers:
         from pytest_ari_sla.trackers.content import ContentTracker
         from pytest_ari_sla.trackers.dtmf import DtmfTracker
         from pytest_ari_sla.trackers.jitter import JitterTracker
+        from pytest_ari_sla.trackers.lasting_delay import LastingDelayTracker
         from pytest_ari_sla.trackers.latency import LatencyTracker
         from pytest_ari_sla.trackers.loss import LossTracker
         from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
@@ -40,6 +41,7 @@ class BuiltinTrackers:
             LossTracker(),
             JitterTracker(),
             DelayVariationTracker(),
+            LastingDelayTracker(),
             VoiceQualityTracker(),
             SilenceTracker(),
             ContentTracker(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_ari_sla.trackers.content import ContentTracker
 from pytest_ari_sla.trackers.dtmf import DtmfTracker
 from pytest_ari_sla.trackers.jitter import JitterTracker
+from pytest_ari_sla.trackers.lasting_delay import LastingDelayTracker
 from pytest_ari_sla.trackers.latency import LatencyTracker
 from pytest_ari_sla.trackers.loss import LossTracker
 from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
@@ -34,6 +35,7 @@ def bytes_per_leg(probe_window: int) -> dict[str, int]:
         LatencyTracker.name: LatencyTracker.bytes_per_leg(probe_window),
         LossTracker.name: LossTracker.bytes_per_leg(probe_window),
         JitterTracker.name: JitterTracker.BYTES_PER_LEG,
+        LastingDelayTracker.name: LastingDelayTracker.BYTES_PER_LEG,
         DelayVariationTracker.name: DelayVariationTracker.BYTES_PER_LEG,
         VoiceQualityTracker.name: VoiceQualityTracker.bytes_per_leg(probe_window),
         SilenceTracker.name: SilenceTracker.BYTES_PER_LEG,

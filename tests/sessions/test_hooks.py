@@ -101,6 +101,32 @@ def test_a_tracker_that_fails_costs_its_own_metrics_only(session: Session) -> No
     assert "ValueError: oh no" in " ".join(done.output.split())
 
 
+def test_pytest_ari_sla_register_peer_faults(session: Session) -> None:
+    """A plug-in's fault has a name that loads can ask for, and exists for the transports that it says."""
+    session.write(
+        "conftest.py",
+        """
+        from pytest_ari_sla.media.peer_faults import Mute, PeerFault, Wait
+
+        def pytest_ari_sla_register_peer_faults():
+            return [PeerFault("drop_out", (Wait(500), Mute()), ("audiosocket",))]
+        """,
+    )
+    session.write(
+        "test_faults.py",
+        """
+        import pytest
+
+        @pytest.mark.parametrize("fault", ["drop_out", "drop_in", "burst:x"])
+        async def test_fault(load, fault):
+            await load(calls=1, duration="1s", peer_faults={fault: "100%"})
+        """,
+    )
+    done = session.run()
+    assert "peer fault 'drop_out' exists for audiosocket; this load uses rtp" in " ".join(done.output.split())
+    assert "peer fault 'drop_in'" in done.output
+
+
 def test_pytest_ari_sla_register_transports(session: Session) -> None:
     """A stranger's transport carries a load, with all built-in trackers: its delay is what they measure."""
     session.write("conftest.py", LETTERBOX)

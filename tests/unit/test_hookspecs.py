@@ -19,7 +19,7 @@ HOOK_TESTS = ROOT / "tests" / "sessions" / "test_hooks.py"
 
 def test_there_are_hooks() -> None:
     """The tests below look at something."""
-    assert len(HOOKS) == 9
+    assert len(HOOKS) == 10
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import MediaTransport
 
 __all__ = ["Registry", "builtin_registry", "register_builtins"]
@@ -31,7 +32,7 @@ class Registry:
 
     Attributes
     ----------
-    codecs, topologies, trackers, transports
+    codecs, topologies, trackers, transports, peer_faults
         By name.
     catalogue
         All metrics: the core's and every tracker's.
@@ -47,6 +48,7 @@ class Registry:
         topologies: Mapping[str, Topology],
         trackers: Mapping[str, Tracker],
         transports: Mapping[str, MediaTransport],
+        peer_faults: Mapping[str, PeerFault],
         owners: Mapping[str, str],
         calls: HookCalls,
     ) -> None:
@@ -54,6 +56,7 @@ class Registry:
         self.topologies = topologies
         self.trackers = trackers
         self.transports = transports
+        self.peer_faults = peer_faults
         self.owners = owners
         self.hook_calls = calls
         self.catalogue = core_catalogue()
@@ -79,7 +82,8 @@ class Registry:
         found_transports, _ = _collect(
             hooks.pytest_ari_sla_register_transports, "transport", ("open", "port_pairs", "needs")
         )
-        return cls(found_codecs, found_topologies, trackers, found_transports, owners, HookCalls(hooks))
+        faults, _ = _collect(hooks.pytest_ari_sla_register_peer_faults, "peer_fault", ("steps", "transports"))
+        return cls(found_codecs, found_topologies, trackers, found_transports, faults, owners, HookCalls(hooks))
 
     def codec(self, name: str) -> Codec:
         """Return the codec of that name, in any case, or of Asterisk's name for it.
