@@ -126,6 +126,7 @@ class Caller:
     retired: list[int] = field(default_factory=list)
     silent: set[int] = field(default_factory=set)
     ended_by_other: list[int] = field(default_factory=list)
+    fault: str = ""
 
     def now_ns(self) -> int:
         """Return the time that media is dated by."""
@@ -136,6 +137,10 @@ class Caller:
         self.free_calls -= 1
         first = 2 * (10 - self.free_calls) - 1
         return [RtpEndpoint(leg, 0, 0, ("127.0.0.1", 5000)) for leg in (first, first + 1)]
+
+    def fault_of(self, endpoints: Sequence[RtpEndpoint]) -> str:
+        """Return how the peer of a call misbehaves: none does, unless a test says so."""
+        return self.fault if endpoints else ""
 
     def start_leg(self, endpoint: RtpEndpoint, remote: Address, packets: int) -> None:
         """Note it."""
@@ -269,6 +274,17 @@ async def test_a_call_that_cannot_be_built_has_failed(bench: Bench) -> None:
     assert failed.established_ns is None
     assert bench.caller.free_calls == 10
     assert len(bench.ari.hung_up) == 3
+
+
+async def test_how_a_call_with_a_misbehaving_peer_ends_is_nobodys_failure(bench: Bench) -> None:
+    """It was asked for; what came of it stands in the call's story."""
+    bench.caller.fault = "refuse"
+    bench.topology.errors = [ChannelLost("no circuit")]
+    await bench.driver.run(calls(2))
+    assert bench.counts()["requested"] == 2
+    assert "failed" not in bench.counts()
+    stories = [[(event.what, event.detail) for event in call.timeline] for call in bench.driver.calls]
+    assert sorted(story[-1] for story in stories) == [("peer fault refuse", ""), ("peer fault refuse", "no circuit")]
 
 
 async def test_a_call_that_asterisk_hangs_up_is_dropped(bench: Bench) -> None:
