@@ -207,6 +207,10 @@ class AsteriskStartFailed(TargetError):
         super().__init__(f"{message}\n{log_tail}" if log_tail else message)
 
 
+class AsteriskStalled(TargetError):
+    """Asterisk did not answer for a while in mid-load, in whole or where channels are needed."""
+
+
 class AsteriskCrashed(TargetError):
     """Asterisk ended by itself, or neither its ARI nor its console answers any more.
 

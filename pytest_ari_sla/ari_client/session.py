@@ -210,6 +210,12 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         """Return the channels and the bridges whose ids begin with ``parent`` and that are not known to be gone."""
         return self._ledger.owned(Kind.CHANNEL, parent), self._ledger.owned(Kind.BRIDGE, parent)
 
+    def some_channel(self) -> str:
+        """Return the id of a channel of ours that exists; empty where there is none."""
+        watches = self._watches.values()
+        gone = (ChannelState.REQUESTED, ChannelState.DESTROYED)
+        return next((watch.channel_id for watch in watches if watch.state not in gone), "")
+
     def watch(self, channel_id: str) -> ChannelWatch:
         """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""
         return self._watches.over(channel_id)

@@ -136,6 +136,7 @@ def _call_counts(total: Snapshot, catalogue: Catalogue) -> record.CallCounts:
         dropped=total.count("calls.dropped"),
         not_started=total.count("calls.not_started"),
         leaked=total.count("calls.leaked"),
+        left_unknown=total.count("calls.left_unknown"),
         success_ratio=total.value(catalogue.lookup("calls.success_ratio")),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
 from pytest_ari_sla.load.call import CallTools
@@ -24,6 +25,7 @@ from pytest_ari_sla.load.own_memory import OwnMemory
 from pytest_ari_sla.media.calibration import clock_floor, packet_backend
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.watch.target_watch import TargetWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -89,6 +91,8 @@ class LoadRun:
     broken_by
         What ended the load before its time, though there is an outcome: the target has gone, media is not moved any
         more, a plug-in has a bug. None while all is well.
+    found
+        What the target did in mid-load that makes it fail, though it went on.
     """
 
     def __init__(self, plan: LoadPlan, tools: LoadTools, on_progress: Callable[[LoadProgress], None]) -> None:
@@ -104,7 +108,9 @@ class LoadRun:
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
         self._driver: CallDriver | None = None
+        self._watch: TargetWatch | None = None
         self.broken_by: Exception | None = None
+        self.found: SlaError | None = None
         self._parts: _Parts | None = None
         self._ended_ns: int | None = None
         self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
@@ -147,6 +153,8 @@ class LoadRun:
             driver = self._driver = self._make_driver(ari, caller, relay)
             parts = self._parts = _Parts(self._began_at_ns, ari, caller, driver)
             ari.when_lost = driver.lose_target
+            if plan.shard == 1:  # once for the fleet
+                self._watch = await stack.enter_async_context(self._make_watch(ari))
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
             try:
@@ -165,7 +173,8 @@ class LoadRun:
         total = self._total(caller, driver) + left
         self._enter(max(0, duration_ns - 1), total, caller)
         outcome = self._outcome(parts, duration_ns, total)
-        if self.broken_by is None:
+        self.found = self._watch.finding() if self._watch is not None else None
+        if self.broken_by is None and self.found is None:
             check_media(outcome, caller, self._tools.site)
         return outcome
 
@@ -223,6 +232,11 @@ class LoadRun:
             observer=self._meter,
             realtime=self._plan.realtime,
         )
+
+    def _make_watch(self, ari: AriSession) -> TargetWatch:
+        tools = self._tools
+        tls = tls_context(tools.ca_file, verify=tools.verify) if ari.endpoint.is_encrypted or tools.ca_file else True
+        return TargetWatch(ari.endpoint, tls, ari.some_channel)
 
     def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
         plan, tools = self._plan, self._tools
@@ -284,7 +298,8 @@ class LoadRun:
     def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:
         counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
         share = self._share.values() if self._share is not None else {}
-        own = self._meter.values() | self._memory.values() | share | counts
+        watched = self._watch.values() if self._watch is not None else {}
+        own = self._meter.values() | self._memory.values() | share | counts | watched
         total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
         return total + self._floor + self._relayed
 

@@ -302,6 +302,9 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     _count("harness.unwritten_frames", "Frames that were not sent since our connection took no more bytes"),
     _count("harness.merged_reads", "Reads of a stream that gave several frames, which share the last one's arrival"),
+    _time("target.stall", "How long a request took that needs a channel's lock, once a second, while others did not"),
+    _time("target.stopped_answering", "How long a request took that needs no lock, once a second"),
+    _count("target.restarts", "Times that Asterisk was found to have been started anew"),
     _count("target.held_frames", "Frames that were not sent since Asterisk had said that its queue is full"),
     Metric(
         "target.queue_backlog",

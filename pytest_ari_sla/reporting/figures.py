@@ -114,7 +114,12 @@ def _calls_tile(scenario: Scenario) -> Tile:
     calls = scenario.calls
     trouble = [
         f"{count:,} {name}"
-        for count, name in ((calls.failed, "failed"), (calls.dropped, "dropped"), (calls.leaked, "left behind"))
+        for count, name in (
+            (calls.failed, "failed"),
+            (calls.dropped, "dropped"),
+            (calls.leaked, "left behind"),
+            (calls.left_unknown, "perhaps left behind"),
+        )
         if count
     ]
     more = f"{scenario.topology}, {scenario.codec}; {', '.join(trouble) or 'all up'}"

@@ -211,6 +211,11 @@ def _call_findings(scenario: Scenario) -> Iterator[str]:
         yield f"Worst call ({call.id}): {call.why[:1].lower()}{call.why[1:].rstrip('.')}{packets}."
     if scenario.calls.leaked:
         yield f"{scenario.calls.leaked:,} calls were left behind on the target."
+    if scenario.calls.left_unknown:
+        yield (
+            f"Whether {scenario.calls.left_unknown:,} calls were left behind on the target could not be asked; "
+            "when it answers again, `ari-sla sweep URL` removes what is left."
+        )
 
 
 def _p99(scenario: Scenario, metric: str) -> float | None:

@@ -175,6 +175,7 @@ def _load_line(scenario: Scenario) -> str:
     parts += [f"{calls.dropped:,} dropped"] if calls.dropped else []
     parts += [f"{calls.not_started:,} never started"] if calls.not_started else []
     parts += [f"{calls.leaked:,} left behind"] if calls.leaked else []
+    parts += [f"{calls.left_unknown:,} perhaps left behind"] if calls.left_unknown else []
     return clean(": ".join([parts[0], ", ".join(parts[1:])]))
 
 

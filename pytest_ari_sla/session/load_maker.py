@@ -25,6 +25,7 @@ from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
 from pytest_ari_sla.targets.preflight_rules import Demand
 from pytest_ari_sla.targets.target import is_on_this_machine
+from pytest_ari_sla.watch.target_watch import CONNECTIONS
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
@@ -110,6 +111,8 @@ class LoadMaker:
             raise
         if job.run.broken_by is not None:
             job.take_over(self.coordination.target_crash() or job.run.broken_by)
+        elif job.run.found is not None:
+            job.problem = job.problem or job.run.found
         return _with_notes(outcome, job)
 
     def _take_progress(self, job: LoadJob, progress: LoadProgress) -> None:
@@ -159,7 +162,7 @@ class LoadMaker:
             calls=calls,
             channels=calls * legs,
             media={needs: calls * channels for needs, channels in (+media).items()},
-            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards,
+            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards + CONNECTIONS,
             port_pairs=own_pairs,
             open_files=2 * own_pairs + connections * calls + 200,
         )

@@ -29,7 +29,9 @@ class CallCounts(Struct, kw_only=True):
     not_started
         Calls that the generator could not start in time: its own fault, not the target's.
     leaked
-        Channels or bridges that were still there after the clean-up.
+        Calls of which channels or bridges were still there after the clean-up.
+    left_unknown
+        Calls of which it could not be asked whether anything is left.
     success_ratio
         ``established`` of those that were requested; None without any.
     """
@@ -40,6 +42,7 @@ class CallCounts(Struct, kw_only=True):
     dropped: int = 0
     not_started: int = 0
     leaked: int = 0
+    left_unknown: int = 0
     success_ratio: float | None = None
 
 

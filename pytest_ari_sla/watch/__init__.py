@@ -1,0 +1,1 @@
+"""What the target does while it is loaded: whether its ARI answers, and whether it is still the same Asterisk."""

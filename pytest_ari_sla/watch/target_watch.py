@@ -1,0 +1,147 @@
+"""Probes the target's control plane once a second while it is loaded: two requests, and it is asked when it started.
+
+Once for a whole fleet, on connections of its own, so that the load's own requests are not queued behind a probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Self
+
+from pytest_ari_sla.ari.resources import AsteriskInfo
+from pytest_ari_sla.ari_client.observer import SilentObserver
+from pytest_ari_sla.ari_client.queries import CHANNEL
+from pytest_ari_sla.ari_client.requests import AriClient
+from pytest_ari_sla.errors import AriRequestFailed, AsteriskCrashed, AsteriskStalled, SlaError
+from pytest_ari_sla.watch.probes import Lane, Probes
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.metrics.histogram import Histogram
+
+__all__ = ["CONNECTIONS", "TargetWatch"]
+
+CONNECTIONS = 2
+"""So many of Asterisk's HTTP sessions it takes."""
+
+_EVERY_S = 1.0
+_TIMEOUT_S = 5.0
+"""For one attempt; the time without an answer goes on with the next."""
+
+_VARIABLE = "CHANNEL(state)"
+
+
+class _Took(SilentObserver):
+    """Keeps what the latest request took, by the kernel's stamps."""
+
+    took_ns = 0
+
+    def on_request(
+        self, method: str, route: str, duration_ns: int, status: int, *, queued_ns: int, uncertainty_ns: int
+    ) -> None:
+        """Keep it."""
+        self.took_ns = duration_ns
+
+
+class TargetWatch:
+    """An asynchronous context manager; it watches while it is entered.
+
+    Parameters
+    ----------
+    endpoint
+        The target.
+    tls
+        How its certificate is checked.
+    channel
+        Returns a channel of ours that is up; empty where there is none.
+    """
+
+    def __init__(self, endpoint: AriEndpoint, tls: ssl.SSLContext | bool, channel: Callable[[], str]) -> None:
+        self._channel = channel
+        self._probes = Probes()
+        self._began_ns = time.monotonic_ns()
+        self._started_at: str | None = None
+        self._restarted_ns: int | None = None
+        self._restarts = 0
+        self._lanes = {lane: _Took() for lane in Lane}
+        self._clients = {
+            lane: AriClient(endpoint, tls=tls, max_in_flight=1, request_timeout_s=_TIMEOUT_S, observer=took)
+            for lane, took in self._lanes.items()
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        for client in self._clients.values():
+            await client.open()
+        for lane, ask in ((Lane.CHANNEL, self._ask_for_variable), (Lane.CACHE, self._ask_for_start)):
+            self._tasks.append(asyncio.create_task(self._run(lane, ask), name=f"watch {lane.name}"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._probes.end(time.monotonic_ns())
+        for client in self._clients.values():
+            await client.close()
+
+    def values(self) -> dict[str, Histogram | int]:
+        """Return all values since the beginning, by metric name; called once a second."""
+        if not all(task.done() for task in self._tasks):
+            self._probes.look(time.monotonic_ns())
+        return {**dict(self._probes.values()), "target.restarts": self._restarts}
+
+    def finding(self) -> SlaError | None:
+        """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""
+        if self._restarted_ns is not None:
+            return AsteriskCrashed(f"Asterisk was restarted {self._at(self._restarted_ns)}: all calls of then are gone")
+        gap = self._probes.worst()
+        if gap is None:
+            return None
+        when = f"for {gap.lasted_ns / 1e9:.1f} s, from {self._at(gap.since_ns)} on"
+        if gap.lane is Lane.CACHE:
+            return AsteriskStalled(f"ARI answered no request {when}: Asterisk stood still, or could not be reached")
+        return AsteriskStalled(
+            f"Requests that need a channel (GET {CHANNEL}/variable) hung {when}, while {gap.others} others "
+            "(GET /asterisk/info) were answered: Asterisk's channels were locked"
+        )
+
+    def _at(self, when_ns: int) -> str:
+        return f"{(when_ns - self._began_ns) / 1e9:.1f} s into the load"
+
+    async def _run(self, lane: Lane, ask: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            began_ns = time.monotonic_ns()
+            try:
+                if await ask():
+                    # By the kernel's stamps: how late we read it is not Asterisk's doing.
+                    self._probes.answered(lane, began_ns + self._lanes[lane].took_ns)
+            except AriRequestFailed:
+                self._probes.answered(lane, began_ns + self._lanes[lane].took_ns)  # a refusal is an answer as well
+            except SlaError:
+                pass  # no answer: the time since the first attempt goes on
+            await asyncio.sleep(max(0.1, _EVERY_S - (time.monotonic_ns() - began_ns) / 1e9))
+
+    async def _ask_for_variable(self) -> bool:
+        channel = self._channel()
+        if not channel:
+            return False
+        self._probes.sent(Lane.CHANNEL, time.monotonic_ns())
+        await self._clients[Lane.CHANNEL].request(
+            "GET", CHANNEL + "/variable", {"channelId": channel}, {"variable": _VARIABLE}
+        )
+        return True
+
+    async def _ask_for_start(self) -> bool:
+        self._probes.sent(Lane.CACHE, time.monotonic_ns())
+        info = await self._clients[Lane.CACHE].fetch(AsteriskInfo, "GET", "/asterisk/info", query={"only": "status"})
+        started_at = info.status.startup_time
+        if self._started_at not in (None, started_at) and started_at:
+            self._restarts += 1
+            self._restarted_ns = self._restarted_ns or time.monotonic_ns()
+        self._started_at = started_at or self._started_at
+        return True

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_ari_sla.watch.probes import Gap, Lane, Probes
+
+MS, S = 1_000_000, 1_000_000_000
+
+
+@pytest.fixture
+def probes() -> Probes:
+    """Return the probes of a load that begins."""
+    return Probes()
+
+
+def ask(probes: Probes, lane: Lane, at_ns: int, took_ns: int = MS) -> None:
+    """Let a probe be answered."""
+    probes.sent(lane, at_ns)
+    probes.answered(lane, at_ns + took_ns)
+
+
+def looked(probes: Probes, *seconds: int) -> None:
+    """Look once a second, as whoever is awake does."""
+    for second in seconds:
+        probes.look(second * S)
+
+
+def test_an_asterisk_that_answers_has_times_and_no_gap(probes: Probes) -> None:
+    """A threshold on them has samples where nothing went wrong."""
+    for second in range(1, 6):
+        probes.look(second * S)
+        ask(probes, Lane.CHANNEL, second * S, 3 * MS)
+        ask(probes, Lane.CACHE, second * S)
+    probes.end(6 * S)
+    assert (probes.stall.count, probes.silence.count, probes.worst()) == (5, 5, None)
+    assert probes.stall.max < 4 * MS
+
+
+def test_channels_are_stuck_where_only_their_requests_hang(probes: Probes) -> None:
+    """From the first attempt on, however often it was tried again."""
+    probes.sent(Lane.CHANNEL, S)
+    for second in range(1, 8):
+        probes.look(second * S)
+        ask(probes, Lane.CACHE, second * S)
+        probes.sent(Lane.CHANNEL, second * S)
+    probes.answered(Lane.CHANNEL, 8 * S)
+    assert probes.gaps == [Gap(Lane.CHANNEL, S, 7 * S, 7)]
+    assert probes.stall.max > 6 * S
+
+
+def test_an_asterisk_that_stands_still_is_silent_and_not_stuck(probes: Probes) -> None:
+    """Both hang; what was stuck cannot be told."""
+    ask(probes, Lane.CACHE, S)
+    for lane in Lane:
+        probes.sent(lane, 2 * S)
+    looked(probes, 2, 3, 4, 5, 6)
+    for lane in (Lane.CHANNEL, Lane.CACHE):
+        probes.answered(lane, 7 * S)
+    assert probes.worst() == Gap(Lane.CACHE, 2 * S, 5 * S)
+    assert probes.stall.count == 0
+
+
+def test_what_still_hangs_at_the_end_counts(probes: Probes) -> None:
+    """An Asterisk that never answers again has no answer to be timed by."""
+    probes.sent(Lane.CACHE, S)
+    looked(probes, 1, 2, 3, 4, 5)
+    probes.end(6 * S)
+    assert probes.worst() == Gap(Lane.CACHE, S, 5 * S)
+
+
+def test_a_probe_that_was_just_sent_at_the_end_is_nothing(probes: Probes) -> None:
+    """It would have been answered."""
+    probes.sent(Lane.CACHE, 5 * S)
+    probes.end(5 * S + MS)
+    assert (probes.worst(), probes.silence.count) == (None, 0)
+
+
+def test_what_we_slept_through_is_not_asterisks(probes: Probes) -> None:
+    """This process was stopped for 20 s; the answer may have been there all the time."""
+    looked(probes, 1, 2)
+    for lane in Lane:
+        probes.sent(lane, 2 * S)
+    looked(probes, 22)
+    probes.end(22 * S)
+    assert probes.worst() is None
+
+
+def test_the_longest_gap_is_told(probes: Probes) -> None:
+    """One sentence, of the worst."""
+    for since, lasted in ((1, 4), (10, 6), (20, 3)):
+        ask(probes, Lane.CACHE, since * S, lasted * S)
+    assert probes.worst() == Gap(Lane.CACHE, 10 * S, 6 * S)

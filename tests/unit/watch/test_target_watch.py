@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from pytest_ari_sla.ari.endpoint import AriEndpoint
+from pytest_ari_sla.errors import AsteriskCrashed
+from pytest_ari_sla.watch import target_watch
+from pytest_ari_sla.watch.target_watch import TargetWatch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LIMIT_S = 60.0
+
+
+class Target:
+    """What answers probes; `started_at` can be changed."""
+
+    def __init__(self) -> None:
+        self.started_at: Any = "2026-01-01T00:00:00.000+0000"
+        self.asked: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer either probe."""
+        self.asked.append(request.path_qs)
+        if request.path.endswith("/variable"):
+            return web.json_response({"message": "Provided variable was not found"}, status=404)
+        return web.Response(text=json.dumps({"status": {"startup_time": self.started_at}}))
+
+
+@pytest.fixture
+def target() -> Target:
+    """Return a target."""
+    return Target()
+
+
+@pytest.fixture
+async def endpoint(target: Target) -> AsyncIterator[AriEndpoint]:
+    """Return where it listens."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", target.answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield AriEndpoint(f"http://127.0.0.1:{runner.addresses[0][1]}/ari", "u", "p")
+    await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for the next second."""
+    monkeypatch.setattr(target_watch, "_EVERY_S", 0.0)
+
+
+async def until(condition: Any) -> None:
+    """Wait for something to come true."""
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_it_asks_for_what_needs_a_lock_and_for_what_needs_none(target: Target, endpoint: AriEndpoint) -> None:
+    """A refusal is an answer as well."""
+    async with TargetWatch(endpoint, True, lambda: "sla-1.c0000001.") as watch:
+        await until(lambda: all(watch.values()[name].count for name in ("target.stall", "target.stopped_answering")))  # type: ignore[union-attr]
+    assert any(path.startswith("/ari/channels/sla-1.c0000001./variable") for path in target.asked)
+    assert any(path.startswith("/ari/asterisk/info?only=status") for path in target.asked)
+    assert watch.finding() is None
+
+
+async def test_without_a_channel_only_the_other_one_is_asked(target: Target, endpoint: AriEndpoint) -> None:
+    """Before the first call is up."""
+    async with TargetWatch(endpoint, True, str):
+        await until(lambda: len(target.asked) > 2)
+    assert not [path for path in target.asked if "channels" in path]
+
+
+async def test_an_asterisk_that_was_started_anew_is_found_out(target: Target, endpoint: AriEndpoint) -> None:
+    """Once; a start time that cannot be read is none."""
+    async with TargetWatch(endpoint, True, str) as watch:
+        for started_at in ("2026-01-01T00:00:00.000+0000", None, "2026-01-01T00:01:00.000+0000"):
+            target.started_at = started_at
+            seen = len(target.asked)
+            await until(lambda seen=seen: len(target.asked) > seen + 2)
+    assert watch.values()["target.restarts"] == 1
+    found = watch.finding()
+    assert isinstance(found, AsteriskCrashed)
+    assert "Asterisk was restarted" in str(found)
