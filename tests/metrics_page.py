@@ -35,6 +35,9 @@ CORE_TESTS = {
     "relay.receive_drops": READING,
     "relay_rtt": "tests/unit/far_end/test_relay_worker.py",
     "target.held_frames": "tests/unit/stream_media/test_transport.py",
+    "target.restarts": "tests/unit/watch/test_target_watch.py",
+    "target.stall": "tests/unit/watch/test_probes.py",
+    "target.stopped_answering": "tests/unit/watch/test_probes.py",
     "target.queue_backlog": "tests/unit/stream_media/test_transport.py",
 }
 """Where metrics are held to arithmetic, other than in the test of the tracker that measures them."""

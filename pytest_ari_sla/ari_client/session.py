@@ -212,9 +212,7 @@ class AriSession(AriQueries, AriCreation, AriCommands):
 
     def some_channel(self) -> str:
         """Return the id of a channel of ours that exists; empty where there is none."""
-        watches = self._watches.values()
-        gone = (ChannelState.REQUESTED, ChannelState.DESTROYED)
-        return next((watch.channel_id for watch in watches if watch.state not in gone), "")
+        return self._watches.some_channel()
 
     def watch(self, channel_id: str) -> ChannelWatch:
         """Return the watch over a channel; made at the first call, which may come before the channel is asked for."""

@@ -56,6 +56,11 @@ class Watches:
     def __iter__(self) -> Iterator[ChannelWatch]:
         return iter(list(self._watches.values()))
 
+    def some_channel(self) -> str:
+        """Return the id of a channel that exists; empty where there is none."""
+        gone = (ChannelState.REQUESTED, ChannelState.DESTROYED)
+        return next((watch.channel_id for watch in self._watches.values() if watch.state not in gone), "")
+
     def over(self, channel_id: str) -> ChannelWatch:
         """Return the watch over a channel, made at the first call."""
         watch = self._watches.get(channel_id)

@@ -32,7 +32,8 @@ def test_an_asterisk_that_answers_has_times_and_no_gap(probes: Probes) -> None:
         ask(probes, Lane.CHANNEL, second * S, 3 * MS)
         ask(probes, Lane.CACHE, second * S)
     probes.end(6 * S)
-    assert (probes.stall.count, probes.silence.count, probes.worst()) == (5, 5, None)
+    values = dict(probes.values())
+    assert (values["target.stall"].count, values["target.stopped_answering"].count, probes.worst()) == (5, 5, None)
     assert probes.stall.max < 4 * MS
 
 
