@@ -13,7 +13,7 @@ ASTERISK_16 := $(CACHE)/asterisk-16
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test checks lint types layers unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 matrix soak bench sample clean
+.PHONY: help demo test checks lint types layers docs package unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 matrix soak bench sample clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: $(VENV)/.ready ## run the smoke scenarios on the embedded simulator, and s
 test: $(VENV)/.ready asterisk ## all checks and all tests, on a real Asterisk; tells what each part took
 	@tests/parts checks unit sessions contract asterisk-tests
 
-checks: lint types layers ## ruff, mypy and import-linter
+checks: lint types layers docs package ## ruff, mypy, import-linter, the docs and the packages
 
 lint: $(VENV)/.ready ## ruff
 	$(BIN)/ruff check .
@@ -42,6 +42,15 @@ types: $(VENV)/.ready ## mypy, strict
 
 layers: $(VENV)/.ready ## import-linter
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.ready ## the site, in build/site; a broken link or page is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+package: $(VENV)/.ready ## wheel and sdist, in build/dist, held to what PyPI and pip expect
+	rm -rf build/dist
+	$(BIN)/python -m build --quiet --outdir build/dist
+	$(BIN)/twine check --strict build/dist/*
+	$(BIN)/check-wheel-contents build/dist/*.whl
 
 unit: $(VENV)/.ready ## tests without Asterisk
 	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/unit/media tests/unit

@@ -1,4 +1,4 @@
-"""Other plug-ins and ways to write tests that go together with this one: each row is tried, and is a line of the docs."""
+"""Plug-ins, options and ways to write tests that go together with this tool: each row is tried, and is in the docs."""
 
 from __future__ import annotations
 
