@@ -284,7 +284,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def load(request: pytest.FixtureRequest) -> Load:
     """Put calls on the target: ``await load(calls=50, duration="10s", topology="echo")``."""
-    return Load(request.node, load_maker_of(request.config))
+    maker = load_maker_of(request.config)
+    if maker.facts.shards > 1 and not hasattr(request, "param"):
+        raise UsageError(
+            f"{request.node.nodeid} does not name the fixture load, so that its load cannot be divided over "
+            f"{maker.facts.shards} workers: let the test, or a fixture that it names, take load as an argument (a TestCase "
+            "of unittest cannot), or run it without -n"
+        )
+    return Load(request.node, maker)
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,7 @@ pip installs. It also tries every Python from 3.11 on that it finds on the machi
 
 AFTER = """
 Load tests need pytest-asyncio, in any of its modes; a marker of yours (`loop_scope="module"`) stands. pytest-xdist
-divides loads over its workers, in every `--dist` mode. What pytest-bdd makes of a scenario is not divided: one worker
-makes its load.
+divides loads over its workers, in every `--dist` mode, where the test names `load`, or a fixture that does.
 
 Tests that put calls on one Asterisk at the same time measure each other: do not let two sessions load one target.
 """

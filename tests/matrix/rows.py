@@ -40,13 +40,13 @@ class Row:
     files
         The tests, by file name.
     passed
-        How many tests pass; with ``-n 2`` a test of a load counts once for each worker, unless ``divided`` is False.
+        How many tests pass; with ``-n 2`` each counts once for each worker.
     holds
         What is true, in the words of the docs.
     check
         Looks at the folder afterwards.
-    divided
-        Whether a fleet parts its loads.
+    in_a_fleet
+        Exit code and words of pytest with ``-n 2``, where the tests do not pass there.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Row:
     files: Mapping[str, str] = field(default_factory=lambda: {"test_it.py": MARKED}, hash=False)
     passed: int = 1
     check: Callable[[Path], None] | None = None
-    divided: bool = True
+    in_a_fleet: tuple[int, str] | None = None
 
 
 def _attempts(folder: Path) -> None:
@@ -97,9 +97,10 @@ async def test_it(load): {LOAD}
 """
 BDD = """
 import asyncio
-from pytest_bdd import given, scenarios, then, when
+from pytest_bdd import given, scenario, then, when
 
-scenarios("it.feature")
+@scenario("it.feature", "one call")
+def test_one_call(load): "So that a fleet knows of it."
 
 @given("an Asterisk")
 def asterisk(target): assert target.url
@@ -148,11 +149,13 @@ ROWS = (
     Row("nothing else", "a load is made, judged and reported"),
     Row(
         "pytest-rerunfailures",
-        "the last attempt decides; a note tells of the attempts before it",
+        "the last attempt decides, and a note tells of those before it; in a fleet the first stands, since one shard "
+        "cannot be repeated",
         ("pytest-rerunfailures",),
         ("--reruns", "1"),
         {"test_it.py": RERUN},
         check=_attempts,
+        in_a_fleet=(1, "An earlier attempt of this test came to fail"),
     ),
     Row(
         "pytest-timeout",
@@ -194,11 +197,10 @@ ROWS = (
     ),
     Row(
         "pytest-bdd",
-        "a step makes a load with `asyncio.run(load(…))`, since its steps are no coroutines; a fleet does not part it",
+        "a step makes a load with `asyncio.run(load(…))`; the function under `@scenario` names `load`",
         ("pytest-bdd",),
         (),
         {"test_it.py": BDD, "it.feature": FEATURE},
-        divided=False,
     ),
     Row("anyio", "on its asyncio backend; our fixtures are opened on its loop", ("anyio",), (), {"test_it.py": ANYIO}),
     Row(
@@ -210,11 +212,11 @@ ROWS = (
     ),
     Row(
         "unittest",
-        "`IsolatedAsyncioTestCase`, which gets the fixture from an autouse fixture of its own",
+        "`IsolatedAsyncioTestCase`, which gets `load` from an autouse fixture of its own; a fleet refuses it",
         (),
         (),
         {"test_it.py": UNITTEST},
-        divided=False,
+        in_a_fleet=(4, "does not name the fixture load"),
     ),
     Row(
         "pytest-cov",

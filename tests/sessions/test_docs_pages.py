@@ -28,6 +28,8 @@ EXCUSED = {
     "its addresses are those of two routers",
     "the test's environment is made by it, of this repository",  # test_readme_commands.py does
 }
+pytestmark = pytest.mark.timeout(900)  # a page may hold half a dozen sessions
+
 # The words of pages are what is tried here: loads are small, and nothing is said of speed.
 SMALL = ["--ari-calls=2", "--ari-duration=1s", "--sla-pacing-limit=1m", "--sla-inconclusive=pass"]
 

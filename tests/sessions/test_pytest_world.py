@@ -171,3 +171,19 @@ def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: list[str])
     done = session.run(*fleet)
     assert done.exit_code == 0, done.output
     assert sorted(done.scenarios) == sorted(f"test_it[{part}]" for part in ids)
+
+
+def test_a_load_that_a_fleet_cannot_divide_is_refused(session: Session) -> None:
+    """Its worker would wait for shards that never come."""
+    session.write(
+        "test_it.py",
+        """
+        async def test_it(request):
+            await request.getfixturevalue("load")(calls=1, duration="300ms")
+        """,
+    )
+    alone = session.run()
+    assert alone.exit_code == 0, alone.output
+    fleet = session.run("-n", "2")
+    assert fleet.exit_code == pytest.ExitCode.USAGE_ERROR, fleet.output
+    assert "test_it.py::test_it does not name the fixture load" in " ".join(fleet.output.split())
