@@ -288,8 +288,8 @@ def load(request: pytest.FixtureRequest) -> Load:
     if maker.facts.shards > 1 and not hasattr(request, "param"):
         raise UsageError(
             f"{request.node.nodeid} does not name the fixture load, so that its load cannot be divided over "
-            f"{maker.facts.shards} workers: let the test, or a fixture that it names, take load as an argument (a TestCase "
-            "of unittest cannot), or run it without -n"
+            f"{maker.facts.shards} workers: let the test, or a fixture that it names, take load as an argument (a "
+            "TestCase of unittest cannot), or run it without -n"
         )
     return Load(request.node, maker)
 
