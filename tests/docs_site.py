@@ -70,7 +70,8 @@ def verdicts_page() -> str:
 
 def schema_page() -> str:
     """Return the schema of report.json."""
-    schema = (ROOT / "pytest_ari_sla" / "reporting" / "report.schema.json").read_text(encoding="utf-8")
+    (file,) = (ROOT / "pytest_ari_sla").rglob("report.schema.json")
+    schema = file.read_text(encoding="utf-8")
     return (
         "# report.json\n\nEverything that a run knows, for programs; all other formats are made from it. New keys may\n"
         f"come, those that are here stay. Its JSON Schema:\n\n```json\n{schema}```\n"
