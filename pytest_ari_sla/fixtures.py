@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
+    from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
     from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.load_maker import LoadMaker
     from pytest_ari_sla.targets.target import Target
@@ -35,7 +37,7 @@ __all__ = ["Load", "check_runner"]
 
 _LOOPS = ("function", "class", "module", "package", "session", "anyio")
 
-_AWAITED = frozenset({"load", "ari", "relay_worker", "rtp_worker"})
+_AWAITED = frozenset({"load", "capacity", "ari", "relay_worker", "rtp_worker"})
 """Fixtures that a test can only use from a coroutine."""
 
 
@@ -114,16 +116,9 @@ class Load:
             The load could not be made; its ``culprit`` says whose fault that is.
         """
         __tracebackhide__ = True  # an SlaError says all there is to say
-        from pytest_ari_sla.load.plan import LoadPlan
         from pytest_ari_sla.load.stages import profile_of
-        from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
-        from pytest_ari_sla.load.voices import call_media, with_options
-        from pytest_ari_sla.media.peer_faults import plan_faults
-        from pytest_ari_sla.session.judge import doc_of
-        from pytest_ari_sla.session.load_job import LoadJob
-        from pytest_ari_sla.sla.threshold import check_stages, parse
 
-        maker, settings = self._maker, self._maker.settings
+        settings = self._maker.settings
         profile = profile_of(
             calls=calls,
             duration=duration,
@@ -134,6 +129,47 @@ class Load:
             calls_override=settings.calls,
             duration_override_ns=settings.duration_ns,
         )
+        job = self.job(
+            profile,
+            topology=topology,
+            codec=codec,
+            other_codec=other_codec,
+            packet_time=packet_time,
+            until=until,
+            digits=digits,
+            transport=transport,
+            other_transport=other_transport,
+            peer_faults=peer_faults,
+            **options,
+        )
+        self.jobs.append(job)
+        return self._make(job)
+
+    def job(
+        self,
+        profile: LoadProfile,
+        *,
+        topology: str = DEFAULT_TOPOLOGY,
+        codec: str | None = None,
+        other_codec: str | None = None,
+        packet_time: str | None = None,
+        until: str | None = None,
+        digits: str = "",
+        transport: str = DEFAULT_TRANSPORT,
+        other_transport: str | None = None,
+        peer_faults: Mapping[str, str | float] | None = None,
+        **options: Any,
+    ) -> LoadJob:
+        """Return a load of this profile that is still to be made; the rest is as in :meth:`__call__`."""
+        from pytest_ari_sla.load.plan import LoadPlan
+        from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
+        from pytest_ari_sla.load.voices import call_media, with_options
+        from pytest_ari_sla.media.peer_faults import plan_faults
+        from pytest_ari_sla.session.judge import doc_of
+        from pytest_ari_sla.session.load_job import LoadJob
+        from pytest_ari_sla.sla.threshold import check_stages, parse
+
+        maker, settings = self._maker, self._maker.settings
         thresholds = maker.thresholds_of(self._item)
         check_stages([sourced.threshold for sourced in thresholds], [stage.name for stage in profile.stages])
         transports = [maker.registry.transport(name) for name in (transport, other_transport) if name is not None]
@@ -157,17 +193,19 @@ class Load:
             realtime=settings.realtime,
             faults=faults,
         )
-        jobs = self._item.stash.setdefault(LOADS, [])
-        job = LoadJob(
+        return LoadJob(
             test=name_of_test(self._item),
             doc=doc_of(self._item),
-            number=len(jobs) + 1,
+            number=len(self.jobs) + 1,
             plan=plan,
             thresholds=thresholds,
             until=None if until is None else parse(until, maker.registry.catalogue),
         )
-        jobs.append(job)
-        return self._make(job)
+
+    @property
+    def jobs(self) -> list[LoadJob]:
+        """The loads of the test that are judged."""
+        return self._item.stash.setdefault(LOADS, [])
 
     async def _make(self, job: LoadJob) -> LoadResult:
         __tracebackhide__ = True
@@ -179,6 +217,61 @@ class Load:
             job.is_over = True
         job.raise_problem()
         return LoadResult(job.outcome, self._maker.registry.catalogue)
+
+
+class CapacitySearch:
+    """Finds out how much the target carries; what the ``capacity`` fixture gives."""
+
+    def __init__(self, load: Load, maker: LoadMaker) -> None:
+        self._load = load
+        self._maker = maker
+
+    async def __call__(
+        self,
+        *,
+        start: int = 10,
+        most: int = 1000,
+        hold: str = "10s",
+        settle: str = "2s",
+        precision: str = "5%",
+        per: str = "calls",
+        holding: str = "1s",
+        **options: Any,
+    ) -> Capacity:
+        """Search for the highest level at which the limits of the test hold, and return what is known of it.
+
+        Parameters
+        ----------
+        start, most
+            The level to begin with, and the highest to try (``--ari-calls``, if given).
+        hold, settle
+            How long each level is held and judged, and how long it is left alone before.
+        precision
+            Share of the answer by which it may be too low.
+        per
+            What a level counts: ``calls`` at a time, or ``call rate``: call set-ups a second.
+        holding
+            How long each call lasts, where the level is a rate.
+        options
+            The rest is as in ``load``: ``capacity(topology="pair", codec="PCMA")``.
+
+        Raises
+        ------
+        SlaError
+            A step could not be made; its ``culprit`` says whose fault that is.
+        """
+        __tracebackhide__ = True
+        from pytest_ari_sla.capacity.search import Range
+        from pytest_ari_sla.load.stages import profile_of
+        from pytest_ari_sla.metrics.units import parse_share
+        from pytest_ari_sla.session.capacity_run import CapacityRun
+
+        def make_job(stages: Sequence[StageRequest]) -> LoadJob:
+            return self._load.job(profile_of(stages=stages), **options)
+
+        most = self._maker.settings.calls or most
+        span = Range(min(start, most), most, parse_share(precision))
+        return await CapacityRun(self._maker, self._load.jobs, make_job, per, span).find(hold, settle, holding)
 
 
 def _milliseconds(text: str) -> int:
@@ -292,6 +385,15 @@ def load(request: pytest.FixtureRequest) -> Load:
             "TestCase of unittest cannot), or run it without -n"
         )
     return Load(request.node, maker)
+
+
+@pytest.fixture
+def capacity(request: pytest.FixtureRequest, load: Load) -> CapacitySearch:
+    """How much the target carries: ``found = await capacity(topology="echo", start=50, most=2000, hold="20s")``.
+
+    The limits of the test are those that a level has to keep; the answer is in the report.
+    """
+    return CapacitySearch(load, load_maker_of(request.config))
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,8 @@ def judge_loads(
     test = name_of_test(item)
     several = len(outcomes) > 1
     judged = [
-        _judged(item, f"{test} load {number}" if several else test, maker, outcome, failure)
-        for number, (_, outcome) in enumerate(outcomes, 1)
+        _judged(item, f"{test} load {number}" if several else test, maker, job, outcome, failure)
+        for number, (job, outcome) in enumerate(outcomes, 1)
     ]
     if failure is None and (forgotten := _forgotten(item, maker, jobs, outcomes)):
         judged.append(_no_load(item, forgotten))
@@ -82,9 +82,14 @@ def _no_load(item: pytest.Item, reason: str) -> JudgedLoad:
 
 
 def _judged(
-    item: pytest.Item, name: str, maker: LoadMaker, outcome: LoadOutcome, failure: BaseException | None
+    item: pytest.Item,
+    name: str,
+    maker: LoadMaker,
+    job: LoadJob,
+    outcome: LoadOutcome,
+    failure: BaseException | None,
 ) -> JudgedLoad:
-    thresholds = maker.thresholds_of(item)
+    thresholds = maker.thresholds_of(item) if job.capacity is None else job.thresholds
     catalogue = maker.registry.catalogue
     judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, maker.rules)
     # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
@@ -96,6 +101,7 @@ def _judged(
     captures = captured_calls(outcome, maker.settings.capture, catalogue)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
+    scenario.capacity = job.capacity
     if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
         scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURES_NAME}/.")
     if outcome.cut_off:

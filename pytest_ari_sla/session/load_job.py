@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.plan import LoadPlan
     from pytest_ari_sla.load.run import LoadRun
+    from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.sla.threshold import Threshold
 
 __all__ = ["LoadJob"]
@@ -47,6 +48,8 @@ class LoadJob:
         What the test has to hear although there is an outcome: a shard was lost, the target died.
     outcome
         What came of it, over all shards; None as long as it is not over, and where it was not made to its end.
+    capacity
+        What a search came to that this load stands for; its own limits are the ones that count then.
     is_over
         Whether it has ended, well or badly: one that was not awaited never does.
     """
@@ -61,6 +64,7 @@ class LoadJob:
     notes: list[str] = field(default_factory=list)
     problem: Exception | None = None
     outcome: LoadOutcome | None = None
+    capacity: Capacity | None = None
     is_over: bool = False
 
     def end_early(self, reason: str, *, hurried: bool = False) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct, convert, field, to_builtins
 
 from pytest_ari_sla.reporting.record.record_calls import CallCounts, CallEvent, CallGrid, CallRow, WorstCall
+from pytest_ari_sla.reporting.record.record_capacity import Capacity, CapacityStep
 from pytest_ari_sla.reporting.record.record_figures import (
     BaselineComparison,
     BlockHistograms,
@@ -35,6 +36,8 @@ __all__ = [
     "CallEvent",
     "CallGrid",
     "CallRow",
+    "Capacity",
+    "CapacityStep",
     "Comparison",
     "Confidence",
     "EncodedHistogram",
@@ -185,6 +188,8 @@ class Scenario(Struct, kw_only=True):
         Health of the load generator, shard by shard.
     baseline
         Comparison with an earlier run.
+    capacity
+        How much the target carries, where the test has searched for that; all else is of the load that stands for it.
     notes
         What else a reader must know: reconnects, formulas in use, unit conversions.
     """
@@ -210,6 +215,7 @@ class Scenario(Struct, kw_only=True):
     call_grid: CallGrid | None = None
     harness: list[ShardHealth] = field(default_factory=list)
     baseline: BaselineComparison | None = None
+    capacity: Capacity | None = None
     notes: list[str] = field(default_factory=list)
 
 

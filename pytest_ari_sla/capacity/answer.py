@@ -1,0 +1,87 @@
+"""What a search for the capacity came to, as reports tell it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.reporting.record.record_capacity import Capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.capacity.search import Bracket
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
+
+__all__ = ["UNITS", "answer", "evidence"]
+
+UNITS = {"calls": "calls", "call rate": "call set-ups/s"}
+"""What each kind of level is counted in."""
+
+_SHARE_STEPS = 10_000
+_NOTABLE = {
+    "harness.host_others": (0.8, "the target and others took", "the cores that it shares with us"),
+    "harness.host_ours": (0.4, "the load generator took", "the cores that it shares with the target"),
+    "harness.cpu": (0.8, "the process that moves packets used", "a core"),
+}
+"""From which share on each of these says something, and what; as it was in half of the seconds."""
+
+
+def answer(found: Bracket, steps: Sequence[CapacityStep], per: str, why: str) -> Capacity:
+    """Return the answer.
+
+    Parameters
+    ----------
+    found
+        Where the search ended.
+    steps
+        All that were made.
+    per
+        ``calls`` or ``call rate``.
+    why
+        What points at what limits it.
+    """
+    broken = next((step for step in steps if step.level == found.broken and step.verdict == "fail"), None)
+    capacity = Capacity(
+        per=per,
+        calls=found.carried,
+        interval=(found.carried, found.broken),
+        first_broken=broken.reason if broken is not None else "",
+        limited_by=found.limit,
+        evidence=why if found.limit != "asked_for" else "",
+        steps=list(steps),
+    )
+    capacity.sentence = _sentence(capacity, found)
+    return capacity
+
+
+def _sentence(capacity: Capacity, found: Bracket) -> str:
+    unit = UNITS[capacity.per]
+    carried = f"{capacity.calls:,} {unit}"
+    because = f": {capacity.evidence}" if capacity.evidence else ""
+    if found.limit == "generator":
+        text = f"{carried} are carried; how many more cannot be told, since the load generator is the limit{because}"
+    elif found.broken is None:
+        text = f"At least {carried} are carried, as many as were asked for"
+    elif not capacity.calls:
+        text = f"Not even {found.broken:,} of {unit} are carried ({capacity.first_broken})"
+    else:
+        text = (
+            f"{carried} are carried, {found.broken:,} are not ({capacity.first_broken}); limited by the target{because}"
+        )
+    if found.flaky:
+        text += f"; steps did not agree at {', '.join(f'{level:,}' for level in found.flaky)}"
+    if not found.is_monotone:
+        text += "; higher levels passed than one that failed"
+    return text
+
+
+def evidence(total: Snapshot) -> str:
+    """Say what the step that broke a limit, or could not be judged, shows of who was busy; empty where nothing does."""
+    measured = {name: total.histogram(name) for name in _NOTABLE}
+    shares = {name: share.percentile(50) / _SHARE_STEPS if share.count else 0.0 for name, share in measured.items()}
+    return ", ".join(
+        f"{words} {shares[name]:.0%} of {where}".replace("%", " %")
+        for name, (least, words, where) in _NOTABLE.items()
+        if shares[name] >= least
+    )

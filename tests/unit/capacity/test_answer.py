@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_ari_sla.capacity.answer import answer, evidence
+from pytest_ari_sla.capacity.search import Bracket
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
+
+WHY = "rtt.p99@hold is 71 ms, limit 60 ms"
+STEPS = [CapacityStep(level=420, verdict="pass"), CapacityStep(level=440, verdict="fail", reason=WHY)]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            Bracket(420, 440, "target"),
+            f"420 calls are carried, 440 are not ({WHY}); limited by the target: the cores were busy",
+        ),
+        (Bracket(2000, None, "asked_for"), "At least 2,000 calls are carried, as many as were asked for"),
+        (
+            Bracket(420, None, "generator"),
+            "420 calls are carried; how many more cannot be told, since the load generator is the limit: "
+            "the cores were busy",
+        ),
+        (Bracket(0, 440, "target"), f"Not even 440 of calls are carried ({WHY})"),
+    ],
+)
+def test_the_answer_is_one_sentence(found: Bracket, sentence: str) -> None:
+    """With what was broken first, and who was the limit."""
+    told = answer(found, STEPS, "calls", "the cores were busy")
+    assert told.sentence == sentence
+    assert (told.calls, told.interval, told.limited_by) == (found.carried, (found.carried, found.broken), found.limit)
+    assert told.first_broken == (WHY if found.broken else "")
+
+
+def test_what_cannot_be_relied_on_is_part_of_it() -> None:
+    """Steps that did not agree, and a target that carried more than what it had failed at."""
+    told = answer(Bracket(420, 440, "target", (430, 440), is_monotone=False), STEPS, "call rate", "")
+    assert told.sentence == (
+        f"420 call set-ups/s are carried, 440 are not ({WHY}); limited by the target; "
+        "steps did not agree at 430, 440; higher levels passed than one that failed"
+    )
+
+
+def shares(*values: float) -> Histogram:
+    """Return shares of cores, second by second."""
+    histogram = Histogram()
+    for value in values:
+        histogram.record_one(round(value * 10_000))
+    return histogram
+
+
+def test_who_was_busy_in_half_of_the_seconds_is_evidence() -> None:
+    """One busy second is none."""
+    measured = {"harness.host_others": shares(0.97, 0.98, 0.3), "harness.host_ours": shares(0.5, 0.1, 0.1)}
+    assert evidence(Snapshot(measured)) == "the target and others took 97 % of the cores that it shares with us"
+    assert evidence(Snapshot({"harness.cpu": shares(0.9)})) == "the process that moves packets used 90 % of a core"
+    assert evidence(Snapshot()) == ""
