@@ -29,6 +29,7 @@ from pytest_ari_sla.rtp_media.memory import LEG, Gauge
 from pytest_ari_sla.rtp_media.transport import RtpMedia
 from pytest_ari_sla.testing.manual_clock import ManualClock
 from pytest_ari_sla.udp.datagrams import host_number
+from pytest_ari_sla.watch.target_watch import TargetWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.ari_client.observer import AriObserver
+    from pytest_ari_sla.ari_client.requests import AriClient
     from pytest_ari_sla.rtp_media.commands import Command
     from pytest_ari_sla.rtp_media.memory import MediaMemory
 
@@ -239,19 +241,28 @@ class ScriptedAsterisk:
     def serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Answer the sessions of all loads."""
 
-        def make_session(run: LoadRun) -> AriSession:
-            session = AriSession("http://u:p@asterisk:8088", app="sla-soak", id_prefix="sla-soak", observer=run._meter)
-            session._stream = _Stream()  # type: ignore[assignment]
-
+        def answer(client: AriClient, session: AriSession) -> None:
             async def attempt(method: str, route: str, *parts: Any) -> tuple[int, bytes]:
                 if method == "POST":
                     await self._take_turn()
                 return self._attempt(session, method, route, *parts)
 
-            monkeypatch.setattr(session.client, "_attempt", attempt)
+            monkeypatch.setattr(client, "_attempt", attempt)
+
+        def make_session(run: LoadRun) -> AriSession:
+            session = AriSession("http://u:p@asterisk:8088", app="sla-soak", id_prefix="sla-soak", observer=run._meter)
+            session._stream = _Stream()  # type: ignore[assignment]
+            answer(session.client, session)
             return session
 
+        def make_watch(run: LoadRun, session: AriSession) -> TargetWatch:
+            watch = TargetWatch(session.endpoint, True, session.some_channel)
+            for client in watch._clients.values():
+                answer(client, session)
+            return watch
+
         monkeypatch.setattr(LoadRun, "_ari_session", make_session)
+        monkeypatch.setattr(LoadRun, "_make_watch", make_watch)
 
     async def _take_turn(self) -> None:
         self._free_at_s = max(self._free_at_s, self._loop.time()) + self._post_s
