@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.callers.steps import Caller, dial, hang_up, listen, say, wait
     from pytest_ari_sla.codecs.g711 import pcma, pcmu
     from pytest_ari_sla.errors import SlaError, UsageError
     from pytest_ari_sla.framing.media_control import MediaControl
@@ -46,6 +47,7 @@ __all__ = [
     "AriSession",
     "Call",
     "CallOutcome",
+    "Caller",
     "Codec",
     "CodecImpairment",
     "DecodingTopology",
@@ -75,11 +77,16 @@ __all__ = [
     "UsageError",
     "Voice",
     "__version__",
+    "dial",
+    "hang_up",
     "hold",
+    "listen",
     "pcma",
     "pcmu",
     "ramp",
     "rate",
+    "say",
+    "wait",
 ]
 
 __version__ = "0.1.0"
@@ -89,6 +96,7 @@ _HOMES = {
     "AriSession": "ari_client.session",
     "Call": "hookspecs",
     "CallOutcome": "load.outcome",
+    "Caller": "callers.steps",
     "Codec": "hookspecs",
     "CodecImpairment": "metrics.voice_quality",
     "DecodingTopology": "hookspecs",
@@ -117,11 +125,16 @@ _HOMES = {
     "TrackerContext": "hookspecs",
     "UsageError": "errors",
     "Voice": "hookspecs",
+    "dial": "callers.steps",
+    "hang_up": "callers.steps",
     "hold": "load.stages",
+    "listen": "callers.steps",
     "pcma": "codecs.g711",
     "pcmu": "codecs.g711",
     "ramp": "load.stages",
     "rate": "load.stages",
+    "say": "callers.steps",
+    "wait": "callers.steps",
 }
 
 

@@ -18,6 +18,8 @@
     * AsteriskStartFailed - a private Asterisk did not come up
     * AsteriskCrashed - Asterisk died, or does not answer any more
     * ChannelLost - a channel ended before it was told to
+    * CallNotAnswered - the dialplan or the application did not answer a caller
+    * ApplicationFailed - the application under test did otherwise than every caller's script says
 
   * NetworkError - what lies between this machine and Asterisk is at fault
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerDamaged",
+    "ApplicationFailed",
     "ApplicationTaken",
     "AriAuthenticationFailed",
     "AriRequestFailed",
@@ -55,6 +58,7 @@ __all__ = [
     "AriUnreachable",
     "AsteriskCrashed",
     "AsteriskStartFailed",
+    "CallNotAnswered",
     "ChannelLost",
     "EventStreamLost",
     "HarnessError",
@@ -227,6 +231,18 @@ class AsteriskCrashed(TargetError):
 
 class ChannelLost(TargetError):
     """A channel ended before it was told to."""
+
+
+class ApplicationFailed(TargetError):
+    """The application under test did otherwise than every caller's script says."""
+
+    culprit = "the application under test"
+
+
+class CallNotAnswered(TargetError):
+    """The dialplan or the application did not answer a caller."""
+
+    culprit = "the application under test"
 
 
 class NetworkError(SlaError):

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 
     from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.callers.audio import CompiledScript
+    from pytest_ari_sla.callers.steps import Script
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
+    from pytest_ari_sla.hookspecs import Codec
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
@@ -63,6 +66,7 @@ class Load:
         packet_time: str | None = None,
         until: str | None = None,
         digits: str = "",
+        script: Script | None = None,
         transport: str = DEFAULT_TRANSPORT,
         other_transport: str | None = None,
         peer_faults: Mapping[str, str | float] | None = None,
@@ -99,6 +103,9 @@ class Load:
             like a threshold; a window is the last one.
         digits
             DTMF digits that every leg dials as tones, again and again: ``load(topology="transcode", digits="0123")``.
+        script
+            What each caller does, step by step: ``[listen(), say("question.wav"), listen(within="5s"), hang_up()]``. In
+            a stage that holds a number of calls, the next caller follows when a script has ended.
         transport
             How media travels between Asterisk and this machine: ``rtp``, ``audiosocket``, ``websocket`` (Asterisk
             connects), ``websocket-server`` (we connect), or one that a plug-in adds.
@@ -137,6 +144,7 @@ class Load:
             packet_time=packet_time,
             until=until,
             digits=digits,
+            script=script,
             transport=transport,
             other_transport=other_transport,
             peer_faults=peer_faults,
@@ -155,6 +163,7 @@ class Load:
         packet_time: str | None = None,
         until: str | None = None,
         digits: str = "",
+        script: Script | None = None,
         transport: str = DEFAULT_TRANSPORT,
         other_transport: str | None = None,
         peer_faults: Mapping[str, str | float] | None = None,
@@ -163,7 +172,7 @@ class Load:
         """Return a load of this profile that is still to be made; the rest is as in :meth:`__call__`."""
         from pytest_ari_sla.load.plan import LoadPlan
         from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
-        from pytest_ari_sla.load.voices import call_media, with_options
+        from pytest_ari_sla.load.voices import call_media, scripted_media, with_options
         from pytest_ari_sla.media.peer_faults import plan_faults
         from pytest_ari_sla.session.judge import doc_of
         from pytest_ari_sla.session.load_job import LoadJob
@@ -178,7 +187,12 @@ class Load:
         joined = with_options(maker.registry.topology(topology), options)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
         carrier = transport_of_load(joined, transports[0], transports[1] if other_transport else None)
-        media = call_media(joined, chosen, second, packet_time_ms, digits)
+        compiled = None if script is None else _compiled(script, chosen, packet_time_ms)
+        media = (
+            call_media(joined, chosen, second, packet_time_ms, digits)
+            if compiled is None
+            else scripted_media(joined, compiled)
+        )
         check_codecs(carrier, media)
         carriers = [one.name for one in transports]
         faults = plan_faults(peer_faults or {}, maker.registry.peer_faults, carriers, maker.coordination.shard)
@@ -186,6 +200,7 @@ class Load:
             profile=profile,
             topology=joined,
             media=media,
+            script=compiled,
             packet_time_ms=packet_time_ms,
             transport=carrier,
             shard=maker.coordination.shard,
@@ -217,6 +232,14 @@ class Load:
             job.is_over = True
         job.raise_problem()
         return LoadResult(job.outcome, self._maker.registry.catalogue)
+
+
+def _compiled(script: object, codec: Codec, packet_time_ms: int) -> CompiledScript:
+    """Return a script with what its callers say; imports what that needs for loads with a script alone."""
+    from pytest_ari_sla.callers.audio import compile_script
+    from pytest_ari_sla.callers.steps import check_script
+
+    return compile_script(check_script(script), codec, packet_time_ms)
 
 
 class CapacitySearch:

@@ -321,6 +321,14 @@ class Call(Protocol):
     async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
         """Join legs in a new bridge and return its id."""
 
+    async def dial_local(
+        self, leg: Leg, extension: str, context: str, *, caller_id: str = "", variables: Mapping[str, str] | None = None
+    ) -> Leg:
+        """Ring at an extension by a Local channel, with a leg as the caller's voice; answered when this returns.
+
+        The application behind the extension sees a call that comes in, in state Ring.
+        """
+
     async def continue_to_echo(self, leg: Leg) -> None:
         """Send a leg's channel to the dialplan's ``Echo()`` extension."""
 

@@ -27,6 +27,10 @@ CORE_TESTS = {
     "content.unheard": "tests/unit/media/test_caller_worker.py",
     "first_packet": "tests/unit/load/test_first_packet.py",
     "ari.errors": "tests/unit/load/test_control_meter.py",
+    "dead_air": "tests/unit/callers/test_script.py",
+    "script": "tests/unit/callers/test_meter.py",
+    "talk_over": "tests/unit/callers/test_script.py",
+    "target": "tests/asterisk/test_voice_bot.py",
     "relay": "tests/unit/far_end/test_relay_worker.py",
     **dict.fromkeys(
         ("relay.received", "relay.forwarded", "relay.echoed", "relay.duplicates", "relay.lost"),

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import insort
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Unpack, cast
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.media_offer import MediaOffer
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.errors import CallNotAnswered, UsageError
+from pytest_ari_sla.load.application import why_unanswered
 from pytest_ari_sla.load.outcome import TimelineEvent
 from pytest_ari_sla.signalling.external_media import make_external_media
+from pytest_ari_sla.signalling.local import dial_local, make_local
 from pytest_ari_sla.signalling.signalled import STEP_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.ari_client.watch import ChannelWatch
+    from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.hookspecs import Leg
     from pytest_ari_sla.load.control_meter import ControlMeter
     from pytest_ari_sla.load.outcome import CallOutcome
@@ -36,6 +40,9 @@ CONTINUED = "POST /channels/continue"
 """How a call's story tells that a channel was sent to the dialplan."""
 
 TIMELINE_EVENTS = 100
+
+ENDLESS = 1 << 31
+"""More packets than any call sends: a script ends when it is over."""
 
 
 class RelayControl(Protocol):
@@ -91,6 +98,8 @@ class CallTools:
         Who is told of each call.
     higher_is_better
         Names of metrics whose larger values are the better ones.
+    conductor
+        Lets calls follow their script; None where they have none.
     """
 
     ari: AriSession
@@ -102,15 +111,17 @@ class CallTools:
     began_ns: int
     listener: CallListener
     higher_is_better: Collection[str] = ()
+    conductor: Conductor | None = None
 
 
 @dataclass(frozen=True)
 class CallLeg:
-    """A leg of a call: its channel, where its media goes, and its endpoint at the caller (None: at the relay)."""
+    """A leg of a call: its channel, where its media goes, its endpoint at the caller, and whether that is the relay."""
 
     channel_id: str
     remote: object
     endpoint: LegEndpoint | None
+    is_relayed: bool = False
 
 
 @dataclass(eq=False)
@@ -123,6 +134,8 @@ class LiveCall:
         Set when one of its channels has ended, or it shall end itself: whoever holds it looks again.
     told_to_end
         Whether it is being hung up, whatever it was about.
+    answered_ns
+        When the other side answered, on the monotonic clock; None where that is when it is established.
     """
 
     id: str
@@ -133,6 +146,7 @@ class LiveCall:
     followed: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told_to_end: bool = False
+    answered_ns: int | None = None
     _followed_one: asyncio.Event = field(default_factory=asyncio.Event)
     _free: list[LegEndpoint] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
@@ -182,10 +196,17 @@ class LiveCall:
                 asterisk_format,
                 lambda media: media.local_address if endpoint is None else self.tools.caller.remote_of(endpoint, media),
             )
-            leg = CallLeg(channel_id, remote, endpoint)
-            self.legs.append(leg)
-            self.ari.watch(leg.channel_id).when_over(self.changed.set)
+            leg = CallLeg(channel_id, remote, endpoint, is_relayed=endpoint is None)
+            self._add(leg)
+            if self.tools.conductor is not None and endpoint is not None:
+                # A caller with a script hears from the first moment, and is silent until it has something to say.
+                self.tools.conductor.begin(endpoint)
+                self.tools.caller.start_leg(endpoint, remote, ENDLESS)
             return leg
+
+    def _add(self, leg: CallLeg) -> None:
+        self.legs.append(leg)
+        self.ari.watch(leg.channel_id).when_over(self.changed.set)
 
     @contextmanager
     def _being_made(self) -> Iterator[None]:
@@ -231,10 +252,35 @@ class LiveCall:
         await self.tools.ari.watch(leg.channel_id).left_stasis(STEP_TIMEOUT_S)
         self.note("request", CONTINUED, f"to {extension}@{context}")
 
-    def note(self, source: str, what: str, detail: str = "") -> None:
-        """Add to the call's story; only its beginning is kept."""
-        if len(self.timeline) < TIMELINE_EVENTS:
-            self.timeline.append(TimelineEvent(time.monotonic_ns() - self.tools.began_ns, source, what, detail))
+    async def dial_local(
+        self, leg: Leg, extension: str, context: str, *, caller_id: str = "", variables: Mapping[str, str] | None = None
+    ) -> Leg:
+        """Call an extension as a caller who comes in, with a leg as the caller's voice; answered when this returns."""
+        with self._being_made():
+            near = await make_local(self, extension, context, self._format(0), caller_id, variables or {})
+            dialled = CallLeg(near, None, None, is_relayed=False)
+            self._add(dialled)
+        await self.bridge(leg, dialled)
+        try:
+            self.answered_ns = await dial_local(self, near)
+        except CallNotAnswered as problem:
+            why = await why_unanswered(self.ari, leg.channel_id, extension, context)
+            raise CallNotAnswered(f"{why} ({problem})" if why else str(problem)) from None
+        return dialled
+
+    def end_reason(self) -> str | None:
+        """Return why the other side has ended the call; None while it has not."""
+        lost = self.lost_channel()
+        return None if lost is None else f"cause {lost.cause} {lost.cause_text}".rstrip()
+
+    def note(self, source: str, what: str, detail: str = "", at_ns: int | None = None) -> None:
+        """Add to the call's time line, at its place; only the beginning is kept."""
+        if len(self.timeline) >= TIMELINE_EVENTS:
+            return
+        now_ns = time.monotonic_ns()
+        happened_ns = now_ns if at_ns is None else at_ns - (self.tools.caller.now_ns() - now_ns)
+        event = TimelineEvent(happened_ns - self.tools.began_ns, source, what, detail)
+        insort(self.timeline, event, key=lambda other: other.at_ns)
 
     def lost_channel(self) -> ChannelWatch | None:
         """Return the watch over a channel of this call that has ended without being told to."""
@@ -279,7 +325,7 @@ class LiveCall:
         channels, bridges = ari.made_for(self.id)
         existed = await asyncio.gather(*(ari.hangup(channel) for channel in channels))
         await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in bridges))
-        if self.tools.relay is not None and any(leg.endpoint is None for leg in self.legs):
+        if self.tools.relay is not None and any(leg.is_relayed for leg in self.legs):
             await self.tools.relay.release(self.id)
         ending = [channel for channel, was_there in zip(channels, existed, strict=True) if was_there]
         await asyncio.gather(*(ari.watch(channel).destroyed(STEP_TIMEOUT_S) for channel in ending))

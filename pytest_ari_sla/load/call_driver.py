@@ -32,6 +32,9 @@ UNREACHABLE_NS = 3_000_000_000
 START_TOLERANCE_NS = 1_000_000_000
 """A call that could not be started for so long is not started at all: that would be another load than planned."""
 
+PAUSE_AFTER_FAILURE_NS = 1_000_000_000
+"""So long a caller whose script failed stays away: the next one would fail at once, again and again."""
+
 CALLS_KEPT = 2_000
 """Calls that are remembered one by one: that many good ones, and that many bad ones. The totals cover all."""
 
@@ -199,6 +202,18 @@ class CallDriver:
         if run.came_up_late_ns:
             self._late_ns.append(run.came_up_late_ns)
         self._remember(run, outcome)
+        if self._tools.conductor is not None and run.planned.is_seated:
+            await self._call_again(run.planned, outcome)
+
+    async def _call_again(self, planned: PlannedCall, outcome: CallOutcome) -> None:
+        """Let the next caller follow where a script has ended, as long as there is time for one more."""
+        now_ns = self._around.now_ns()
+        begins_ns = now_ns + (PAUSE_AFTER_FAILURE_NS if outcome.reason else 0)
+        ends_ns = planned.start_ns + planned.holding_ns
+        if begins_ns + now_ns - outcome.started_ns > ends_ns:
+            return
+        if not await self._end.within((begins_ns - now_ns) / 1e9):
+            self._start(planned._replace(start_ns=begins_ns, holding_ns=ends_ns - begins_ns))
 
     def _remember(self, run: CallRun, outcome: CallOutcome) -> None:
         """Keep what came of a call, as long as there is room for more of its kind."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
     from pytest_ari_sla.ari_client.watch import ChannelWatch
+    from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools, LiveCall
     from pytest_ari_sla.load.call_table import CallLife, CallTable
@@ -84,6 +85,8 @@ class CallRun:
 
     Attributes
     ----------
+    planned
+        When it shall begin and end.
     sending
         The endpoints that send; empty before the call is up, and when it has ended.
     came_up_late_ns
@@ -96,13 +99,14 @@ class CallRun:
 
     def __init__(self, call: LiveCall, planned: PlannedCall, around: CallSurroundings) -> None:
         self.call = call
-        self._planned = planned
+        self.planned = planned
         self._around = around
         self._tools = around.tools
         self._end = around.end
         self._building: asyncio.Timeout | None = None
         self._packets = 0
         self._fault = around.tools.caller.fault_of(call.endpoints)
+        self._figures: dict[str, float] = {}
         self.sending: list[LegEndpoint] = []
         self.came_up_late_ns = 0
         self.outcome: CallOutcome | None = None
@@ -144,10 +148,10 @@ class CallRun:
     @asynccontextmanager
     async def _hung_up_in_time(self) -> AsyncIterator[None]:
         """Hang the call up when its plan says so, whatever is done with it meanwhile."""
-        if self._planned.hang_up_ns is None:
+        if self.planned.hang_up_ns is None:
             yield
             return
-        hanging_up = asyncio.create_task(self.call.hang_up_after(self._planned.hang_up_ns))
+        hanging_up = asyncio.create_task(self.call.hang_up_after(self.planned.hang_up_ns))
         try:
             yield
         finally:
@@ -163,8 +167,8 @@ class CallRun:
         At overload most of them wait for their turn. One that is not up when it should have ended is not built any
         more: the load would take as long as all of them need, and not as long as planned.
         """
-        patience_ns = max(self._planned.holding_ns + LATE_NS, SETUP_PATIENCE_NS)
-        left_ns = 0 if self._end.hurried else self._planned.start_ns + patience_ns - self._around.now_ns()
+        patience_ns = max(self.planned.holding_ns + LATE_NS, SETUP_PATIENCE_NS)
+        left_ns = 0 if self._end.hurried else self.planned.start_ns + patience_ns - self._around.now_ns()
         try:
             async with asyncio.timeout(left_ns / 1e9) as limit:
                 self._building = limit
@@ -188,12 +192,28 @@ class CallRun:
     def _sending_ns(self) -> int:
         """Return for how long the call sends from now on, and take note where it is late."""
         up_ns = self._around.now_ns()
-        sending_ns = self._planned.sending_ns(up_ns)
-        if sending_ns < self._planned.holding_ns:
-            self.came_up_late_ns = up_ns - self._planned.start_ns
+        sending_ns = self.planned.sending_ns(up_ns)
+        if sending_ns < self.planned.holding_ns:
+            self.came_up_late_ns = up_ns - self.planned.start_ns
         return sending_ns
 
     async def _hold(self) -> str:
+        """Keep the call up for as long as it is to last; return why it ended too early, or an empty string."""
+        if self._tools.conductor is None:
+            return await self._stream()
+        return await self._follow_script(self._tools.conductor)
+
+    async def _follow_script(self, conductor: Conductor) -> str:
+        call, caller = self.call, self._tools.caller
+        ((endpoint, _),) = call.caller_legs
+        self._packets = 1
+        answered_ns = caller.now_ns()
+        if call.answered_ns is not None:
+            answered_ns += call.answered_ns - time.monotonic_ns()
+        failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
+        return failure
+
+    async def _stream(self) -> str:
         """Stream for the holding time; return why it ended too early, or an empty string."""
         packets = self._packets = self._sending_ns() // self._around.packet_time_ns
         call, caller = self.call, self._tools.caller
@@ -289,7 +309,7 @@ class CallRun:
             first_packet_ns=_first_packet_ns(began_at_ns + life.started_ns, reports),
             reason=life.reason,
             shard=self._around.shard,
-            values=_worst_values(reports, self._tools.higher_is_better),
+            values=_worst_values(reports, self._tools.higher_is_better) | self._figures,
             timeline=self.call.timeline,
             delay_course=_worst_course(reports, began_at_ns),
         )

@@ -10,6 +10,7 @@ from pytest_ari_sla.media.call_media import MediaPlan
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.callers.audio import CompiledScript
     from pytest_ari_sla.hookspecs import Codec, Topology
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
@@ -41,6 +42,8 @@ class LoadPlan:
         Whether packets may be moved under SCHED_FIFO.
     faults
         Which peers misbehave on purpose; None: none.
+    script
+        What each call does; None: it sends for its holding time.
     """
 
     profile: LoadProfile
@@ -52,6 +55,7 @@ class LoadPlan:
     shards: int = 1
     realtime: bool = True
     faults: FaultPlan | None = None
+    script: CompiledScript | None = None
 
     def __post_init__(self) -> None:
         self.profile.check_packet_time(self.packet_time_ms * 1_000_000)
@@ -66,7 +70,7 @@ class LoadPlan:
         share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
         # Calls that are just ending need room as well: a call is set up, and leaves, within a second.
         lingering = max(share // 5 + 5, math.ceil(self.profile.most_begun_per_s / self.shards))
-        calls = share + (lingering if self.profile.replaces_calls else 0)
+        calls = share + (lingering if self.profile.replaces_calls or self.script is not None else 0)
         return MediaPlan(
             calls=calls,
             media=self.media,

@@ -125,6 +125,8 @@ class PlannedCall(NamedTuple):
         Name of the stage that it belongs to.
     hang_up_ns
         How long after its first request it is hung up, whatever has become of that by then; None: it is not.
+    is_seated
+        Whether its place is to be taken for all of its holding time, by another call where this one ends earlier.
     """
 
     start_ns: int
@@ -132,6 +134,7 @@ class PlannedCall(NamedTuple):
     holding_ns: int
     stage: str
     hang_up_ns: int | None = None
+    is_seated: bool = False
 
     def sending_ns(self, up_ns: int) -> int:
         """Return for how long it sends when it comes up at a time: a late call must not hold up the load's end."""
@@ -311,10 +314,12 @@ class LoadProfile:
     def plan(self, shard: int = 0, shards: int = 1) -> Iterator[PlannedCall]:
         """Yield the calls of a shard (counted from 0), by the time they begin; none is known before it is due."""
         draw = random.Random(_SEED)
+        closed = {stage.name for stage in self.stages if isinstance(stage, Calls)} if self.holding_ns is None else set()
         for number, call in enumerate(heapq.merge(*self._sources())):
             hang_up_ns = None if self.hang_up_ns is None else draw.randint(*self.hang_up_ns)
             if call.seat % shards == shard:
-                yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage, hang_up_ns)
+                seated = call.stage in closed
+                yield PlannedCall(call.start_ns, number, call.holding_ns, call.stage, hang_up_ns, seated)
 
     def _sources(self) -> Iterator[Iterator[_SeatedCall]]:
         if self.holding_ns is None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.ari_client.tls import tls_context
+from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
+from pytest_ari_sla.load.application import Leftovers, check_scripts
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
 from pytest_ari_sla.load.call_table import CallState, CallTable
@@ -40,6 +42,7 @@ __all__ = ["LoadProgress", "LoadRun"]
 
 TICK_S = 1.0
 _HALF_TICK_NS = 500_000_000
+_LEFTOVERS_SHOWN = 5
 REQUESTS_IN_FLIGHT = 16
 """Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
@@ -112,6 +115,8 @@ class LoadRun:
         self.broken_by: Exception | None = None
         self.found: SlaError | None = None
         self._parts: _Parts | None = None
+        self._conductor: Conductor | None = None
+        self._leftovers: Leftovers | None = None
         self._ended_ns: int | None = None
         self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
 
@@ -141,6 +146,8 @@ class LoadRun:
             Calls were established and streamed, but not one packet came back.
         ChannelLost
             That was so because Asterisk itself ended all of them.
+        ApplicationFailed
+            Not one call went as its script says.
         """
         plan = self._plan
         async with AsyncExitStack() as stack:
@@ -169,14 +176,34 @@ class LoadRun:
             if relay is not None:
                 await self._take_from(relay)
             duration_ns = self._now_ns()
-        left = left_behind(await ari.aclose())
+            left = await self._count_leftovers()
+        left += left_behind(await ari.aclose())
         total = self._total(caller, driver) + left
         self._enter(max(0, duration_ns - 1), total, caller)
         outcome = self._outcome(parts, duration_ns, total)
         self.found = self._watch.finding() if self._watch is not None else None
-        if self.broken_by is None and self.found is None:
-            check_media(outcome, caller, self._tools.site)
+        if self.broken_by is not None or self.found is not None:
+            return outcome
+        if plan.script is not None:
+            return replace(outcome, notes=(*check_scripts(outcome), *outcome.notes))
+        check_media(outcome, caller, self._tools.site)
         return outcome
+
+    async def _count_leftovers(self) -> Snapshot:
+        """Return what the application under test leaves behind; one shard sees what is left of all shards' calls."""
+        if self._leftovers is None or self._plan.shard != 1 or self.broken_by is not None:
+            return Snapshot()
+        try:
+            left = sorted(await self._leftovers.count())
+        except SlaError as error:
+            self._notes.append(f"it could not be told what the application leaves behind: {error}")
+            return Snapshot()
+        if left:
+            shown = ", ".join(left[:_LEFTOVERS_SHOWN])
+            self._notes.insert(
+                0, f"the application has left {len(left):,} channels and bridges that outlive its calls: {shown}"
+            )
+        return Snapshot({"target.leftovers": len(left)})
 
     def so_far(self, why: str) -> LoadOutcome | None:
         """Return what was measured of a load that did not come to its end; None if it never began.
@@ -204,6 +231,11 @@ class LoadRun:
             self._notes += await tools.preflight(ari, plan)
             relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
             media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
+            if plan.script is not None:
+                self._conductor = Conductor(plan.script)
+                self._leftovers = Leftovers(ari)
+                await self._leftovers.begin()
+                media = replace(media, listener=self._conductor.listener(plan.codec, media.legs))
             caller = CallerWorker(
                 media,
                 plan.transport,
@@ -252,6 +284,7 @@ class LoadRun:
             higher_is_better={
                 metric.name for tracker in tools.trackers for metric in tracker.metrics if metric.better == "higher"
             },
+            conductor=self._conductor,
         )
         packet_time_ns = plan.packet_time_ms * 1_000_000
         return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._shelf)
@@ -299,7 +332,8 @@ class LoadRun:
         counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
         share = self._share.values() if self._share is not None else {}
         watched = self._watch.values() if self._watch is not None else {}
-        own = self._meter.values() | self._memory.values() | share | counts | watched
+        scripted = self._conductor.meter.values() if self._conductor is not None else {}
+        own = self._meter.values() | self._memory.values() | share | scripted | counts | watched
         total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
         return total + self._floor + self._relayed
 

@@ -13,9 +13,10 @@ from pytest_ari_sla.media.call_media import CallMedia
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_ari_sla.callers.audio import CompiledScript
     from pytest_ari_sla.hookspecs import Codec, Topology
 
-__all__ = ["call_media", "echo_media", "with_options"]
+__all__ = ["call_media", "echo_media", "scripted_media", "with_options"]
 
 ALWAYS = (0, 1)
 """The turn of one who need not wait for others."""
@@ -90,6 +91,19 @@ def call_media(
         voice_of_leg=tuple(distinct.index(kind) for kind in kinds),
         audio_legs=tuple(map(tuple, audio_legs)),
     )
+
+
+def scripted_media(topology: Topology, script: CompiledScript) -> CallMedia:
+    """Return what the leg of each call says that follows a script: silence at first. It hears whoever it has called.
+
+    Raises
+    ------
+    UsageError
+        The topology has more legs than one.
+    """
+    if len(topology.heard_leg) != 1:
+        raise UsageError(f"topology {topology.name!r} has {len(topology.heard_leg)} legs: a script is followed by one")
+    return CallMedia(heard_leg=(-1,), voices=tuple(script.voices), voice_of_leg=(0,), audio_legs=((),))
 
 
 def _check_second(topology: Topology, other_codec: Codec | None, *, wanted: bool) -> None:

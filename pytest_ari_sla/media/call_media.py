@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.media.frame_listener import FrameListener
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
     from pytest_ari_sla.media.peer_faults import FaultPlan
 
@@ -66,6 +67,10 @@ class CallMedia:
     def has_probes(self, place: int) -> bool:
         """Whether the leg at a place sends probes: where one hears it whose audio Asterisk does not decode."""
         return place in self.heard_leg
+
+    def is_heard(self, place: int) -> bool:
+        """Whether the audio of the leg at a place arrives at a leg of the call."""
+        return any(place in self.sources(other) for other in range(len(self)))
 
     def heard_legs(self, calls: int) -> NDArray[np.int32]:
         """(calls * legs,) The leg that each leg of so many calls hears; -1 for none."""
@@ -116,6 +121,8 @@ class MediaPlan:
         Which peers misbehave on purpose; None: none.
     log_of_all
         What is known of the frames of all legs, where other transports carry some of them; None: the transport's own.
+    listener
+        Who hears what arrives as it arrives; None where nobody needs to know at once.
     """
 
     calls: int
@@ -130,6 +137,7 @@ class MediaPlan:
     epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
     faults: FaultPlan | None = None
     log_of_all: FrameSendLog | None = None
+    listener: FrameListener | None = None
 
     @property
     def legs(self) -> int:
@@ -148,6 +156,10 @@ class MediaPlan:
     def has_probes(self, leg: int) -> bool:
         """Whether a leg sends probes."""
         return self.media.has_probes(leg % len(self.media))
+
+    def is_heard(self, leg: int) -> bool:
+        """Whether a leg's audio arrives at a leg of ours."""
+        return self.media.is_heard(leg % len(self.media))
 
     def ticks(self, leg: int) -> int:
         """Return what each packet of a leg adds to its time stamp."""

@@ -100,7 +100,7 @@ class CallerWorker:
         )
         self._trackers.begin(context)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
-        measurer = self._make_measurer(transport, self._trackers, plan.legs, keeper)
+        measurer = self._make_measurer(transport, self._trackers, plan.legs, keeper, plan.listener)
         measurer.start()
         return measurer
 
@@ -173,6 +173,10 @@ class CallerWorker:
         """Let a leg that has been started say another of the load's voices, from its beginning."""
         self._transport.play(endpoint, voice)
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when a leg began to say what it was last told to play; see :class:`OpenTransport`."""
+        return self._transport.voice_began_ns(endpoint)
+
     async def stop_leg(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when that is certain."""
         await self._transport.stop(endpoint)
@@ -188,7 +192,8 @@ class CallerWorker:
         """Return how many packets these legs have sent and not got back yet, all together."""
         legs = [endpoint.leg for endpoint in endpoints]
         probed = [leg for leg in legs if self._plan.has_probes(leg)]
-        others = [leg for leg in legs if not self._plan.has_probes(leg)]
+        # What nobody of ours hears does not come back.
+        others = [leg for leg in legs if not self._plan.has_probes(leg) and self._plan.is_heard(leg)]
         missing = int(self._transport.send_log.sent_by(others).sum()) - self._measurer.received(others)
         return sum(map(self._measurer.outstanding, probed)) + max(missing, 0)
 

@@ -102,6 +102,11 @@ class FrameTransport:
         self.reader.begin(leg)
         self._streams[leg] = _Stream(self.plan.voice(leg), frames, now_ns)
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
+        stream = self._streams[endpoint.leg]
+        return stream.voice_began and stream.first_due_ns + stream.voice_began * self.plan.packet_time_ns
+
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Say another voice of the load from the next frame on."""
         stream = self._streams[endpoint.leg]

@@ -240,6 +240,10 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
         """Send so many frames from now on, and take what comes from there as this leg's."""
         self._part(endpoint.leg).start(endpoint, remote, frames)
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
+        return self._part(endpoint.leg).voice_began_ns(endpoint)
+
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another of the load's voices from its next frame on, from its beginning."""
         self._part(endpoint.leg).play(endpoint, voice)

@@ -107,6 +107,8 @@ class LoopMemory(ABC):
         (legs,). Each leg's part of the schedule: at least ``slot``, ``first_turn``, ``end_turn`` and ``unsent``, int64.
     turns
         int64, (cycle,). Turns that each slot has had.
+    voice_turns
+        int64, (legs,). The turn in which each leg began to say what it was last told to play; 0: nothing yet.
     frames
         uint8, (frame_bytes,). Encoded audio.
     """
@@ -114,6 +116,7 @@ class LoopMemory(ABC):
     gauges: NDArray[np.int64]
     legs: NDArray[np.void]
     turns: NDArray[np.int64]
+    voice_turns: NDArray[np.int64]
     frames: NDArray[np.uint8]
 
     def __init__(self, layout: Any, descriptor: int | None = None, *, epoch_ns: int | None = None) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.capture.kept_packets import CapturedStream, PacketKeeper
+    from pytest_ari_sla.media.frame_listener import FrameListener
     from pytest_ari_sla.media.tracker_group import TrackerGroup
     from pytest_ari_sla.media.transport import MeasuredTransport
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
@@ -35,6 +36,12 @@ POLL_S = 0.5
 
 RETIRE_POLL_S = 0.02
 """The same while a call waits for its end."""
+
+LISTENING_POLL_S = 0.04
+"""The same where somebody listens, and is to answer."""
+
+HEARD_AFTER_NS = 60_000_000
+"""What arrived so long ago has been taken out of its socket, by a loop that is not late."""
 
 ADVANCE_NS = 1_000_000_000
 STALL_NS = 1_000_000_000
@@ -102,6 +109,8 @@ class Measurer:
         Number of legs.
     keeper
         Keeps packets as evidence; None for none.
+    listener
+        Hears packets as they come; None for none.
 
     Attributes
     ----------
@@ -119,12 +128,14 @@ class Measurer:
         trackers: TrackerGroup,
         legs: int,
         keeper: PacketKeeper | None = None,
+        listener: FrameListener | None = None,
     ) -> None:
         self._transport = transport
         self._send_log = transport.send_log
         self._reader = transport.reader
         self._trackers = trackers
         self._keeper = keeper
+        self._listener = listener
         self._first_arrival_ns = np.zeros(legs, np.int64)
         self._received = np.zeros(legs, np.int64)
         self._courses = LegCourses(legs)
@@ -201,15 +212,23 @@ class Measurer:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                wait_s = RETIRE_POLL_S if self._retirements else POLL_S
+                usual_s = POLL_S if self._listener is None else LISTENING_POLL_S
+                wait_s = RETIRE_POLL_S if self._retirements else usual_s
                 began_ns = self._transport.now_ns()
                 self._wake.wait(wait_s)
                 self._wake.clear()
                 self._note_stall(self._transport.now_ns() - began_ns - int(wait_s * 1e9))
                 self._read()
+                self._listen()
             self._finish()
         except BaseException as error:  # handed to the load, which raises it where the test can see it
             self.error = error
+
+    def _listen(self) -> None:
+        """Tell whoever listens how far all has been heard: also silence is something that one hears."""
+        heard_ns = self._transport.now_ns() - HEARD_AFTER_NS
+        if self._listener is not None and self._reader.knows(heard_ns):
+            self._listener.advance(heard_ns)
 
     def _note_stall(self, late_ns: int) -> None:
         if late_ns >= STALL_NS:
@@ -258,6 +277,8 @@ class Measurer:
         self._trackers.observe(batch)
         if self._keeper is not None:
             self._keeper.observe(batch)
+        if self._listener is not None:
+            self._listener.observe(batch)
 
     def _finish(self) -> None:
         """Read all that is left, and settle it; what has not come by now, never will."""
@@ -295,6 +316,8 @@ class Measurer:
         reports = self._last_words(legs, read_ns)
         self._trackers.release(legs)
         self._courses.release(legs)
+        if self._listener is not None:
+            self._listener.release(legs)
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0

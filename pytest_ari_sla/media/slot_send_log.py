@@ -116,6 +116,14 @@ class SlotSendLog(ABC):
         due_ns: NDArray[np.int64] = int(self._memory.gauges[Gauge.ORIGIN_NS]) + slots * SLOT_NS
         return due_ns
 
+    def voice_began_ns(self, leg: int) -> int:
+        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
+        turn, slot = int(self._memory.voice_turns[leg]), int(self._memory.legs["slot"][leg])
+        if not turn:
+            return 0
+        began_ns: int = int(self._memory.gauges[Gauge.ORIGIN_NS]) + turn * self._cycle_ns + slot * SLOT_NS
+        return began_ns
+
     def audio_start_ns(self) -> NDArray[np.int64]:
         """(legs,) When frame 0 would have been due, in turn 0 of each leg's slot; 0 for legs that have not begun."""
         start_ns = int(self._memory.gauges[Gauge.ORIGIN_NS]) + self._memory.legs["slot"] * SLOT_NS

@@ -166,6 +166,12 @@ class OpenTransport(MeasuredTransport, Protocol):
             That voice has another codec than the leg.
         """
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when the first frame of what a leg was last told to play was due, in ns since the Unix epoch.
+
+        0 where it was told nothing yet. An order that has not been carried out yet leaves it as it was.
+        """
+
     async def stop(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when that is certain."""
 

@@ -148,6 +148,7 @@ class MediaLoop(SlotLoop):
                     record["end_turn"] = max(next_turn, record["first_turn"])
             case ForgetLeg(leg):
                 self._memory.legs[leg] = _NO_LEG
+                self._memory.voice_turns[leg] = 0
             case Stall(duration_ns):
                 self._time.sleep(duration_ns / 1e9)
 
@@ -155,11 +156,14 @@ class MediaLoop(SlotLoop):
         """Move a leg to the group that says something else, from its next turn on."""
         group, start = self._sent_by[play.leg]
         next_turn = self._turns[start.slot]
-        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=next_turn)
+        # Where all frames are alike it does not matter which comes first: all who say this can be one group.
+        audio_turn = next_turn if play.frame_count > 1 else 0
+        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=audio_turn)
         group.remove(play.leg, next_turn)
         other = self._group_for(start)
         other.take_over(start, next_turn)
         self._sent_by[play.leg] = other, start
+        self._memory.voice_turns[play.leg] = next_turn
 
     def _group_for(self, start: StartLeg) -> SendGroup:
         sending, groups = self._sockets[start.socket], self._groups[start.slot]

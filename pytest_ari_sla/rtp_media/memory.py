@@ -101,7 +101,13 @@ class MediaLayout(msgspec.Struct, frozen=True):
     def bytes_per_leg(self) -> int:
         """Return the memory that each leg takes here, besides the receive ring."""
         of_a_group = self.burst_window * BURST.itemsize + 8
-        return self.burst_window * _UNSENT_TURN.itemsize + LEG.itemsize + -(-self.groups * of_a_group // self.legs)
+        of_a_voice = np.dtype(np.int64).itemsize
+        return (
+            self.burst_window * _UNSENT_TURN.itemsize
+            + LEG.itemsize
+            + of_a_voice
+            + -(-self.groups * of_a_group // self.legs)
+        )
 
 
 class MediaMemory(LoopMemory):
@@ -123,6 +129,8 @@ class MediaMemory(LoopMemory):
         Written only when one does not, so these pages are hardly ever touched.
     turns
         int64, (cycle,). Turns that each slot has had.
+    voice_turns
+        int64, (legs,). The turn in which each leg began to say what it was last told to play; 0: nothing yet.
     ring, ring_socket, ring_step_ns
         The receive ring; int16 (ring_rows,): the number of the socket each row came by; int64 (ring_rows,): by how much
         CLOCK_REALTIME, which the kernel stamps with, had been set since EPOCH_NS.
@@ -149,6 +157,7 @@ class MediaMemory(LoopMemory):
         self.group_slot: NDArray[np.int64] = self._take((layout.groups,), np.int64)
         self.unsent_turn: NDArray[np.uint32] = self._take((layout.burst_window, layout.legs), _UNSENT_TURN)
         self.turns: NDArray[np.int64] = self._take((layout.cycle,), np.int64)
+        self.voice_turns: NDArray[np.int64] = self._take((layout.legs,), np.int64)
         self.ring_socket: NDArray[np.int16] = self._take((layout.ring_rows,), np.int16)
         self.ring_step_ns: NDArray[np.int64] = self._take((layout.ring_rows,), np.int64)
         self.drained_ns: NDArray[np.int64] = self._take((layout.sockets,), np.int64)

@@ -217,6 +217,10 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
             )
         )
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
+        return self.send_log.voice_began_ns(endpoint.leg)
+
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another voice of the load, from its beginning.
 
@@ -336,7 +340,9 @@ def _most_groups(plan: MediaPlan) -> int:
     """Return how many groups there can be: by slot, socket, voice and probes or not, and as many again as are full."""
     media = plan.media
     kinds = {(id(media.voice(place)), media.has_probes(place)) for place in range(len(media))}
-    return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY
+    # Legs that are told what to say begin at any time: each that speaks is a group of its own.
+    speaking = plan.legs if len(media.voices) > len(kinds) else 0
+    return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY + speaking
 
 
 def _burst_window(groups: int, probe_window: int) -> int:

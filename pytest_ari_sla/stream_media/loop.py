@@ -345,7 +345,10 @@ class StreamLoop(SlotLoop):
         """Move a leg to the group that says something else, from its next turn on."""
         group, start = self._sent_by[play.leg]
         next_turn = self._turns[start.slot]
-        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=next_turn)
+        # Where all frames are alike it does not matter which comes first: all who say this can be one group.
+        audio_turn = next_turn if play.frame_count > 1 else 0
+        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=audio_turn)
+        self._memory.voice_turns[play.leg] = next_turn
         group.remove(play.leg)
         self._enter(start, self._link_of.get(play.leg), int(self._memory.legs["end_turn"][play.leg]))
 
@@ -362,6 +365,7 @@ class StreamLoop(SlotLoop):
         """Give a leg's number back; its connection goes on, silent, until Asterisk closes it."""
         self._stop(leg)
         self._memory.legs[leg] = (0, 0, 0, 0)
+        self._memory.voice_turns[leg] = 0
         self._expected = {key: expected for key, expected in self._expected.items() if expected.leg != leg}
         link = self._link_of.pop(leg, None)
         if link is not None:

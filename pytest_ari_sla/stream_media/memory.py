@@ -117,6 +117,7 @@ class StreamMemory(LoopMemory):
         self.streams: NDArray[np.int64] = self._take((len(StreamGauge),), np.int64)
         self.legs = self._take((layout.legs,), LEG)
         self.turns = self._take((layout.cycle,), np.int64)
+        self.voice_turns = self._take((layout.legs,), np.int64)
         self.sent_ns: NDArray[np.int64] = self._take((layout.window, layout.legs), np.int64)
         self.departures: NDArray[np.void] = self._take((layout.log_rows,), DEPARTURE)
         self.statuses: NDArray[np.void] = self._take((layout.log_rows,), STATUS)

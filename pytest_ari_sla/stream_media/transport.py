@@ -231,6 +231,10 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
             )
         )
 
+    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
+        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
+        return self.send_log.voice_began_ns(endpoint.leg)
+
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another voice of the load, from its beginning.
 

@@ -37,6 +37,7 @@ MODULES = (
         "func_callerid",
         "func_channel",
         "func_config",
+        "func_dialplan",
         "func_global",
         "pbx_config",
     ),

@@ -12,6 +12,8 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.ari_client.watch import ChannelWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.hookspecs import Leg, Topology
 
@@ -41,6 +43,8 @@ class RecordingCall:
         The channels that were sent to ``Echo()``.
     continued
         Context, extension and priority that channels were sent to.
+    dialled
+        Extension and context that legs have called.
     """
 
     def __init__(self, call_id: str = "sla-0001-call-000000") -> None:
@@ -53,6 +57,7 @@ class RecordingCall:
         self.bridges: list[tuple[str, ...]] = []
         self.echoed: list[str] = []
         self.continued: dict[str, tuple[str, str, int]] = {}
+        self.dialled: dict[str, tuple[str, str]] = {}
 
     async def external_media(self, *, asterisk_format: str | None = None, **offer: Unpack[OfferChanges]) -> Leg:
         """Note a leg at the load generator."""
@@ -70,6 +75,15 @@ class RecordingCall:
         """Note a bridge."""
         self.bridges.append(tuple(leg.channel_id for leg in legs))
         return f"{self.id}-bridge-{len(self.bridges)}"
+
+    async def dial_local(
+        self, leg: Leg, extension: str, context: str, *, caller_id: str = "", variables: Mapping[str, str] | None = None
+    ) -> Leg:
+        """Note who is called, and that the leg is bridged with the call."""
+        dialled = RecordedLeg(f"{self.id}-dialled-{len(self.dialled)}")
+        self.dialled[leg.channel_id] = (extension, context)
+        await self.bridge(leg, dialled)
+        return dialled
 
     async def continue_to_echo(self, leg: Leg) -> None:
         """Note an echo."""

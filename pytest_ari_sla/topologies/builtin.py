@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.topologies.caller import Caller
 from pytest_ari_sla.topologies.conference import Conference
 from pytest_ari_sla.topologies.echo import Echo
 from pytest_ari_sla.topologies.hold import Hold
@@ -25,4 +26,4 @@ __all__ = ["pytest_ari_sla_register_topologies"]
 @pytest.hookimpl
 def pytest_ari_sla_register_topologies() -> Sequence[Topology]:
     """Return the built-in topologies."""
-    return [Echo(), Pair(), Relay(), Transcode(), Conference(), Snoop(), Hold()]
+    return [Echo(), Pair(), Relay(), Transcode(), Conference(), Snoop(), Hold(), Caller()]

@@ -13,8 +13,9 @@ from pytest_ari_sla.session.plugins.registry import builtin_registry
 PACKAGE = Path(pytest_ari_sla.__file__).parent
 BUILTIN = builtin_registry()
 OWN = ("codecs", "topologies", "trackers")
-# What plug-in authors get to try theirs with, and a stand-in for Asterisk, which has codecs and an Echo() of its own.
-OUTSIDE = (*OWN, "testing", "targets/simulator")
+# What plug-in authors get to try theirs with, and stand-ins for an Asterisk and for an application, which have codecs
+# and an Echo() of their own.
+OUTSIDE = (*OWN, "bot", "testing", "targets/simulator")
 CORE = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -36,6 +37,7 @@ OTHER_MEANINGS = {
         "load/stages.py",
         "ari_client/commands.py",  # what ARI calls putting a channel on hold
     },
+    "caller": {"ari/messages.py", "ari_client/commands.py"},  # whom ARI says is shown, and who dials
     "PCMU": {"settings.py"},  # what load() takes where a test names none
 }
 """Where a literal that a built-in is named by is something else, or a declared default."""
@@ -84,5 +86,7 @@ def test_only_the_registration_imports_built_ins() -> None:
     assert found == {
         *(("session/plugins/registry.py", module) for module in REGISTRATION),
         ("load/voices.py", TEST_SIGNAL),
+        ("callers/audio.py", TEST_SIGNAL),  # the tones of digits
+        ("callers/listener.py", "pytest_ari_sla.trackers.audio_sampling"),  # packets decoded, by any codec
         ("__init__.py", "pytest_ari_sla.codecs.g711"),  # handed to authors of codecs
     }

@@ -1,10 +1,12 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from pytest_ari_sla.hookspecs import Call, Leg, Topology
 from pytest_ari_sla.testing import RecordingCall, TopologyContract
 from pytest_ari_sla.topologies.builtin import pytest_ari_sla_register_topologies
+from pytest_ari_sla.topologies.caller import Caller
 
 
 class TestEveryBuiltInTopology(TopologyContract):
@@ -12,9 +14,9 @@ class TestEveryBuiltInTopology(TopologyContract):
 
     @pytest.fixture(params=pytest_ari_sla_register_topologies(), ids=lambda topology: topology.name)
     def topology(self, request: pytest.FixtureRequest) -> Topology:
-        """Each of them in turn."""
+        """Each of them in turn; a caller needs somebody to call."""
         topology: Topology = request.param
-        return topology
+        return replace(topology, to="700@ivr") if isinstance(topology, Caller) else topology
 
 
 class Forgetful:

@@ -1,0 +1,178 @@
+"""The bot as an ARI application: takes calls that come in, and joins them with a stream of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+import aiohttp
+
+from pytest_ari_sla.bot.conversation import Conversation, Manners
+from pytest_ari_sla.bot.media import BotMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from pytest_ari_sla.bot.media import BotStream
+
+__all__ = ["BotCrashed", "BotPlan", "VoiceBot"]
+
+
+_TRIES = 50
+
+
+class BotCrashed(Exception):
+    """The bot was told to die, and does."""
+
+
+@dataclass(frozen=True)
+class BotPlan:
+    """What the bot is to do.
+
+    Attributes
+    ----------
+    url, user, password
+        ARI, up to and with ``/ari``.
+    app
+        The Stasis application that it is.
+    manners
+        How it talks.
+    hang_up_after_s
+        Hang up so long after the answer; None: wait for the caller to do it.
+    leaks
+        Leave channels and bridges of its own behind.
+    crashes_after
+        Die with this call, counted from 1; 0: never.
+    host
+        Where its media ends.
+    """
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    app: str = "bot"
+    manners: Manners = field(default_factory=Manners)
+    hang_up_after_s: float | None = None
+    leaks: bool = False
+    crashes_after: int = 0
+    host: str = "127.0.0.1"
+
+
+@dataclass
+class _Call:
+    """One caller: the channels and the bridge, and the stream."""
+
+    caller: str
+    stream: BotStream
+    bridge: str = ""
+    media: str = ""
+
+
+class VoiceBot:
+    """Serves its application until it is cancelled, or the connection to Asterisk ends.
+
+    Parameters
+    ----------
+    plan
+        What to do.
+    log
+        Where it tells what happened, a JSON object a line: ``call`` (the caller's channel), ``what``, ``at_ns``.
+    """
+
+    def __init__(self, plan: BotPlan, log: TextIO) -> None:
+        self._plan = plan
+        self._log = log
+        self._media = BotMedia(plan.host)
+        self._calls: dict[str, _Call] = {}
+        self._taken = 0
+
+    async def run(self) -> None:
+        """Take calls."""
+        token = base64.b64encode(f"{self._plan.user}:{self._plan.password}".encode()).decode()
+        async with aiohttp.ClientSession(headers={"Authorization": f"Basic {token}"}) as self._http:
+            events_url = f"{self._plan.url}/events?app={self._plan.app}"
+            async with self._http.ws_connect(events_url, heartbeat=20) as events, asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                sending = tasks.create_task(self._media.run())
+                self._tell("", "subscribed", time.time_ns())
+                async for message in events:
+                    self._take(json.loads(message.data))
+                sending.cancel()
+
+    def _tell(self, call: str, what: str, at_ns: int) -> None:
+        self._log.write(json.dumps({"call": call, "what": what, "at_ns": at_ns}) + "\n")
+        self._log.flush()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        channel = event.get("channel", {}).get("id", "")
+        match event["type"]:
+            case "StasisStart" if "media" not in event["args"]:
+                self._tell(channel, f"state {event['channel']['state']}", time.time_ns())
+                self._spawn(self._serve(channel))
+            case "StasisEnd" if channel in self._calls:
+                self._spawn(self._end(self._calls.pop(channel)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.create_task(work)
+
+    async def _serve(self, channel: str) -> None:
+        """Answer a caller, and talk to it."""
+        plan = self._plan
+        self._taken += 1
+        if self._taken == plan.crashes_after:
+            raise BotCrashed(f"told to die with call {self._taken}")
+        call = self._calls[channel] = _Call(channel, await self._media.open())
+        host, port = call.stream.local
+        asked = {
+            "app": plan.app,
+            "external_host": f"{host}:{port}",
+            "format": "ulaw",
+            "data": "media",
+            "channelId": f"{plan.app}-media-{channel}",
+        }
+        media = await self._post("/channels/externalMedia", asked)
+        bridge = await self._post("/bridges", {"type": "mixing", "bridgeId": f"{plan.app}-{channel}"})
+        if media is None or bridge is None:
+            return  # told in the log
+        call.bridge, call.media = bridge["id"], media["id"]
+        variables = media["channelvars"]
+        call.stream.remote = (variables["UNICASTRTP_LOCAL_ADDRESS"], int(variables["UNICASTRTP_LOCAL_PORT"]))
+        await self._post(f"/bridges/{call.bridge}/addChannel", {"channel": f"{channel},{call.media}"})
+        self._tell(channel, "answering", time.time_ns())
+        await self._post(f"/channels/{channel}/answer", {})
+        answered_ns = time.time_ns()
+        self._tell(channel, "answered", answered_ns)
+        call.stream.conversation = Conversation(
+            plan.manners, answered_ns, lambda what, at_ns: self._tell(channel, what, at_ns)
+        )
+        if plan.hang_up_after_s is not None:
+            await asyncio.sleep(plan.hang_up_after_s)
+            await self._delete(f"/channels/{channel}")
+
+    async def _end(self, call: _Call) -> None:
+        """Remove what was made for a caller who has gone."""
+        self._tell(call.caller, "gone", time.time_ns())
+        self._media.close(call.stream)
+        if not self._plan.leaks:
+            await self._delete(f"/channels/{call.media}")
+            await self._delete(f"/bridges/{call.bridge}")
+
+    async def _post(self, path: str, query: dict[str, str]) -> Any:
+        for _ in range(_TRIES):
+            async with self._http.post(self._plan.url + path, params=query) as answer:
+                if answer.status < 300:
+                    return await answer.json() if answer.status == 200 else None
+                problem = f"POST {path}: {answer.status} {await answer.text()}"
+            # A channel of our own may not have entered the application yet.
+            await asyncio.sleep(0.01)
+        self._tell("", problem, time.time_ns())
+        return None
+
+    async def _delete(self, path: str) -> None:
+        """Remove something; what is gone already is as good as removed."""
+        async with self._http.delete(self._plan.url + path):
+            pass

@@ -1,0 +1,100 @@
+"""The program ``ari-sla bot``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.bot.application import BotCrashed, BotPlan, VoiceBot
+from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.metrics.units import parse_duration_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FAULTS", "main", "with_fault"]
+
+FAULTS = {
+    "slow:TIME": "answer later by this time",
+    "silence": "answer calls, and say nothing",
+    "hang-up:TIME": "hang up so long after the answer",
+    "ignore-barge-in": "speak on when interrupted",
+    "leak": "leave channels and bridges behind",
+    "crash:N": "die with the Nth call",
+}
+
+_CRASHED = 3
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the bot until Ctrl-C, or until Asterisk ends the connection; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    if not arguments.url:
+        raise UsageError("which Asterisk? ari-sla bot URL, or ARI_URL in the environment")
+    plan = BotPlan(
+        arguments.url.rstrip("/"), arguments.ari_user, arguments.ari_password, arguments.app, host=arguments.host
+    )
+    for fault in arguments.fault:
+        plan = with_fault(plan, fault)
+    with ExitStack() as stack:
+        log = sys.stdout if arguments.log is None else stack.enter_context(arguments.log.open("w", encoding="utf-8"))
+        try:
+            asyncio.run(VoiceBot(plan, log).run())
+        except* BotCrashed as crash:
+            sys.stderr.write(f"{crash.exceptions[0]}\n")
+            os._exit(_CRASHED)
+    return 0
+
+
+def with_fault(plan: BotPlan, fault: str) -> BotPlan:
+    """Return a plan with a fault, as the command line names it.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name, or its value cannot be read.
+    """
+    name, _, value = fault.partition(":")
+    manners = plan.manners
+    match name:
+        case "slow":
+            return replace(
+                plan, manners=replace(manners, answer_after_ns=manners.answer_after_ns + parse_duration_ns(value))
+            )
+        case "silence":
+            return replace(plan, manners=replace(manners, is_silent=True))
+        case "ignore-barge-in":
+            return replace(plan, manners=replace(manners, ignores_barge_in=True))
+        case "hang-up":
+            return replace(plan, hang_up_after_s=parse_duration_ns(value) / 1e9)
+        case "leak":
+            return replace(plan, leaks=True)
+        case "crash" if value.isdecimal():
+            return replace(plan, crashes_after=int(value))
+    raise UsageError(f"--fault {fault}: there are {', '.join(FAULTS)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ari-sla bot",
+        description="A voice bot to try scripts on: greets, listens, answers, and stops when it is interrupted.",
+    )
+    parser.add_argument("url", metavar="URL", nargs="?", default=os.environ.get("ARI_URL"), help="ARI; or ARI_URL")
+    parser.add_argument("--ari-user", default=os.environ.get("ARI_USER", ""), metavar="NAME", help="user; or ARI_USER")
+    parser.add_argument(
+        "--ari-password", default=os.environ.get("ARI_PASSWORD", ""), metavar="TEXT", help="password; or ARI_PASSWORD"
+    )
+    parser.add_argument("--app", default="bot", metavar="NAME", help="the Stasis application that it is (default: bot)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address of its media (default: 127.0.0.1)")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="where it tells what it hears and says; default: stdout"
+    )
+    faults = "; ".join(f"{name}: {text}" for name, text in FAULTS.items())
+    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help=faults)
+    return parser

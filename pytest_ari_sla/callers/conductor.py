@@ -1,0 +1,226 @@
+"""Lets the calls of a load follow their script: brings what is heard to each, and does what each wants."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_ari_sla.callers.listener import SpeechListener
+from pytest_ari_sla.callers.meter import ScriptMeter, figures_of
+from pytest_ari_sla.callers.script import EndCall, Perform, Play, ScriptMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_ari_sla.callers.audio import CompiledScript
+    from pytest_ari_sla.callers.detector import SpeechChange
+    from pytest_ari_sla.callers.script import Action, Utterance
+    from pytest_ari_sla.callers.steps import OwnStep
+    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.media.transport import LegEndpoint
+
+__all__ = ["Conductor", "ScriptedCall"]
+
+LONGEST_WAIT_S = 1.0
+
+
+class ScriptedCall(Protocol):
+    """A call, as its script sees it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set when something has happened to it."""
+
+    def end_reason(self) -> str | None:
+        """Return why the other side has ended it; None while it has not."""
+
+    def note(self, source: str, what: str, detail: str = "", at_ns: int | None = None) -> None:
+        """Add to its time line; ``at_ns`` is by the media's clock."""
+
+
+class _Follower:
+    """One call and its script; what a step of a team's own sees is this."""
+
+    def __init__(self, call: ScriptedCall, machine: ScriptMachine, now_ns: Callable[[], int]) -> None:
+        self._call = call
+        self._now_ns = now_ns
+        self.machine = machine
+        self.awaited_voice_ns: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self._call.id
+
+    @property
+    def is_heard(self) -> bool:
+        return self.machine.speaks
+
+    @property
+    def silent_s(self) -> float:
+        return 0.0 if self.machine.speaks else (self._now_ns() - self.machine.changed_ns) / 1e9
+
+    def note(self, what: str, detail: str = "") -> None:
+        self._call.note("script", what, detail)
+
+    def heard(self, change: SpeechChange) -> None:
+        self.machine.heard(change)
+        self._call.changed.set()
+
+
+class Conductor:
+    """All scripted calls of a load.
+
+    Parameters
+    ----------
+    script
+        What each of them does.
+
+    Attributes
+    ----------
+    meter
+        What came of them.
+    """
+
+    def __init__(self, script: CompiledScript) -> None:
+        self._script = script
+        self._loop = asyncio.get_running_loop()
+        self._followers: dict[int, _Follower] = {}
+        self._early: dict[int, list[SpeechChange]] = {}
+        self.meter = ScriptMeter()
+
+    def listener(self, codec: Codec, legs: int) -> SpeechListener:
+        """Return who listens on all legs of the load."""
+        return SpeechListener(codec, legs, self._tell)
+
+    def _tell(self, changes: list[SpeechChange]) -> None:
+        """Bring what the measuring thread has heard to the event loop."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._deliver, changes)
+
+    def _deliver(self, changes: list[SpeechChange]) -> None:
+        for change in changes:
+            follower = self._followers.get(change.leg)
+            if follower is not None:
+                follower.heard(change)
+            else:
+                # Before the answer, or behind the end: a call that begins takes what is its own.
+                self._early.setdefault(change.leg, []).append(change)
+
+    def begin(self, endpoint: LegEndpoint) -> None:
+        """Take note that a leg is another call's from now on."""
+        self._early.pop(endpoint.leg, None)
+
+    async def follow(
+        self,
+        call: ScriptedCall,
+        endpoint: LegEndpoint,
+        caller: CallerWorker,
+        answered_ns: int,
+        is_cut_short: Callable[[], bool],
+    ) -> tuple[str, dict[str, float]]:
+        """Let an answered call follow the script to its end.
+
+        Parameters
+        ----------
+        call, endpoint
+            The call, and its leg, which sends silence already.
+        caller
+            Its media.
+        answered_ns
+            When it was answered, by the media's clock.
+        is_cut_short
+            Tells whether it is to end whatever its script says.
+
+        Returns
+        -------
+        Why the script could not go on (empty: it could), and the call's own figures.
+        """
+        machine = ScriptMachine(self._script.steps, self._script.utterances, answered_ns)
+        follower = self._followers[endpoint.leg] = _Follower(call, machine, caller.now_ns)
+        for change in self._early.pop(endpoint.leg, []):
+            machine.heard(change)
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while not machine.is_over and not is_cut_short():
+                self._look_at_voice(follower, endpoint, caller)
+                if (reason := call.end_reason()) is not None:
+                    machine.hung_up(reason, caller.now_ns())
+                for action in _without_pauses(machine.advance(caller.now_ns())):
+                    self._do(action, follower, endpoint, caller, tasks)
+                await self._wait(call, machine, caller)
+        finally:
+            del self._followers[endpoint.leg]
+            for task in tasks:
+                task.cancel()
+            self.meter.take(machine)
+            for note in machine.notes:
+                call.note("script", note.what, note.detail, note.at_ns)
+        return machine.failure, figures_of(machine.talk)
+
+    def _look_at_voice(self, follower: _Follower, endpoint: LegEndpoint, caller: CallerWorker) -> None:
+        """Tell a caller that waits for it when it really began to speak."""
+        if follower.awaited_voice_ns is not None:
+            began_ns = caller.voice_began_ns(endpoint)
+            if began_ns != follower.awaited_voice_ns:
+                follower.awaited_voice_ns = None
+                follower.machine.said(began_ns)
+
+    def _do(
+        self,
+        action: Action,
+        follower: _Follower,
+        endpoint: LegEndpoint,
+        caller: CallerWorker,
+        tasks: set[asyncio.Task[None]],
+    ) -> None:
+        match action:
+            case Play(utterance):
+                self._play(utterance, follower, endpoint, caller)
+            case Perform(step):
+                tasks.add(asyncio.create_task(self._perform(step, follower), name=f"own step of {follower.id}"))
+            case EndCall():
+                pass  # whoever holds the call ends it when it has been followed to its end
+
+    def _play(
+        self, utterance: Utterance | None, follower: _Follower, endpoint: LegEndpoint, caller: CallerWorker
+    ) -> None:
+        if utterance is None:
+            caller.play(endpoint, 0)
+        else:
+            follower.awaited_voice_ns = caller.voice_began_ns(endpoint)
+            caller.play(endpoint, utterance.voice)
+
+    async def _perform(self, step: OwnStep, follower: _Follower) -> None:
+        """Do a step of a team's own; what it raises ends the call, not the load."""
+        problem = ""
+        try:
+            done = step(follower)
+            if inspect.isawaitable(done):
+                await done
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        follower.machine.performed(problem)
+        follower._call.changed.set()
+
+    async def _wait(self, call: ScriptedCall, machine: ScriptMachine, caller: CallerWorker) -> None:
+        """Wait until something is told, or the machine wants to be asked again."""
+        left_s = min((machine.deadline_ns - caller.now_ns()) / 1e9, LONGEST_WAIT_S)
+        if left_s > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await call.changed.wait()
+            except TimeoutError:
+                return
+        call.changed.clear()
+
+
+def _without_pauses(actions: Sequence[Action]) -> list[Action]:
+    """Leave out being silent where speaking follows at once."""
+    last = max((place for place, action in enumerate(actions) if isinstance(action, Play)), default=-1)
+    return [action for place, action in enumerate(actions) if place == last or not isinstance(action, Play)]

@@ -1,0 +1,82 @@
+"""Hears what arrives on the legs of scripted callers; runs in the measuring thread, on whole batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.callers.detector import BLOCK_NS, SpeechDetector, levels_db
+from pytest_ari_sla.trackers.audio_sampling import decode_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from pytest_ari_sla.callers.detector import SpeechChange
+    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.rtp.packet_batch import PacketBatch
+
+__all__ = ["SpeechListener"]
+
+_BLOCKS_PER_S = 1_000_000_000 // BLOCK_NS
+
+
+class SpeechListener:
+    """Turns packets into the beginnings and ends of speech.
+
+    Parameters
+    ----------
+    codec
+        What the legs hear.
+    legs
+        How many there are.
+    tell
+        Called with what has changed on any leg, in order; never with nothing.
+    """
+
+    def __init__(self, codec: Codec, legs: int, tell: Callable[[list[SpeechChange]], None]) -> None:
+        self._codec = codec
+        self._detector = SpeechDetector(legs)
+        self._tell = tell
+        self._block_samples = codec.sample_rate_hz // _BLOCKS_PER_S
+
+    def observe(self, batch: PacketBatch) -> None:
+        """Take in a batch; packets of one leg come in order of arrival."""
+        changes = []
+        for legs, at_ns, levels in self._blocks(batch):
+            changes += self._detector.hear(legs, at_ns, levels)
+        if changes:
+            self._tell(changes)
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass; all that arrived before ``now_ns`` has been observed."""
+        if changes := self._detector.advance(now_ns):
+            self._tell(changes)
+
+    def release(self, legs: NDArray[np.int32]) -> None:
+        """Forget these legs."""
+        self._detector.release(legs)
+
+    def _blocks(self, batch: PacketBatch) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64]]]:
+        """Yield the blocks of a batch so that each leg has at most one of each part, and all of them in its order."""
+        for rows, samples in decode_rows(self._codec, batch, np.arange(len(batch))):
+            blocks = samples.shape[1] // self._block_samples
+            if not blocks:
+                continue
+            used = samples[:, : blocks * self._block_samples].reshape(-1, self._block_samples)
+            levels = levels_db(used).reshape(len(rows), blocks)
+            legs, arrival_ns = batch.leg[rows].astype(np.intp), batch.arrival_ns[rows]
+            for part in _one_of_each(legs):
+                for block in range(blocks):
+                    yield legs[part], arrival_ns[part] + block * BLOCK_NS, levels[part, block]
+
+
+def _one_of_each(legs: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Split positions so that no leg comes twice in one part, and each leg's positions stay in order."""
+    order = np.argsort(legs, kind="stable")
+    ordered = legs[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    occurrence = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return [order[occurrence == number] for number in range(int(occurrence.max(initial=-1)) + 1)]

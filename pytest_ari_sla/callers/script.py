@@ -1,0 +1,371 @@
+"""A caller that follows its script: told what is heard and what time it is, it says what to do next. No I/O.
+
+Each kind of step is a generator: it does something, and yields the time at which it wants to be asked again at the
+latest; it is asked earlier whenever something is told. All times are ns since the Unix epoch, by the media's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_ari_sla.callers.steps import OWN_STEP_TIMEOUT_NS, Dial, HangUp, Listen, Say, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from pytest_ari_sla.callers.detector import SpeechChange
+    from pytest_ari_sla.callers.steps import OwnStep, Step
+
+__all__ = ["Action", "EndCall", "Perform", "Play", "ScriptMachine", "ScriptNote", "Talk", "Utterance"]
+
+FALLEN_SILENT_NS = 500_000_000
+"""Somebody who was interrupted, and is silent for so long, has stopped; anything shorter is a pause for breath."""
+
+LOOK_AGAIN_NS = 20_000_000
+PLAY_GRACE_NS = 2_000_000_000
+"""An order to speak that has not been carried out after so long never will be."""
+
+_NEVER_NS = 1 << 62
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Something that a caller can say.
+
+    Attributes
+    ----------
+    voice
+        Number of the voice of the load that holds it.
+    starts_ns, ends_ns
+        When its speech begins and ends, after the voice's beginning.
+    """
+
+    voice: int
+    starts_ns: int
+    ends_ns: int
+
+
+@dataclass(frozen=True)
+class Play:
+    """Say something from the next frame on; None: be silent."""
+
+    utterance: Utterance | None
+
+
+@dataclass(frozen=True)
+class EndCall:
+    """The script is over, well or badly: hang up."""
+
+
+@dataclass(frozen=True)
+class Perform:
+    """Call a step of a team's own, and tell :meth:`ScriptMachine.performed` when it is done."""
+
+    step: OwnStep
+
+
+Action = Play | EndCall | Perform
+
+
+@dataclass(frozen=True)
+class ScriptNote:
+    """An entry of the time line."""
+
+    at_ns: int
+    what: str
+    detail: str = ""
+
+
+@dataclass
+class Talk:
+    """What was measured of one conversation, in ns.
+
+    Attributes
+    ----------
+    greeting
+        From the answer until the first speech of the other side; None where it did not speak first.
+    turns
+        From each end of our speech until their next speech began.
+    barge_ins
+        From each beginning of our speech over theirs until they fell silent.
+    dead_air
+        Their longest silence while we listened.
+    talk_over
+        For how long they spoke while we did, except where we spoke over them.
+    """
+
+    greeting: int | None = None
+    turns: list[int] = field(default_factory=list)
+    barge_ins: list[int] = field(default_factory=list)
+    dead_air: int | None = None
+    talk_over: int = 0
+
+
+class _StepFailed(Exception):
+    """A step could not go on; the argument says why."""
+
+
+class ScriptMachine:
+    """One caller.
+
+    Parameters
+    ----------
+    steps
+        What it does.
+    utterances
+        What it says, by the number of the step (from 0).
+    answered_ns
+        When the call was answered.
+
+    Attributes
+    ----------
+    deadline_ns
+        When :meth:`advance` is to be called at the latest.
+    is_over
+        Whether there is nothing more to do.
+    failure
+        Why the script could not go on, and at which step; empty while it can.
+    timed_out
+        Whether it was for time that it could not.
+    talk
+        What was measured.
+    notes
+        What happened, for the time line.
+    speaks
+        Whether the other side speaks.
+    changed_ns
+        Since when it does, or does not.
+    """
+
+    def __init__(self, steps: Sequence[Step], utterances: Mapping[int, Utterance], answered_ns: int) -> None:
+        self._steps = steps
+        self._utterances = utterances
+        self._answered_ns = answered_ns
+        self._now_ns = answered_ns
+        self._actions: list[Action] = []
+        self._number = 0
+        self._play_began_ns: int | None = None
+        self._awaiting_since_ns: int | None = None
+        self._listening_since_ns: int | None = None
+        self._performed: str | None = None
+        self._spans: list[tuple[int, int]] = []
+        self._own_spans: list[tuple[int, int]] = []
+        self._running = self._run()
+        self.speaks = False
+        self.changed_ns = answered_ns
+        self.deadline_ns = answered_ns
+        self.is_over = False
+        self.failure = ""
+        self.timed_out = False
+        self.talk = Talk()
+        self.notes: list[ScriptNote] = []
+
+    # --- what is told ---
+
+    def heard(self, change: SpeechChange) -> None:
+        """Take note that the other side began, or has stopped, to speak."""
+        if change.speaks:
+            self._take_start(change.at_ns)
+        else:
+            self._spans.append((self.changed_ns, change.at_ns))
+            self.notes.append(ScriptNote(change.at_ns, "heard", f"{_s(change.at_ns - self.changed_ns)} of speech"))
+        self.speaks, self.changed_ns = change.speaks, change.at_ns
+
+    def _take_start(self, at_ns: int) -> None:
+        if not self._spans and not self._own_spans and self._number == 0 and self.talk.greeting is None:
+            self.talk.greeting = max(0, at_ns - self._answered_ns)
+        if self._listening_since_ns is not None:
+            quiet_since_ns = max(self.changed_ns, self._listening_since_ns)
+            self.talk.dead_air = max(self.talk.dead_air or 0, at_ns - quiet_since_ns)
+        if self._awaiting_since_ns is not None:
+            turn_ns = max(0, at_ns - self._awaiting_since_ns)
+            self.talk.turns.append(turn_ns)
+            self.notes.append(ScriptNote(at_ns, "turn", f"{turn_ns / 1e6:.0f} ms"))
+            self._awaiting_since_ns = None
+
+    def said(self, began_ns: int) -> None:
+        """Take note when what was last to be said really began."""
+        self._play_began_ns = began_ns
+
+    def performed(self, problem: str = "") -> None:
+        """Take note that the step of a team's own is done, or why it is not."""
+        self._performed = problem
+
+    def hung_up(self, reason: str, now_ns: int) -> None:
+        """Take note that the other side has ended the call."""
+        if self.is_over:
+            return
+        self._now_ns = now_ns
+        step = self._steps[self._number]
+        if isinstance(step, HangUp) and step.within_ns is not None:
+            self._end()
+        else:
+            after = _s(now_ns - self._answered_ns)
+            self._fail(f"the other side hung up {after} after the answer ({reason}); until then {self._heard_words()}")
+
+    def advance(self, now_ns: int) -> list[Action]:
+        """Let time pass; return what is to be done now."""
+        self._now_ns = max(now_ns, self._now_ns)
+        if not self.is_over:
+            try:
+                self.deadline_ns = next(self._running)
+            except StopIteration:
+                self._end()
+            except _StepFailed as problem:
+                self._fail(str(problem))
+        actions, self._actions = self._actions, []
+        return actions
+
+    # --- its end ---
+
+    def _end(self) -> None:
+        self._settle()
+        self.notes.append(ScriptNote(self._now_ns, "script", "completed"))
+
+    def _fail(self, why: str) -> None:
+        self.failure = f"step {self._number + 1} of {len(self._steps)}, {_words(self._steps[self._number])}: {why}"
+        self._settle()
+        self.notes.append(ScriptNote(self._now_ns, "script", self.failure))
+
+    def _settle(self) -> None:
+        self.is_over = True
+        self.deadline_ns = _NEVER_NS
+        self._actions.append(EndCall())
+        theirs = [*self._spans, *([(self.changed_ns, self._now_ns)] if self.speaks else [])]
+        self.talk.talk_over = sum(
+            max(0, min(ours[1], their[1]) - max(ours[0], their[0])) for ours in self._own_spans for their in theirs
+        )
+
+    def _time_out(self, why: str) -> _StepFailed:
+        self.timed_out = True
+        if self._listening_since_ns is not None and not self.speaks:
+            silent_ns = self._now_ns - max(self.changed_ns, self._listening_since_ns)
+            self.talk.dead_air = max(self.talk.dead_air or 0, silent_ns)
+        return _StepFailed(why)
+
+    def _heard_words(self) -> str:
+        """Return what was heard in the whole call."""
+        speech_ns = sum(end - begin for begin, end in self._spans)
+        if self.speaks:
+            return f"{_s(speech_ns + self._now_ns - self.changed_ns)} of speech was heard, and it had not ended"
+        if not self._spans:
+            return "nothing but silence was heard"
+        return f"{_s(speech_ns)} of speech was heard, and then {_s(self._now_ns - self.changed_ns)} of silence"
+
+    # --- the steps ---
+
+    def _run(self) -> Generator[int, None, None]:
+        for number, step in enumerate(self._steps):
+            self._number = number
+            self.notes.append(ScriptNote(self._now_ns, "step", f"{number + 1}: {_words(step)}"))
+            match step:
+                case Say(over=True):
+                    yield from self._say_over(step)
+                case Say() | Dial():
+                    yield from self._say()
+                case Listen():
+                    yield from self._listen(step)
+                case Wait():
+                    yield from self._until(self._now_ns + step.duration_ns)
+                case HangUp():
+                    if step.within_ns is None:
+                        return
+                    yield from self._until(self._now_ns + step.within_ns)
+                    raise self._time_out(f"the other side did not hang up; {self._heard_words()}")
+                case _:
+                    yield from self._perform(step)
+
+    def _until(self, moment_ns: int) -> Generator[int, None, None]:
+        while self._now_ns < moment_ns:
+            yield moment_ns
+
+    def _begin_to_say(self) -> Generator[int, None, tuple[int, int]]:
+        """Begin to speak; return when our speech begins and ends."""
+        utterance = self._utterances[self._number]
+        self._play_began_ns = None
+        self._actions.append(Play(utterance))
+        ordered_ns = self._now_ns
+        while (began_ns := self._began_ns()) is None:
+            if self._now_ns - ordered_ns > PLAY_GRACE_NS:
+                raise _StepFailed("the load generator did not begin to speak: it is overloaded")
+            yield self._now_ns + LOOK_AGAIN_NS
+        return began_ns + utterance.starts_ns, began_ns + utterance.ends_ns
+
+    def _began_ns(self) -> int | None:
+        return self._play_began_ns
+
+    def _end_saying(self, starts_ns: int, ends_ns: int) -> None:
+        self._actions.append(Play(None))
+        self.notes.append(ScriptNote(starts_ns, "said", f"{_s(ends_ns - starts_ns)} of speech"))
+        self._awaiting_since_ns = ends_ns
+
+    def _say(self) -> Generator[int, None, None]:
+        self._awaiting_since_ns = None
+        starts_ns, ends_ns = yield from self._begin_to_say()
+        self._own_spans.append((starts_ns, ends_ns))
+        yield from self._until(ends_ns)
+        self._end_saying(starts_ns, ends_ns)
+
+    def _say_over(self, step: Say) -> Generator[int, None, None]:
+        yield from self._await_speech(step.within_ns, "to be interrupted")
+        yield from self._until(self.changed_ns + step.after_ns)
+        starts_ns, ends_ns = yield from self._begin_to_say()
+        limit_ns = starts_ns + step.within_ns
+        while self._now_ns < ends_ns or not self._has_fallen_silent():
+            if self._now_ns >= max(limit_ns, ends_ns):
+                raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
+            yield ends_ns if self._now_ns < ends_ns else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
+        if self.changed_ns > starts_ns:
+            barge_in_ns = self.changed_ns - starts_ns
+            self.talk.barge_ins.append(barge_in_ns)
+            detail = f"they fell silent after {barge_in_ns / 1e6:.0f} ms"
+            self.notes.append(ScriptNote(self.changed_ns, "barge-in", detail))
+        self._end_saying(starts_ns, ends_ns)
+
+    def _has_fallen_silent(self) -> bool:
+        return not self.speaks and self._now_ns - self.changed_ns >= FALLEN_SILENT_NS
+
+    def _listen(self, step: Listen) -> Generator[int, None, None]:
+        self._listening_since_ns = self._now_ns
+        yield from self._await_speech(step.within_ns, "")
+        limit_ns = self._now_ns + step.most_ns
+        while self.speaks or self._now_ns - self.changed_ns < step.silence_ns:
+            if self._now_ns >= limit_ns:
+                raise self._time_out(f"they spoke for more than {_s(step.most_ns)}")
+            yield limit_ns if self.speaks else min(limit_ns, self.changed_ns + step.silence_ns)
+        self._listening_since_ns = None
+
+    def _await_speech(self, within_ns: int, what_for: str) -> Generator[int, None, None]:
+        limit_ns = self._now_ns + within_ns
+        spans = len(self._spans)
+        # Somebody who said a short word may be told of when that is over already.
+        while not self.speaks and len(self._spans) == spans:
+            if self._now_ns >= limit_ns:
+                nothing = f"nothing was heard for {_s(within_ns)}{' ' * bool(what_for)}{what_for}"
+                if not self._spans:
+                    raise self._time_out(f"{nothing}: the application answered, and was silent for the whole call")
+                raise self._time_out(f"{nothing}; before that, {self._heard_words()}")
+            yield limit_ns
+
+    def _perform(self, step: OwnStep) -> Generator[int, None, None]:
+        self._performed = None
+        self._actions.append(Perform(step))
+        limit_ns = self._now_ns + OWN_STEP_TIMEOUT_NS
+        while (problem := self._problem()) is None:
+            if self._now_ns >= limit_ns:
+                raise self._time_out(f"it was not done after {_s(OWN_STEP_TIMEOUT_NS)}")
+            yield limit_ns
+        if problem:
+            raise _StepFailed(problem)
+
+    def _problem(self) -> str | None:
+        return self._performed
+
+
+def _words(step: Step) -> str:
+    return str(step) if isinstance(step, Say | Listen | Dial | Wait | HangUp) else getattr(step, "__name__", repr(step))
+
+
+def _s(duration_ns: int) -> str:
+    return f"{duration_ns / 1e9:.1f} s"

@@ -1,0 +1,142 @@
+"""Callers with a script and a voice bot on a real Asterisk: what the report says, against what the bot itself says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.sessions.session import Session
+from tests.voice_bot import BotProcess, Conversation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+
+CONFTEST = """
+import json
+
+def pytest_ari_sla_call_ended(call):
+    with open("calls.jsonl", "a") as file:
+        told = [(event.what, event.detail) for event in call.timeline if event.source == "script"]
+        file.write(json.dumps({"id": call.id, "state": call.state, "values": call.values, "told": told}) + "\\n")
+"""
+SCENARIO = '''
+from pytest_ari_sla import dial, hang_up, listen, say
+from pytest_ari_sla.codecs.speech import speech_like
+
+QUESTION, STOP = speech_like(1.5, 16_000, 5), speech_like(1.0, 16_000, 7)
+
+async def test_bot(load):
+    """Callers greet, ask, dial and interrupt."""
+    await load(calls={calls}, duration="1s", topology="caller", to="bot@stasis", script=[
+        listen(), say(QUESTION), listen(within="5s"), dial("1#"), say(STOP, over=True), listen(), hang_up()])
+'''
+FRAME_NS = 20_000_000
+TOLERANCE_NS = 5_000_000
+
+
+def call_bot(asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str) -> tuple[dict[str, Any], BotProcess]:
+    """Have callers talk to a bot; return the report's metrics, and the bot that is over."""
+    session = Session(folder, asterisk)
+    session.write("conftest.py", CONFTEST)
+    session.write("test_bot.py", SCENARIO.format(calls=calls))
+    with BotProcess(asterisk.target.endpoint, folder, *options) as bot:
+        done = session.run("--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    metrics: dict[str, Any] = done.scenarios["test_bot"]["metrics"]
+    return metrics, bot
+
+
+def test_a_script_is_followed_and_measured_as_the_bot_itself_measures_it(
+    asterisk22: PrivateAsterisk, tmp_path: Path
+) -> None:
+    """Greeting, question, digits, barge-in: the bot sees a call ring; each time is its own, to a frame and 5 ms."""
+    metrics, bot = call_bot(asterisk22, tmp_path, 5)
+    assert metrics["script"]["completed"] == metrics["script"]["runs"] == 5
+    assert metrics["target"]["leftovers"] == 0
+    conversations = bot.conversations()
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    assert len(calls) == len(conversations) == 5
+    assert {state for theirs in conversations.values() for state in theirs.states} == {"state Ring"}
+    # On a machine that others use as well the bot may be late with its log: half of all agree in any case.
+    assert np.median(differences_ns(calls, conversations)) <= FRAME_NS + TOLERANCE_NS
+
+
+def differences_ns(calls: list[dict[str, Any]], conversations: dict[str, Conversation]) -> list[int]:
+    """Return by how much each time in the report differs from what the bot says."""
+    found = []
+    for call in calls:
+        theirs = conversations[call["id"]]
+        turns_ns = [int(detail.split()[0]) * 1_000_000 for what, detail in call["told"] if what == "turn"]
+        assert len(turns_ns) == len(theirs.turns_ns) == 3
+        found += [abs(ours - own) for ours, own in zip(turns_ns, theirs.turns_ns, strict=True)]
+        found += [abs(round(call["values"]["barge_in"] * 1e9) - own) for own in theirs.barge_ins_ns]
+        least_ns, most_ns = theirs.greeting_ns
+        greeting_ns = round(call["values"]["greeting"] * 1e9)
+        found.append(max(0, least_ns - greeting_ns, greeting_ns - most_ns))
+    return found
+
+
+TROUBLE = '''
+from pytest_ari_sla import hang_up, listen, say
+from pytest_ari_sla.codecs.speech import speech_like
+
+async def test_bot(load):
+    """One caller, who is not answered as the script says."""
+    await load(calls=1, duration="1s", topology="caller", to="{to}", script=[
+        {first}say(speech_like(1.0, 16_000, 7), over=True, within="4s"), listen(), hang_up()])
+'''
+
+
+@pytest.mark.parametrize(
+    ("fault", "first", "words"),
+    [
+        ("silence", "listen(within='4s'), ", "the application answered, and was silent for the whole call"),
+        ("ignore-barge-in", "", "they did not stop when interrupted"),
+        ("hang-up:2s", "listen(), ", "the other side hung up 2."),
+    ],
+)
+def test_what_is_wrong_with_the_application_is_said_in_the_first_sentence(
+    asterisk22: PrivateAsterisk, tmp_path: Path, fault: str, first: str, words: str
+) -> None:
+    """Whatever else is measured."""
+    session = Session(tmp_path, asterisk22)
+    session.write("test_bot.py", TROUBLE.format(to="bot@stasis", first=first))
+    with BotProcess(asterisk22.target.endpoint, tmp_path, "--fault", fault):
+        done = session.run()
+    assert done.exit_code == 1
+    assert words in first_sentence(done.output)
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("bot@stasis", "nobody has subscribed to a Stasis application"),
+        ("700@default", "the dialplan has no extension 700 in context default"),
+    ],
+)
+def test_an_application_that_is_not_there_is_named_as_such(
+    asterisk22: PrivateAsterisk, tmp_path: Path, to: str, words: str
+) -> None:
+    """Nobody answers either way; why, Asterisk knows."""
+    session = Session(tmp_path, asterisk22)
+    session.write("test_bot.py", TROUBLE.format(to=to, first=""))
+    done = session.run()
+    assert done.exit_code == 1
+    assert words in first_sentence(done.output)
+
+
+def test_what_the_application_leaves_behind_is_counted(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
+    """A channel and a bridge of its own for each call."""
+    metrics, _ = call_bot(asterisk22, tmp_path, 2, "--fault", "leak")
+    assert metrics["target"]["leftovers"] == 4
+
+
+def first_sentence(output: str) -> str:
+    """Return what the SLA section says first of the test that failed."""
+    section = output[output.index("FAIL test_bot.py::test_bot") :]
+    return " ".join(section.split("\n\n")[0].split())
