@@ -18,6 +18,7 @@ import numpy as np
 
 from pytest_ari_sla.arguments import argument, parse_port
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.far_end import stream_echo
 from pytest_ari_sla.far_end.control import TakeSnapshot
 from pytest_ari_sla.far_end.delay_line import DelayLine
 from pytest_ari_sla.far_end.impairment import DEFAULT_PACKET_NS, Impairment
@@ -236,6 +237,12 @@ def _share(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla echo", description="Send every RTP packet back to where it came from.")
+    parser.add_argument(
+        "--transport",
+        choices=("rtp", *stream_echo.LISTENING, "websocket-server"),
+        default="rtp",
+        help="what to send back (default: %(default)s); see --transport NAME --help for the options of the others",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument(
         "--port", type=argument(parse_port), default=0, help="UDP port to listen at (default: a free one)"
@@ -292,8 +299,17 @@ def _impairment(options: argparse.Namespace) -> Impairment:
     )
 
 
+def transport_of(argv: Sequence[str]) -> str:
+    """Return which transport a command line asks for: each has options of its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--transport", default="rtp")
+    return str(parser.parse_known_args(argv)[0].transport)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an echo server until it is told to stop (Ctrl-C, SIGTERM, or the end of its control connection)."""
+    if transport_of(sys.argv[1:] if argv is None else argv) != "rtp":
+        return stream_echo.main(argv)
     parser = _parser()
     options = parser.parse_args(argv)
     try:

@@ -40,6 +40,8 @@ class Conversation(ABC):
         Whether media may be sent.
     frames, texts, digits
         What has come: audio, control messages, DTMF digits; to be taken, and cleared, by whoever reads.
+    audio_kind
+        What AudioSocket has called the last frame of audio.
     outgoing
         What is to be sent for that; likewise.
     ended
@@ -58,6 +60,7 @@ class Conversation(ABC):
         self.frames: list[bytes] = []
         self.texts: list[bytes] = []
         self.digits = ""
+        self.audio_kind: int = audiosocket.Kind.SLIN
         self.outgoing = bytearray()
         self.ended = ""
 
@@ -121,6 +124,7 @@ class _AudioSocket(Conversation):
         kind, payload = message
         if audiosocket.is_audio(kind):
             self.frames.append(payload)
+            self.audio_kind = kind
         elif kind == audiosocket.Kind.HANG_UP:
             self.ended = "the peer hung up"
         elif kind == audiosocket.Kind.DTMF:

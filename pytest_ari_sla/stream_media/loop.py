@@ -46,7 +46,7 @@ __all__ = ["StreamLoop", "main"]
 _PATIENCE_NS = 15_000_000_000
 """A connection that nobody knows, or whose leg has been forgotten, is closed after this time."""
 
-_STRANGER_NS = 1_000_000_000
+_STRANGER_NS = 3_000_000_000
 """The same for one that has named itself: whoever is expected is so before it connects, but for an order on its way."""
 
 _STATUS_SLOTS = 1000
