@@ -53,7 +53,7 @@ class Capacity(Struct, kw_only=True):
 
     per: str = "calls"
     calls: int = 0
-    interval: tuple[int, int | None] = (0, None)
+    interval: tuple[int, int | None]
     first_broken: str = ""
     limited_by: str = ""
     evidence: str = ""
