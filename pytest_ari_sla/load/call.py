@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import insort
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.callers.conductor import Conductor
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Leg
     from pytest_ari_sla.load.control_meter import ControlMeter
     from pytest_ari_sla.load.outcome import CallOutcome
@@ -92,6 +92,8 @@ class CallTools:
         What the legs of a call say and hear.
     echo_extension
         Context and extension of the dialplan that runs ``Echo()``.
+    clock
+        The time.
     began_ns
         The load's beginning, on the monotonic clock.
     listener
@@ -108,10 +110,15 @@ class CallTools:
     relay: RelayControl | None
     media: CallMedia
     echo_extension: tuple[str, str]
+    clock: Clock
     began_ns: int
     listener: CallListener
     higher_is_better: Collection[str] = ()
     conductor: Conductor | None = None
+
+    def elapsed_ns(self) -> int:
+        """Return the time since the load's beginning."""
+        return self.clock.monotonic_ns() - self.began_ns
 
 
 @dataclass(frozen=True)
@@ -277,7 +284,7 @@ class LiveCall:
         """Add to the call's time line, at its place; only the beginning is kept."""
         if len(self.timeline) >= TIMELINE_EVENTS:
             return
-        now_ns = time.monotonic_ns()
+        now_ns = self.tools.clock.monotonic_ns()
         happened_ns = now_ns if at_ns is None else at_ns - (self.tools.caller.now_ns() - now_ns)
         event = TimelineEvent(happened_ns - self.tools.began_ns, source, what, detail)
         insort(self.timeline, event, key=lambda other: other.at_ns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,7 +67,7 @@ class CallSurroundings:
 
     def now_ns(self) -> int:
         """Return the time since the load's beginning."""
-        return time.monotonic_ns() - self.tools.began_ns
+        return self.tools.elapsed_ns()
 
 
 class CallRun:
@@ -209,7 +208,7 @@ class CallRun:
         self._packets = 1
         answered_ns = caller.now_ns()
         if call.answered_ns is not None:
-            answered_ns += call.answered_ns - time.monotonic_ns()
+            answered_ns += call.answered_ns - call.tools.clock.monotonic_ns()
         failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
         return failure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pytest_ari_sla.media.call_media import MediaPlan
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.callers.audio import CompiledScript
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Codec, Topology
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
@@ -65,7 +67,9 @@ class LoadPlan:
         """The codec of each call's first leg."""
         return self.media.voices[0].codec
 
-    def media_plan(self, ari: AriEndpoint | None = None, *, keep_packets: bool = False) -> MediaPlan:
+    def media_plan(
+        self, ari: AriEndpoint | None = None, *, keep_packets: bool = False, clock: Clock = time
+    ) -> MediaPlan:
         """Return what the caller needs to know: legs for our share of the calls, and some that linger."""
         share = max(1, self.profile.peak_calls(self.shard - 1, self.shards))
         # Calls that are just ending need room as well: a call is set up, and leaves, within a second.
@@ -80,4 +84,6 @@ class LoadPlan:
             shard=self.shard,
             keep_packets=keep_packets,
             faults=self.faults,
+            clock=clock,
+            epoch_ns=clock.time_ns() - clock.monotonic_ns(),
         )

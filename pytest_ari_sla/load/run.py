@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -154,7 +153,7 @@ class LoadRun:
             ari, relay, caller = await self._prepare(stack)
             await begin()
             self._share = self._tools.host_share() if self._tools.host_share else None
-            self._began_ns, self._began_at_ns = time.monotonic_ns(), caller.now_ns()
+            self._began_ns, self._began_at_ns = self._tools.clock.monotonic_ns(), caller.now_ns()
             caller.begin_at(self._began_at_ns)
             self._series.mark_stages(plan.profile)
             driver = self._driver = self._make_driver(ari, caller, relay)
@@ -230,7 +229,7 @@ class LoadRun:
             ari = await stack.enter_async_context(self._ari_session())
             self._notes += await tools.preflight(ari, plan)
             relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
-            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE)
+            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE, clock=tools.clock)
             if plan.script is not None:
                 self._conductor = Conductor(plan.script)
                 self._leftovers = Leftovers(ari)
@@ -261,6 +260,7 @@ class LoadRun:
             verify=tools.verify,
             media_host=tools.asterisk_media,
             max_in_flight=REQUESTS_IN_FLIGHT,
+            clock=tools.clock,
             observer=self._meter,
             realtime=self._plan.realtime,
         )
@@ -279,6 +279,7 @@ class LoadRun:
             relay=relay,
             media=plan.media,
             echo_extension=tools.echo_extension,
+            clock=tools.clock,
             began_ns=self._began_ns,
             listener=tools.listener,
             higher_is_better={
@@ -290,7 +291,7 @@ class LoadRun:
         return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._shelf)
 
     def _now_ns(self) -> int:
-        return time.monotonic_ns() - self._began_ns
+        return self._tools.clock.monotonic_ns() - self._began_ns
 
     async def _tick(self, caller: CallerWorker, driver: CallDriver, relay: RelayControl | None) -> None:
         """Once a second: enter what happened into the series, and tell; the load ends when that is not possible."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.session import AriSession
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.load.call import CallListener, RelayControl
     from pytest_ari_sla.load.host_share import HostShare
@@ -53,6 +55,8 @@ class LoadTools:
         Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
     host_share
         Begins to read what we take from the target's machine; None where that is another one.
+    clock
+        The time.
     make_measurer
         Makes what runs the trackers: see :class:`~pytest_ari_sla.media.caller_worker.CallerWorker`.
     """
@@ -72,4 +76,5 @@ class LoadTools:
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)
     host_share: Callable[[], HostShare] | None = None
+    clock: Clock = time
     make_measurer: Callable[..., Measurer] = Measurer

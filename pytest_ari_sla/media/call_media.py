@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Voice
     from pytest_ari_sla.media.frame_listener import FrameListener
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
@@ -115,6 +116,8 @@ class MediaPlan:
         What to ask the kernel for, for each socket.
     nonce
         This load's number, in its probes.
+    clock
+        The time.
     epoch_ns
         What CLOCK_MONOTONIC lacks to the time by which all media of this load is dated.
     faults
@@ -134,6 +137,7 @@ class MediaPlan:
     keep_packets: bool = False
     receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
     nonce: int = field(default_factory=lambda: secrets.randbits(32))
+    clock: Clock = time
     epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
     faults: FaultPlan | None = None
     log_of_all: FrameSendLog | None = None

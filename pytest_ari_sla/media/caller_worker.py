@@ -63,7 +63,7 @@ class CallerWorker:
         self._plan = plan
         self._opening = transport.open(plan, site)
         self._legs = LegAllocator(plan.calls, len(plan.media))
-        self._trackers = TrackerGroup(trackers, owners or {})
+        self._trackers = TrackerGroup(trackers, owners or {}, plan.clock)
         self._make_measurer = make_measurer
         self._started: set[int] = set()
         # Legs of calls with misbehaving peers that are not measured, and when they would have ended; all, by name.

@@ -24,6 +24,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
+    from pytest_ari_sla.clock import Clock
+
 __all__ = ["NONE", "Gauge", "LoopLayout", "LoopMemory"]
 
 NONE = -1
@@ -119,9 +121,12 @@ class LoopMemory(ABC):
     voice_turns: NDArray[np.int64]
     frames: NDArray[np.uint8]
 
-    def __init__(self, layout: Any, descriptor: int | None = None, *, epoch_ns: int | None = None) -> None:
+    def __init__(
+        self, layout: Any, descriptor: int | None = None, *, epoch_ns: int | None = None, clock: Clock = time
+    ) -> None:
         """Map the file behind ``descriptor``, or a new one; the descriptor is duplicated."""
         self.layout = layout
+        self._monotonic_ns = clock.monotonic_ns
         self._used = 0
         self._buffer: mmap.mmap | None = None
         self._arrange()
@@ -130,7 +135,7 @@ class LoopMemory(ABC):
         self._used = 0
         self._arrange()
         if descriptor is None:
-            self.gauges[Gauge.EPOCH_NS] = time.time_ns() - time.monotonic_ns() if epoch_ns is None else epoch_ns
+            self.gauges[Gauge.EPOCH_NS] = clock.time_ns() - clock.monotonic_ns() if epoch_ns is None else epoch_ns
 
     @abstractmethod
     def _arrange(self) -> None:
@@ -155,7 +160,7 @@ class LoopMemory(ABC):
 
     def now_ns(self) -> int:
         """Return the time, ns since the Unix epoch, as all times here are counted: without steps."""
-        return time.monotonic_ns() + int(self.gauges[Gauge.EPOCH_NS])
+        return self._monotonic_ns() + int(self.gauges[Gauge.EPOCH_NS])
 
     def close(self) -> None:
         """Give up the descriptor; the mapping goes with the last array that refers to it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Tracker, TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
@@ -175,18 +176,21 @@ class TrackerGroup:
         Copied.
     owners
         Which plug-in a tracker came from, by the tracker's name.
+    clock
+        The time.
     """
 
-    def __init__(self, prototypes: Iterable[Tracker], owners: Mapping[str, str]) -> None:
+    def __init__(self, prototypes: Iterable[Tracker], owners: Mapping[str, str], clock: Clock = time) -> None:
+        self._monotonic_ns = clock.monotonic_ns
         self._trackers = [_Guarded(tracker, owners.get(tracker.name, "a test")) for tracker in prototypes]
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = self._monotonic_ns()
         self._span_ns = 0
 
     def begin(self, context: TrackerContext) -> None:
         """Prepare for a load."""
         for tracker in self._trackers:
             tracker.begin(context)
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = self._monotonic_ns()
 
     def observe(self, batch: PacketBatch) -> None:
         """Take in a batch."""
@@ -203,7 +207,7 @@ class TrackerGroup:
         """Let time pass."""
         for tracker in self._trackers:
             tracker.advance(now_ns)
-        self._span_ns = time.monotonic_ns() - self._began_ns
+        self._span_ns = self._monotonic_ns() - self._began_ns
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """End these legs."""

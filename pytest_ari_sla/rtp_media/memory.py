@@ -12,6 +12,7 @@ per leg.
 from __future__ import annotations
 
 import struct
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,8 @@ from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["BURST", "BURST_PART", "BURST_PARTS", "BURST_RECORD", "LEG", "NONE", "Gauge", "MediaLayout", "MediaMemory"]
 
@@ -142,9 +145,11 @@ class MediaMemory(LoopMemory):
 
     layout: MediaLayout
 
-    def __init__(self, layout: MediaLayout, descriptor: int | None = None, *, epoch_ns: int | None = None) -> None:
+    def __init__(
+        self, layout: MediaLayout, descriptor: int | None = None, *, epoch_ns: int | None = None, clock: Clock = time
+    ) -> None:
         """Map the file behind ``descriptor``, or a new one; the descriptor is duplicated."""
-        super().__init__(layout, descriptor, epoch_ns=epoch_ns)
+        super().__init__(layout, descriptor, epoch_ns=epoch_ns, clock=clock)
         if descriptor is None:
             self.bursts["turn"] = self.group_slot[:] = NONE
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.arguments import Address
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.rtp_media.ring_reader import SourceTable
     from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 
@@ -78,6 +79,8 @@ class ReportExchange:
         What was sent.
     legs
         Number of legs.
+    clock
+        The time.
 
     Attributes
     ----------
@@ -88,8 +91,14 @@ class ReportExchange:
     """
 
     def __init__(
-        self, sockets: Sequence[socket.socket], sources: SourceTable, send_log: MediaSendLog, legs: int
+        self,
+        sockets: Sequence[socket.socket],
+        sources: SourceTable,
+        send_log: MediaSendLog,
+        legs: int,
+        clock: Clock = time,
     ) -> None:
+        self._now_ns = clock.time_ns
         self._sockets = sockets
         self._sources = sources
         self._send_log = send_log
@@ -110,7 +119,7 @@ class ReportExchange:
 
         A stream to an odd port has no place for RTCP (RFC 3550, section 11): the port above may be anybody's.
         """
-        self._next_ns[leg] = time.time_ns() + self._interval_ns(is_first=True)
+        self._next_ns[leg] = self._now_ns() + self._interval_ns(is_first=True)
         self._speaks_rtcp[leg] = False
         self._streams[leg] = stream if stream.remote[1] % 2 == 0 else None
 
@@ -140,7 +149,7 @@ class ReportExchange:
         """
         if stream is None or not packets:
             return False
-        now_ns = time.time_ns()
+        now_ns = self._now_ns()
         ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
         octets = packets * stream.payload_bytes
         report = SenderReport(stream.ssrc, ntp_timestamp(now_ns), ticks % 2**32, packets % 2**32, octets % 2**32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -129,7 +128,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._site = site
         self._start_loop = start_loop
         self._nonce = plan.nonce
-        self._memory = MediaMemory(_layout(plan), epoch_ns=plan.epoch_ns)
+        self._memory = MediaMemory(_layout(plan), epoch_ns=plan.epoch_ns, clock=plan.clock)
         self.send_log = MediaSendLog(self._memory)
         self._slots = SlotAssigner(plan.packet_time_ms)
         self._on_socket = [0] * _sockets_for(plan.legs)
@@ -162,7 +161,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._leases = [stack.enter_context(self._site.ports.lease()) for _ in self._on_socket]
         self._sockets = [lease.rtp_socket for lease in self._leases]
         rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
-        self._reports = ReportExchange(rtcp_sockets, self._sources, self.send_log, self._plan.legs)
+        self._reports = ReportExchange(rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._plan.clock)
         self._loop = self._start_loop(self._memory, realtime=self._plan.realtime)
         stack.push_async_callback(self._loop.stop)
         for number, udp in enumerate(self._sockets):
@@ -283,7 +282,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
 
     def exchange_reports(self) -> list[ReceivedReport]:
         """Send the RTCP reports that are due, and return those that have come."""
-        return self._reports.exchange(time.time_ns())
+        return self._reports.exchange(self._plan.clock.time_ns())
 
     # --- itself ---
 

@@ -154,7 +154,7 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
         self._site = site
         self._offers = offers
         self._start_loop = start_loop
-        self._memory = StreamMemory(_layout(name, plan), epoch_ns=plan.epoch_ns)
+        self._memory = StreamMemory(_layout(name, plan), epoch_ns=plan.epoch_ns, clock=plan.clock)
         self.send_log = StreamSendLog(self._memory)
         self.reader = StreamReader(self._memory, plan, self.send_log)
         self._slots = SlotAssigner(plan.packet_time_ms)

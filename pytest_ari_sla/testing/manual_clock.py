@@ -24,6 +24,14 @@ class ManualClock:
         """Return the present, so that the clock can stand in for ``time.time_ns``."""
         return self.now_ns
 
+    def time_ns(self) -> int:
+        """Return the present, as ``time.time_ns`` does."""
+        return self.now_ns
+
+    def monotonic_ns(self) -> int:
+        """Return the present, as ``time.monotonic_ns`` does, from the same beginning."""
+        return self.now_ns
+
     def advance(self, duration_ns: int) -> int:
         """Let time pass and return the new present.
 

@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import math
 import selectors
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -77,13 +76,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         Carries media in this time.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.clock = ManualClock()
         self._start_ns = self.clock.now_ns
         self._listeners: list[Callable[[int], None]] = []
         super().__init__(_JumpingSelector(self._jump))
-        monkeypatch.setattr(time, "time_ns", self.clock)
-        monkeypatch.setattr(time, "monotonic_ns", self.clock)
         self.transport = RtpMedia(self._start_media)
 
     def time(self) -> float:
@@ -250,7 +247,13 @@ class ScriptedAsterisk:
             monkeypatch.setattr(client, "_attempt", attempt)
 
         def make_session(run: LoadRun) -> AriSession:
-            session = AriSession("http://u:p@asterisk:8088", app="sla-soak", id_prefix="sla-soak", observer=run._meter)
+            session = AriSession(
+                "http://u:p@asterisk:8088",
+                app="sla-soak",
+                id_prefix="sla-soak",
+                clock=self._loop.clock,
+                observer=run._meter,
+            )
             session._stream = _Stream()  # type: ignore[assignment]
             answer(session.client, session)
             return session

@@ -94,6 +94,7 @@ def call(ari: Ari) -> LiveCall:
         relay=None,
         media=CallMedia((1, 0), (codec,)),
         echo_extension=("default", "echo"),
+        clock=time,
         began_ns=time.monotonic_ns(),
     )
     call = LiveCall("call", tools)

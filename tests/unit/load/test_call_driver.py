@@ -229,6 +229,7 @@ class Bench:
             relay=None,
             media=CallMedia((1, 0), ()),
             echo_extension=("default", "echo"),
+            clock=time,
             began_ns=time.monotonic_ns(),
             listener=self.listener,
             higher_is_better={"grade"},

@@ -37,7 +37,7 @@ class Overload:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, calls: int, posts_per_s: float) -> None:
         monkeypatch.setattr(simulated, "MEASURE_NS", S)  # well within the loss limit
         monkeypatch.setattr(call_run, "POLL_S", 0.1)
-        self.loop = SimulatedLoop(monkeypatch)
+        self.loop = SimulatedLoop()
         ScriptedAsterisk(self.loop, posts_per_s=posts_per_s).serve(monkeypatch)
         registry = builtin_registry()
         self._tools = LoadTools(
@@ -50,6 +50,7 @@ class Overload:
             echo_extension=("default", "echo"),
             id_prefix="sla-soak",
             listener=registry.hook_calls,
+            clock=self.loop.clock,
             make_measurer=self.loop.make_measurer,
         )
         profile = LoadProfile((Calls("hold", calls, calls, PLANNED_S * S),))

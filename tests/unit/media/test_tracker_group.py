@@ -14,6 +14,7 @@ from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport
 from pytest_ari_sla.sla.guards import tripped_guards
+from pytest_ari_sla.testing.manual_clock import ManualClock
 from tests.unit.batches import Packet, batch_of
 from tests.unit.trackers.loads import FixedLog, context_of
 
@@ -110,7 +111,7 @@ class Listener(Witness):
 
 def lived(**faults: Any) -> tuple[dict[str, Any], list[str]]:
     """Let a tracker with these faults live through a load, beside one without; return values and remarks."""
-    group = TrackerGroup([Counter(**faults), Witness()], {"counter": "acme-plugin", "witness": "other"})
+    group = TrackerGroup([Counter(**faults), Witness()], {"counter": "acme-plugin", "witness": "other"}, ManualClock())
     group.begin(CONTEXT)
     group.observe(BATCH)
     group.advance(0)

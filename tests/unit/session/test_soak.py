@@ -97,7 +97,7 @@ class Soak:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
-        self._loop = SimulatedLoop(monkeypatch)
+        self._loop = SimulatedLoop()
         registry = builtin_registry()
         self._supervisor = self._make_supervisor(registry.catalogue)
         self._tools = LoadTools(
@@ -110,6 +110,7 @@ class Soak:
             echo_extension=("default", "echo"),
             id_prefix="sla-soak",
             listener=registry.hook_calls,
+            clock=self._loop.clock,
             make_measurer=self._loop.make_measurer,
         )
         profile = LoadProfile((Calls("hold", CALLS, CALLS, HOURS * 3600 * S),), HOLDING_S * S)
