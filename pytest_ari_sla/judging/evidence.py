@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.capture.kept_packets import parse_policy
+from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.capture.pcapng import capture_name
 from pytest_ari_sla.judging.judged_load import CapturedCall
 from pytest_ari_sla.judging.worst_calls import worst_calls
 from pytest_ari_sla.reporting.places import CAPTURES_NAME
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.capture.kept_packets import CapturePolicy
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
 __all__ = ["captured_calls"]
 
-_LOST = ("failed", "dropped")
 
-
-def captured_calls(outcome: LoadOutcome, policy_text: str, catalogue: Catalogue) -> dict[str, CapturedCall]:
+def captured_calls(outcome: LoadOutcome, policy: CapturePolicy, catalogue: Catalogue) -> dict[str, CapturedCall]:
     """Return what is to be written of each call, by its id.
 
     Parameters
     ----------
     outcome
         A load, over all shards.
-    policy_text
-        ``worst:5``, ``failed``, ``all`` or ``off``.
+    policy
+        Which calls' packets are evidence.
     catalogue
         All metrics.
     """
-    policy = parse_policy(policy_text)
     reasons = {call.id: call.why for call in worst_calls(outcome.calls, {}, catalogue, max(policy.count, 1))}
     chosen = policy.chosen(
         [call.id for call in outcome.calls],
         worst=list(reasons),
-        failed={call.id for call in outcome.calls if call.state in _LOST},
+        failed={call.id for call in outcome.calls if call.state in LOST},
     )
     return {
         call: CapturedCall(f"{CAPTURES_NAME}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.reporting.record.run_record import CallEvent, WorstCall
 from pytest_ari_sla.reporting.values import show
 
@@ -20,7 +21,7 @@ _NS_PER_S: Final = 10**9
 _USUAL_COUNT: Final = 10
 _OUTSTANDING: Final = 2.0
 """A value this many times the median of all calls makes a call worth a look."""
-_LOST: Final = {"failed": "It was not established", "dropped": "It ended before it was told to"}
+_WHY_LOST: Final = {"failed": "It was not established", "dropped": "It ended before it was told to"}
 
 
 def ranked_by(catalogue: Catalogue) -> dict[str, Metric]:
@@ -45,9 +46,11 @@ def worst_calls(
         How many to return at most.
     """
     lost = [
-        (call, f"{_LOST[call.state]}: {call.reason or 'no reason is known'}") for call in calls if call.state in _LOST
+        (call, f"{_WHY_LOST[call.state]}: {call.reason or 'no reason is known'}")
+        for call in calls
+        if call.state in LOST
     ]
-    heard = [call for call in calls if call.state not in _LOST]
+    heard = [call for call in calls if call.state not in LOST]
     ranked = lost[:count] + _outstanding(heard, ranked_by(catalogue))
     return [_described(call, why, captures.get(call.id, "")) for call, why in ranked[:count]]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.capture.kept_packets import PackedStream
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ __all__ = ["CaptureShelf"]
 
 MOST_CALLS = 1_000
 """Calls whose packets are kept at most, where the policy does not say how many: some 25 kB for each leg."""
-
-_LOST = ("failed", "dropped")
 
 
 class _Candidate(NamedTuple):
@@ -51,7 +50,7 @@ class CaptureShelf:
 
     def offer(self, call: CallOutcome, streams: Iterable[CapturedStream]) -> None:
         """Take in a finished call's packets, if they may be wanted."""
-        if self._policy.kind == "off" or (self._policy.kind == "failed" and call.state not in _LOST):
+        if self._policy.kind == "off" or (self._policy.kind == "failed" and call.state not in LOST):
             return
         packed = tuple(PackedStream.of(stream) for stream in streams if len(stream.packets))
         if packed:
@@ -67,11 +66,11 @@ class CaptureShelf:
     def _drop_hopeless(self) -> None:
         """Keep the first lost calls, and those that lead in one of the figures; by any other policy, the first ones."""
         calls = [candidate.call for candidate in self._candidates.values()]
-        lost = [call for call in calls if call.state in _LOST]
+        lost = [call for call in calls if call.state in LOST]
         wanted = self._first(lost, key=lambda call: call.started_ns)
         if self._policy.kind == "worst":
             for name, better in self._ranked_by.items():
-                measured = [call for call in calls if name in call.values and call.state not in _LOST]
+                measured = [call for call in calls if name in call.values and call.state not in LOST]
                 sign = -1 if better == "lower" else 1
                 wanted |= self._first(measured, key=partial(_goodness, name, sign))
         else:

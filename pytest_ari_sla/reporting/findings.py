@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 
 _CALLS_NOW: Final = "calls.active"
-_LOST: Final = {"failed": "failed", "dropped": "ended too early"}
+_ENDINGS: Final = {"failed": "failed", "dropped": "ended too early"}
 _LATE_SHARE: Final = 2.0  # less than so many times the relay's part is mostly the relay's
 _LATE_S: Final = 0.001  # packets that leave later than this could leave sooner on a core of their own
 _OVERLOADED_RTT_S: Final = 0.02  # where the RTT of a real Asterisk leaves its usual range
@@ -132,12 +133,12 @@ def _failure_findings(scenario: Scenario) -> Iterator[str]:
     """Group calls that failed or were dropped by their reason, whatever their ids."""
     groups: dict[tuple[str, str], list[float | None]] = {}
     for call in scenario.call_table:
-        if call.outcome in _LOST and call.reason:
+        if call.outcome in LOST and call.reason:
             lasted_s = None if call.ended_s is None else call.ended_s - call.started_s
             groups.setdefault((call.outcome, _without_ids(call)), []).append(lasted_s)
     for (outcome, reason), times in sorted(groups.items(), key=lambda group: -len(group[1]))[:3]:
         calls = f"{len(times):,} {'call' if len(times) == 1 else 'calls'}"
-        yield f"{calls} {_LOST[outcome]}{_after(times) if outcome == 'dropped' else ''}: {reason}"
+        yield f"{calls} {_ENDINGS[outcome]}{_after(times) if outcome == 'dropped' else ''}: {reason}"
 
 
 def _without_ids(call: CallRow) -> str:

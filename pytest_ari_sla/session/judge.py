@@ -98,7 +98,7 @@ def _judged(
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=why(failure))
     elif outcome.cut_off and judgement.verdict is Verdict.PASS:
         judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
-    captures = captured_calls(outcome, maker.settings.capture, catalogue)
+    captures = captured_calls(outcome, maker.capture, catalogue)
     paths = {call: capture.path for call, capture in captures.items()}
     scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
     scenario.capacity = job.capacity

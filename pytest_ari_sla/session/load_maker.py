@@ -62,6 +62,8 @@ class LoadMaker:
         Whether the session was told to end, and may not have had the time to clean up.
     rules, baseline
         What loads are judged by, besides their thresholds.
+    capture
+        Which calls' packets are kept as evidence.
     """
 
     def __init__(self, settings: Settings, registry: Registry, coordination: Coordination) -> None:
@@ -71,6 +73,7 @@ class LoadMaker:
         self.equipment = Equipment(settings, registry, coordination)
         self.rules = Rules(pacing_error_s=settings.pacing_limit_s)
         self.baseline = Baseline.from_settings(settings)
+        self.capture = parse_policy(settings.capture)
         self.interrupted = False
 
     @property
@@ -139,7 +142,7 @@ class LoadMaker:
             ca_file=settings.ari_ca_file,
             verify=not settings.ari_insecure,
             asterisk_media=equipment.media().asterisk,
-            capture=parse_policy(settings.capture),
+            capture=self.capture,
             ranked_by={name: metric.better for name, metric in ranked_by(registry.catalogue).items()},
             host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )

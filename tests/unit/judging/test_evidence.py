@@ -1,4 +1,4 @@
-from pytest_ari_sla.capture.kept_packets import PackedStream
+from pytest_ari_sla.capture.kept_packets import PackedStream, parse_policy
 from pytest_ari_sla.judging.evidence import captured_calls
 from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -26,7 +26,7 @@ CALLS = (*(call(number) for number in range(8)), call(8, rtt_max=0.5), call(9, "
 
 def test_the_worst_calls_are_written_with_what_is_wrong_with_them() -> None:
     """The comment of the file is the sentence of the report."""
-    found = captured_calls(load(*CALLS, kept=(0, 8, 9)), "worst:5", CATALOGUE)
+    found = captured_calls(load(*CALLS, kept=(0, 8, 9)), parse_policy("worst:5"), CATALOGUE)
     assert {name: (captured.path, captured.comment) for name, captured in found.items()} == {
         "r-9.": ("captures/r-9.pcapng", "It ended before it was told to: BYE."),
         "r-8.": ("captures/r-8.pcapng", "Its rtt.max was 500 ms, where 10 ms is usual."),
@@ -35,14 +35,14 @@ def test_the_worst_calls_are_written_with_what_is_wrong_with_them() -> None:
 
 def test_no_more_are_written_than_asked_for() -> None:
     """The worst one is the one that was lost."""
-    assert list(captured_calls(load(*CALLS, kept=(0, 8, 9)), "worst:1", CATALOGUE)) == ["r-9."]
+    assert list(captured_calls(load(*CALLS, kept=(0, 8, 9)), parse_policy("worst:1"), CATALOGUE)) == ["r-9."]
 
 
 def test_what_was_not_kept_cannot_be_written() -> None:
     """A call without packets is left out, whatever the policy."""
-    assert list(captured_calls(load(*CALLS, kept=(8,)), "all", CATALOGUE)) == ["r-8."]
-    assert captured_calls(load(*CALLS, kept=(8,)), "failed", CATALOGUE) == {}
-    assert list(captured_calls(load(*CALLS, kept=(8, 9)), "failed", CATALOGUE)) == ["r-9."]
+    assert list(captured_calls(load(*CALLS, kept=(8,)), parse_policy("all"), CATALOGUE)) == ["r-8."]
+    assert captured_calls(load(*CALLS, kept=(8,)), parse_policy("failed"), CATALOGUE) == {}
+    assert list(captured_calls(load(*CALLS, kept=(8, 9)), parse_policy("failed"), CATALOGUE)) == ["r-9."]
 
 
 def test_packets_travel_with_the_outcome_of_a_load() -> None:
