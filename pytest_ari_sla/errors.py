@@ -31,6 +31,8 @@
 
   * ApplicationTaken - another program registered our Stasis application
 
+  * ApplicationCrashed - the application under test, which we started, did not come up, or ended by itself
+
   * HarnessError - this tool or the machine that it runs on is at fault
 
     * PortsExhausted - no free RTP port in the leased range
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerDamaged",
+    "ApplicationCrashed",
     "ApplicationFailed",
     "ApplicationTaken",
     "AriAuthenticationFailed",
@@ -287,6 +290,22 @@ class MediaUnreachable(NetworkError):
     """Not a single RTP packet came back."""
 
 
+class ApplicationCrashed(SlaError):
+    """The application under test, which was started for the run, did not come up, or ended by itself.
+
+    Attributes
+    ----------
+    output
+        The last lines that it printed.
+    """
+
+    culprit = "the application under test"
+
+    def __init__(self, message: str, output: str = "") -> None:
+        self.output = output
+        super().__init__(f"{message}\n{output}" if output else message)
+
+
 class HarnessError(SlaError):
     """This tool, or the machine that it runs on, is at fault."""
 
@@ -337,7 +356,7 @@ class SimulatorStartFailed(HarnessError):
 
 
 _KINDS: dict[str, type[SlaError]] = {
-    kind.culprit: kind for kind in (HarnessError, NetworkError, TargetError, UsageError)
+    kind.culprit: kind for kind in (ApplicationCrashed, HarnessError, NetworkError, TargetError, UsageError)
 }
 
 

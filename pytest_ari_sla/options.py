@@ -167,6 +167,10 @@ OPTIONS = (
            lambda text: _choice("yes", "no")(text) == "no", "yes|no"),
     Option("--asterisk", "asterisk", "start a private Asterisk: a binary, or a root folder that holds one", _path,
            "PATH"),
+    Option("--asterisk-config", "asterisk_config", "folder of configuration files, and sounds, that the private "
+           "Asterisk has besides ours, or instead of ours of the same name", _folder, "DIR"),
+    Option("--app", "app", "the application under test: a command, started for the run with ARI_URL, ARI_USER and "
+           "ARI_PASSWORD, and waited for until it has subscribed", str, "COMMAND"),
     Option("--ari-target", "target_kind", "refuse every other target than this: external, private or simulator",
            _choice("external", "private", "simulator"), "KIND"),
     Option("--ari-calls", "calls", "number of calls of every load, over the whole fleet", _count, "N"),
@@ -263,6 +267,8 @@ def _check_target(values: dict[str, Any]) -> None:
     """Refuse another target than the one that is demanded, and an address whose credentials got lost."""
     kind = "private" if values.get("asterisk") else "external" if values.get("ari_url") else "simulator"
     demanded = values.get("target_kind")
+    if values.get("asterisk_config") and kind != "private":
+        raise pytest.UsageError("--asterisk-config is for the private Asterisk that --asterisk PATH starts")
     if demanded not in (None, kind):
         raise pytest.UsageError(
             f"--ari-target demands the target {demanded}, but {_WITHOUT[demanded]}: it would be {kind}"

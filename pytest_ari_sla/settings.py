@@ -24,6 +24,10 @@ class Settings:
         The CA of an ``https`` target's certificate; whether not to check it at all.
     asterisk
         A binary, or the root folder of a file system that holds one: a private Asterisk is the target.
+    asterisk_config
+        Folder of configuration files that the private Asterisk has besides ours, or instead.
+    app
+        Command that starts the application under test.
     target_kind
         ``external``, ``private`` or ``simulator``: the only target that is accepted; None: any.
     calls
@@ -71,6 +75,8 @@ class Settings:
     ari_ca_file: str | None = None
     ari_insecure: bool = False
     asterisk: str | None = None
+    asterisk_config: str | None = None
+    app: str | None = None
     target_kind: str | None = None
     calls: int | None = None
     duration_ns: int | None = None

@@ -6,12 +6,14 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.targets.external import external_target
 from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.user_application import UserApplication
 
 if TYPE_CHECKING:
     from pytest_ari_sla.settings import Settings
@@ -29,6 +31,7 @@ class TargetSource:
         self._stack = ExitStack()
         self._target: Target | None = None
         self._started: PrivateAsterisk | SimulatorProcess | None = None
+        self._application: UserApplication | None = None
 
     @property
     def known(self) -> Target | None:
@@ -47,23 +50,33 @@ class TargetSource:
             # In a thread of its own: asyncio.run leaves the caller's thread without its event loop (it sets None), and
             # refuses one in which a loop runs, as where a test asks for the fixture from a coroutine.
             with ThreadPoolExecutor(1, "ari-sla target check") as thread:
-                self._target = thread.submit(asyncio.run, check_reachable(self._find(), self._settings)).result()
+                target = thread.submit(asyncio.run, check_reachable(self._find(), self._settings)).result()
+            self._start_application(target)
+            self._target = target
         return self._target
 
+    def _start_application(self, target: Target) -> None:
+        """Start the application under test, where this tool is to do that."""
+        if self._settings.app is not None:
+            application = UserApplication(self._settings.app, target.endpoint)
+            self._application = self._stack.enter_context(application)
+
     def crash(self) -> SlaError | None:
-        """Return how a target that was started here ended by itself, with its last words; None as long as it runs."""
-        if self._started is None:
-            return None
-        try:
-            self._started.ensure_alive()
-        except SlaError as error:
-            return error
+        """Return how target or application, where they were started here, ended by themselves; None while they run."""
+        for started in (self._started, self._application):
+            try:
+                if started is not None:
+                    started.ensure_alive()
+            except SlaError as error:
+                return error
         return None
 
     def _find(self) -> Target:
         settings = self._settings
         if settings.asterisk is not None:
-            self._started = self._stack.enter_context(PrivateAsterisk(settings.asterisk))
+            folder = settings.asterisk_config
+            asterisk = PrivateAsterisk(settings.asterisk, configuration_folder=Path(folder) if folder else None)
+            self._started = self._stack.enter_context(asterisk)
             return self._started.target
         if settings.ari_url is not None:
             return external_target(
@@ -79,7 +92,7 @@ class TargetSource:
 
     def close(self) -> None:
         """Stop what was started."""
-        self._started = None
+        self._started = self._application = None
         self._stack.close()
 
 

@@ -15,7 +15,7 @@ from pytest_ari_sla.children.guarding import protect
 from pytest_ari_sla.children.wards import EndProgram, RemoveFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["GuardedProcess"]
 
@@ -63,8 +63,10 @@ class GuardedProcess:
         """Whether the program runs."""
         return self._program is not None and self._program.poll() is None
 
-    def start(self, command: Sequence[str]) -> None:
-        """Start the program.
+    def start(
+        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> None:
+        """Start the program, in its own folder and with our environment unless told otherwise.
 
         It gets a session of its own, so that Ctrl-C on a terminal reaches only us: calls end before their target does.
 
@@ -79,7 +81,8 @@ class GuardedProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=self.folder,
+                cwd=folder or self.folder,
+                env=environment,
                 start_new_session=True,
             )
         handle = os.pidfd_open(self._program.pid)

@@ -6,6 +6,7 @@ import http.client
 import json
 import resource
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -33,6 +34,7 @@ _SESSION_LIMIT = 4096
 _POLL_S = 0.05
 _PORT_ATTEMPTS = 3
 _LINES_SHOWN = 15
+_SOUNDS = "sounds"
 
 
 class _PortTaken(Exception):
@@ -66,6 +68,8 @@ class PrivateAsterisk(StartedTarget):
         Names of modules to load besides ours, and of those not to load.
     files
         More configuration files, by name; they replace ours of the same name.
+    configuration_folder
+        Likewise, as a folder; prompts in its folder ``sounds`` are found by their paths below that.
     start_timeout_s
         How long it may take until ARI answers.
     """
@@ -85,6 +89,7 @@ class PrivateAsterisk(StartedTarget):
         extra_modules: Iterable[str] = (),
         without_modules: Iterable[str] = (),
         files: Mapping[str, str] | None = None,
+        configuration_folder: Path | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
         super().__init__()
@@ -102,6 +107,7 @@ class PrivateAsterisk(StartedTarget):
         refused = set(without_modules)
         self._modules = [name for name in dict.fromkeys([*MODULES, *extra_modules]) if name not in refused]
         self._files = dict(files or {})
+        self._configuration_folder = configuration_folder
         self._start_timeout_s = start_timeout_s
         self._installation = find_installation(Path(path))
         self._last_log: list[str] = []
@@ -217,7 +223,7 @@ class PrivateAsterisk(StartedTarget):
         configuration = AsteriskConfiguration(
             work_folder=folder,
             modules_folder=modules_folder,
-            data_folder=self._installation.data,
+            data_folder=self._data_folder(folder),
             address=self.address,
             ari_port=self._port,
             sip_port=self.sip_port,
@@ -231,6 +237,26 @@ class PrivateAsterisk(StartedTarget):
         )
         for name, text in render_configuration(configuration).items():
             (folder / "etc" / name).write_text(text)
+        if self._configuration_folder is not None:
+            ignored = shutil.ignore_patterns(_SOUNDS)
+            shutil.copytree(self._configuration_folder, folder / "etc", dirs_exist_ok=True, ignore=ignored)
+
+    def _data_folder(self, folder: Path) -> Path:
+        """Return the installation's data, or a folder that shows the same with the user's sounds among them."""
+        installed = self._installation.data
+        if self._configuration_folder is None or not (self._configuration_folder / _SOUNDS).is_dir():
+            return installed
+        data = folder / "data"
+        data.mkdir()
+        for entry in installed.iterdir():
+            if entry.name != _SOUNDS:
+                (data / entry.name).symlink_to(entry)
+        for source in (installed / _SOUNDS, self._configuration_folder / _SOUNDS):
+            if source.is_dir():
+                shutil.copytree(
+                    source, data / _SOUNDS, dirs_exist_ok=True, copy_function=_link, ignore_dangling_symlinks=True
+                )
+        return data
 
     def _wait_until_ready(self, process: GuardedProcess) -> None:
         deadline_s = time.monotonic() + self._start_timeout_s
@@ -286,3 +312,9 @@ def _free_port(*besides: socket.SocketKind) -> int:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def _link(source: str, target: str) -> None:
+    """Let a file be found at another place too; what was there is replaced."""
+    Path(target).unlink(missing_ok=True)
+    Path(target).symlink_to(Path(source).resolve())

@@ -35,10 +35,10 @@ if sys.argv[2] == "stay":
 """
 
 
-def status_of(asterisk: PrivateAsterisk, *, authorization: str) -> int:
-    """Ask ARI for its version and return the HTTP status."""
+def status_of(asterisk: PrivateAsterisk, *, authorization: str, path: str = "/asterisk/info") -> int:
+    """Ask ARI, for its version unless told otherwise, and return the HTTP status."""
     connection = http.client.HTTPConnection(asterisk.endpoint.host, asterisk.endpoint.port, timeout=5)
-    connection.request("GET", "/ari/asterisk/info", headers={"Authorization": authorization})
+    connection.request("GET", f"/ari{path}", headers={"Authorization": authorization})
     status = connection.getresponse().status
     connection.close()
     return status
@@ -304,3 +304,17 @@ def test_a_binary_alone_is_enough(asterisk_folder: Path, tmp_path: Path) -> None
         (tmp_path / name).symlink_to(found)
     with PrivateAsterisk(script) as asterisk:
         assert asterisk.version.startswith(version)
+
+
+def test_a_folder_of_configuration_replaces_and_adds_files(asterisk_folder: Path, tmp_path: Path) -> None:
+    """A team brings its dialplan, what that includes, and its prompts; ours stays where it brings nothing."""
+    (tmp_path / "team").mkdir()
+    (tmp_path / "sounds" / "en").mkdir(parents=True)
+    (tmp_path / "sounds" / "en" / "hello.sln").write_bytes(bytes(1600))
+    (tmp_path / "extensions.conf").write_text('[ivr]\nexten => 700,1,Playback(hello)\n#include "team/more.conf"\n')
+    (tmp_path / "team" / "more.conf").write_text("[more]\nexten => 1,1,Hangup()\n")
+    with PrivateAsterisk(asterisk_folder, configuration_folder=tmp_path) as asterisk:
+        assert "Playback(hello)" in asterisk.cli("dialplan show ivr")
+        assert "Hangup()" in asterisk.cli("dialplan show more")
+        for sound in ("hello", "tt-monkeys"):
+            assert status_of(asterisk, authorization=asterisk.endpoint.authorization, path=f"/sounds/{sound}") == 200

@@ -215,3 +215,11 @@ def test_an_address_that_media_cannot_have_is_refused(
 def test_names_and_ipv4_addresses_are_taken_for_media(pytester: pytest.Pytester, value: str) -> None:
     """As they stand: whose they are shows when they are used."""
     assert settings_of(pytester, "", [f"--ari-media-host={value}"]).media_host == value
+
+
+def test_configuration_is_for_a_private_asterisk(pytester: pytest.Pytester) -> None:
+    """Whoever runs another one configures that."""
+    with pytest.raises(pytest.UsageError, match="--asterisk-config is for the private Asterisk"):
+        settings_of(pytester, "", ["--asterisk-config=."])
+    settings = settings_of(pytester, "", ["--asterisk=.", "--asterisk-config=.", "--app=python bot.py"])
+    assert (settings.asterisk_config, settings.app) == (".", "python bot.py")

@@ -1,0 +1,149 @@
+"""The application under test, started for the run: waited for until it has subscribed, ended with the run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from pytest_ari_sla.errors import ApplicationCrashed, UsageError
+from pytest_ari_sla.targets.guarded_process import GuardedProcess
+
+if TYPE_CHECKING:
+    from pytest_ari_sla.ari.endpoint import AriEndpoint
+
+__all__ = ["UserApplication"]
+
+_POLL_S = 0.05
+_LINES_SHOWN = 15
+_REQUEST_TIMEOUT_S = 5.0
+
+
+class _Application(msgspec.Struct):
+    name: str
+
+
+class UserApplication:
+    """A program of the user's that serves a Stasis application; a context manager.
+
+    It ends by :meth:`stop`, when this interpreter exits, and when this process is killed.
+
+    Parameters
+    ----------
+    command
+        Its command line, as a shell would split it; it runs in the present folder.
+    endpoint
+        Where ARI is: given to it as ARI_URL (without user and password, without ``/ari``), ARI_USER and ARI_PASSWORD.
+    start_timeout_s
+        How long it may take until it has subscribed.
+
+    Attributes
+    ----------
+    served
+        Names of the applications that came up with it.
+
+    Raises
+    ------
+    UsageError
+        The command cannot be split.
+    """
+
+    def __init__(self, command: str, endpoint: AriEndpoint, start_timeout_s: float = 60.0) -> None:
+        try:
+            self._command = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--app {command!r} is no command line: {error}") from error
+        if not self._command:
+            raise UsageError(f"--app {command!r} is no command line: it is empty")
+        self._endpoint = endpoint
+        self._start_timeout_s = start_timeout_s
+        self._process: GuardedProcess | None = None
+        self.served: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while it is not started."""
+        return 0 if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it serves an application that nobody served before.
+
+        Raises
+        ------
+        ApplicationCrashed
+            It cannot be run, ends, or does not subscribe in time; the error holds what it printed last.
+        """
+        before = self._served_now()
+        self._process = GuardedProcess("ari-sla-app-")
+        try:
+            self._run(self._process)
+            self._wait_until_it_serves(self._process, before)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it (asked first, killed after 5 s); twice does no harm."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def ensure_alive(self) -> None:
+        """Find out whether it still runs.
+
+        Raises
+        ------
+        ApplicationCrashed
+            It ended by itself.
+        """
+        if self._process is not None and not self._process.alive:
+            raise self._failure(self._process, self._process.ending())
+
+    def _run(self, process: GuardedProcess) -> None:
+        endpoint = self._endpoint
+        ari = {
+            "ARI_URL": endpoint.base_url.removesuffix("/ari"),
+            "ARI_USER": endpoint.user,
+            "ARI_PASSWORD": endpoint.password,
+        }
+        try:
+            process.start(self._command, environment={**os.environ, **ari}, folder=Path.cwd())
+        except OSError as error:
+            raise ApplicationCrashed(
+                f"the application {shlex.join(self._command)!r} cannot be run: {error.strerror}"
+            ) from error
+
+    def _wait_until_it_serves(self, process: GuardedProcess, before: set[str]) -> None:
+        deadline_s = time.monotonic() + self._start_timeout_s
+        while not (served := self._served_now() - before):
+            if not process.alive:
+                raise self._failure(process, f"{process.ending()} before it had subscribed")
+            if time.monotonic() > deadline_s:
+                raise self._failure(process, f"did not subscribe to any events within {self._start_timeout_s:g} s")
+            time.sleep(_POLL_S)
+        self.served = served
+
+    def _served_now(self) -> set[str]:
+        """Return the names of the Stasis applications that are served now."""
+        request = urllib.request.Request(self._endpoint.base_url + "/applications")
+        request.add_header("Authorization", self._endpoint.authorization)
+        with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT_S) as response:
+            return {application.name for application in msgspec.json.decode(response.read(), type=list[_Application])}
+
+    def _failure(self, process: GuardedProcess, problem: str) -> ApplicationCrashed:
+        lines = process.output_path.read_text(errors="replace").splitlines()
+        return ApplicationCrashed(
+            f"the application {shlex.join(self._command)!r} {problem}", "\n".join(lines[-_LINES_SHOWN:])
+        )
