@@ -415,7 +415,10 @@ def main() -> int:
         def run(end: End) -> Left:
             with tempfile.TemporaryDirectory(prefix="ari-sla-ends-") as folder:
                 try:
-                    return run_end(end, asterisk.endpoint, Path(folder))
+                    left = run_end(end, asterisk.endpoint, Path(folder))
+                    if not left.is_nothing:
+                        sys.stderr.write(f"{end}\n{left}\n{left.output}\n")
+                    return left
                 except Exception:
                     traceback.print_exc()  # at once: its row may be hours away
                     raise

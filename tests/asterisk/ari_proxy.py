@@ -34,9 +34,17 @@ class Fault:
     def request(self, method: str, path: str) -> web.Response | str | None:
         """Return an answer of our own, `CUT`, `TRUNCATE`, or None to pass the request on."""
 
+    async def pause(self, method: str, path: str) -> None:
+        """Wait as long as a request is to be held; ``/events`` before each event."""
+
     def event(self, event: dict[str, Any]) -> int:
         """Return how many times an event is passed on; -1 cuts the WebSocket instead."""
         return 1
+
+    def passed(self, text: str) -> list[str] | None:
+        """Return what is passed on when an event comes; None cuts the WebSocket."""
+        times = self.event(json.loads(text))
+        return None if times < 0 else [text] * times
 
     async def act(self, upstream: Callable[..., Any]) -> None:
         """Do something to Asterisk in mid-load; ``upstream(method, path)`` sends a request past the proxy."""
@@ -94,6 +102,7 @@ class AriProxy:
             return await self._events(request)
         if path == "/channels/externalMedia" and self._fault.after_s is not None and self._acting is None:
             self._acting = asyncio.create_task(self._act(self._fault.after_s))
+        await self._fault.pause(request.method, path)
         answer = self._fault.request(request.method, path)
         if isinstance(answer, web.Response):
             return answer
@@ -127,10 +136,11 @@ class AriProxy:
         await downstream.prepare(request)
         async with self._http.ws_connect(self._target.base_url + "/events", params=request.query) as upstream:
             async for message in upstream:
-                times = self._fault.event(json.loads(message.data))
-                if times < 0:
+                await self._fault.pause("WEBSOCKET", path="/events")
+                passed = self._fault.passed(message.data)
+                if passed is None:
                     self._abort(request)
                     break
-                for _ in range(times):
-                    await downstream.send_str(message.data)
+                for text in passed:
+                    await downstream.send_str(text)
         return downstream
