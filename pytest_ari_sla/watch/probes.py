@@ -72,13 +72,13 @@ class Probes:
         How long each probe that needs a channel's lock took; those that hung with all others are not among them.
     silence
         How long each probe that needs none took.
-    gaps
-        Times without an answer that are too long.
+    worst
+        The longest time without an answer, of those that are too long; None: there was none.
     """
 
     stall: Histogram = field(default_factory=Histogram)
     silence: Histogram = field(default_factory=Histogram)
-    gaps: list[Gap] = field(default_factory=list)
+    worst: Gap | None = None
     _pending: dict[Lane, _Pending] = field(default_factory=dict)
     _looked_ns: int | None = None
 
@@ -123,11 +123,8 @@ class Probes:
             return
         if is_gap:
             others = pending.others if lane is Lane.CHANNEL else 0
-            self.gaps.append(Gap(lane, pending.sent_ns, lasted_ns, others))
-
-    def worst(self) -> Gap | None:
-        """Return the longest time without an answer that is too long."""
-        return max(self.gaps, key=lambda gap: gap.lasted_ns, default=None)
+            gap = Gap(lane, pending.sent_ns, lasted_ns, others)
+            self.worst = max(filter(None, (self.worst, gap)), key=lambda gap: gap.lasted_ns)
 
     def values(self) -> Iterator[tuple[str, Histogram]]:
         """Yield all values since the beginning, by metric name."""

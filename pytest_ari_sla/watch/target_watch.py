@@ -99,7 +99,7 @@ class TargetWatch:
         """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""
         if self._restarted_ns is not None:
             return AsteriskCrashed(f"Asterisk was restarted {self._at(self._restarted_ns)}: all calls of then are gone")
-        gap = self._probes.worst()
+        gap = self._probes.worst
         if gap is None:
             return None
         when = f"for {gap.lasted_ns / 1e9:.1f} s, from {self._at(gap.since_ns)} on"

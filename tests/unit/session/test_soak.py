@@ -46,6 +46,7 @@ from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.target import Target
 from pytest_ari_sla.topologies.echo import Echo
 from pytest_ari_sla.udp.port_leases import PortManager
+from pytest_ari_sla.watch import target_watch
 from tests.unit.load.simulated import ScriptedAsterisk, SimulatedLoop
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
     monkeypatch.setattr(caller_worker, "LOSS_LIMIT_NS", 15 * S)
     monkeypatch.setattr(call_run, "POLL_S", 1.0)
     monkeypatch.setattr(load_run, "TICK_S", TICK_S)
+    monkeypatch.setattr(target_watch, "_EVERY_S", TICK_S)
     monkeypatch.setattr(load_series, "TimeSeries", partial(TimeSeries, limit=100))
     monkeypatch.setattr(load_watch, "_INTERVALS", 50)
     monkeypatch.setattr(supervisor, "INTERIM_INTERVAL_NS", INTERIM_S * S)

@@ -33,7 +33,7 @@ def test_an_asterisk_that_answers_has_times_and_no_gap(probes: Probes) -> None:
         ask(probes, Lane.CACHE, second * S)
     probes.end(6 * S)
     values = dict(probes.values())
-    assert (values["target.stall"].count, values["target.stopped_answering"].count, probes.worst()) == (5, 5, None)
+    assert (values["target.stall"].count, values["target.stopped_answering"].count, probes.worst) == (5, 5, None)
     assert probes.stall.max < 4 * MS
 
 
@@ -45,7 +45,7 @@ def test_channels_are_stuck_where_only_their_requests_hang(probes: Probes) -> No
         ask(probes, Lane.CACHE, second * S)
         probes.sent(Lane.CHANNEL, second * S)
     probes.answered(Lane.CHANNEL, 8 * S)
-    assert probes.gaps == [Gap(Lane.CHANNEL, S, 7 * S, 7)]
+    assert probes.worst == Gap(Lane.CHANNEL, S, 7 * S, 7)
     assert probes.stall.max > 6 * S
 
 
@@ -57,7 +57,7 @@ def test_an_asterisk_that_stands_still_is_silent_and_not_stuck(probes: Probes) -
     looked(probes, 2, 3, 4, 5, 6)
     for lane in (Lane.CHANNEL, Lane.CACHE):
         probes.answered(lane, 7 * S)
-    assert probes.worst() == Gap(Lane.CACHE, 2 * S, 5 * S)
+    assert probes.worst == Gap(Lane.CACHE, 2 * S, 5 * S)
     assert probes.stall.count == 0
 
 
@@ -66,14 +66,14 @@ def test_what_still_hangs_at_the_end_counts(probes: Probes) -> None:
     probes.sent(Lane.CACHE, S)
     looked(probes, 1, 2, 3, 4, 5)
     probes.end(6 * S)
-    assert probes.worst() == Gap(Lane.CACHE, S, 5 * S)
+    assert probes.worst == Gap(Lane.CACHE, S, 5 * S)
 
 
 def test_a_probe_that_was_just_sent_at_the_end_is_nothing(probes: Probes) -> None:
     """It would have been answered."""
     probes.sent(Lane.CACHE, 5 * S)
     probes.end(5 * S + MS)
-    assert (probes.worst(), probes.silence.count) == (None, 0)
+    assert (probes.worst, probes.silence.count) == (None, 0)
 
 
 def test_what_we_slept_through_is_not_asterisks(probes: Probes) -> None:
@@ -83,11 +83,11 @@ def test_what_we_slept_through_is_not_asterisks(probes: Probes) -> None:
         probes.sent(lane, 2 * S)
     looked(probes, 22)
     probes.end(22 * S)
-    assert probes.worst() is None
+    assert probes.worst is None
 
 
 def test_the_longest_gap_is_told(probes: Probes) -> None:
     """One sentence, of the worst."""
     for since, lasted in ((1, 4), (10, 6), (20, 3)):
         ask(probes, Lane.CACHE, since * S, lasted * S)
-    assert probes.worst() == Gap(Lane.CACHE, 10 * S, 6 * S)
+    assert probes.worst == Gap(Lane.CACHE, 10 * S, 6 * S)
