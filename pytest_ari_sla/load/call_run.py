@@ -210,6 +210,8 @@ class CallRun:
         if call.answered_ns is not None:
             answered_ns += call.answered_ns - call.tools.clock.monotonic_ns()
         failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
+        # A script ends with the call: what the application says from then on is nobody's business.
+        await self._hang_up()
         return failure
 
     async def _stream(self) -> str:
