@@ -149,6 +149,7 @@ class ScriptMachine:
         self._awaiting_since_ns: int | None = None
         self._listening_since_ns: int | None = None
         self._performed: str | None = None
+        self._silence_before_ns = (answered_ns, answered_ns)
         self._spans: list[tuple[int, int]] = []
         self._own_spans: list[tuple[int, int]] = []
         self._running = self._run()
@@ -178,8 +179,9 @@ class ScriptMachine:
         if self._listening_since_ns is not None:
             quiet_since_ns = max(self.changed_ns, self._listening_since_ns)
             self.talk.dead_air = max(self.talk.dead_air or 0, at_ns - quiet_since_ns)
-        if self._awaiting_since_ns is not None:
-            turn_ns = max(0, at_ns - self._awaiting_since_ns)
+        self._silence_before_ns = (self.changed_ns, at_ns)
+        if self._awaiting_since_ns is not None and at_ns >= self._awaiting_since_ns:
+            turn_ns = at_ns - self._awaiting_since_ns
             self.talk.turns.append(turn_ns)
             self.notes.append(ScriptNote(at_ns, "turn", f"{turn_ns / 1e6:.0f} ms"))
             self._awaiting_since_ns = None
@@ -290,6 +292,8 @@ class ScriptMachine:
             if self._now_ns - ordered_ns > PLAY_GRACE_NS:
                 raise _StepFailed("the load generator did not begin to speak: it is overloaded")
             yield self._now_ns + LOOK_AGAIN_NS
+        # What is told late has happened in its time: a turn counts from here on, whenever that is asked.
+        self._awaiting_since_ns = began_ns + utterance.ends_ns
         return began_ns + utterance.starts_ns, began_ns + utterance.ends_ns
 
     def _began_ns(self) -> int | None:
@@ -298,7 +302,6 @@ class ScriptMachine:
     def _end_saying(self, starts_ns: int, ends_ns: int) -> None:
         self._actions.append(Play(None))
         self.notes.append(ScriptNote(starts_ns, "said", f"{_s(ends_ns - starts_ns)} of speech"))
-        self._awaiting_since_ns = ends_ns
 
     def _say(self) -> Generator[int, None, None]:
         self._awaiting_since_ns = None
@@ -311,20 +314,23 @@ class ScriptMachine:
         yield from self._await_speech(step.within_ns, "to be interrupted")
         yield from self._until(self.changed_ns + step.after_ns)
         starts_ns, ends_ns = yield from self._begin_to_say()
-        limit_ns = starts_ns + step.within_ns
-        while self._now_ns < ends_ns or not self._has_fallen_silent():
-            if self._now_ns >= max(limit_ns, ends_ns):
-                raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
-            yield ends_ns if self._now_ns < ends_ns else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
-        if self.changed_ns > starts_ns:
-            barge_in_ns = self.changed_ns - starts_ns
-            self.talk.barge_ins.append(barge_in_ns)
-            detail = f"they fell silent after {barge_in_ns / 1e6:.0f} ms"
-            self.notes.append(ScriptNote(self.changed_ns, "barge-in", detail))
+        yield from self._until(ends_ns)
         self._end_saying(starts_ns, ends_ns)
+        limit_ns = max(starts_ns + step.within_ns, ends_ns)
+        while (silent_ns := self._fell_silent_ns(starts_ns)) is None:
+            if self._now_ns >= limit_ns:
+                raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
+            yield limit_ns if self.speaks else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
+        if silent_ns > starts_ns:
+            self.talk.barge_ins.append(silent_ns - starts_ns)
+            detail = f"they fell silent after {(silent_ns - starts_ns) / 1e6:.0f} ms"
+            self.notes.append(ScriptNote(silent_ns, "barge-in", detail))
 
-    def _has_fallen_silent(self) -> bool:
-        return not self.speaks and self._now_ns - self.changed_ns >= FALLEN_SILENT_NS
+    def _fell_silent_ns(self, since_ns: int) -> int | None:
+        """Return when they had stopped for good, though they may speak again by now; None while they have not."""
+        began_ns, ended_ns = self._silence_before_ns if self.speaks else (self.changed_ns, self._now_ns)
+        has_stopped = ended_ns > since_ns and ended_ns - began_ns >= FALLEN_SILENT_NS
+        return began_ns if has_stopped else None
 
     def _listen(self, step: Listen) -> Generator[int, None, None]:
         self._listening_since_ns = self._now_ns

@@ -113,6 +113,27 @@ def test_barging_in_waits_for_speech_and_measures_until_it_has_really_stopped() 
     assert talker.machine.talk.talk_over == 0
 
 
+def test_what_is_said_over_somebody_is_said_once() -> None:
+    """However long they go on: voices sound over and over until they are told to be silent."""
+    talker = Talker(say(SPEECH, over=True, after="0ms", within="9s"), hang_up())
+    talker.hear(1 * S)
+    talker.pass_until(3 * S)
+    assert [action.utterance for action in talker.actions if isinstance(action, Play)] == [UTTERANCE, None]
+
+
+def test_who_has_stopped_and_answers_has_stopped_though_both_are_told_of_late() -> None:
+    """The load generator was busy meanwhile."""
+    talker = Talker(say(SPEECH, over=True, after="0ms"), listen(), hang_up())
+    talker.hear(1 * S)
+    (starts_ns,) = [talker.now_ns + 105 * MS]
+    talker.pass_until(talker.now_ns + 50 * MS)
+    talker.machine.heard(SpeechChange(0, False, starts_ns + 60 * MS))
+    talker.machine.heard(SpeechChange(0, True, starts_ns + 1_600 * MS))
+    talker.pass_until(starts_ns + 2 * S)
+    assert talker.machine.talk.barge_ins == [60 * MS]
+    assert talker.machine.talk.turns == [800 * MS]
+
+
 def test_speaking_while_we_do_is_talk_over() -> None:
     """Counted where both speak, and only there."""
     talker = Talker(say(SPEECH), hang_up())
