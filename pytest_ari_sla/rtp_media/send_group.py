@@ -16,6 +16,7 @@ from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +41,8 @@ _LONGEST_NS = (1 << 32) - 1
 _PACED_FROM = 8
 """Of so many packets, what a system call takes at its end does not matter much."""
 _NO_PARTS = [0] * BURST_PARTS
+_STAMPED_EVERY = 8
+"""Of the turns with so many packets, one in so many has stamps: all of them would cost a tenth of the throughput."""
 
 
 class SendGroup:
@@ -52,7 +55,8 @@ class SendGroup:
     No packet leaves before the time that is logged for it, or its answer could come before it was sent. The kernel
     stamps the first of every 32; the others are taken to have followed it as fast as any ever did in this group. So a
     packet's time is too early by what those before it took longer than that: 40 us at most, unless the loop was
-    interrupted in between. Where the kernel stamps none, the time before the system call stands for it.
+    interrupted in between. Where many leave together, one turn of eight has stamps. Where the kernel stamps none,
+    the time before the system call stands for it.
 
     Parameters
     ----------
@@ -167,21 +171,24 @@ class SendGroup:
         count = self.count
         if turn != self._prepared_turn:
             self.prepare(turn)
+        asks = count < _PACED_FROM or turn % _STAMPED_EVERY == 0
+        self._burst.ask_for_stamps(wanted=asks)
         began_ns = self._clock.monotonic_ns()
         sent = self._burst.send(count)
         unsent = self._send_rest(sent, turn) if sent < count else 0
         took_ns = self._clock.monotonic_ns() - began_ns
         began_ns += self._clock.epoch_ns
-        pace_ns, parts_ns = self._spread(count, began_ns, took_ns)
+        stamps_ns = self._burst.stamps_ns() if asks else []
+        pace_ns, parts_ns = self._spread(count, began_ns, took_ns, stamps_ns)
         row = (turn & self._mask) * BURST_RECORD.size
         BURST_RECORD.pack_into(self._log, row, turn, due_ns, began_ns, count, unsent, pace_ns, *parts_ns)
         return count - unsent
 
-    def _spread(self, count: int, began_ns: int, took_ns: int) -> tuple[int, list[int]]:
+    def _spread(self, count: int, began_ns: int, took_ns: int, stamps_ns: Sequence[int]) -> tuple[int, list[int]]:
         """Return the least time that each packet of this system call took, and when the first of each part left."""
         parts = -(-count // BURST_PART)
         before_ns = began_ns + self._clock.step_ns
-        left_ns = [stamp_ns - before_ns for stamp_ns in self._burst.stamps_ns()]
+        left_ns = [stamp_ns - before_ns for stamp_ns in stamps_ns]
         # A stamp may be missing, come late, or be of a clock that has just been set.
         is_stamped = len(left_ns) == parts and 0 <= left_ns[0] and left_ns[-1] <= min(took_ns, _LONGEST_NS)
         if count >= _PACED_FROM:

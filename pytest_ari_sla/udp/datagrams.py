@@ -137,6 +137,9 @@ class Burst(Protocol):
     def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
 
+    def ask_for_stamps(self, wanted: bool) -> None:
+        """Let the kernel stamp from the next send on, or not: each stamp costs as much as sending a packet."""
+
     def stamps_ns(self) -> list[int]:
         """Return when the stamped rows that have left since the last time did, as far as the kernel has told.
 

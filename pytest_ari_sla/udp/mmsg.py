@@ -217,13 +217,21 @@ class MmsgBurst:
         self._stamps = _SendStamps(rows // stamp_every + 1) if prepare_send_stamps(sending) else None
         if self._stamps is not None:
             self._headers["control"][::stamp_every] = self._stamps.request.ctypes.data
-            self._headers["control_length"][::stamp_every] = self._stamps.request.nbytes
+        self._asking = self._headers["control_length"][::stamp_every]
+        self._asks = False
+        self.ask_for_stamps(wanted=True)
 
     def send(self, count: int, first: int = 0) -> int:
         """Send the packets of the rows from ``first`` to ``count``; return how many were taken before a refusal."""
         pointer = self._first + first * MMSGHDR.itemsize if first else self._first
         sent: int = _libc.sendmmsg(self._descriptor, pointer, count - first, 0)
         return max(sent, 0)
+
+    def ask_for_stamps(self, wanted: bool) -> None:
+        """Let the kernel stamp from the next send on, or not: each stamp costs as much as sending a packet."""
+        if self._stamps is not None and wanted is not self._asks:
+            self._asking[:] = self._stamps.request.nbytes if wanted else 0
+            self._asks = wanted
 
     def stamps_ns(self) -> list[int]:
         """Return when the stamped rows that have left since the last time did, as far as the kernel has told."""

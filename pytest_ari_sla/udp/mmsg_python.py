@@ -108,6 +108,9 @@ class PythonBurst:
                 return row - first
         return count - first
 
+    def ask_for_stamps(self, wanted: bool) -> None:
+        """Do nothing: there are none."""
+
     def stamps_ns(self) -> list[int]:
         """Return nothing: Python's own calls would cost more than these stamps are worth."""
         return []
