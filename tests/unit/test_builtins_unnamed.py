@@ -13,9 +13,9 @@ from pytest_ari_sla.session.plugins.registry import builtin_registry
 PACKAGE = Path(pytest_ari_sla.__file__).parent
 BUILTIN = builtin_registry()
 OWN = ("codecs", "topologies", "trackers")
-# What plug-in authors get to try theirs with, and stand-ins for an Asterisk and for an application, which have codecs
-# and an Echo() of their own.
-OUTSIDE = (*OWN, "bot", "testing", "targets/simulator")
+# What plug-in authors get to try theirs with; stand-ins for an Asterisk and for an application, which have codecs and
+# an Echo() of their own; and faults of Asterisk, which are tried in Asterisk's words.
+OUTSIDE = (*OWN, "bot", "bugs", "testing", "targets/simulator")
 CORE = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -36,9 +36,16 @@ OTHER_MEANINGS = {
         "__init__.py",  # a stage of a load: hold("5m")
         "load/stages.py",
         "ari_client/commands.py",  # what ARI calls putting a channel on hold
+        "session/capacity_run.py",  # the stage of a step that is judged
     },
     "caller": {"ari/messages.py", "ari_client/commands.py"},  # whom ARI says is shown, and who dials
-    "PCMU": {"settings.py"},  # what load() takes where a test names none
+    "PCMU": {
+        "settings.py",  # what load() takes where a test names none
+        "rtp_media/transport.py",  # what a transport carries where nobody says
+        "stream_media/transport.py",
+    },
+    "L16": {"stream_media/transport.py"},  # likewise: AudioSocket has nothing else
+    "slin": {"stream_media/frame_reader.py"},  # whose samples are big-endian in RTP, and little-endian there
 }
 """Where a literal that a built-in is named by is something else, or a declared default."""
 

@@ -39,7 +39,7 @@ async def test_what_a_relay_measures_is_entered_when_it_was_measured(monkeypatch
         if len(told) == 3:
             enough.set()
 
-    tools: Any = SimpleNamespace(capture=NO_CAPTURE, ranked_by=())
+    tools: Any = SimpleNamespace(capture=NO_CAPTURE, ranked_by=(), clock=time)
     caller: Any = SimpleNamespace(snapshot=Snapshot, take_dated=list)
     driver: Any = SimpleNamespace(not_started=0, look=lambda: None, give_up=lambda error: pytest.fail(repr(error)))
     plan: Any = None
