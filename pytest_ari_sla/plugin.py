@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     config.pluginmanager.register(BugHunts(settings), "ari-sla-bugs")
     config.pluginmanager.register(refusals.Refusals(), "ari-sla-refusals")
-    config.pluginmanager.register(EndSignals(full_trace=config.option.fulltrace), "ari-sla-end-signals")
+    config.pluginmanager.register(EndSignals(full_trace=config.getoption("fulltrace", False)), "ari-sla-end-signals")
     config.pluginmanager.register(ThreadTimeouts(partial(_write_down, config)), "ari-sla-thread-timeouts")
     controller = join_fleet(config, settings, judged)
     config.pluginmanager.register(Reporter(config, judged, controller), "ari-sla-reporter")

@@ -62,7 +62,9 @@ class SessionReport:
         return summary_text(self._run, width=terminal.fullwidth, colour=terminal.hasmarkup)
 
     def _added(self) -> str:
-        """Return what plug-ins have added since then."""
+        """Return what plug-ins have added since then; nothing where there is no terminal (``-p no:terminal``)."""
+        if not self._config.pluginmanager.hasplugin("terminalreporter"):
+            return ""
         terminal = self._config.get_terminal_writer()
         return sections_text(self._run, width=terminal.fullwidth, colour=terminal.hasmarkup)
 

@@ -145,11 +145,13 @@ class Session:
 
     def start(self, *arguments: str) -> Running:
         """Start pytest."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        # Not what xdist tells the worker that this test may run in: the session has workers of its own, or none.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+        environment = {**inherited, "PYTHONUNBUFFERED": "1"}
         # What is tested here is who meets whom, not how punctual a busy machine is.
         options = ["--sla-report", "report", "--sla-pacing-limit", "1m", "-v"]
         # What is installed for our own tests: Hypothesis alone takes longer to import than all of pytest.
-        options += [option for name in ("hypothesispytest", "anyio", "pytest_cov") for option in ("-p", f"no:{name}")]
+        options += [option for name in ("hypothesispytest", "pytest_cov") for option in ("-p", f"no:{name}")]
         command = [sys.executable, "-m", "pytest", *options, *arguments]
         if self.asterisk is not None:
             endpoint = self.asterisk.endpoint
