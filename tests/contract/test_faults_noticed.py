@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(180)
 
+ATTEMPTS = 3
+
 _SCENARIO = '''
 import pytest
 
@@ -61,7 +63,7 @@ def run_session(folder: Path, faults: dict[str, float]) -> Outcome:
     with SimulatorProcess() as simulator:
         simulator.set_faults(**faults)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--sla-report", "report"]
-        command += ["--ari-url", simulator.url, "--ari-user", simulator.user]
+        command += ["--ari-url", simulator.url, "--ari-user", simulator.user, "--sla-pacing-limit", "1m"]
         environment = {**os.environ, "ARI_PASSWORD": simulator.password, "COLUMNS": "200"}
         result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     report = folder / "report" / "report.json"
@@ -91,8 +93,14 @@ def test_without_faults_all_is_well(tmp_path: Path) -> None:
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_fault_misses_its_threshold(tmp_path: Path, faults: dict[str, float], threshold: str, words: str) -> None:
-    """What a fault spoils is what the report says was missed, in words; the verdict is no pass."""
-    outcome = run_session(tmp_path, faults)
+    """What a fault spoils is what the report says was missed, in words; the verdict is no pass.
+
+    A run that the tool itself does not trust, since this machine had other work, is repeated.
+    """
+    for _ in range(ATTEMPTS):
+        outcome = run_session(tmp_path, faults)
+        if outcome.scenario.get("verdict") != "inconclusive":
+            break
     assert threshold in outcome.missed(), outcome.output
     assert words in outcome.output
     assert outcome.scenario["verdict"] == "fail"
