@@ -63,8 +63,7 @@ contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
 	$(BIN)/pytest -n 3 --dist worksteal tests/contract
 
 asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
-	$(BIN)/pytest -n 2 --dist loadfile tests/asterisk
-	$(BIN)/pytest tests/oracles
+	$(BIN)/pytest tests/asterisk tests/oracles
 
 asterisk: asterisk-22 asterisk-16 ## provision the Asterisks that tests run on
 

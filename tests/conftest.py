@@ -15,10 +15,12 @@ settings.register_profile("tests", deadline=None, derandomize=True, database=Non
 settings.register_profile("soak", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile("tests")
 
-# A shell lets what it starts in the background ignore Ctrl-C, and children inherit that: the sessions that our tests
-# interrupt must hear of it.
+# A shell lets what it starts in the background ignore Ctrl-C, nohup the end of the terminal, and children inherit that:
+# the sessions that our tests interrupt must hear of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Tests start hundreds of Pythons. Where none may keep bytecode, each compiles everything anew: 9 s a session, not 3.
 sys.dont_write_bytecode = False
