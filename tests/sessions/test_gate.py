@@ -308,7 +308,7 @@ def test_a_disk_that_is_full_costs_the_files_that_do_not_fit(session: Session) -
         """
         import resource
         def pytest_ari_sla_update_run_record(record):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
         """,
     )
     done = session.run()
