@@ -41,8 +41,8 @@ _LONGEST_NS = (1 << 32) - 1
 _PACED_FROM = 8
 """Of so many packets, what a system call takes at its end does not matter much."""
 _NO_PARTS = [0] * BURST_PARTS
-_STAMPED_EVERY = 8
-"""Of the turns with so many packets, one in so many has stamps: all of them would cost a tenth of the throughput."""
+_STAMPED_EVERY = 64
+"""Of the turns with so many packets, one in so many has stamps: with one in eight, 500 calls left 4 ms late at p99."""
 
 
 class SendGroup:
@@ -55,7 +55,7 @@ class SendGroup:
     No packet leaves before the time that is logged for it, or its answer could come before it was sent. The kernel
     stamps the first of every 32; the others are taken to have followed it as fast as any ever did in this group. So a
     packet's time is too early by what those before it took longer than that: 40 us at most, unless the loop was
-    interrupted in between. Where many leave together, one turn of eight has stamps. Where the kernel stamps none,
+    interrupted in between. Where many leave together, few turns have stamps. Where the kernel stamps none,
     the time before the system call stands for it.
 
     Parameters
