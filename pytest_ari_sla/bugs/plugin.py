@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKER", "BugHunt", "BugHunts"]
 
-MARKER = (
-    "asterisk_bug(id, title, known_in=''): the test looks for this fault of Asterisk, through the fixture asterisk_bug"
-)
+MARKER = "asterisk_bug(id, title, known_in='', simulator_copies=False): the test looks for this fault of Asterisk, through the fixture asterisk_bug"
 PROPERTY = "asterisk_bug"
 HUNT = pytest.StashKey["BugHunt"]()
-COLUMNS = ["Fault", "What it is", "Known in", "Verdict"]
+COLUMNS = ["Fault", "What it is", "Known in", "Reported at", "Verdict"]
 
 
 class BugHunt:
@@ -128,7 +126,8 @@ class BugHunts:
         if hunt is not None and report.when == "call":
             problem = str(call.excinfo.value) if call.excinfo is not None and not report.skipped else ""
             finding = hunt.finding(problem.splitlines()[0] if problem else "")
-            row = [finding.bug.id, finding.bug.title, finding.bug.known_in, finding.words]
+            bug = finding.bug
+            row = [bug.id, bug.title, bug.known_in, bug.link, finding.words]
             report.user_properties.append((PROPERTY, row))
         return report
 
@@ -143,7 +142,7 @@ class BugHunts:
         if not self._rows:
             return
         terminalreporter.section("known faults of Asterisk")
-        for fault, _, known_in, words in self._rows.values():
+        for fault, _, known_in, _, words in self._rows.values():
             known = f"  (known in {known_in})" if known_in else ""
             terminalreporter.write_line(f"{fault:<18} {words}{known}")
 
