@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKER", "BugHunt", "BugHunts"]
 
-MARKER = "asterisk_bug(id, title, known_in='', simulator_copies=False): the test looks for this fault of Asterisk, through the fixture asterisk_bug"
+MARKER = (
+    "asterisk_bug(id, title, known_in='', simulator_copies=False): the test looks for this fault of Asterisk, by the "
+    "fixture of that name"
+)
 PROPERTY = "asterisk_bug"
 HUNT = pytest.StashKey["BugHunt"]()
 COLUMNS = ["Fault", "What it is", "Known in", "Reported at", "Verdict"]

@@ -41,6 +41,8 @@ _LONGEST_NS = (1 << 32) - 1
 _PACED_FROM = 8
 """Of so many packets, what a system call takes at its end does not matter much."""
 _NO_PARTS = [0] * BURST_PARTS
+_SLOWEST = 2
+"""A system call in which a packet takes so many times the least that one ever took was interrupted somewhere."""
 _STAMPED_EVERY = 64
 """Of the turns with so many packets, one in so many has stamps: with one in eight, 500 calls left 4 ms late at p99."""
 
@@ -52,11 +54,10 @@ class SendGroup:
     in Python does not depend on how many there are. The marker bit stays 0: there is no silence suppression (RFC 3551,
     4.1).
 
-    No packet leaves before the time that is logged for it, or its answer could come before it was sent. The kernel
-    stamps the first of every 32; the others are taken to have followed it as fast as any ever did in this group. So a
-    packet's time is too early by what those before it took longer than that: 40 us at most, unless the loop was
-    interrupted in between. Where many leave together, few turns have stamps. Where the kernel stamps none,
-    the time before the system call stands for it.
+    The kernel takes the packets of a system call one after the other, and stamps the first of every 32 where it is
+    asked to; the others have even shares of the call, but of an interruption none. Where many leave together few turns
+    have stamps: in the others, the first packet is taken to have left as soon after the call's beginning as any stamped
+    one did. Where the kernel stamps none, the time before the system call stands for it.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ class SendGroup:
         self._legs_at = np.zeros(capacity, np.intp)
         self._end_turns = np.full(capacity, _NEVER)
         self._prepared_turn = -1
-        self._pace_ns = 0
+        self._entry_ns = self._least_ns = 0
         self.count = 0
         self.ending_turn = _NEVER - 1
 
@@ -191,13 +192,16 @@ class SendGroup:
         left_ns = [stamp_ns - before_ns for stamp_ns in stamps_ns]
         # A stamp may be missing, come late, or be of a clock that has just been set.
         is_stamped = len(left_ns) == parts and 0 <= left_ns[0] and left_ns[-1] <= min(took_ns, _LONGEST_NS)
-        if count >= _PACED_FROM:
-            since_ns = left_ns[0] if is_stamped else 0
-            pace_ns = (took_ns - since_ns) // count
-            self._pace_ns = min(self._pace_ns or pace_ns, pace_ns)
-        pace_ns = self._pace_ns
+        if count < _PACED_FROM:
+            return 0, (left_ns if is_stamped else [0] * parts) + _NO_PARTS[parts:]
+        if is_stamped:
+            self._entry_ns = min(self._entry_ns or left_ns[0], left_ns[0])
+        entry_ns = min(self._entry_ns, took_ns)
+        share_ns = (took_ns - entry_ns) // count
+        self._least_ns = min(self._least_ns or share_ns, share_ns)
+        pace_ns = min(share_ns, _SLOWEST * self._least_ns)
         if not is_stamped:
-            left_ns = [part * BURST_PART * pace_ns for part in range(parts)]
+            left_ns = [entry_ns + part * BURST_PART * pace_ns for part in range(parts)]
         return pace_ns, left_ns + _NO_PARTS[parts:]
 
     def prepare(self, turn: int) -> None:

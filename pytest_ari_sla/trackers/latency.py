@@ -24,8 +24,8 @@ __all__ = ["LatencyTracker"]
 
 _ORACLE = "a capture of the same load, tests/oracles/test_media.py"
 _BOUND = (
-    "50 us at p50, 200 us at p99, held on a busy machine; never below the possible: the kernel stamps every 32nd "
-    "packet of those sent at once, and those between are told up to 40 us too long"
+    "50 us at p50, 200 us at p99, held on a busy machine: of up to seven packets sent at once the kernel stamps the "
+    "first, of more each has an even share of the system call"
 )
 _TIMES = ("rtt", "rtt_intended", "one_way", "one_way_intended")
 
