@@ -7,7 +7,10 @@ import sys
 import pytest
 from hypothesis import settings
 
-_TIMEOUT_S = 120
+from tests import standstill
+
+# For all tries of a test together; see standstill.py.
+_TIMEOUT_S = 300
 
 # A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs. The same examples
 # each time, so that a red test is the fault of what was changed; `make soak` looks for new ones.
@@ -33,3 +36,5 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
     if config.option.timeout is None:
         config.option.timeout = _TIMEOUT_S
+    config.pluginmanager.register(standstill)
+    config.pluginmanager.register(standstill.Standstill())
