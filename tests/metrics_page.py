@@ -69,7 +69,7 @@ def metrics_page() -> str:
     """Return the page."""
     registry = builtin_registry()
     tests = {
-        metric.name: f"tests/unit/trackers/test_{type(tracker).__module__.rpartition('.')[2]}.py"
+        metric.name: _test_of(type(tracker).__module__)
         for tracker in registry.trackers.values()
         for metric in tracker.metrics
     }
@@ -79,6 +79,12 @@ def metrics_page() -> str:
         for metric in registry.catalogue
     ]
     return "\n".join(lines) + "\n"
+
+
+def _test_of(module: str) -> str:
+    """Return the path of a built-in tracker's tests, which lie as the trackers do."""
+    *room, name = module.split(".")[1:]
+    return "/".join(["tests/unit", *room, f"test_{name}.py"])
 
 
 def _oracle(metric: Metric, tests: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.callers.detector import BLOCK_NS, SpeechDetector, levels_db
-from pytest_ari_sla.trackers.audio_sampling import decode_rows
+from pytest_ari_sla.trackers.audio.sampling import decode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

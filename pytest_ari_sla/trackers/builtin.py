@@ -21,19 +21,19 @@ class BuiltinTrackers:
     def pytest_ari_sla_register_trackers(self) -> Sequence[Tracker]:
         """Return one prototype of each."""
         # Imported on call: NumPy is not needed to show a command line's help.
-        from pytest_ari_sla.trackers.content import ContentTracker
-        from pytest_ari_sla.trackers.dtmf import DtmfTracker
-        from pytest_ari_sla.trackers.jitter import JitterTracker
-        from pytest_ari_sla.trackers.lasting_delay import LastingDelayTracker
-        from pytest_ari_sla.trackers.latency import LatencyTracker
-        from pytest_ari_sla.trackers.loss import LossTracker
-        from pytest_ari_sla.trackers.mouth_to_ear import MouthToEarTracker
-        from pytest_ari_sla.trackers.pdv import DelayVariationTracker
-        from pytest_ari_sla.trackers.rtcp import RtcpTracker
-        from pytest_ari_sla.trackers.sequence import SequenceTracker
-        from pytest_ari_sla.trackers.silence import SilenceTracker
-        from pytest_ari_sla.trackers.tones import ToneTracker
-        from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
+        from pytest_ari_sla.trackers.audio.content import ContentTracker
+        from pytest_ari_sla.trackers.audio.mouth_to_ear import MouthToEarTracker
+        from pytest_ari_sla.trackers.audio.silence import SilenceTracker
+        from pytest_ari_sla.trackers.audio.tones import ToneTracker
+        from pytest_ari_sla.trackers.packets.dtmf import DtmfTracker
+        from pytest_ari_sla.trackers.packets.jitter import JitterTracker
+        from pytest_ari_sla.trackers.packets.lasting_delay import LastingDelayTracker
+        from pytest_ari_sla.trackers.packets.pdv import DelayVariationTracker
+        from pytest_ari_sla.trackers.packets.rtcp import RtcpTracker
+        from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
+        from pytest_ari_sla.trackers.probes.latency import LatencyTracker
+        from pytest_ari_sla.trackers.probes.loss import LossTracker
+        from pytest_ari_sla.trackers.probes.voice_quality import VoiceQualityTracker
 
         return [
             SequenceTracker(),

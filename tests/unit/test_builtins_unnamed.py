@@ -94,6 +94,6 @@ def test_only_the_registration_imports_built_ins() -> None:
         *(("session/plugins/registry.py", module) for module in REGISTRATION),
         ("load/voices.py", TEST_SIGNAL),
         ("callers/audio.py", TEST_SIGNAL),  # the tones of digits
-        ("callers/listener.py", "pytest_ari_sla.trackers.audio_sampling"),  # packets decoded, by any codec
+        ("callers/listener.py", "pytest_ari_sla.trackers.audio.sampling"),  # packets decoded, by any codec
         ("__init__.py", "pytest_ari_sla.codecs.g711"),  # handed to authors of codecs
     }

@@ -18,7 +18,7 @@ from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.rtp import rtcp
 from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET
-from pytest_ari_sla.trackers.sequence import SequenceTracker
+from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
 from pytest_ari_sla.udp.batched import BACKEND_VARIABLE
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.media.callers import begin, finish, make_caller, take

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import G711Codec, pcmu
-from pytest_ari_sla.trackers.audio_sampling import decode_rows
+from pytest_ari_sla.trackers.audio.sampling import decode_rows
 from tests.unit.batches import Packet, batch_of
 
 if TYPE_CHECKING:

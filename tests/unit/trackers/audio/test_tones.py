@@ -14,7 +14,7 @@ from pytest_ari_sla.codecs.gsm import GsmCodec
 from pytest_ari_sla.codecs.speech import dialling, dtmf, speech_like
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.rtp.keypad import KEYPAD
-from pytest_ari_sla.trackers.tones import NO_DIGIT, ToneTracker, digits_of
+from pytest_ari_sla.trackers.audio.tones import NO_DIGIT, ToneTracker, digits_of
 from tests.unit.batches import START_NS, Packet, split
 from tests.unit.trackers.loads import PACKET_TIME_NS, FixedLog, context_of
 

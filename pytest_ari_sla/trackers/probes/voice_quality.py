@@ -10,7 +10,7 @@ from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.voice_quality import burst_ratio, rate
 from pytest_ari_sla.rtp.loss_patterns import LossPatterns
-from pytest_ari_sla.trackers.probe_ring import ProbeRing
+from pytest_ari_sla.trackers.probes.probe_ring import ProbeRing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.hookspecs import TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.trackers.probe_ring import Settlement
+    from pytest_ari_sla.trackers.probes.probe_ring import Settlement
 
 __all__ = ["JITTER_BUFFER_NS", "VoiceQualityTracker"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.trackers.own_drops import OwnDrops
+from pytest_ari_sla.trackers.probes.own_drops import OwnDrops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.latency import LatencyTracker
+from pytest_ari_sla.trackers.probes.latency import LatencyTracker
 from tests.unit.batches import MILLISECOND, START_NS, batch_of, batch_sizes
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
-from pytest_ari_sla.trackers.audio_sampling import COMFORT_NOISE, decode_rows
+from pytest_ari_sla.trackers.audio.sampling import COMFORT_NOISE, decode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

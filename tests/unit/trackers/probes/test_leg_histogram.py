@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.trackers.leg_histogram import LegHistogram
+from pytest_ari_sla.trackers.probes.leg_histogram import LegHistogram
 
 times_ns = st.lists(st.integers(8_192, 8_000_000_000), min_size=1, max_size=50)
 

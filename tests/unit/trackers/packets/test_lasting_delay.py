@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.lasting_delay import LastingDelayTracker
+from pytest_ari_sla.trackers.packets.lasting_delay import LastingDelayTracker
 from tests.unit.batches import batch_of
 from tests.unit.trackers.loads import FixedLog, context_of, echo
 

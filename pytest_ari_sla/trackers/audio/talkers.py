@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.trackers.audio_search import SEARCH_RATE_HZ, AudioSearch, to_search_rate
-from pytest_ari_sla.trackers.silence import SILENCE_MEAN_SQUARE
+from pytest_ari_sla.trackers.audio.search import SEARCH_RATE_HZ, AudioSearch, to_search_rate
+from pytest_ari_sla.trackers.audio.silence import SILENCE_MEAN_SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -14,8 +14,8 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
-from pytest_ari_sla.trackers.audio_sampling import decode_packets
-from pytest_ari_sla.trackers.silence import SILENCE_MEAN_SQUARE
+from pytest_ari_sla.trackers.audio.sampling import decode_packets
+from pytest_ari_sla.trackers.audio.silence import SILENCE_MEAN_SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from pytest_ari_sla.codecs.speech import frames
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.voice_quality import G711_PLC, burst_ratio, rate
-from pytest_ari_sla.trackers.voice_quality import VoiceQualityTracker
+from pytest_ari_sla.trackers.probes.voice_quality import VoiceQualityTracker
 from tests.unit.batches import batch_of, batch_sizes
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 
-from pytest_ari_sla.trackers.sequence import SequenceTracker
+from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
 from tests.unit.batches import Packet, batch_of, batch_sizes, split, streams
 from tests.unit.rtp.test_sequence import totals
 from tests.unit.trackers.loads import FixedLog, context_of

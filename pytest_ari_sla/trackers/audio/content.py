@@ -30,7 +30,7 @@ class ContentTracker:
 
     A probe that came back proves its own 16 bytes only. Behind them a payload can still be cut, padded, or mixed with
     another one. Legs that hear no probes are left out: there, audio is coded anew
-    (:mod:`pytest_ari_sla.trackers.mouth_to_ear` finds it by its sound).
+    (:mod:`pytest_ari_sla.trackers.audio.mouth_to_ear` finds it by its sound).
     """
 
     name = "content"

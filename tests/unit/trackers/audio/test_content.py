@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
-from pytest_ari_sla.trackers.content import CHECKED_ONE_IN, ContentTracker
+from pytest_ari_sla.trackers.audio.content import CHECKED_ONE_IN, ContentTracker
 from tests.unit.batches import MILLISECOND, Packet, batch_sizes, split
 from tests.unit.trackers.loads import FixedLog, context_of, echo, intended_ns
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.jitter import SAMPLE_NS, JitterTracker
+from pytest_ari_sla.trackers.packets.jitter import SAMPLE_NS, JitterTracker
 from tests.unit.batches import MILLISECOND, START_NS, Packet, batch_of, batch_sizes, split, streams
 from tests.unit.rtp.test_jitter import SlowJitter
 from tests.unit.trackers.loads import FixedLog, context_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.trackers.loss import LossTracker
+from pytest_ari_sla.trackers.probes.loss import LossTracker
 from tests.unit.batches import MILLISECOND, Packet, batch_of, batch_sizes, split
 from tests.unit.rtp.test_loss_patterns import bursts_by_definition
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, intended_ns, loads

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.dtmf import DIGITS, encode
-from pytest_ari_sla.trackers.dtmf import DtmfTracker
+from pytest_ari_sla.trackers.packets.dtmf import DtmfTracker
 from tests.unit.batches import Packet, batch_of, batch_sizes, split
 from tests.unit.trackers.loads import FixedLog, context_of
-from tests.unit.trackers.test_latency import histogram_of
+from tests.unit.trackers.probes.test_latency import histogram_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.pdv import DelayVariationTracker
+from pytest_ari_sla.trackers.packets.pdv import DelayVariationTracker
 from tests.unit.batches import MILLISECOND, START_NS, batch_of, batch_sizes
 from tests.unit.trackers.loads import ADVANCE_NS, LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
-from tests.unit.trackers.test_latency import histogram_of
+from tests.unit.trackers.probes.test_latency import histogram_of
 
 
 def by_definition(load: Load) -> Histogram:

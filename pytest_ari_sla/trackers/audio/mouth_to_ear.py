@@ -18,9 +18,9 @@ from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
-from pytest_ari_sla.trackers.audio_sampling import decode_rows
-from pytest_ari_sla.trackers.audio_search import SEARCH_RATE_HZ, to_search_rate
-from pytest_ari_sla.trackers.talkers import LEAST_LIKENESS, Talkers
+from pytest_ari_sla.trackers.audio.sampling import decode_rows
+from pytest_ari_sla.trackers.audio.search import SEARCH_RATE_HZ, to_search_rate
+from pytest_ari_sla.trackers.audio.talkers import LEAST_LIKENESS, Talkers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

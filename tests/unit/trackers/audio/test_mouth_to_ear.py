@@ -11,7 +11,7 @@ from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.speech import frames, speech_like
 from pytest_ari_sla.hookspecs import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.mouth_to_ear import LEGS_AT_A_TIME, WINDOW_NS, MouthToEarTracker
+from pytest_ari_sla.trackers.audio.mouth_to_ear import LEGS_AT_A_TIME, WINDOW_NS, MouthToEarTracker
 from tests.unit.batches import MILLISECOND, START_NS, Packet, batch_of, split
 from tests.unit.trackers.loads import PACKET_TIME_NS, FixedLog, context_of
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.leg_histogram import LegHistogram
-from pytest_ari_sla.trackers.probe_ring import ProbeRing
+from pytest_ari_sla.trackers.probes.leg_histogram import LegHistogram
+from pytest_ari_sla.trackers.probes.probe_ring import ProbeRing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

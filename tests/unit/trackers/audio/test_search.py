@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcma, pcmu
 from pytest_ari_sla.codecs.speech import speech_like
-from pytest_ari_sla.trackers.audio_search import AudioSearch, to_search_rate
+from pytest_ari_sla.trackers.audio.search import AudioSearch, to_search_rate
 
 LOOP = speech_like(10.0, 8000)
 SEARCH = AudioSearch(LOOP.astype(np.float64))

@@ -11,7 +11,7 @@ from pytest_ari_sla.codecs.opus import OpusCodec
 from pytest_ari_sla.hookspecs import ReportTracker, Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport, ReportBlock, middle_32_bits, ntp_timestamp
-from pytest_ari_sla.trackers.rtcp import RtcpTracker
+from pytest_ari_sla.trackers.packets.rtcp import RtcpTracker
 from tests.unit.batches import START_NS
 from tests.unit.trackers.loads import VOICE, FixedLog, context_of
 

@@ -4,7 +4,7 @@ Legs that hear probes are judged by them: a probe is lost when it was sent and n
 so that what this generator failed to send is nobody's loss, and sequence numbers, which Asterisk writes anew, play no
 part. What found our own receive buffers full is nobody's loss either, in none of these figures. A loss belongs to the
 second in which its packet was due.
-The other legs are judged by the sequence numbers they receive (:mod:`pytest_ari_sla.trackers.unprobed_loss`).
+The other legs are judged by the sequence numbers they receive (:mod:`pytest_ari_sla.trackers.probes.unprobed_loss`).
 
 A duplicate is the same probe twice: Asterisk passes a doubled packet on under two sequence numbers. Only where there
 are no probes, it is the same sequence number twice. (``sequence.duplicates`` counts the latter on all legs.)
@@ -19,8 +19,8 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.rtp.loss_patterns import GMIN, LossPatterns
-from pytest_ari_sla.trackers.probe_ring import ProbeRing
-from pytest_ari_sla.trackers.unprobed_loss import UnprobedLoss
+from pytest_ari_sla.trackers.probes.probe_ring import ProbeRing
+from pytest_ari_sla.trackers.probes.unprobed_loss import UnprobedLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs import TrackerContext
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
-    from pytest_ari_sla.trackers.probe_ring import Settlement
+    from pytest_ari_sla.trackers.probes.probe_ring import Settlement
 
 __all__ = ["NOTICEABLE_DISTANCE", "LossTracker"]
 

@@ -1,0 +1,1 @@
+"""What is heard: audio decoded, recognised, and held to what was said."""

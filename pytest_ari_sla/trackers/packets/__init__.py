@@ -1,0 +1,1 @@
+"""What streams tell by their headers, arrival times and reports, whatever is in them."""
