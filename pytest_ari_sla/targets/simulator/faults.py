@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["Dice", "Faults"]
+__all__ = ["FAULTS_PATH", "Dice", "Faults"]
+
+FAULTS_PATH = "/simulator/faults"
 
 
 @dataclass(frozen=True)

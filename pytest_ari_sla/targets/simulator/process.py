@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ari_sla.errors import SimulatorCrashed, SimulatorStartFailed, UsageError
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
-from pytest_ari_sla.targets.simulator.api.server import FAULTS_PATH
-from pytest_ari_sla.targets.simulator.faults import Faults
+from pytest_ari_sla.targets.simulator.faults import FAULTS_PATH, Faults
 from pytest_ari_sla.targets.simulator.pbx.state import VERSION
 from pytest_ari_sla.targets.started_target import StartedTarget
 from pytest_ari_sla.targets.target import Target

@@ -20,8 +20,8 @@ from pytest_ari_sla.arguments import argument, parse_port, parse_port_range
 from pytest_ari_sla.errors import MediaLoopFailed, UsageError
 from pytest_ari_sla.targets.simulator.api.description import operations_table
 from pytest_ari_sla.targets.simulator.api.routes import ROUTES
-from pytest_ari_sla.targets.simulator.api.server import FAULTS_PATH, SimulatorServer
-from pytest_ari_sla.targets.simulator.faults import Faults
+from pytest_ari_sla.targets.simulator.api.server import SimulatorServer
+from pytest_ari_sla.targets.simulator.faults import FAULTS_PATH, Faults
 from pytest_ari_sla.targets.simulator.media.process import MediaProcess
 from pytest_ari_sla.targets.simulator.pbx.pbx import Pbx
 from pytest_ari_sla.targets.simulator.pbx.state import PbxState

@@ -20,7 +20,7 @@ from pytest_ari_sla.framing.upgrade import MEDIA_PROTOCOL, UpgradeReply, Upgrade
 from pytest_ari_sla.targets.simulator.api.description import ApiDocs
 from pytest_ari_sla.targets.simulator.api.event_socket import EventSocket
 from pytest_ari_sla.targets.simulator.api.routes import EVENTS_PATH, ROUTES, answer, check_slash
-from pytest_ari_sla.targets.simulator.faults import Dice, Faults
+from pytest_ari_sla.targets.simulator.faults import FAULTS_PATH, Dice, Faults
 from pytest_ari_sla.targets.simulator.media.peers import connect_audiosocket, connect_websocket
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 from pytest_ari_sla.targets.simulator.pbx.state import VERSION
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.targets.simulator.pbx.pbx import Pbx
     from pytest_ari_sla.targets.simulator.pbx.resources import Channel
 
-__all__ = ["FAULTS_PATH", "SimulatorServer"]
-
-FAULTS_PATH = "/simulator/faults"
+__all__ = ["SimulatorServer"]
 """Where faults are read and set: apart from ARI, which has no such thing."""
 
 _ARI = "/ari"
