@@ -12,7 +12,7 @@ from pytest_ari_sla.ari_client.queries import BRIDGE, CHANNEL
 from pytest_ari_sla.ari_client.removal.ownership import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_ari_sla.ari_client.removal.ownership import Ledger
     from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
@@ -29,15 +29,23 @@ class AriCommands:
     _watches: Watches
 
     async def _tell(
-        self, method: str, verb: str, channel_id: str, query: Mapping[str, QueryValue] | None = None
+        self,
+        method: str,
+        verb: str,
+        channel_id: str,
+        query: Mapping[str, QueryValue] | None = None,
+        on_sent: Callable[[int, int], None] | None = None,
     ) -> None:
         """Send a request that answers nothing about a channel, once it is in the application."""
         await self._watches.ensure_in_stasis(channel_id)
-        await self.client.request(method, f"{CHANNEL}/{verb}", {"channelId": channel_id}, query)
+        path = {"channelId": channel_id}
+        await self.client.request(method, f"{CHANNEL}/{verb}", path, query, on_sent=on_sent)
 
     async def dial(self, channel_id: str, *, caller: str | None = None, timeout_s: int | None = None) -> None:
         """Dial a channel from `create`; waits for its StasisStart, without which Asterisk answers 409."""
-        await self._tell("POST", "dial", channel_id, {"caller": caller, "timeout": timeout_s})
+        query: dict[str, QueryValue] = {"caller": caller, "timeout": timeout_s}
+        watch = self._watches.known(channel_id)
+        await self._tell("POST", "dial", channel_id, query, on_sent=watch.dialled if watch else None)
 
     async def answer(self, channel_id: str) -> None:
         """Answer a channel."""

@@ -149,7 +149,7 @@ class AriClient:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, QueryValue] | None = None,
         body: Mapping[str, Any] | None = None,
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: Callable[[int, int], None] | None = None,
     ) -> bytes:
         """Send a request and return the body of its answer.
 
@@ -168,7 +168,8 @@ class AriClient:
         body
             JSON body.
         on_sent
-            Is told, when the attempt is over, at what monotonic time the request was sent.
+            Is told, when the attempt is over, at what monotonic time the request was sent, and how much later it may
+            have been.
 
         Raises
         ------
@@ -237,7 +238,7 @@ class AriClient:
         filled: str,
         parameters: dict[str, str],
         body: Mapping[str, Any] | None,
-        on_sent: Callable[[int], None] | None,
+        on_sent: Callable[[int, int], None] | None,
     ) -> tuple[int, bytes]:
         """Send a request once; return status and body."""
         if self._http is None:
@@ -271,7 +272,7 @@ class AriClient:
                 if status == 0 and method == "POST":
                     self.uncertain += 1
                 if on_sent is not None:
-                    on_sent(started_ns if times.sent_ns is None else times.sent_ns)
+                    on_sent(*times.sent(started_ns, self._clock.monotonic_ns()))
                 took_ns, uncertainty_ns = times.took_ns(started_ns, self._clock.monotonic_ns())
                 queued_ns = started_ns - asked_ns
                 self._observer.on_request(

@@ -251,7 +251,7 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         self._observer.on_event(event, received_ns, lag_ns, uncertainty_ns=uncertainty_ns)
         if isinstance(event, UnknownEvent) and event.problem:
             self._unreadable += 1
-        self._watches.deliver(event, received_ns)
+        self._watches.deliver(event, received_ns, uncertainty_ns)
 
     def on_note(self, kind: str, reason: str) -> None:
         """Take a note."""

@@ -49,6 +49,10 @@ class WireTimes:
     sending_ns: int = 0
     received_ns: int | None = None
 
+    def sent(self, began_ns: int, ended_ns: int) -> tuple[int, int]:
+        """Return when the last bytes were sent, and how much later it may have been; parameters as for `took_ns`."""
+        return (began_ns, ended_ns - began_ns) if self.sent_ns is None else (self.sent_ns, self.sending_ns)
+
     def took_ns(self, began_ns: int, ended_ns: int) -> tuple[int, int]:
         """Return how long it took from the last bytes sent until the last ones received, and how far off that may be.
 

@@ -9,7 +9,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.ari.call_state import ChannelInput, ChannelLife, ChannelState, Finding
-from pytest_ari_sla.ari.messages import ChannelDestroyed, ChannelEnteredBridge, ChannelLeftBridge, Event
+from pytest_ari_sla.ari.messages import (
+    ChannelDestroyed,
+    ChannelEnteredBridge,
+    ChannelLeftBridge,
+    ChannelStateChange,
+    Event,
+)
 from pytest_ari_sla.errors import AriTimeout, ChannelLost, SlaError
 
 if TYPE_CHECKING:
@@ -44,9 +50,13 @@ class ChannelWatch:
         The channel's id.
     life
         Its place in the table of states, and how often it broke the order.
-    requested_ns, in_stasis_ns, destroyed_ns
-        When the request for it was sent (not when it queued up at our end), when it entered the application and when it
-        ended, by the session's monotonic clock; None where that has not happened, or was found out by asking only.
+    requested_ns, in_stasis_ns, dialled_ns, up_ns, destroyed_ns
+        When the request for it was sent (not when it queued up at our end), when it entered the application, when the
+        request to dial it was sent, when it was up and when it ended, by the session's monotonic clock; None where that
+        has not happened, or was found out by asking only.
+    setup_lag_ns
+        How much too long it may seem from ``requested_ns`` to ``in_stasis_ns``, or of a channel that is dialled from
+        then until it was up: what was sent or read late by us.
     hangup_requested
         Whether its end is our own doing.
     is_pending
@@ -64,7 +74,10 @@ class ChannelWatch:
         self.life = ChannelLife()
         self.requested_ns: int | None = None
         self.in_stasis_ns: int | None = None
+        self.dialled_ns: int | None = None
+        self.up_ns: int | None = None
         self.destroyed_ns: int | None = None
+        self.setup_lag_ns = 0
         self.hangup_requested = False
         self.is_pending = False
         self.cause = 0
@@ -92,12 +105,16 @@ class ChannelWatch:
 
     # --- fed by the session ---
 
-    def deliver(self, event: Event, received_ns: int) -> bool:
-        """Take the channel's next event; return whether it was in order."""
+    def deliver(self, event: Event, received_ns: int, lag_ns: int = 0) -> bool:
+        """Take the channel's next event, which came up to ``lag_ns`` earlier; return whether it was in order."""
         told = ChannelInput.of_event(event.type)
         expected = self.life.apply(told)
         if told is ChannelInput.STASIS_START and self.in_stasis_ns is None:
             self.in_stasis_ns = received_ns
+            self.setup_lag_ns += lag_ns
+        if isinstance(event, ChannelStateChange) and event.channel.state == "Up" and self.up_ns is None:
+            self.up_ns = received_ns
+            self.setup_lag_ns += lag_ns if self.dialled_ns is not None else 0
         if isinstance(event, ChannelDestroyed):
             self.destroyed_ns = received_ns
             self.cause, self.cause_text = event.cause, event.cause_txt
@@ -112,10 +129,15 @@ class ChannelWatch:
         self._wake()
         return expected
 
-    def requested(self, sent_ns: int) -> None:
-        """Take note that the request for the channel was sent."""
+    def requested(self, sent_ns: int, lag_ns: int = 0) -> None:
+        """Take note that the request for the channel was sent, up to ``lag_ns`` later than that."""
         self.requested_ns = sent_ns
+        self.setup_lag_ns += lag_ns
         self._wake()
+
+    def dialled(self, sent_ns: int, lag_ns: int = 0) -> None:
+        """Take note that the request to dial the channel was sent, up to ``lag_ns`` later than that."""
+        self.dialled_ns, self.setup_lag_ns = sent_ns, lag_ns
 
     def answered(self) -> None:
         """Take note that Asterisk answered the request for the channel."""

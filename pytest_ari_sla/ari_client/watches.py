@@ -95,16 +95,16 @@ class Watches:
         for watch in self:
             watch.broken(error)
 
-    def deliver(self, event: Event, received_ns: int) -> None:
-        """Deliver an event to the watches over its channels."""
+    def deliver(self, event: Event, received_ns: int, lag_ns: int) -> None:
+        """Deliver an event, which came up to ``lag_ns`` earlier, to the watches over its channels."""
         for channel_id in event.channel_ids:
             watch = self._watches.get(channel_id)
             if watch is not None:
-                self._deliver(watch, event, received_ns)
+                self._deliver(watch, event, received_ns, lag_ns)
 
-    def _deliver(self, watch: ChannelWatch, event: Event, received_ns: int) -> None:
+    def _deliver(self, watch: ChannelWatch, event: Event, received_ns: int, lag_ns: int) -> None:
         was_over = watch.state is ChannelState.DESTROYED
-        self.out_of_order += not watch.deliver(event, received_ns)
+        self.out_of_order += not watch.deliver(event, received_ns, lag_ns)
         if isinstance(event, ChannelDestroyed) and not was_over:
             self.retire(watch.channel_id)
 

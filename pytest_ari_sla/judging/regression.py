@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pytest_ari_sla.reporting.comparison import with_baseline
 from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.sla.baseline import FLOOR_S
-from pytest_ari_sla.sla.guards import tripped_guards
+from pytest_ari_sla.sla.guards import reaching_guards, tripped_guards
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ class Baseline:
             return replace(scenario, notes=[*scenario.notes, note])
         scenario = replace(scenario, baseline=compared)
         guards = tripped_guards(measured, pacing_error_s)
-        worse = [(item, _excuses(item, guards, catalogue)) for item in compared.comparisons if item.verdict == "worse"]
+        worse = [
+            (item, _excuses(item, guards, measured, catalogue))
+            for item in compared.comparisons
+            if item.verdict == "worse"
+        ]
         if not worse:
             return scenario
         sentences = [_sentence(item, excuses) for item, excuses in sorted(worse, key=lambda found: bool(found[1]))]
@@ -98,15 +102,16 @@ class Baseline:
         return replace(scenario, verdict=verdict.value, reason=sentences[0] + more)
 
 
-def _excuses(comparison: Comparison, guards: Sequence[Guard], catalogue: Catalogue) -> list[str]:
+def _excuses(comparison: Comparison, guards: Sequence[Guard], measured: Snapshot, catalogue: Catalogue) -> list[str]:
     """Return the faults of the load generator that may have made a figure worse."""
     parts = comparison.metric.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     metric = next(catalogue.lookup(name) for name in prefixes if name in catalogue)
+    stat = comparison.metric.removeprefix(metric.name).removeprefix(".") or None
     before, after = comparison.before, comparison.after
     return [
         guard.reason
-        for guard in guards
+        for guard in (*guards, *reaching_guards(metric, stat, measured))
         if guard.spoils_failure(metric)
         and (before is None or after is None or guard.may_decide(metric, after, lambda value: value <= before))
     ]

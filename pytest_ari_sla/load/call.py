@@ -233,9 +233,9 @@ class LiveCall:
         self._followed_one.set()
         return self.ari.watch(channel_id)
 
-    def measure_setup(self, duration_ns: int) -> None:
-        """Record how long a channel took to be set up."""
-        self.tools.meter.setup.record_one(duration_ns)
+    def measure_setup(self, duration_ns: int, lag_ns: int) -> None:
+        """Record how long a channel took to be set up, and how much of that may be our own lateness."""
+        self.tools.meter.note_setup(duration_ns, lag_ns)
 
     async def bridge(self, *legs: Leg, bridge_type: str = "mixing") -> str:
         """Join legs in a new bridge and return its id; all of them are in it when this returns."""

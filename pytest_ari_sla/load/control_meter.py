@@ -30,18 +30,25 @@ class ControlMeter:
     Attributes
     ----------
     setup, first_packet
-        Histograms that calls record into, in ns; a call that never heard a packet records NEVER.
+        Histograms in ns; a call that never heard a packet is in the second as NEVER.
     """
 
     def __init__(self) -> None:
         self.setup = Histogram()
         self.first_packet = Histogram()
+        self._setup_lag = Histogram()
+        self._request_lag = Histogram()
+        self._reading_lag = Histogram()
         self._requests = Histogram()
         self._event_lag = Histogram()
-        self._control_lag = Histogram()
         self._errors = 0
         self._dated: list[tuple[int, Snapshot]] = []
         self._calls: dict[str, Narrated] = {}
+
+    def note_setup(self, duration_ns: int, lag_ns: int) -> None:
+        """Record how long a channel took to be set up, and how much of that may be our own lateness."""
+        self.setup.record_one(duration_ns)
+        self._setup_lag.record_one(lag_ns)
 
     def note_first_packet(self, up_at_ns: int, delay_ns: int) -> None:
         """Record how long a call waited for its first packet, or NEVER; it belongs to when the call was up.
@@ -80,7 +87,7 @@ class ControlMeter:
         """Take note of a call's request; a failed one has no time, it has failed."""
         if not _in_a_call.get():
             return
-        self._control_lag.record_one(uncertainty_ns)
+        self._request_lag.record_one(uncertainty_ns)
         if 200 <= status < 300 or status == 404:
             self._requests.record_one(duration_ns)
         else:
@@ -91,7 +98,7 @@ class ControlMeter:
         followed = [channel_id for channel_id in event.channel_ids if channel_id in self._calls]
         if not followed:
             return
-        self._control_lag.record_one(uncertainty_ns)
+        self._reading_lag.record_one(uncertainty_ns)
         if lag_ns is not None:
             self._event_lag.record_one(max(0, lag_ns))
         for channel_id in followed:
@@ -106,5 +113,8 @@ class ControlMeter:
             "ari.request": self._requests,
             "ari.event_lag": self._event_lag,
             "ari.errors": self._errors,
-            "harness.control_lag": self._control_lag,
+            "harness.setup_lag": self._setup_lag,
+            "harness.request_lag": self._request_lag,
+            "harness.event_lag": self._reading_lag,
+            "harness.control_lag": Histogram.sum_of((self._request_lag, self._reading_lag)),
         }

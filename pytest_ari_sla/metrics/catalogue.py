@@ -82,8 +82,9 @@ class Metric:
         For a ratio: names of the counts it is made of.
     judges_loss
         True where receive drops of our own would falsify it.
-    of_control
-        True where it is a time of ARI's requests and events, which our own lateness (``harness.control_lag``) adds to.
+    lag
+        The distribution that tells how much too long this one's samples may be by our own lateness: of a time of ARI's
+        requests and events ``harness.setup_lag`` or the like; empty where there is none.
     source
         Where the definition comes from (RFC section, ITU clause); empty for one of our own.
     error_bound
@@ -112,7 +113,7 @@ class Metric:
     numerator: str = ""
     denominator: str = ""
     judges_loss: bool = False
-    of_control: bool = False
+    lag: str = ""
     source: str = ""
     error_bound: str = ""
     oracle: str = ""
@@ -149,6 +150,11 @@ class Metric:
     def steps_per_unit(self) -> int:
         """How many steps of the histogram make one ``unit``."""
         return round(1 / self.resolution)
+
+    @property
+    def of_control(self) -> bool:
+        """Whether it is a time of ARI's requests and events."""
+        return bool(self.lag)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -294,7 +300,7 @@ CORE_METRICS: tuple[Metric, ...] = (
         "distribution",
         "s",
         "From the POST that creates a channel until its StasisStart",
-        of_control=True,
+        lag="harness.setup_lag",
         error_bound=_CONTROL_BOUND,
         oracle=_CONTROL_ORACLE,
         prominent=True,
@@ -322,7 +328,7 @@ CORE_METRICS: tuple[Metric, ...] = (
         "distribution",
         "s",
         "From the last byte of a call's request until the last byte of its answer",
-        of_control=True,
+        lag="harness.request_lag",
         error_bound=_CONTROL_BOUND,
         oracle=_CONTROL_ORACLE,
         prominent=True,
@@ -337,7 +343,7 @@ CORE_METRICS: tuple[Metric, ...] = (
         "distribution",
         "s",
         "From the time stamp of a call's event until it arrived",
-        of_control=True,
+        lag="harness.event_lag",
         error_bound=f"{_CONTROL_BOUND}; Asterisk's stamps are of whole milliseconds",
         oracle=_CONTROL_ORACLE,
         title="Lateness of ARI events",
@@ -374,6 +380,9 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("harness.reports_sent", "RTCP sender reports that this generator sent", "higher"),
     _count("harness.reports_ignored", "RTCP datagrams that no call expects, or that cannot be read; ignored"),
     _time("harness.control_lag", "How much too long control-plane times may be: bytes handed over or read late by us"),
+    _time("harness.setup_lag", "The same of set-up times: of the request and of the event"),
+    _time("harness.request_lag", "The same of requests' times"),
+    _time("harness.event_lag", "The same of events' times"),
     _time("harness.clock_floor", "Two readings of the clock in a row: what no delay can be told from"),
     _count("harness.trackers_failed", "Trackers that raised an exception and were left out; their metrics are missing"),
     _count("harness.batches_left_out", "Batches of packets that a tracker raised over; its metrics lack them"),

@@ -90,16 +90,16 @@ def compare_scenarios(
             metric = catalogue.lookup(name)
             earlier, later = _series_of(before, metric), _series_of(after, metric)
             if len(earlier) and len(later):
-                lags_s = [_control_lag_s(scenario) for scenario in (before, after)]
+                lags_s = [_lag_s(scenario, metric) for scenario in (before, after)]
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
                 compared.append(_recorded(result, metric))
     return compared
 
 
-def _control_lag_s(scenario: Scenario) -> float:
-    """Return by how much a run may have told times of ARI too long."""
-    lag = scenario.metrics.get("harness.control_lag") or {}
+def _lag_s(scenario: Scenario, metric: Metric) -> float:
+    """Return by how much a run may have told a time of ARI too long."""
+    lag = scenario.metrics.get(metric.lag) or {}
     return float(lag.get("p99") or 0)
 
 

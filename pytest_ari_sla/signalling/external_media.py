@@ -48,5 +48,5 @@ async def make_external_media(
     remote = meet(media)
     await watch.in_stasis(STEP_TIMEOUT_S)
     if watch.requested_ns is not None and watch.in_stasis_ns is not None:
-        call.measure_setup(watch.in_stasis_ns - watch.requested_ns)
+        call.measure_setup(watch.in_stasis_ns - watch.requested_ns, watch.setup_lag_ns)
     return channel_id, remote

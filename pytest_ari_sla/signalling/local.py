@@ -7,7 +7,6 @@ application, bridged with a leg of ours before it is dialled, so that early medi
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.messages import ChannelStateChange
@@ -61,22 +60,23 @@ async def dial_local(call: SignalledCall, near: str) -> int:
         It ended instead, or rang in vain.
     """
     watch = call.ari.watch(near)
-    dialled_ns = time.monotonic_ns()
     await call.ari.dial(near)
     call.note("request", "POST /channels/dial", "ringing")
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            answered_ns = await _answer(watch)
+            await _answer(watch)
     except TimeoutError:
         raise CallNotAnswered(f"it rang for {ANSWER_TIMEOUT_S:g} s, and nobody answered") from None
-    call.measure_setup(answered_ns - dialled_ns)
-    return answered_ns
+    assert watch.dialled_ns is not None
+    assert watch.up_ns is not None
+    call.measure_setup(watch.up_ns - watch.dialled_ns, watch.setup_lag_ns)
+    return watch.up_ns
 
 
-async def _answer(watch: ChannelWatch) -> int:
-    """Wait until a channel is up; return when that was told."""
+async def _answer(watch: ChannelWatch) -> None:
+    """Wait until a channel is up."""
     async for event in watch:
         if isinstance(event, ChannelStateChange) and event.channel.state == "Up":
-            return time.monotonic_ns()
+            return
     cause = f": cause {watch.cause} {watch.cause_text}".rstrip() if watch.cause else ""
     raise CallNotAnswered(f"it was hung up before anybody answered{cause}")

@@ -31,5 +31,5 @@ class SignalledCall(Protocol):
     def note(self, source: str, what: str, detail: str = "") -> None:
         """Add to the call's time line."""
 
-    def measure_setup(self, duration_ns: int) -> None:
-        """Record how long a channel took to be set up."""
+    def measure_setup(self, duration_ns: int, lag_ns: int) -> None:
+        """Record how long a channel took to be set up, and how much of that may be our own lateness."""

@@ -125,7 +125,7 @@ def own_floor_s(metric: Metric, stat: str | None, control_lags_s: Iterable[float
     metric, stat
         What is compared.
     control_lags_s
-        By how much both runs may have told times of ARI too long (``harness.control_lag``).
+        By how much both runs may have told times of ARI too long (``Metric.lag``).
     """
     if metric.of_control:
         return max(FLOOR_S, *control_lags_s, 0.0)

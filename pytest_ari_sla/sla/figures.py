@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.sla.confidence import Ends, mean_interval, percentile_interval, ratio_interval
+from pytest_ari_sla.sla.guards import reach_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.metrics.time_series import Interval, Stage, TimeSeries
     from pytest_ari_sla.sla.threshold import Threshold
 
@@ -66,6 +67,8 @@ class Figure:
         Its window (start, end), in seconds since the load's beginning.
     never
         How many of the samples stand for what never happened.
+    measured
+        What it was taken from, as far as it tells of this figure and of how far our own faults reach in it.
     """
 
     value: float
@@ -74,6 +77,7 @@ class Figure:
     carried: bool
     window_s: tuple[float, float] | None = None
     never: int = 0
+    measured: Snapshot = field(default_factory=Snapshot, compare=False, repr=False)
 
 
 def figures_of(threshold: Threshold, scope: Scope, tail_samples: float, confidence: float) -> list[Figure]:
@@ -89,7 +93,8 @@ def _spans(threshold: Threshold, scope: Scope) -> Iterator[tuple[Snapshot, tuple
     """Yield what is judged by itself: the scope as a whole, or each of its windows."""
     windows: Sequence[Interval] = ()
     if threshold.window_ns is not None:
-        windows = [*filter(scope.holds, scope.series.windows(threshold.window_ns, threshold.metric.names))]
+        names = (*threshold.metric.names, *reach_names(threshold.metric))
+        windows = [*filter(scope.holds, scope.series.windows(threshold.window_ns, names))]
     if not windows:
         # A stage that is shorter than the window is one window.
         yield scope.total, None
@@ -111,7 +116,7 @@ def _figure(
     interval = _interval(threshold, measured, confidence)
     carried = threshold.samples_needed(tail_samples) <= (samples or 0)
     never = measured.histogram(threshold.metric.name).saturated if threshold.metric.kind == "distribution" else 0
-    return Figure(value, samples, interval, carried, window_s, never)
+    return Figure(value, samples, interval, carried, window_s, never, measured)
 
 
 def _interval(threshold: Threshold, measured: Snapshot, confidence: float) -> Ends | None:

@@ -22,6 +22,8 @@ batches that a tracker    of this tracker's metrics          of this tracker's m
 raised over
 ========================  =================================  ================================================
 
+The lag and the unknown fates are those of what is judged itself: of a window, those in it (:func:`reaching_guards`).
+
 What stood still is told by its name. It spoils no pass: what the kernel has stamped meanwhile is read later, and what
 is not known any more is counted as such.
 
@@ -34,6 +36,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.catalogue import percentile_of
 from pytest_ari_sla.metrics.units import format_quantity
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
-__all__ = ["LEFT_OUT", "Guard", "stalls_of", "tripped_guards"]
+__all__ = ["LEFT_OUT", "Guard", "reach_names", "reaching_guards", "stalls_of", "tripped_guards"]
 
 LEFT_OUT = "left_out:"
 """Begins the names of counts in a snapshot that tell how many batches are missing in a metric, whose name follows."""
@@ -50,6 +53,7 @@ LEFT_OUT = "left_out:"
 _NS_PER_S = 1e9
 _LOSS = ("loss.lost", "loss.ratio")
 """What packets of unknown fate add to, as far as they are lost."""
+_FATES = ("loss.sent", "loss.unknown")
 
 _STALLS = {
     "measuring_stall": "the measuring process",
@@ -62,6 +66,8 @@ _UNSENT_SHARE = 0.001
 _STARVING_SHARE = 0.1
 """Of the seconds; one alone does not count."""
 _SHARE_STEPS = 10_000
+_LAG_PERCENTILE = 99
+"""A percentile up to this one is told too long by no more than this one of the lag, but for a sample in a hundred."""
 
 
 @dataclass(frozen=True)
@@ -212,11 +218,6 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
     for batches in sorted(set(left_out.values()) - {0}):
         names = frozenset(name for name, number in left_out.items() if number == batches)
         yield Guard("left_out", f"a tracker failed over {_number(batches, 'batch', 'es')} of packets", only=names)
-    lag = measured.histogram("harness.control_lag")
-    if lag.count:
-        lag_s = lag.percentile(99) / _NS_PER_S
-        late = format_quantity(lag_s, "s")
-        yield Guard("control_lag", f"times of ARI may be too long by our own control lag: p99 {late}", lag_s)
     ours, starving = measured.histogram("harness.host_ours"), measured.count("harness.starving")
     if starving > max(1, _STARVING_SHARE * ours.count):
         took = f"up to {ours.max / _SHARE_STEPS:.0%}".replace("%", " %")
@@ -225,7 +226,38 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         )
     for name, words in stalls_of(measured).items():
         yield Guard(name, words)
-    yield from _unknown_fates(measured)
+
+
+def reach_names(metric: Metric) -> tuple[str, ...]:
+    """Return the names in a snapshot that tell how far the faults of :func:`reaching_guards` reach."""
+    return ((metric.lag,) if metric.lag else ()) + (_FATES if metric.judges_loss else ())
+
+
+def reaching_guards(metric: Metric, stat: str | None, measured: Snapshot) -> tuple[Guard, ...]:
+    """Return the faults of the generator that change one figure by as much as can be told.
+
+    Parameters
+    ----------
+    metric, stat
+        The figure.
+    measured
+        What the figure was taken from: a load, a stage or a single window.
+    """
+    return (*_control_lag(metric, stat, measured), *_unknown_fates(metric, measured))
+
+
+def _control_lag(metric: Metric, stat: str | None, measured: Snapshot) -> Iterator[Guard]:
+    lag = measured.histogram(metric.lag)
+    if not lag.count:
+        return
+    if stat == "mean":
+        words, lag_s = "mean", lag.mean / _NS_PER_S
+    elif stat == "max" or (percentile_of(stat) or 0) > _LAG_PERCENTILE:
+        words, lag_s = "at most", lag.max / _NS_PER_S
+    else:
+        words, lag_s = f"p{_LAG_PERCENTILE}", lag.percentile(_LAG_PERCENTILE) / _NS_PER_S
+    late = format_quantity(lag_s, "s")
+    yield Guard("control_lag", f"it may be too long by our own control lag ({metric.lag}): {words} {late}", lag_s)
 
 
 def stalls_of(measured: Snapshot) -> dict[str, str]:
@@ -239,13 +271,14 @@ def stalls_of(measured: Snapshot) -> dict[str, str]:
     }
 
 
-def _unknown_fates(measured: Snapshot) -> Iterator[Guard]:
-    known, unknown = measured.count("loss.sent"), measured.count("loss.unknown")
-    if not unknown:
+def _unknown_fates(metric: Metric, measured: Snapshot) -> Iterator[Guard]:
+    known, unknown = map(measured.count, _FATES)
+    if not unknown or not metric.judges_loss:
         return
     words = f"it is not known whether {_number(unknown, 'packet')} came back"
-    yield Guard("loss_unknown", words, unknown=(known, unknown))
-    if unknown > _UNSENT_SHARE * (known + unknown):
+    if metric.name in _LOSS:
+        yield Guard("loss_unknown", words, unknown=(known, unknown))
+    elif unknown > _UNSENT_SHARE * (known + unknown):
         yield Guard("much_unknown", words)
 
 

@@ -8,6 +8,7 @@ The rules, in this order:
    p99.9 takes 500. Where even the interval's known end breaks the limit, it is a ``fail`` nevertheless.
 3. The value decides between ``pass`` and ``fail``.
 4. A fault of the load generator turns that into ``inconclusive`` by the table in :mod:`pytest_ari_sla.sla.guards`.
+   Of several windows, each is judged by itself up to here, and the worst verdict stands.
 
 5. Calls that are left at the target are a ``fail``, and ``inconclusive`` where that could not be asked, whatever the
    thresholds say; a threshold on ``calls.leaked`` decides instead of this.
@@ -23,7 +24,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.sla.figures import Figure, Scope, figures_of, first_break_s
-from pytest_ari_sla.sla.guards import Guard, tripped_guards
+from pytest_ari_sla.sla.guards import Guard, reaching_guards, tripped_guards
 from pytest_ari_sla.sla.sentences import describe, is_marginal, nothing_measured
 
 if TYPE_CHECKING:
@@ -196,11 +197,20 @@ def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: R
     if not figures:
         return _nothing_measured(threshold, "there is not a single sample of it")
     # Where some windows have enough samples, the others have no say.
-    figure = max(figures, key=lambda figure: (figure.carried, -threshold.margin(figure.value)))
-    verdict = _verdict_on(threshold, figure)
+    with_say = [figure for figure in figures if figure.carried] or figures
+    guards = tripped_guards(scope.total, rules.pacing_error_s)
+    outcomes = [(figure, _outcome(threshold, figure, guards, rules)) for figure in with_say]
+    _, worst = max(outcomes, key=lambda found: (_SEVERITY[found[1].verdict], -threshold.margin(found[0].value)))
+    if worst.verdict is not Verdict.FAIL:
+        return worst
+    return replace(worst, since_s=first_break_s(threshold, scope, figures))
+
+
+def _outcome(threshold: Threshold, figure: Figure, guards: Sequence[Guard], rules: Rules) -> ThresholdOutcome:
+    """Apply the rules 2 to 4 to one figure."""
     outcome = ThresholdOutcome(
         expression=str(threshold),
-        verdict=verdict,
+        verdict=_verdict_on(threshold, figure),
         sentence=describe(threshold, figure, rules.tail_samples, rules.confidence),
         value=figure.value,
         limit=threshold.limit,
@@ -209,11 +219,10 @@ def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: R
         confidence_interval=figure.interval,
         marginal=is_marginal(threshold, figure),
         samples=figure.samples,
-        since_s=first_break_s(threshold, scope, figures) if verdict is Verdict.FAIL else None,
         window_s=figure.window_s,
         stage=threshold.stage,
     )
-    return _guarded(threshold, outcome, tripped_guards(scope.total, rules.pacing_error_s))
+    return _guarded(threshold, outcome, (*guards, *reaching_guards(threshold.metric, threshold.stat, figure.measured)))
 
 
 def _verdict_on(threshold: Threshold, figure: Figure) -> Verdict:

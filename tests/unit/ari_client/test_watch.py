@@ -9,6 +9,7 @@ from pytest_ari_sla.ari.messages import (
     ChannelDestroyed,
     ChannelEnteredBridge,
     ChannelLeftBridge,
+    ChannelStateChange,
     ChannelVarset,
     Event,
     StasisEnd,
@@ -22,6 +23,7 @@ from pytest_ari_sla.errors import AriTimeout, ChannelLost, EventStreamLost
 CHANNEL = Channel("c")
 START = StasisStart(channel=CHANNEL)
 END = StasisEnd(channel=CHANNEL)
+RINGING, UP = (ChannelStateChange(channel=Channel("c", state=state)) for state in ("Ringing", "Up"))
 DESTROYED = ChannelDestroyed(channel=CHANNEL, cause=17, cause_txt="User busy")
 
 
@@ -70,6 +72,28 @@ async def test_what_has_happened_is_not_waited_for() -> None:
 async def test_the_first_stasis_start_is_the_one_that_counts() -> None:
     """A channel can come back from the dialplan; its set-up is over by then."""
     assert watch_after(START, END, START).in_stasis_ns == 2
+
+
+def test_what_was_sent_or_read_late_by_us_is_the_lag_of_the_set_up() -> None:
+    """Of the request and of the event that ends it; other events are no part of it."""
+    watch = ChannelWatch("c", Asker(Finding.GONE))
+    watch.requested(1, 3)
+    watch.deliver(RINGING, 2, 50)
+    watch.deliver(START, 7, 20)
+    watch.deliver(START, 9, 50)
+    assert watch.setup_lag_ns == 23
+
+
+def test_a_channel_that_is_dialled_is_set_up_when_it_is_up() -> None:
+    """As the wire has it, not when somebody came round to reading that."""
+    watch = ChannelWatch("c", Asker(Finding.GONE))
+    watch.requested(1, 3)
+    watch.deliver(START, 7, 20)
+    watch.dialled(30, 2)
+    watch.deliver(RINGING, 40, 50)
+    watch.deliver(UP, 90, 4)
+    watch.deliver(UP, 99, 50)
+    assert (watch.dialled_ns, watch.up_ns, watch.setup_lag_ns) == (30, 90, 6)
 
 
 @pytest.mark.parametrize("events", [(START, END), (START, END, DESTROYED), (DESTROYED,)])

@@ -280,10 +280,10 @@ class ScriptedAsterisk:
         filled: str,
         parameters: Mapping[str, str],
         body: object,
-        on_sent: Callable[[int], None] | None,
+        on_sent: Callable[[int, int], None] | None,
     ) -> tuple[int, bytes]:
         if on_sent is not None:
-            on_sent(self._loop.clock.now_ns)
+            on_sent(self._loop.clock.now_ns, 0)
         status, answer = self._answer(session, method, route, filled.split("/"), parameters)
         observer: AriObserver = session._observer
         observer.on_request(method, route, 3_000_000, status, queued_ns=0, uncertainty_ns=0)

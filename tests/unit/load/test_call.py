@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Watch:
     """A channel that is in the application at once, and gone when it is told to."""
 
-    requested_ns, in_stasis_ns = 1_000, 3_000
+    requested_ns, in_stasis_ns, setup_lag_ns = 1_000, 3_000, 40
 
     async def asked_for(self) -> None:
         """It is."""
@@ -108,6 +108,8 @@ async def test_legs_take_their_endpoints_in_order_and_are_timed(call: LiveCall, 
     first, second = await call.external_media(), await call.external_media()
     assert [endpoint for endpoint, _ in call.caller_legs] == call.endpoints == [first.endpoint, second.endpoint]
     assert (call.tools.meter.setup.count, call.tools.meter.setup.max) == (2, 2_000)
+    lag: Any = call.tools.meter.values()["harness.setup_lag"]
+    assert (lag.count, lag.max) == (2, 40)
 
 
 async def test_a_leg_that_is_on_its_way_when_another_fails_does_not_stay(call: LiveCall, ari: Ari) -> None:

@@ -92,6 +92,26 @@ def test_what_belongs_to_no_call_is_not_measured() -> None:
     assert values["harness.control_lag"].count == 2
 
 
+def test_the_lag_of_each_time_is_kept_by_itself() -> None:
+    """Requests, events and set-ups; requests and events also together."""
+    meter, story = ControlMeter(), Story()
+    followed: Any = story
+    meter.follow("call-1-a", followed)
+    meter.enter_call()
+    meter.on_request("GET", "/channels", 1_000, 200, queued_ns=0, uncertainty_ns=3)
+    meter.on_event(destroyed(), 0, 7, uncertainty_ns=9)
+    meter.note_setup(1_000, 12)
+    values: dict[str, Any] = meter.values()
+    lags = {name: (values[name].count, values[name].max) for name in values if name.endswith("_lag")}
+    assert lags == {
+        "ari.event_lag": (1, 7),
+        "harness.setup_lag": (1, 12),
+        "harness.request_lag": (1, 3),
+        "harness.event_lag": (1, 9),
+        "harness.control_lag": (2, 9),
+    }
+
+
 def test_events_enter_the_story_of_their_call_as_long_as_it_lasts() -> None:
     """Nobody else's, and none when the call is over: memory is bounded by calls that are up."""
     meter, ours, theirs = ControlMeter(), Story(), Story()

@@ -14,7 +14,7 @@ RTT = Metric("rtt", "distribution", "s", "Round trip")
 MOS = Metric("mos", "distribution", "mos", "Voice quality", better="higher", resolution=1e-3)
 FAILED = Metric("calls.failed", "count", "count", "Calls that failed")
 RATIO = Metric("loss.ratio", "ratio", "ratio", "Loss", numerator="loss.lost", denominator="loss.sent")
-SETUP = Metric("setup", "distribution", "s", "Set-up", of_control=True)
+SETUP = Metric("setup", "distribution", "s", "Set-up", lag="harness.setup_lag")
 SECOND = 10**9
 
 PAIRS = int(os.environ.get("COMPARED_PAIRS", "40"))

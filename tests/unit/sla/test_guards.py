@@ -1,7 +1,7 @@
 import pytest
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.sla.guards import Guard, tripped_guards
+from pytest_ari_sla.sla.guards import Guard, reaching_guards, tripped_guards
 from tests.unit.sla.shared import MS, catalogue, histogram
 
 CATALOGUE = catalogue()
@@ -103,9 +103,30 @@ def test_each_fault_spoils_what_it_can_have_caused(
 @pytest.mark.parametrize(("value", "open_"), [(0.009, False), (0.011, True), (0.013, True), (0.014, False)])
 def test_control_lag_decides_only_what_lies_within_its_reach(value: float, open_: bool) -> None:
     """Of a lag of 3 ms, a time of 13 ms may be 10 ms in truth; 14 ms and 9 ms are on the same side anyhow."""
-    (guard,) = tripped_guards(Snapshot({"harness.control_lag": histogram([3 * MS] * 100)}), 0.005)
+    setup = CATALOGUE.lookup("setup")
+    (guard,) = reaching_guards(setup, "p50", Snapshot({"harness.setup_lag": histogram([3 * MS] * 100)}))
     assert guard.name == "control_lag"
-    assert guard.may_decide(CATALOGUE.lookup("setup"), value, lambda seconds: seconds <= 0.0102) is open_
+    assert guard.may_decide(setup, value, lambda seconds: seconds <= 0.0102) is open_
+
+
+@pytest.mark.parametrize(("metric", "lag_ms"), [("setup", 5), ("ari.request", 1), ("ari.event_lag", 4)])
+def test_each_time_of_ari_has_a_lag_of_its_own(metric: str, lag_ms: int) -> None:
+    """A request that is stamped by the kernel is no longer for events that were read late."""
+    lags = {"harness.setup_lag": 5, "harness.request_lag": 1, "harness.event_lag": 4, "harness.control_lag": 9}
+    measured = Snapshot({name: histogram([lag * MS] * 100) for name, lag in lags.items()})
+    (guard,) = reaching_guards(CATALOGUE.lookup(metric), "p50", measured)
+    assert guard.reach_s == pytest.approx(lag_ms / 1e3, rel=1e-3)
+    assert CATALOGUE.lookup(metric).lag in guard.reason
+
+
+@pytest.mark.parametrize(
+    ("stat", "reach_ms"), [("p50", 1), ("p99", 1), ("min", 1), ("p99.9", 50), ("max", 50), ("mean", 1.245)]
+)
+def test_the_lag_reaches_as_far_as_it_does_in_that_stat(stat: str, reach_ms: float) -> None:
+    """One event of 200 that was read 50 ms late makes the maximum untrue, and leaves the median alone."""
+    measured = Snapshot({"harness.event_lag": histogram([1 * MS] * 199 + [50 * MS])})
+    (guard,) = reaching_guards(CATALOGUE.lookup("ari.event_lag"), stat, measured)
+    assert guard.reach_s == pytest.approx(reach_ms / 1e3, rel=2e-3)
 
 
 @pytest.mark.parametrize(("seconds", "starving", "trips"), [(5, 1, False), (5, 2, True), (40, 4, False), (40, 5, True)])
@@ -152,7 +173,6 @@ def test_packets_of_unknown_fate_decide_only_what_lies_within_their_reach(
 ) -> None:
     """Of 1,000 packets whose fate is known, and some whose fate is not: all of those may be lost, or none."""
     ratio = CATALOGUE.lookup("loss.ratio")
-    guards = tripped_guards(Snapshot({"loss.sent": 1000, "loss.unknown": unknown}), 0.005)
-    guard = next(guard for guard in guards if guard.name == "loss_unknown")
+    (guard,) = reaching_guards(ratio, None, Snapshot({"loss.sent": 1000, "loss.unknown": unknown}))
     assert guard.may_decide(ratio, lost / 1000, lambda value: value <= limit) is open_
     assert guard.may_decide(CATALOGUE.lookup("loss.lost"), lost, lambda value: value <= lost)

@@ -290,7 +290,7 @@ def test_what_our_own_lag_may_have_added_fails_nothing(expression: str, verdict:
     """Times of 10 ms of which 3 ms may be ours: without them 9 ms might hold, 6 ms could not."""
     names = ("setup", "ari.request", "rtt")
     measured = Snapshot({name: histogram([10 * MS] * 100) for name in names})
-    lag = Snapshot({"harness.control_lag": histogram([3 * MS] * 100)})
+    lag = Snapshot({name: histogram([3 * MS] * 100) for name in ("harness.setup_lag", "harness.request_lag")})
     assert outcome(expression, measured + lag).verdict is verdict
 
 
@@ -333,3 +333,43 @@ def test_loss_that_our_own_stall_may_have_made_is_inconclusive_and_names_it(
         words in result.sentence for words in ("the measuring process stood still for 7.0 s", "packets came back")
     )
     assert told is (verdict is Verdict.INCONCLUSIVE)
+
+
+def seconds_of_loss(*seconds: tuple[int, int, int]) -> TimeSeries:
+    """Return a series of packets sent, lost and of unknown fate, second by second."""
+    names = ("loss.sent", "loss.lost", "loss.unknown")
+    return per_second(*(Snapshot(dict(zip(names, counts, strict=True))) for counts in seconds))
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [
+        ((100, 0, 100), Verdict.INCONCLUSIVE),
+        ((100, 0, 0), Verdict.PASS),
+        ((100, 5, 0), Verdict.FAIL),
+        ((100, 5, 100), Verdict.INCONCLUSIVE),
+        ((100, 60, 100), Verdict.FAIL),
+    ],
+    ids=["half of it unknown", "clean", "lost", "lost, or a thirtieth of it", "lost in any case"],
+)
+def test_what_is_unknown_of_a_window_decides_on_that_window(second: tuple[int, int, int], verdict: Verdict) -> None:
+    """100 packets of unknown fate are nothing among the 1,000,000 of the load, and half of their own second."""
+    series = seconds_of_loss((500_000, 0, 0), second, (500_000, 0, 0))
+    assert evaluate(threshold("loss.ratio[1s] <= 3%"), series.total(), series).verdict is verdict
+
+
+def test_what_is_unknown_elsewhere_excuses_no_window() -> None:
+    """A second in which nothing was unknown has lost what it has lost."""
+    series = seconds_of_loss((100, 0, 10_000), (100, 5, 0))
+    result = evaluate(threshold("loss.ratio[1s] <= 3%"), series.total(), series)
+    assert (result.verdict, result.window_s, result.since_s) == (Verdict.FAIL, (1.0, 2.0), 1.0)
+
+
+def test_our_own_lag_is_that_of_the_window() -> None:
+    """Events were read late in one second, and set-up was slow in another."""
+    slow, quick = ({"setup": histogram([late * MS] * 100)} for late in (10, 2))
+    lag = {"harness.setup_lag": histogram([9 * MS] * 100)}
+    for apart, verdict in ((True, Verdict.FAIL), (False, Verdict.INCONCLUSIVE)):
+        first, second = (slow, quick | lag) if apart else (slow | lag, quick)
+        series = per_second(Snapshot(first), Snapshot(second))
+        assert evaluate(threshold("setup.p50[1s] < 5ms"), series.total(), series).verdict is verdict
