@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from functools import partial
 from inspect import iscoroutinefunction
+from itertools import count
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Load:
     def __init__(self, item: pytest.Item, maker: LoadMaker) -> None:
         self._item = item
         self._maker = maker
+        self._numbers = count(1)
 
     def __call__(
         self,
@@ -136,7 +138,8 @@ class Load:
             calls_override=settings.calls,
             duration_override_ns=settings.duration_ns,
         )
-        job = self.job(
+        again = partial(
+            self.job,
             profile,
             topology=topology,
             codec=codec,
@@ -150,8 +153,9 @@ class Load:
             peer_faults=peer_faults,
             **options,
         )
+        job = again()
         self.jobs.append(job)
-        return self._make(job)
+        return self._make(job, again)
 
     def job(
         self,
@@ -211,7 +215,7 @@ class Load:
         return LoadJob(
             test=name_of_test(self._item),
             doc=doc_of(self._item),
-            number=len(self.jobs) + 1,
+            number=next(self._numbers),
             plan=plan,
             thresholds=thresholds,
             until=None if until is None else parse(until, maker.registry.catalogue),
@@ -222,15 +226,16 @@ class Load:
         """The loads of the test that are judged."""
         return self._item.stash.setdefault(LOADS, [])
 
-    async def _make(self, job: LoadJob) -> LoadResult:
+    async def _make(self, job: LoadJob, again: Callable[[], LoadJob]) -> LoadResult:
         __tracebackhide__ = True
         from pytest_ari_sla.load.result import LoadResult
+        from pytest_ari_sla.session.turns import in_turns, make_whole
 
-        try:
-            job.outcome = await self._maker.make(job)
-        finally:
-            job.is_over = True
-        job.raise_problem()
+        if self._maker.other is None:
+            await make_whole(self._maker, job)
+        else:
+            job = await in_turns(self._maker, self._maker.other, job, again, self.jobs)
+        assert job.outcome is not None
         return LoadResult(job.outcome, self._maker.registry.catalogue)
 
 
@@ -287,14 +292,14 @@ class CapacitySearch:
         from pytest_ari_sla.capacity.search import Range
         from pytest_ari_sla.load.stages import profile_of
         from pytest_ari_sla.metrics.units import parse_share
-        from pytest_ari_sla.session.capacity_run import CapacityRun
+        from pytest_ari_sla.session.capacity_run import search
 
         def make_job(stages: Sequence[StageRequest]) -> LoadJob:
             return self._load.job(profile_of(stages=stages), **options)
 
         most = self._maker.settings.calls or most
         span = Range(min(start, most), most, parse_share(precision))
-        return await CapacityRun(self._maker, self._load.jobs, make_job, per, span).find(hold, settle, holding)
+        return await search(self._maker, self._load.jobs, make_job, per, span, (hold, settle, holding))
 
 
 def _milliseconds(text: str) -> int:

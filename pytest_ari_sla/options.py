@@ -77,6 +77,22 @@ def _report(text: str) -> str:
     return str(Path(text).resolve())
 
 
+def _against(text: str) -> str:
+    """Check what loads are compared against: a URL, a report, or an Asterisk."""
+    if "://" in text:
+        from pytest_ari_sla.ari.endpoint import parse_ari_url
+
+        parse_ari_url(text)
+        return text
+    return _report(text) if _is_report(text) else _path(text)
+
+
+def _is_report(text: str) -> bool:
+    from pytest_ari_sla.reporting.record.record_file import RECORD_NAME
+
+    return Path(text).suffix == ".json" or (Path(text) / RECORD_NAME).is_file()
+
+
 def _report_folder(text: str) -> str:
     from pytest_ari_sla.reporting.places import check_folder
 
@@ -198,6 +214,8 @@ OPTIONS = (
            "SHARE"),
     Option("--sla-baseline-floor", "baseline_floor_s", "time by which a figure may get worse in any case (100us)",
            _seconds, "TIME"),
+    Option("--sla-against", "against", "another target to make each load on as well, in turns, and to compare with: an "
+           "ARI URL, an asterisk binary or root folder, or a report", _against, "URL|PATH"),
     Option("--sla-live", "live", "live console", _choice("auto", "on", "off"), "auto|on|off"),
     Option("--sla-templates", "templates", "folder of templates that override blocks of the report", _folder, "DIR"),
     Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off (worst:5)", _capture_policy,
@@ -253,7 +271,19 @@ def settings_from(config: pytest.Config) -> Settings:
     elif values.get("asterisk") and values.get("ari_url"):
         raise pytest.UsageError("--asterisk and --ari-url name two targets: give one of them")
     _check_target(values)
+    _settle_against(values)
     return Settings(**values)
+
+
+def _settle_against(values: dict[str, Any]) -> None:
+    """Take a report that loads are to be compared against for what it is: a baseline."""
+    against = values.get("against")
+    if against is None:
+        return
+    if values.get("baseline"):
+        raise pytest.UsageError("--sla-against and --sla-baseline name two runs to compare with: give one of them")
+    if "://" not in against and _is_report(against):
+        values["baseline"], values["against"] = against, None
 
 
 _WITHOUT = {

@@ -75,7 +75,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     try:
         check_reports(session.config.stash[SETTINGS])
-        load_maker_of(session.config).target()
+        load_maker_of(session.config).find_targets()
     except SlaError as error:
         raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "DEFAULT_TRANSPORT", "Settings"]
 
@@ -57,6 +57,8 @@ class Settings:
     baseline, max_regression, baseline_floor_s
         A ``report.json`` to compare with, the relative change for the worse that is accepted, and the time by which a
         figure may get worse in any case.
+    against
+        The ARI URL of another target, or where its Asterisk is, that each load is put on as well, in turns.
     live
         ``auto``, ``on`` or ``off``.
     templates
@@ -95,8 +97,24 @@ class Settings:
     baseline: str | None = None
     max_regression: float = 0.10
     baseline_floor_s: float = 100e-6
+    against: str | None = None
     live: str = "auto"
     templates: str | None = None
     capture: str = "worst:5"
     prometheus_port: int | None = None
     realtime: bool = True
+
+    def of_other_target(self) -> Settings | None:
+        """Return the same for the target that loads are compared against; None where there is none."""
+        if self.against is None:
+            return None
+        is_url = "://" in self.against
+        return replace(
+            self,
+            ari_url=self.against if is_url else None,
+            asterisk=None if is_url else self.against,
+            asterisk_config=None if is_url else self.asterisk_config,
+            target_kind=None,
+            baseline=None,
+            against=None,
+        )

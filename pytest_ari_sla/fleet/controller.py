@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.fleet.collectives import Message
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.session.supervisor import Supervisor
+    from pytest_ari_sla.session.target_source import TargetSource
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
 
@@ -121,8 +122,8 @@ class Controller:
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
         self._target_lock = threading.Lock()
-        self._target_error: SlaError | None = None
-        self._targets: Any = None
+        self._target_errors: dict[bool, SlaError] = {}
+        self._targets: dict[bool, TargetSource] = {}
         self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
         self._refusal = ""
@@ -171,6 +172,8 @@ class Controller:
         self._supervisor = open_supervisor(self._config, self.facts, catalogue, self._judged, self._target_crash)
         if not self._config.option.setupplan:
             self.target()
+            if self.facts.settings.against is not None:
+                self.target(is_other=True)
 
     # --- workers come and go: called by xdist's main loop ---
 
@@ -229,25 +232,32 @@ class Controller:
 
     # --- the target ---
 
-    def target(self) -> Target:
-        """Return the target, started if need be; asked again after a failure, the same error is raised."""
+    def target(self, *, is_other: bool = False) -> Target:
+        """Return the target, started if need be; asked again after a failure, the same error is raised.
+
+        Parameters
+        ----------
+        is_other
+            Whether it is the one that loads are compared against.
+        """
         with self._target_lock:
-            if self._target_error is not None:
-                raise self._target_error
-            if self._targets is None:
+            if is_other in self._target_errors:
+                raise self._target_errors[is_other]
+            if is_other not in self._targets:
                 from pytest_ari_sla.session.target_source import TargetSource
 
-                self._targets = TargetSource(self.facts.settings)
+                settings = self.facts.settings
+                self._targets[is_other] = TargetSource((settings.of_other_target() if is_other else None) or settings)
             try:
-                return self._targets.get()  # type: ignore[no-any-return]
+                return self._targets[is_other].get()
             except SlaError as error:
-                self._target_error = error
+                self._target_errors[is_other] = error
                 raise
 
-    def _find_target(self, member: FleetMember) -> None:
+    def _find_target(self, member: FleetMember, is_other: bool) -> None:
         """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
         try:
-            found = messages.TargetIs(values=asdict(self.target()))
+            found = messages.TargetIs(values=asdict(self.target(is_other=is_other)))
             if crash := self._target_crash():
                 raise crash
         except SlaError as error:
@@ -255,7 +265,8 @@ class Controller:
         member.send(found)
 
     def _target_crash(self) -> SlaError | None:
-        return None if self._targets is None else self._targets.crash()
+        """Return how a target has ended by itself, if one has."""
+        return next((crash for source in list(self._targets.values()) if (crash := source.crash())), None)
 
     # --- the thread that serves the fleet ---
 
@@ -293,8 +304,8 @@ class Controller:
         message = messages.controller_reads(data)
         now_s = time.monotonic()
         match message:
-            case messages.NeedTarget():
-                threading.Thread(target=self._find_target, args=(member,), daemon=True).start()
+            case messages.NeedTarget(is_other):
+                threading.Thread(target=self._find_target, args=(member, is_other), daemon=True).start()
             case messages.Refuse(mistake):
                 self._refusal = mistake
             case messages.Divided(nodeids):
@@ -414,15 +425,16 @@ class Controller:
 
     def _sweep(self, prefix: str) -> None:
         """Remove everything with a prefix."""
-        target = None if self._targets is None else self._targets.known
-        if target is None:
+        targets = [target for source in list(self._targets.values()) if (target := source.known)]
+        if not targets:
             return
         from pytest_ari_sla.ari_client.removal.sweep import Sweeper
         from pytest_ari_sla.ari_client.tls import tls_context
 
         settings = self.facts.settings
         tls = tls_context(settings.ari_ca_file, verify=not settings.ari_insecure)
-        Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
+        for target in targets:
+            Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
 
     # --- the end ---
 
@@ -435,5 +447,5 @@ class Controller:
             sweeper.join()
         if self._supervisor is not None:
             self._supervisor.close()
-        if self._targets is not None:
-            self._targets.close()
+        for source in self._targets.values():
+            source.close()

@@ -82,8 +82,8 @@ class ControllerLink:
         except OSError as error:
             raise ShardLost(_CONTROLLER_GONE) from error
 
-    def ask_target(self, timeout_s: float) -> messages.TargetIs:
-        """Ask for the target, and wait.
+    def ask_target(self, timeout_s: float, *, other: bool = False) -> messages.TargetIs:
+        """Ask for the target, or the other one that loads are compared against, and wait.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class ControllerLink:
             If the controller is gone, or does not answer in time.
         """
         with self._expecting(_TARGET) as answer:
-            self.send(messages.NeedTarget())
+            self.send(messages.NeedTarget(other))
             try:
                 return answer.result(timeout_s)  # type: ignore[no-any-return]
             except TimeoutError:

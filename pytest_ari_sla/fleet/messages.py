@@ -30,7 +30,15 @@ __all__ = [
 
 
 class NeedTarget(msgspec.Struct, frozen=True, tag="need-target"):
-    """Start or look up the target; answered by :class:`TargetIs`."""
+    """Start or look up the target; answered by :class:`TargetIs`.
+
+    Attributes
+    ----------
+    other
+        Whether it is the one that loads are compared against.
+    """
+
+    other: bool = False
 
 
 class Refuse(msgspec.Struct, frozen=True, tag="refuse"):

@@ -44,6 +44,8 @@ class Worker:
         The connection to the controller.
     identity
         ``run_id``, ``shard``, ``shards``, and ``number``: see :class:`~pytest_ari_sla.fleet.controller.FleetMember`.
+    is_other
+        Whether this is for the other target, which loads are compared against.
 
     Attributes
     ----------
@@ -51,7 +53,9 @@ class Worker:
         Whether this shard judges the last load: the first of those that were there at its end.
     """
 
-    def __init__(self, settings: Settings, link: ControllerLink, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Settings, link: ControllerLink, identity: Mapping[str, Any], *, is_other: bool = False
+    ) -> None:
         self.facts = RunFacts(settings, self._find_target, identity["shards"], identity["run_id"])
         self.number = identity["number"]
         self.shard = identity["shard"]
@@ -59,12 +63,15 @@ class Worker:
         # In a container, the parent may be the one of all processes there.
         self.root_pid = os.getppid() if os.getppid() > 1 else os.getpid()
         self._link = link
+        self._is_other = is_other
         self._target: Target | None = None
+        others = settings.of_other_target()
+        self.other = None if others is None else Worker(others, link, identity, is_other=True)
 
     def _find_target(self) -> Target:
         """Return the target, which the controller has started or looked up."""
         if self._target is None:
-            answer = self._link.ask_target(_TARGET_TIMEOUT_S)
+            answer = self._link.ask_target(_TARGET_TIMEOUT_S, other=self._is_other)
             if answer.error:
                 raise error_of(answer.culprit, answer.error)
             self._target = msgspec.convert(answer.values, Target)

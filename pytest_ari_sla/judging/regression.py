@@ -15,15 +15,15 @@ from pytest_ari_sla.sla.guards import reaching_guards, tripped_guards
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.reporting.record.run_record import Comparison, RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.run_record import BaselineComparison, Comparison, RunRecord, Scenario
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.sla.guards import Guard
 
-__all__ = ["Baseline"]
+__all__ = ["Baseline", "judge_change"]
 
 
 @dataclass(frozen=True)
@@ -84,39 +84,60 @@ class Baseline:
         if compared is None:
             note = f"The baseline ({self.source}) has no scenario of this name: nothing was compared."
             return replace(scenario, notes=[*scenario.notes, note])
-        scenario = replace(scenario, baseline=compared)
-        guards = tripped_guards(measured, pacing_error_s)
-        worse = [
-            (item, _excuses(item, guards, measured, catalogue))
-            for item in compared.comparisons
-            if item.verdict == "worse"
-        ]
-        if not worse:
-            return scenario
-        sentences = [_sentence(item, excuses) for item, excuses in sorted(worse, key=lambda found: bool(found[1]))]
-        found = Verdict.INCONCLUSIVE if all(excuses for _, excuses in worse) else Verdict.FAIL
-        verdict = worst_of((Verdict(scenario.verdict), found))
-        if verdict is Verdict(scenario.verdict):
-            return replace(scenario, reason="; ".join((scenario.reason, sentences[0])))
-        more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-        return replace(scenario, verdict=verdict.value, reason=sentences[0] + more)
+        return judge_change(scenario, compared, measured, catalogue, pacing_error_s)
 
 
-def _excuses(comparison: Comparison, guards: Sequence[Guard], measured: Snapshot, catalogue: Catalogue) -> list[str]:
-    """Return the faults of the load generator that may have made a figure worse."""
+def judge_change(
+    scenario: Scenario, compared: BaselineComparison, measured: Snapshot, catalogue: Catalogue, pacing_error_s: float
+) -> Scenario:
+    """Return a scenario with a comparison, and with the verdict that follows from it.
+
+    Parameters
+    ----------
+    scenario
+        Judged by its thresholds.
+    compared
+        What came of comparing it.
+    measured
+        Everything that was measured, by all loads that were made for the comparison.
+    catalogue, pacing_error_s
+        As in :meth:`Baseline.judge`.
+    """
+    guards = tripped_guards(measured, pacing_error_s)
+    figures = [
+        _excused(item, guards, measured, catalogue) if item.verdict == "worse" else item
+        for item in compared.comparisons
+    ]
+    scenario = replace(scenario, baseline=replace(compared, comparisons=figures))
+    worse = sorted((item for item in figures if item.verdict == "worse"), key=lambda item: bool(item.excuse))
+    if not worse:
+        return scenario
+    sentence = _sentence(worse[0])
+    verdict = worst_of((Verdict(scenario.verdict), Verdict.INCONCLUSIVE if worse[0].excuse else Verdict.FAIL))
+    if verdict is Verdict(scenario.verdict):
+        return replace(scenario, reason="; ".join((scenario.reason, sentence)))
+    more = f" (and {len(worse) - 1} more)" if len(worse) > 1 else ""
+    return replace(scenario, verdict=verdict.value, reason=sentence + more)
+
+
+def _excused(comparison: Comparison, guards: Sequence[Guard], measured: Snapshot, catalogue: Catalogue) -> Comparison:
+    """Return a comparison with the faults of the load generator that may have made the figure worse."""
     parts = comparison.metric.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    metric = next(catalogue.lookup(name) for name in prefixes if name in catalogue)
+    metric = next((catalogue.lookup(name) for name in prefixes if name in catalogue), None)
+    if metric is None:
+        return comparison  # a capacity: no step of its search counts that the generator has spoilt
     stat = comparison.metric.removeprefix(metric.name).removeprefix(".") or None
     before, after = comparison.before, comparison.after
-    return [
+    excuses = [
         guard.reason
         for guard in (*guards, *reaching_guards(metric, stat, measured))
         if guard.spoils_failure(metric)
         and (before is None or after is None or guard.may_decide(metric, after, lambda value: value <= before))
     ]
+    return replace(comparison, excuse=" and ".join(excuses))
 
 
-def _sentence(comparison: Comparison, excuses: Iterable[str]) -> str:
-    reasons = " and ".join(excuses)
-    return f"Regression: {comparison.sentence}" + (f"; inconclusive, since {reasons}" if reasons else "")
+def _sentence(comparison: Comparison) -> str:
+    excuse = f"; inconclusive, since {comparison.excuse}" if comparison.excuse else ""
+    return f"Regression: {comparison.sentence}{excuse}"

@@ -10,15 +10,17 @@ from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.record.run_record import BaselineComparison, Comparison
+from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
 from pytest_ari_sla.sla import baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
-    from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario
+    from pytest_ari_sla.reporting.record.record_figures import Change
+    from pytest_ari_sla.reporting.record.run_record import Capacity, RunRecord, Scenario
 
-__all__ = ["compare_runs", "compare_scenarios", "with_baseline"]
+__all__ = ["compare_capacities", "compare_runs", "compare_scenarios", "with_baseline"]
 
 _NS_PER_S: Final = 10**9
 
@@ -55,8 +57,10 @@ def with_baseline(
     return BaselineComparison(
         run_id=earlier.run.id,
         source=source,
+        target=target_name(earlier.run.target),
+        verdict_before=before.verdict,
         max_regression=max_regression,
-        comparisons=compare_scenarios(before, scenario, catalogue, max_regression, floor_s),
+        comparisons=compare_scenarios([before], [scenario], catalogue, max_regression, floor_s),
     )
 
 
@@ -68,20 +72,35 @@ def compare_runs(
     floor_s: float = baseline.FLOOR_S,
 ) -> RunRecord:
     """Return ``after`` with the comparison to ``before`` in each scenario that both have; neither is changed."""
-    return replace(
-        after,
-        scenarios=[
-            replace(scenario, baseline=with_baseline(scenario, before, catalogue, max_regression, floor_s=floor_s))
-            for scenario in after.scenarios
-        ],
-    )
+    scenarios = [
+        replace(scenario, baseline=with_baseline(scenario, before, catalogue, max_regression, floor_s=floor_s))
+        for scenario in after.scenarios
+    ]
+    return replace(after, scenarios=scenarios, comparison=compare_all(scenarios, target_name(after.run.target)))
 
 
 def compare_scenarios(
-    before: Scenario, after: Scenario, catalogue: Catalogue, max_regression: float, floor_s: float = baseline.FLOOR_S
+    before: Sequence[Scenario],
+    after: Sequence[Scenario],
+    catalogue: Catalogue,
+    max_regression: float,
+    floor_s: float = baseline.FLOOR_S,
 ) -> list[Comparison]:
-    """Compare two loads: what thresholds judge, and the prominent figures, as far as both runs have them."""
-    judged = [(item.metric, item.stat) for item in after.thresholds]
+    """Compare two loads: what thresholds judge, and the prominent figures, as far as both runs have them.
+
+    Parameters
+    ----------
+    before, after
+        The turns of each load, at least one: their intervals count as one run's, so that what differs from turn to turn
+        counts as what may differ by chance.
+    catalogue, max_regression, floor_s
+        As in :func:`with_baseline`.
+
+    Two searches for the capacity are compared by their answers alone: they were loaded with different numbers of calls.
+    """
+    if (old := before[-1].capacity) is not None and (new := after[-1].capacity) is not None:
+        return [compare_capacities(old, new, max_regression)]
+    judged = [(item.metric, item.stat) for item in after[-1].thresholds]
     prominent = [(metric.name, stat or "") for metric in catalogue.prominent() for stat in metric.compared_stats]
     figures = dict.fromkeys([*judged, *prominent])
     compared = []
@@ -90,11 +109,40 @@ def compare_scenarios(
             metric = catalogue.lookup(name)
             earlier, later = _series_of(before, metric), _series_of(after, metric)
             if len(earlier) and len(later):
-                lags_s = [_lag_s(scenario, metric) for scenario in (before, after)]
+                lags_s = [_lag_s(scenario, metric) for scenario in (*before, *after)]
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
                 compared.append(_recorded(result, metric))
     return compared
+
+
+def compare_capacities(before: Capacity, after: Capacity, max_regression: float) -> Comparison:
+    """Compare what two targets carry: each is known to lie between a level that was carried and one that was not."""
+    change = after.calls / before.calls - 1 if before.calls else None
+    words = f"{after.calls:,} {after.per} are carried after {before.calls:,}"
+    verdict: Change = "cannot tell"
+    allowed = max_regression * before.calls
+    ends = (before.interval[1], after.interval[1])
+    if before.per != after.per:
+        words = f"{after.per} cannot be compared with {before.per}"
+    elif ends[1] is not None and ends[1] <= before.calls and before.calls - after.calls > allowed:
+        verdict = "worse"
+    elif ends[0] is not None and ends[0] <= after.calls and after.calls - before.calls > allowed:
+        verdict = "better"
+    elif (None not in ends and abs(after.calls - before.calls) <= allowed) or (
+        before.limited_by == after.limited_by == "asked_for" and before.calls == after.calls
+    ):
+        verdict = "same"
+    limits = f"before: {before.sentence}; now: {after.sentence}"
+    return Comparison(
+        metric="capacity",
+        unit="count",
+        verdict=verdict,
+        before=before.calls,
+        after=after.calls,
+        change=change,
+        sentence=f"The capacity is {verdict if verdict != 'cannot tell' else 'not told apart'}: {words} ({limits})",
+    )
 
 
 def _lag_s(scenario: Scenario, metric: Metric) -> float:
@@ -103,29 +151,34 @@ def _lag_s(scenario: Scenario, metric: Metric) -> float:
     return float(lag.get("p99") or 0)
 
 
-def _series_of(scenario: Scenario, metric: Metric) -> TimeSeries:
-    """Rebuild what a record holds of a metric over time; empty where it holds nothing."""
+def _series_of(scenarios: Sequence[Scenario], metric: Metric) -> TimeSeries:
+    """Rebuild what records hold of a metric over time, one behind the other; empty where they hold nothing."""
+    parts = [part for scenario in scenarios if (part := _intervals_of(scenario, metric))[1]]
+    series = TimeSeries(max((interval_ns for interval_ns, _ in parts), default=_NS_PER_S))
+    begins_ns = 0
+    for interval_ns, snapshots in parts:
+        for number, values in enumerate(snapshots):
+            series.add(begins_ns + number * interval_ns, values)
+        # The next one begins with an interval of its own.
+        begins_ns += -(-len(snapshots) * interval_ns // series.interval_ns) * series.interval_ns
+    return series
+
+
+def _intervals_of(scenario: Scenario, metric: Metric) -> tuple[int, list[Snapshot]]:
+    """Return the length of an interval in ns, and what each of them holds of a metric."""
     if metric.kind == "distribution":
         blocks = scenario.blocks
         texts = blocks.histograms.get(metric.name, []) if blocks else []
         snapshots = [Snapshot({metric.name: Histogram.decode(text)}) for text in texts]
-        return _series(round(blocks.block_s * _NS_PER_S) if blocks else _NS_PER_S, snapshots)
+        return round(blocks.block_s * _NS_PER_S) if blocks else _NS_PER_S, snapshots
     columns = {name: scenario.time_series[name] for name in metric.names if name in scenario.time_series}
     starts = [t for t in scenario.time_series["t"] if t is not None]
     if not columns or len(starts) < 2:
-        return TimeSeries()
-    counts = (
+        return _NS_PER_S, []
+    return round((starts[1] - starts[0]) * _NS_PER_S), [
         Snapshot({name: round(columns[name][row] or 0) if name in columns else 0 for name in metric.names})
         for row in range(len(starts))
-    )
-    return _series(round((starts[1] - starts[0]) * _NS_PER_S), counts)
-
-
-def _series(interval_ns: int, snapshots: Iterable[Snapshot]) -> TimeSeries:
-    series = TimeSeries(interval_ns)
-    for number, values in enumerate(snapshots):
-        series.add(number * interval_ns, values)
-    return series
+    ]
 
 
 def _recorded(result: baseline.Comparison, metric: Metric) -> Comparison:

@@ -14,6 +14,7 @@ from pytest_ari_sla.reporting.charts import scenario_charts
 from pytest_ari_sla.reporting.charts.over_time import unit_of
 from pytest_ari_sla.reporting.figures import counts_of, distributions_of, headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
+from pytest_ari_sla.reporting.run_comparison import compared_with
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
 if TYPE_CHECKING:
@@ -114,5 +115,6 @@ _FUNCTIONS: dict[str, Any] = {
     "excess": excess,
     "distributions_of": distributions_of,
     "counts_of": counts_of,
+    "compared_with": compared_with,
     "unit_of": _unit_of_value,
 }

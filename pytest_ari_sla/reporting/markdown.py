@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.reporting.figures import headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
+from pytest_ari_sla.reporting.run_comparison import compared_with
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
@@ -60,6 +61,11 @@ def _head(record: RunRecord) -> Iterator[str]:
         f"Target: {_text(target.kind)} {_text(target.version)} at {_code(target.url)} · "
         f"{_text(record.run.started)} · {show_clock(record.run.duration_s)}"
     )
+    if (compared := record.comparison) is not None:
+        yield ""
+        yield f"{_COMPARED[compared.verdict]} **Compared: {compared.verdict}.** {_text(compared.sentence)}"
+        yield ""
+        yield f"Before: {_text(compared.before)} · After: {_text(compared.after)}"
     if record.simulated:
         yield ""
         yield "> The target was the simulator: these figures say nothing about an Asterisk."
@@ -112,7 +118,7 @@ def _threshold(scenario: Scenario, item: Threshold) -> list[str]:
 
 def _baseline(baseline: BaselineComparison) -> Iterator[str]:
     yield from _table(
-        ["", f"Against run {_text(baseline.run_id)}", "Before", "Now", "Change", "Interval of the change"],
+        ["", _text(compared_with(baseline)), "Before", "Now", "Change", "Interval of the change"],
         [
             [
                 f"{_COMPARED[item.verdict]} {item.verdict}",

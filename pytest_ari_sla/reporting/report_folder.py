@@ -27,6 +27,7 @@ from pytest_ari_sla.reporting.record.record_file import (
     write_record,
 )
 from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario, WorstCall
+from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -138,6 +139,11 @@ def merged_record(records: Sequence[RunRecord]) -> RunRecord:
         raise UsageError("there is no report to merge")
     names = [scenario.nodeid for record in records for scenario in record.scenarios]
     first = records[0]
+    scenarios = [
+        _of_run(scenario, record.run.id, named=names.count(scenario.nodeid) > 1)
+        for record in records
+        for scenario in record.scenarios
+    ]
     return RunRecord(
         run=replace(
             first.run,
@@ -147,13 +153,10 @@ def merged_record(records: Sequence[RunRecord]) -> RunRecord:
             command_line="\n".join(dict.fromkeys(record.run.command_line for record in records)),
         ),
         verdict=_worst([record.verdict for record in records]),
-        scenarios=[
-            _of_run(scenario, record.run.id, named=names.count(scenario.nodeid) > 1)
-            for record in records
-            for scenario in record.scenarios
-        ],
+        scenarios=scenarios,
         environment=first.environment,
         simulated=any(record.simulated for record in records),
+        comparison=compare_all(scenarios, target_name(first.run.target)),
         notes=[f"Run {record.run.id}: {_origin(record)}" for record in records]
         + [f"Run {record.run.id}: {note}" for record in records for note in record.notes],
         sections=[

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pytest_ari_sla.reporting.figures import number, sections, shown_in, single_figure
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
+from pytest_ari_sla.reporting.run_comparison import compared_with
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.reporting.values import show, show_change, show_clock
 
@@ -133,6 +134,10 @@ def _closing(record: RunRecord, report: str) -> Iterator[RenderableType]:
     )
     yield Text.assemble("SLA verdict: ", _verdict(record.verdict), f"  ({counts})" if counts else "")
     yield Text(clean(f"Target: {_target_name(target.kind)} {target.version} at {target.url}"))
+    if (compared := record.comparison) is not None:
+        style = _CHANGE_STYLE.get(compared.verdict, "")
+        yield Text.assemble("Compared: ", (compared.verdict.upper(), style))
+        yield _indented(Text(clean(f"{compared.sentence} (before: {compared.before}; after: {compared.after})")))
     if record.simulated:
         yield Text("Simulated: these figures say nothing about an Asterisk.", style="yellow")
     yield from (Text(f"Note: {clean(note)}") for note in record.notes)
@@ -220,12 +225,14 @@ def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]
 
 
 def _baseline(baseline: BaselineComparison, *, wide: bool) -> Iterator[RenderableType]:
-    yield Text(clean(f"Against the baseline, run {baseline.run_id}: the typical interval of each"), style="bold")
+    yield Text(clean(f"{compared_with(baseline)}: the typical interval of each"), style="bold")
     compared = [item for item in baseline.comparisons if item.before is not None]
     if compared:
         yield _baseline_table(sorted(compared, key=lambda item: _CHANGES.index(item.verdict)), wide=wide)
     if others := [item.metric for item in baseline.comparisons if item.before is None]:
         yield Text(clean(f"Not enough in these runs to compare {', '.join(others)}."), style="dim")
+    if capacity := next((item for item in baseline.comparisons if item.metric == "capacity"), None):
+        yield Text(clean(capacity.sentence))
 
 
 def _baseline_table(comparisons: Sequence[Comparison], *, wide: bool) -> Table:

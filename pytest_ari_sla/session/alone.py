@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import error_of
@@ -39,17 +40,38 @@ class Alone:
         What can be measured.
     judged
         The loads that are over.
+    main
+        The same for the session's target, where this is for the other one that loads are compared against.
     """
 
     number = 1
     shard = 1
     judges = True
 
-    def __init__(self, config: pytest.Config, settings: Settings, catalogue: Catalogue, judged: JudgedTests) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        catalogue: Catalogue,
+        judged: JudgedTests,
+        main: Alone | None = None,
+    ) -> None:
         self.root_pid = os.getpid()
         self._targets = TargetSource(settings)
-        self.facts = RunFacts(settings, self._targets.get)
-        self._supervisor = open_supervisor(config, self.facts, catalogue, judged, self._targets.crash)
+        self._is_main = main is None
+        self.other: Alone | None = None
+        if main is None:
+            self.facts = RunFacts(settings, self._targets.get)
+            self._supervisor = open_supervisor(config, self.facts, catalogue, judged, self._any_crash)
+        else:
+            self.facts = replace(main.facts, settings=settings, target=self._targets.get)
+            self._supervisor = main._supervisor
+        if (others := settings.of_other_target()) is not None:
+            self.other = Alone(config, others, catalogue, judged, self)
+
+    def _any_crash(self) -> SlaError | None:
+        """Return how either target has ended by itself: without both, nothing can be compared."""
+        return self.target_crash() or (None if self.other is None else self.other.target_crash())
 
     def own_address(self) -> str:
         """Return the address of this machine that the target sees."""
@@ -98,4 +120,5 @@ class Alone:
     def close(self) -> None:
         """Stop the target if it was started here, and show nothing more."""
         self._targets.close()
-        self._supervisor.close()
+        if self._is_main:
+            self._supervisor.close()

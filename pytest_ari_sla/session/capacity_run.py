@@ -14,6 +14,8 @@ from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.load.stages import hold as held
 from pytest_ari_sla.load.stages import ramp, rate
 from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
+from pytest_ari_sla.session.load_job import Turns
+from pytest_ari_sla.session.turns import make_whole, on_other
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.load_maker import LoadMaker
 
-__all__ = ["CapacityRun"]
+__all__ = ["CapacityRun", "search"]
 
 HOLD = "hold"
 """The stage that is judged."""
@@ -36,6 +38,34 @@ _CALLS_PER_SECOND = 50
 """So fast calls are set up before they are held: far below what any Asterisk takes."""
 
 _AT_THE_END = ("calls.leaked", "calls.left_unknown")
+
+
+async def search(
+    maker: LoadMaker,
+    jobs: list[LoadJob],
+    make_job: Callable[[Sequence[StageRequest]], LoadJob],
+    per: str,
+    span: Range,
+    times: tuple[str, str, str],
+) -> Capacity:
+    """Search for the capacity; first for that of the target that is compared against, where there is one.
+
+    Parameters
+    ----------
+    maker, jobs, make_job, per, span
+        As in :class:`CapacityRun`.
+    times
+        How long a level is held, how long it settles, and how long a call lasts where the level is a rate.
+    """
+    turns = Turns()
+    if maker.other is not None:
+        with on_other(maker.other):
+            await CapacityRun(maker.other, turns.before, make_job, per, span).find(*times)
+    found = await CapacityRun(maker, jobs, make_job, per, span).find(*times)
+    if maker.other is not None:
+        turns.after.append(jobs[-1])
+        jobs[-1].turns = turns
+    return found
 
 
 class CapacityRun:
@@ -104,16 +134,13 @@ class CapacityRun:
             raise UsageError(
                 "capacity() needs limits: give the test a marker such as @pytest.mark.sla('rtt.p99 < 60ms')"
             )
-        job.number = len(self._steps) + 1
         job.thresholds = [self._of_the_hold(sourced) for sourced in job.thresholds]
         # Where this step is cut off, it is what is left of the test.
         self._jobs.append(job)
-        try:
-            job.outcome = outcome = await self._maker.make(job)
-        finally:
-            job.is_over = True
-        job.raise_problem()
+        await make_whole(self._maker, job)
         self._jobs.remove(job)
+        outcome = job.outcome
+        assert outcome is not None
         thresholds = [sourced.threshold for sourced in job.thresholds]
         judged = judge(thresholds, outcome.total, outcome.series, self._maker.rules)
         verdict = Verdict.INCONCLUSIVE if outcome.cut_off else judged.verdict

@@ -43,6 +43,10 @@ class Coordination(Protocol):
     judges: bool
     root_pid: int
 
+    @property
+    def other(self) -> Coordination | None:
+        """Return the same for the other target that loads are compared against."""
+
     def own_address(self) -> str:
         """Return the address of this machine that the target sees."""
 

@@ -7,22 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.judging.evidence import captured_calls
 from pytest_ari_sla.judging.judged_load import JudgedLoad
+from pytest_ari_sla.judging.regression import judge_change
 from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.reporting.comparison import compare_scenarios
 from pytest_ari_sla.reporting.places import CAPTURES_NAME
-from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario
+from pytest_ari_sla.reporting.record.run_record import BaselineComparison, CallRow, Scenario, Target
+from pytest_ari_sla.reporting.run_comparison import target_name
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.shard_names import name_of_test
-from pytest_ari_sla.sla.verdict import Verdict, judge
+from pytest_ari_sla.sla.verdict import Verdict, judge, worst_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.load_job import LoadJob, Turns
     from pytest_ari_sla.session.load_maker import LoadMaker
 
 __all__ = ["doc_of", "first_line", "judge_loads", "raise_verdict", "why"]
@@ -53,6 +58,11 @@ def judge_loads(
         _judged(item, f"{test} load {number}" if several else test, maker, job, outcome, failure)
         for number, (job, outcome) in enumerate(outcomes, 1)
     ]
+    if failure is None:
+        judged = [
+            _compared(load, job.turns, maker) if job.turns is not None else load
+            for load, (job, _) in zip(judged, outcomes, strict=True)
+        ]
     if failure is None and (forgotten := _forgotten(item, maker, jobs, outcomes)):
         judged.append(_no_load(item, forgotten))
     elif not judged and failure is not None:
@@ -110,6 +120,37 @@ def _judged(
         scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
     rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []
     return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()))
+
+
+def _compared(load: JudgedLoad, turns: Turns, maker: LoadMaker) -> JudgedLoad:
+    """Return the last turn of a load with what all its turns say of the two targets."""
+    assert maker.other is not None
+    catalogue, settings, there = maker.registry.catalogue, maker.settings, maker.other.target()
+    before, after = (
+        [_turn(job, load.scenario, maker) for job in jobs if job.outcome] for jobs in (turns.before, turns.after)
+    )
+    measured = Snapshot.sum_of(job.outcome.total for job in (*turns.before, *turns.after) if job.outcome)
+    compared = BaselineComparison(
+        run_id=maker.facts.run_id,
+        source=there.url,
+        target=target_name(Target(kind=there.kind, version=there.version, url=there.url)),
+        verdict_before=worst_of(Verdict(scenario.verdict) for scenario in before).value,
+        in_turns=True,
+        max_regression=settings.max_regression,
+        comparisons=compare_scenarios(before, after, catalogue, settings.max_regression, settings.baseline_floor_s),
+    )
+    scenario = judge_change(load.scenario, compared, measured, catalogue, maker.rules.pacing_error_s)
+    return structs.replace(load, scenario=scenario)
+
+
+def _turn(job: LoadJob, shown: Scenario, maker: LoadMaker) -> Scenario:
+    """Return the record of one turn, on either target, judged by the limits of the test."""
+    outcome = job.outcome
+    assert outcome is not None
+    limits = job.thresholds
+    judgement = judge([sourced.threshold for sourced in limits], outcome.total, outcome.series, maker.rules)
+    scenario = scenario_record(shown.nodeid, shown.doc, outcome, judgement, limits, maker.registry.catalogue)
+    return structs.replace(scenario, capacity=job.capacity)
 
 
 def raise_verdict(judged: Sequence[JudgedLoad], inconclusive: str) -> None:

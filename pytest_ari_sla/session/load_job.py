@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.sla.threshold import Threshold
 
-__all__ = ["LoadJob"]
+__all__ = ["LoadJob", "Turns"]
 
 
 @dataclass(eq=False)
@@ -50,6 +50,8 @@ class LoadJob:
         What came of it, over all shards; None as long as it is not over, and where it was not made to its end.
     capacity
         What a search came to that this load stands for; its own limits are the ones that count then.
+    turns
+        All loads that two targets are compared by; None where there is one target, or the last turn is not over.
     is_over
         Whether it has ended, well or badly: one that was not awaited never does.
     """
@@ -65,6 +67,7 @@ class LoadJob:
     problem: Exception | None = None
     outcome: LoadOutcome | None = None
     capacity: Capacity | None = None
+    turns: Turns | None = None
     is_over: bool = False
 
     def end_early(self, reason: str, *, hurried: bool = False) -> None:
@@ -112,3 +115,19 @@ class LoadJob:
             until=self.until,
             notes=list(self.notes),
         )
+
+
+@dataclass
+class Turns:
+    """One load in all its turns.
+
+    Attributes
+    ----------
+    before
+        Those on the other target, which it is compared against.
+    after
+        Those on the session's own.
+    """
+
+    before: list[LoadJob] = field(default_factory=list)
+    after: list[LoadJob] = field(default_factory=list)

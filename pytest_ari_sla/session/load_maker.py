@@ -64,6 +64,8 @@ class LoadMaker:
         What loads are judged by, besides their thresholds.
     capture
         Which calls' packets are kept as evidence.
+    other
+        Who makes the same loads on the target that is compared against; None where there is none.
     """
 
     def __init__(self, settings: Settings, registry: Registry, coordination: Coordination) -> None:
@@ -75,6 +77,8 @@ class LoadMaker:
         self.baseline = Baseline.from_settings(settings)
         self.capture = parse_policy(settings.capture)
         self.interrupted = False
+        there = coordination.other
+        self.other = None if there is None else LoadMaker(there.facts.settings, registry, there)
 
     @property
     def facts(self) -> RunFacts:
@@ -84,6 +88,12 @@ class LoadMaker:
     def target(self) -> Target:
         """Return the target, started if need be; SlaError says why there is none."""
         return self.facts.target()
+
+    def find_targets(self) -> None:
+        """Start or look up the target, and the one that is compared against; SlaError says why there is none."""
+        self.target()
+        if self.other is not None:
+            self.other.target()
 
     def thresholds_of(self, item: pytest.Item) -> list[SourcedThreshold]:
         """Return what a test has to keep: read at collection, and again where a fixture has added a marker since."""
@@ -97,7 +107,8 @@ class LoadMaker:
         """Make our part of a load and return what came of it, over all processes."""
         if crash := self.coordination.target_crash():
             raise crash
-        if self.baseline is not None and (note := too_short(job.plan.profile.duration_ns)):
+        turns = 1 if self.baseline is not None else 2 if self.other is not None else 0
+        if turns and (note := too_short(turns * job.plan.profile.duration_ns)):
             job.notes.append(note)
         with self.coordination.in_load(job):
             outcome = await self._run(job)
@@ -177,6 +188,9 @@ class LoadMaker:
 
     def close(self) -> None:
         """Stop everything that the session started."""
+        if self.other is not None:
+            self.other.interrupted = self.interrupted
+            self.other.close()
         self.equipment.close()
         self.coordination.close()
         if not self.interrupted:

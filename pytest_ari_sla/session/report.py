@@ -12,6 +12,7 @@ from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.reporting.ci.annotations import announce
 from pytest_ari_sla.reporting.record.record_file import RECORD_NAME, write_record
 from pytest_ari_sla.reporting.record.run_record import ReportSection, Run, RunRecord, Target
+from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
 from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_text
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.session.machine.environment import describe_environment, reproducing_command
@@ -101,21 +102,24 @@ def _sections(answer: object) -> list[ReportSection]:
 def build_record(facts: RunFacts, loads: Sequence[JudgedLoad], arguments: Sequence[object]) -> RunRecord:
     """Return the record of a session."""
     target = facts.target()
+    tested = Target(kind=target.kind, version=target.version, url=target.url)
+    scenarios = [load.scenario for load in loads]
     return RunRecord(
         run=Run(
             id=facts.run_id,
             started=facts.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             duration_s=facts.seconds_since_start(),
-            target=Target(kind=target.kind, version=target.version, url=target.url),
+            target=tested,
             host=socket.gethostname(),
             shards=facts.shards,
             command_line=reproducing_command(arguments, facts.settings.ari_password),
             tool_version=__version__,
         ),
         verdict=_verdict_of(loads),
-        scenarios=[load.scenario for load in loads],
+        scenarios=scenarios,
         environment=describe_environment(),
         simulated=target.kind == "simulator",
+        comparison=compare_all(scenarios, target_name(tested)),
     )
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "Comparison",
     "Confidence",
     "EncodedHistogram",
+    "RunComparison",
     "ScenarioVerdict",
     "ShardHealth",
     "ShownMetric",
@@ -22,6 +23,7 @@ __all__ = [
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 ScenarioVerdict = Literal["pass", "fail", "inconclusive", "xfail"]
+Change = Literal["better", "same", "worse", "cannot tell"]
 
 
 class Confidence(Struct, kw_only=True):
@@ -254,28 +256,37 @@ class Comparison(Struct, kw_only=True):
         Relative change (0.2 is +20 %), and its confidence interval.
     sentence
         The outcome in one sentence.
+    excuse
+        Why the load generator may have made it worse, and not the target; empty: it did not.
     """
 
     metric: str
     unit: str
-    verdict: Literal["better", "same", "worse", "cannot tell"]
+    verdict: Change
     before: float | None = None
     after: float | None = None
     change: float | None = None
     low: float | None = None
     high: float | None = None
     sentence: str = ""
+    excuse: str = ""
 
 
 class BaselineComparison(Struct, kw_only=True):
-    """A scenario against the same scenario of an earlier run.
+    """A scenario against the same scenario of an earlier run, or on another target in turns.
 
     Attributes
     ----------
     run_id
-        The earlier run.
+        The earlier run; this one, where both targets were loaded in turns.
     source
-        Where its record was read from.
+        Where its record was read from; the other target's ARI, where it was loaded in turns.
+    target
+        What was tested before: ``private 16.28.0 at http://127.0.0.1:8088/ari``.
+    verdict_before
+        What came of the scenario's thresholds then.
+    in_turns
+        Whether this run has made the loads of both, in turns.
     max_regression
         The relative change for the worse that is still accepted.
     comparisons
@@ -284,5 +295,31 @@ class BaselineComparison(Struct, kw_only=True):
 
     run_id: str
     source: str = ""
+    target: str = ""
+    verdict_before: str = ""
+    in_turns: bool = False
     max_regression: float | None = None
     comparisons: list[Comparison] = field(default_factory=list)
+
+
+class RunComparison(Struct, kw_only=True):
+    """What a run as a whole came to against an earlier one, or against another target: whether one may upgrade.
+
+    Attributes
+    ----------
+    verdict
+        ``worse`` where any figure is, or a scenario fails that passed before; ``cannot tell`` where too little could be
+        compared; else ``better`` where any figure is, or ``same``.
+    sentence
+        The same in words, with how many figures came out how.
+    before, after
+        Both targets.
+    counts
+        How many figures came out how, by verdict.
+    """
+
+    verdict: Change
+    sentence: str
+    before: str = ""
+    after: str = ""
+    counts: dict[str, int] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from pytest_ari_sla.reporting.record.record_figures import (
     Comparison,
     Confidence,
     EncodedHistogram,
+    RunComparison,
     ScenarioVerdict,
     ShardHealth,
     ShownMetric,
@@ -45,6 +46,7 @@ __all__ = [
     "MetricValues",
     "ReportSection",
     "Run",
+    "RunComparison",
     "RunRecord",
     "Scenario",
     "ScenarioVerdict",
@@ -271,6 +273,8 @@ class RunRecord(Struct, kw_only=True):
         The machine and software that made the load.
     simulated
         True where the target was the simulator: the figures say nothing about an Asterisk.
+    comparison
+        What all scenarios together came to against an earlier run, or another target; None where none was compared.
     notes
         What concerns the run as a whole.
     sections
@@ -285,6 +289,7 @@ class RunRecord(Struct, kw_only=True):
     scenarios: list[Scenario] = field(default_factory=list)
     environment: Environment = field(default_factory=Environment)
     simulated: bool = False
+    comparison: RunComparison | None = None
     notes: list[str] = field(default_factory=list)
     sections: list[ReportSection] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)

@@ -3,9 +3,14 @@ import pytest
 
 from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.reporting.comparison import compare_runs, compare_scenarios, with_baseline
+from pytest_ari_sla.reporting.comparison import (
+    compare_capacities,
+    compare_runs,
+    compare_scenarios,
+    with_baseline,
+)
 from pytest_ari_sla.reporting.html import render_html
-from pytest_ari_sla.reporting.record.run_record import BlockHistograms, RunRecord, Scenario
+from pytest_ari_sla.reporting.record.run_record import BlockHistograms, Capacity, RunRecord, Scenario
 from tests.unit.reporting.factory import make_record
 
 
@@ -50,7 +55,7 @@ def scenario(rtt_ms: float, seed: int, *, lost: float = 0.0, seconds: int = 60) 
 
 def verdicts(before: Scenario, after: Scenario) -> dict[str, str]:
     """Return the verdict on each figure."""
-    return {item.metric: item.verdict for item in compare_scenarios(before, after, catalogue(), 0.1)}
+    return {item.metric: item.verdict for item in compare_scenarios([before], [after], catalogue(), 0.1)}
 
 
 def run(*scenarios: Scenario) -> RunRecord:
@@ -72,9 +77,9 @@ def test_a_change_within_our_own_control_lag_is_the_same() -> None:
         [Metric("rtt", "distribution", "s", "a time of ARI", lag="harness.setup_lag", prominent=True)], "test"
     )
     before, after = scenario(10, 1), scenario(12, 2)
-    assert [item.verdict for item in compare_scenarios(before, after, metrics, 0.1)] == ["worse", "worse"]
+    assert [item.verdict for item in compare_scenarios([before], [after], metrics, 0.1)] == ["worse", "worse"]
     after.metrics["harness.setup_lag"] = {"p99": 0.02}
-    assert [item.verdict for item in compare_scenarios(before, after, metrics, 0.1)] == ["same", "same"]
+    assert [item.verdict for item in compare_scenarios([before], [after], metrics, 0.1)] == ["same", "same"]
 
 
 def test_loss_that_was_not_there_before_is_worse() -> None:
@@ -84,7 +89,7 @@ def test_loss_that_was_not_there_before_is_worse() -> None:
 
 def test_the_interval_of_the_change_is_relative_like_the_change() -> None:
     """Both are read side by side."""
-    (item, *_) = compare_scenarios(scenario(10, 1), scenario(12, 2), catalogue(), 0.1)
+    (item, *_) = compare_scenarios([scenario(10, 1)], [scenario(12, 2)], catalogue(), 0.1)
     assert item.change == pytest.approx(0.2, abs=0.02)
     assert item.low == pytest.approx(0.19, abs=0.02)
     assert item.high == pytest.approx(0.22, abs=0.02)
@@ -92,7 +97,7 @@ def test_the_interval_of_the_change_is_relative_like_the_change() -> None:
 
 def test_what_one_run_lacks_is_not_compared() -> None:
     """An empty record has nothing to say."""
-    assert compare_scenarios(Scenario(nodeid="t", verdict="fail"), scenario(10, 1), catalogue(), 0.1) == []
+    assert compare_scenarios([Scenario(nodeid="t", verdict="fail")], [scenario(10, 1)], catalogue(), 0.1) == []
 
 
 def test_a_scenario_that_is_new_has_no_baseline() -> None:
@@ -109,3 +114,63 @@ def test_the_compared_run_can_be_rendered_and_the_others_stay_as_they_were() -> 
     assert after.scenarios[0].baseline is None
     assert compared.scenarios[0].baseline
     assert "rtt.p50 is worse" in render_html(compared)
+
+
+def test_what_differs_from_turn_to_turn_is_not_taken_for_a_change() -> None:
+    """A target that is slow in one of two turns is that by chance; one that is slow in both is slow."""
+    before = [scenario(10, seed, seconds=20) for seed in (1, 2)]
+    slow = [scenario(12, seed, seconds=20) for seed in (3, 4)]
+    by_chance = compare_scenarios(before, [slow[0], scenario(10, 5, seconds=20)], catalogue(), 0.05)
+    assert {item.metric: item.verdict for item in by_chance}["rtt.p50"] == "cannot tell"
+    each_time = compare_scenarios(before, slow, catalogue(), 0.05)
+    assert {item.metric: item.verdict for item in each_time}["rtt.p50"] == "worse"
+
+
+def test_turns_whose_blocks_differ_in_length_are_put_in_a_row() -> None:
+    """A load of many minutes is kept in coarser blocks than a short one."""
+    coarse = scenario(10, 1)
+    assert coarse.blocks is not None
+    coarse.blocks.block_s = 2
+    compared = compare_scenarios([coarse, scenario(10, 2)], [scenario(10, 3)], catalogue(), 0.1)
+    assert {item.metric: item.verdict for item in compared}["rtt.p50"] == "same"
+
+
+CARRIED = 100
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((CARRIED, CARRIED + 5), (CARRIED, CARRIED + 5), "same"),
+        ((CARRIED, CARRIED + 5), (CARRIED - 5, CARRIED), "same"),
+        ((CARRIED, CARRIED + 5), (CARRIED - 20, CARRIED - 15), "worse"),
+        ((CARRIED, CARRIED + 5), (CARRIED + 20, CARRIED + 25), "better"),
+        ((CARRIED, CARRIED + 5), (CARRIED + 20, None), "better"),
+        ((CARRIED, CARRIED + 5), (CARRIED, None), "cannot tell"),
+        ((CARRIED, None), (CARRIED - 20, CARRIED - 15), "worse"),
+        ((CARRIED, None), (CARRIED, None), "cannot tell"),
+        ((0, 1), (CARRIED, CARRIED + 5), "better"),
+    ],
+)
+def test_a_capacity_is_worse_where_it_is_lower_beyond_doubt(
+    before: tuple[int, int | None], after: tuple[int, int | None], verdict: str
+) -> None:
+    """What only one search has bounded is known to be so much at least."""
+    old, new = (
+        Capacity(calls=interval[0], interval=interval, limited_by="generator" if interval[1] is None else "target")
+        for interval in (before, after)
+    )
+    assert compare_capacities(old, new, 0.1).verdict == verdict
+
+
+def test_two_targets_that_carry_all_that_was_asked_for_are_the_same() -> None:
+    """As far as anybody has asked."""
+    all_of_them = Capacity(calls=CARRIED, interval=(CARRIED, None), limited_by="asked_for")
+    assert compare_capacities(all_of_them, all_of_them, 0.1).verdict == "same"
+
+
+def test_searches_are_compared_by_their_answers_alone() -> None:
+    """Their loads had different numbers of calls."""
+    slow, quick = scenario(12, 1), scenario(10, 2)
+    slow.capacity = quick.capacity = Capacity(calls=CARRIED, interval=(CARRIED, CARRIED + 5), limited_by="target")
+    assert verdicts(quick, slow) == {"capacity": "same"}
