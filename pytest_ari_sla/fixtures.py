@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.callers.steps import Script
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs import Codec, Topology
     from pytest_ari_sla.load.profile import LoadProfile
     from pytest_ari_sla.load.result import LoadResult
     from pytest_ari_sla.load.stages import StageRequest
@@ -191,13 +191,13 @@ class Load:
         joined = with_options(maker.registry.topology(topology), options)
         packet_time_ms = chosen.packet_times_ms[0] if packet_time is None else _milliseconds(packet_time)
         carrier = transport_of_load(joined, transports[0], transports[1] if other_transport else None)
-        compiled = None if script is None else _compiled(script, chosen, packet_time_ms)
+        compiled = None if script is None else _compiled(script, joined, chosen, packet_time_ms)
         media = (
             call_media(joined, chosen, second, packet_time_ms, digits)
             if compiled is None
             else scripted_media(joined, compiled)
         )
-        check_codecs(carrier, media)
+        check_codecs(carrier, media, joined)
         carriers = [one.name for one in transports]
         faults = plan_faults(peer_faults or {}, maker.registry.peer_faults, carriers, maker.coordination.shard)
         plan = LoadPlan(
@@ -239,12 +239,15 @@ class Load:
         return LoadResult(job.outcome, self._maker.registry.catalogue)
 
 
-def _compiled(script: object, codec: Codec, packet_time_ms: int) -> CompiledScript:
+def _compiled(script: object, topology: Topology, codec: Codec, packet_time_ms: int) -> CompiledScript:
     """Return a script with what its callers say; imports what that needs for loads with a script alone."""
     from pytest_ari_sla.callers.audio import compile_script
     from pytest_ari_sla.callers.steps import check_script
+    from pytest_ari_sla.hookspecs import SipTopology
+    from pytest_ari_sla.rtp.dtmf import EVENTS_TYPE
 
-    return compile_script(check_script(script), codec, packet_time_ms)
+    by_sip = isinstance(topology, SipTopology) and topology.calls_by_sip
+    return compile_script(check_script(script), codec, packet_time_ms, EVENTS_TYPE if by_sip else None)
 
 
 class CapacitySearch:

@@ -141,11 +141,14 @@ class Voice:
         frame.
     digits
         The DTMF digits that sound in the audio, in turn, once in all its frames; usually none.
+    events
+        Telephone events that are sent instead of some frames; None: none. See :mod:`pytest_ari_sla.rtp.event_frames`.
     """
 
     codec: Codec
     frames: NDArray[np.uint8]
     digits: str = ""
+    events: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,6 +332,20 @@ class Call(Protocol):
         The application behind the extension sees a call that comes in, in state Ring.
         """
 
+    async def invite(
+        self,
+        to: str,
+        *,
+        caller_id: tuple[str, str] = ("", ""),
+        account: tuple[str, str] = ("", ""),
+        headers: Mapping[str, str] | None = None,
+    ) -> Leg:
+        """Create the next leg by SIP: send an INVITE to ``700``, ``700@pbx`` or ``sip:700@pbx:5060;transport=tcp``.
+
+        The leg has been answered when this returns. ``caller_id`` is name and number, ``account`` user and password;
+        empty ones are the target's.
+        """
+
     async def continue_to_echo(self, leg: Leg) -> None:
         """Send a leg's channel to the dialplan's ``Echo()`` extension."""
 
@@ -360,6 +377,15 @@ class Topology(Protocol):
 
     async def establish(self, call: Call) -> None:
         """Build one call; return when its media path is complete."""
+
+
+@runtime_checkable
+class SipTopology(Topology, Protocol):
+    """A topology that may call by SIP."""
+
+    @property
+    def calls_by_sip(self) -> bool:
+        """Whether it does."""
 
 
 @runtime_checkable

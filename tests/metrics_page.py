@@ -27,6 +27,7 @@ CORE_TESTS = {
     "first_packet": "tests/unit/load/test_first_packet.py",
     "ari.errors": "tests/unit/load/test_control_meter.py",
     "dead_air": "tests/unit/callers/test_script.py",
+    "sip": "tests/oracles/test_sip.py",
     "script": "tests/unit/callers/test_meter.py",
     "talk_over": "tests/unit/callers/test_script.py",
     "target": "tests/asterisk/test_voice_bot.py",

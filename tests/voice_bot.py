@@ -33,6 +33,11 @@ class Conversation:
         return [what for what, _ in self.events if what.startswith("state ")]
 
     @property
+    def keys(self) -> str:
+        """Which keys it was told of, by Asterisk and not by sound."""
+        return "".join(what[-1] for what, _ in self.events if what.startswith("key "))
+
+    @property
     def greeting_ns(self) -> tuple[int, int]:
         """From its answer until it spoke, at least and at most: Asterisk answered between its request and the reply."""
         return self._first("began") - self._first("answered"), self._first("began") - self._first("answering")
@@ -90,10 +95,15 @@ class BotProcess:
     def conversations(self) -> dict[str, Conversation]:
         """Return what it says of each call, by the call's id."""
         events: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        calls: dict[str, str] = {}
         for line in self._log.read_text().splitlines():
             event: dict[str, Any] = json.loads(line)
-            if event["call"]:
-                # sla-RUN.cNUMBER. is the call; what follows is the channel.
-                call = ".".join(event["call"].split(".")[:2]) + "."
-                events[call].append((event["what"], event["at_ns"]))
-        return {call: Conversation(told) for call, told in events.items()}
+            channel, what = event["call"], event["what"]
+            if channel:
+                # sla-RUN.cNUMBER. is the call; what follows is the channel. By SIP, the call is the caller's name.
+                name = what.removeprefix("caller ") if what.startswith("caller sla-") else channel
+                calls.setdefault(channel, channel)
+                if name.startswith("sla-"):
+                    calls[channel] = ".".join(name.split(".")[:2]) + "."
+                events[channel].append((what, event["at_ns"]))
+        return {calls[channel]: Conversation(told) for channel, told in events.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AUDIOSOCKET", "RTP", "WEBSOCKET", "WEBSOCKET_SERVER", "MediaNeeds"]
+__all__ = ["AUDIOSOCKET", "RTP", "SIP", "WEBSOCKET", "WEBSOCKET_SERVER", "MediaNeeds"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,14 @@ class MediaNeeds:
     has_handshakes: bool = False
     websocket_client: bool = False
 
+    @property
+    def channels(self) -> str:
+        """What sentences call its channels."""
+        return "PJSIP channels" if self.media == "SIP" else f"ExternalMedia channels with {self.media}"
+
 
 RTP = MediaNeeds("RTP", ("chan_rtp", "res_rtp_asterisk"), "16.6", rtp_ports=True, connections=0)
+SIP = MediaNeeds("SIP", ("chan_pjsip", "res_pjsip_session", "res_rtp_asterisk"), "12", rtp_ports=True, connections=0)
 AUDIOSOCKET = MediaNeeds("AudioSocket", ("chan_audiosocket", "res_audiosocket"), "18")
 _WEBSOCKET_MODULES = ("chan_websocket", "res_http_websocket", "res_websocket_client")
 _WEBSOCKET_SINCE = "20.16 and 22.6"

@@ -112,7 +112,10 @@ class VoiceBot:
         match event["type"]:
             case "StasisStart" if "media" not in event["args"]:
                 self._tell(channel, f"state {event['channel']['state']}", time.time_ns())
+                self._tell(channel, f"caller {event['channel']['caller']['name']}", time.time_ns())
                 self._spawn(self._serve(channel))
+            case "ChannelDtmfReceived" if channel in self._calls:
+                self._calls[channel].stream.press(event["digit"], time.time_ns())
             case "StasisEnd" if channel in self._calls:
                 self._spawn(self._end(self._calls.pop(channel)))
 

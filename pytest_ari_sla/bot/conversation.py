@@ -103,6 +103,12 @@ class Conversation:
             self._loud_until_ns = now_ns + FRAME_NS
             self._note_speech(now_ns)
 
+    def press(self, digit: str, now_ns: int) -> None:
+        """Take a key that the caller has pressed by now: it is answered like a word."""
+        self._tell(f"key {digit}", now_ns)
+        self._loud_since_ns = self._loud_until_ns = now_ns
+        self._note_speech(now_ns)
+
     def _note_speech(self, now_ns: int) -> None:
         if not self._hears:
             self._hears = True

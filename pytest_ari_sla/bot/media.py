@@ -44,6 +44,11 @@ class BotStream(asyncio.DatagramProtocol):
         if self.conversation is not None and len(data) > HEADER_BYTES and data[1] & 0x7F == _PCMU:
             self.conversation.hear(data[HEADER_BYTES:], time.time_ns())
 
+    def press(self, digit: str, at_ns: int) -> None:
+        """Let the conversation know of a key, which does not come as sound."""
+        if self.conversation is not None:
+            self.conversation.press(digit, at_ns)
+
     def send(self) -> None:
         """Send the next frame."""
         if self.conversation is None or self.remote is None:

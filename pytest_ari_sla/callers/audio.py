@@ -16,6 +16,7 @@ from pytest_ari_sla.callers.wav import read_wav
 from pytest_ari_sla.codecs.speech import dtmf
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.rtp.event_frames import event_frames, pressed_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,9 +68,25 @@ class CompiledScript:
     voices: Sequence[Voice]
     utterances: Mapping[int, Utterance]
 
+    @property
+    def presses_keys(self) -> bool:
+        """Whether they press keys as telephone events, and not as tones."""
+        return any(voice.events is not None for voice in self.voices)
 
-def compile_script(steps: Sequence[Step], codec: Codec, packet_time_ms: int) -> CompiledScript:
+
+def compile_script(
+    steps: Sequence[Step], codec: Codec, packet_time_ms: int, events_type: int | None = None
+) -> CompiledScript:
     """Return a script with all that its callers say, encoded.
+
+    Parameters
+    ----------
+    steps
+        What they do.
+    codec, packet_time_ms
+        How they send it.
+    events_type
+        Payload type of telephone events, where keys are sent as these; None: as tones.
 
     Raises
     ------
@@ -79,12 +96,28 @@ def compile_script(steps: Sequence[Step], codec: Codec, packet_time_ms: int) -> 
     voices = [_silence(codec, packet_time_ms)]
     utterances = {}
     for number, step in enumerate(steps):
-        if isinstance(step, Say | Dial):
+        if isinstance(step, Dial) and events_type is not None:
+            utterances[number] = Utterance(
+                len(voices), 0, pressed_frames(step.digits, packet_time_ms) * packet_time_ms * 1_000_000
+            )
+            voices.append(_keys(step.digits, events_type, codec, packet_time_ms))
+        elif isinstance(step, Say | Dial):
             samples = _samples_of(step, codec.sample_rate_hz)
             starts_ns, ends_ns = _speech_in(samples, codec.sample_rate_hz, str(step))
             utterances[number] = Utterance(len(voices), starts_ns, ends_ns)
             voices.append(Voice(codec, _encoded(samples, codec, packet_time_ms)))
     return CompiledScript(steps, voices, utterances)
+
+
+def _keys(digits: str, events_type: int, codec: Codec, packet_time_ms: int) -> Voice:
+    """Return a voice that presses keys, and is silent otherwise."""
+    pressed = event_frames(digits, events_type, codec.clock_rate_hz, packet_time_ms)
+    behind = np.zeros((round(PADDING_S * 1000 / packet_time_ms), pressed.shape[1]), np.uint8)
+    events = np.concatenate([pressed, behind])
+    silence = codec.encode(
+        np.zeros(len(events) * codec.sample_rate_hz * packet_time_ms // 1000, np.int16), packet_time_ms
+    )
+    return Voice(codec, silence, events=events)
 
 
 def _samples_of(step: Say | Dial, rate_hz: int) -> NDArray[np.int16]:

@@ -94,6 +94,11 @@ class Conductor:
         self._early: dict[int, list[SpeechChange]] = {}
         self.meter = ScriptMeter()
 
+    @property
+    def presses_keys(self) -> bool:
+        """Whether callers press keys as telephone events."""
+        return self._script.presses_keys
+
     def listener(self, codec: Codec, legs: int) -> SpeechListener:
         """Return who listens on all legs of the load."""
         return SpeechListener(codec, legs, self._tell)

@@ -193,7 +193,7 @@ def listen(within: str = "10s", *, silence: str = "700ms", most: str = "1m") -> 
 
 
 def dial(digits: str) -> Dial:
-    """Press keys, as tones in the audio: ``dial("1#")``.
+    """Press keys: ``dial("1#")``. By SIP as telephone events (RFC 4733), else as tones in the audio.
 
     Raises
     ------

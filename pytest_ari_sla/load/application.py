@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import LoadOutcome
 
-__all__ = ["Leftovers", "check_scripts", "why_unanswered"]
+__all__ = ["Leftovers", "check_scripts", "why_unanswered", "why_unserved"]
 
 OURS = "sla-"
 """What the names of all applications, channels and bridges of this tool begin with."""
@@ -58,6 +58,11 @@ async def why_unanswered(ari: AriSession, channel_id: str, extension: str, conte
         exists = ""  # an Asterisk without func_dialplan does not know
     if exists == "0":
         return f"the dialplan has no extension {extension} in context {context}"
+    return await why_unserved(ari)
+
+
+async def why_unserved(ari: AriSession) -> str:
+    """Return that no application is there that could answer, where that is so; else nothing."""
     try:
         applications = await ari.client.fetch(list[Application], "GET", "/applications")
     except SlaError:

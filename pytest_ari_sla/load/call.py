@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol, Unpack, cast
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import CallNotAnswered, UsageError
-from pytest_ari_sla.load.application import why_unanswered
+from pytest_ari_sla.load.application import why_unanswered, why_unserved
 from pytest_ari_sla.load.outcome import TimelineEvent
+from pytest_ari_sla.rtp.dtmf import EVENTS_TYPE
 from pytest_ari_sla.signalling.external_media import make_external_media
 from pytest_ari_sla.signalling.local import dial_local, make_local
 from pytest_ari_sla.signalling.signalled import STEP_TIMEOUT_S
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.metrics.snapshot import Snapshot
+    from pytest_ari_sla.signalling.sip import SipCall, SipCaller
 
 __all__ = ["CONTINUED", "CallLeg", "CallListener", "CallTools", "LiveCall", "RelayControl"]
 
@@ -102,6 +104,10 @@ class CallTools:
         Names of metrics whose larger values are the better ones.
     conductor
         Lets calls follow their script; None where they have none.
+    sip
+        Makes calls by SIP; None where the topology makes none.
+    packet_time_ms
+        Of what we send.
     """
 
     ari: AriSession
@@ -115,6 +121,8 @@ class CallTools:
     listener: CallListener
     higher_is_better: Collection[str] = ()
     conductor: Conductor | None = None
+    sip: SipCaller | None = None
+    packet_time_ms: int = 20
 
     def elapsed_ns(self) -> int:
         """Return the time since the load's beginning."""
@@ -123,7 +131,10 @@ class CallTools:
 
 @dataclass(frozen=True)
 class CallLeg:
-    """A leg of a call: its channel, where its media goes, its endpoint at the caller, and whether that is the relay."""
+    """A leg of a call: its channel, where its media goes, its endpoint at the caller, and whether that is the relay.
+
+    A leg by SIP has no channel that we know: its id is empty.
+    """
 
     channel_id: str
     remote: object
@@ -151,6 +162,7 @@ class LiveCall:
     timeline: list[TimelineEvent] = field(default_factory=list)
     endpoints: list[LegEndpoint] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
+    sip_calls: list[SipCall] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told_to_end: bool = False
     answered_ns: int | None = None
@@ -176,11 +188,15 @@ class LiveCall:
 
     async def external_media(self, *, asterisk_format: str | None = None, **offer: Unpack[OfferChanges]) -> CallLeg:
         """Create the next leg: an ExternalMedia channel joined to the load generator, in Stasis when this returns."""
+        endpoint, place = self._next_endpoint()
+        return await self._create(endpoint.offer.changed(**offer), endpoint, asterisk_format or self._format(place))
+
+    def _next_endpoint(self) -> tuple[LegEndpoint, int]:
+        """Return the endpoint of the next leg, and its place in the call."""
         if not self._free:
             raise UsageError(f"this topology makes more legs than its heard_leg says ({len(self.endpoints)})")
         endpoint = self._free.pop(0)
-        place = self.endpoints.index(endpoint)
-        return await self._create(endpoint.offer.changed(**offer), endpoint, asterisk_format or self._format(place))
+        return endpoint, self.endpoints.index(endpoint)
 
     def _format(self, place: int) -> str:
         return self.tools.media.voice(place).codec.asterisk_format
@@ -205,15 +221,16 @@ class LiveCall:
             )
             leg = CallLeg(channel_id, remote, endpoint, is_relayed=endpoint is None)
             self._add(leg)
-            if self.tools.conductor is not None and endpoint is not None:
-                # A caller with a script hears from the first moment, and is silent until it has something to say.
-                self.tools.conductor.begin(endpoint)
-                self.tools.caller.start_leg(endpoint, remote, ENDLESS)
             return leg
 
     def _add(self, leg: CallLeg) -> None:
         self.legs.append(leg)
-        self.ari.watch(leg.channel_id).when_over(self.changed.set)
+        if leg.channel_id:
+            self.ari.watch(leg.channel_id).when_over(self.changed.set)
+        if self.tools.conductor is not None and leg.endpoint is not None:
+            # A caller with a script hears from the first moment, and is silent until it has something to say.
+            self.tools.conductor.begin(leg.endpoint)
+            self.tools.caller.start_leg(leg.endpoint, leg.remote, ENDLESS)
 
     @contextmanager
     def _being_made(self) -> Iterator[None]:
@@ -275,10 +292,60 @@ class LiveCall:
             raise CallNotAnswered(f"{why} ({problem})" if why else str(problem)) from None
         return dialled
 
+    async def invite(
+        self,
+        to: str,
+        *,
+        caller_id: tuple[str, str] = ("", ""),
+        account: tuple[str, str] = ("", ""),
+        headers: Mapping[str, str] | None = None,
+    ) -> CallLeg:
+        """Create the next leg by an INVITE; answered when this returns."""
+        sip = self.tools.sip
+        if sip is None:
+            raise UsageError("this topology calls by SIP, but its calls_by_sip is not set")
+        endpoint, place = self._next_endpoint()
+        host, _, port = endpoint.offer.external_host.rpartition(":")
+        call = await sip.call(
+            to,
+            (host, int(port)),
+            self.tools.media.voice(place).codec,
+            self.tools.packet_time_ms,
+            # Who shows no name is called as we call it: an application's log and the report tell of the same call then.
+            caller_id=(caller_id[0] or self.id.rstrip("."), caller_id[1]),
+            account=account,
+            headers=headers,
+            changed=self.changed.set,
+        )
+        self.sip_calls.append(call)
+        self._followed_one.set()
+        self.note("request", "INVITE", f"to {to}")
+        try:
+            remote, self.answered_ns = await sip.answered(call, lambda there: self._add(CallLeg("", there, endpoint)))
+        except CallNotAnswered as problem:
+            why = await why_unserved(self.ari)
+            raise CallNotAnswered(f"{problem} ({why})" if why else str(problem)) from None
+        conductor, theirs = self.tools.conductor, call.held.call.theirs
+        if conductor is not None and conductor.presses_keys and (theirs is None or theirs.events_type != EVENTS_TYPE):
+            raise CallNotAnswered("it was answered without telephone events (RFC 4733), which dial() needs")
+        self.note("sip", "answered", f"media goes to {remote[0]}:{remote[1]}")
+        self.measure_setup(self.answered_ns - call.held.call.began_ns, 0)  # the kernel dates the answer
+        return self.legs[-1]
+
     def end_reason(self) -> str | None:
         """Return why the other side has ended the call; None while it has not."""
         lost = self.lost_channel()
-        return None if lost is None else f"cause {lost.cause} {lost.cause_text}".rstrip()
+        if lost is not None:
+            return f"cause {lost.cause} {lost.cause_text}".rstrip()
+        return next((call.end_reason for call in self.sip_calls if call.end_reason), None)
+
+    def why_lost(self) -> str:
+        """Return in words that the other side has ended the call; empty while it has not."""
+        lost = self.lost_channel()
+        if lost is not None:
+            return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
+        reason = self.end_reason()
+        return f"the other side hung up: {reason}" if reason else ""
 
     def note(self, source: str, what: str, detail: str = "", at_ns: int | None = None) -> None:
         """Add to the call's time line, at its place; only the beginning is kept."""
@@ -291,18 +358,21 @@ class LiveCall:
 
     def lost_channel(self) -> ChannelWatch | None:
         """Return the watch over a channel of this call that has ended without being told to."""
-        watches = (self.tools.ari.watch(leg.channel_id) for leg in self.legs)
+        watches = (self.tools.ari.watch(leg.channel_id) for leg in self.legs if leg.channel_id)
         return next((watch for watch in watches if watch.is_lost), None)
 
     async def hang_up_after(self, delay_ns: int) -> None:
         """Hang up what there is of the call so long after its first request was sent, answered or not."""
         await self._followed_one.wait()
-        await self.ari.watch(self.followed[0]).asked_for()
+        if self.followed:
+            await self.ari.watch(self.followed[0]).asked_for()
         await asyncio.sleep(delay_ns / 1e9)
         self.told_to_end = True
         self.changed.set()
         self.note("request", "DELETE", f"{delay_ns / 1e6:.1f} ms after the first request")
-        await asyncio.gather(*(self.ari.hangup(channel) for channel in self.followed))
+        await asyncio.gather(
+            *(self.ari.hangup(channel) for channel in self.followed), *(call.hang_up() for call in self.sip_calls)
+        )
 
     async def find_out(self) -> None:
         """Ask Asterisk about the channels of which no event has told an end.
@@ -312,7 +382,7 @@ class LiveCall:
         SlaError
             It cannot be asked.
         """
-        watches = [self.tools.ari.watch(leg.channel_id) for leg in self.legs]
+        watches = [self.tools.ari.watch(leg.channel_id) for leg in self.legs if leg.channel_id]
         living = [watch for watch in watches if watch.state is not ChannelState.DESTROYED]
         await asyncio.gather(*(self.tools.ari.find_out(watch) for watch in living))
 
@@ -330,6 +400,7 @@ class LiveCall:
             await asyncio.wait(self._creating)
         # A topology may have made more of them through ARI itself than there are legs.
         channels, bridges = ari.made_for(self.id)
+        await asyncio.gather(*(call.hang_up() for call in self.sip_calls))
         existed = await asyncio.gather(*(ari.hangup(channel) for channel in channels))
         await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in bridges))
         if self.tools.relay is not None and any(leg.is_relayed for leg in self.legs):

@@ -18,7 +18,6 @@ from pytest_ari_sla.metrics.histogram import NEVER
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
-    from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.hookspecs import Topology
     from pytest_ari_sla.load.call import CallTools, LiveCall
@@ -224,12 +223,12 @@ class CallRun:
         end_ns = self._around.now_ns() + packets * self._around.packet_time_ns
         endpoints = self.sending = [endpoint for endpoint, _ in call.caller_legs]
         try:
-            while not (self._is_over or call.lost_channel() or caller.have_ended(endpoints, packets)):
+            while not (self._is_over or call.why_lost() or caller.have_ended(endpoints, packets)):
                 call.changed.clear()
                 await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
         finally:
             self.sending = []
-        return _hung_up(call.lost_channel())
+        return call.why_lost()
 
     async def _settle(self, failure: str) -> str:
         """Stop sending, wait for what is still on its way, and take the legs' reports; return why the call failed.
@@ -259,7 +258,7 @@ class CallRun:
             await self.call.find_out()
         except SlaError as problem:
             self.call.note("request", "GET /channels", str(problem))
-        return _hung_up(self.call.lost_channel())
+        return self.call.why_lost()
 
     async def _hang_up(self) -> None:
         """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""
@@ -314,13 +313,6 @@ class CallRun:
             timeline=self.call.timeline,
             delay_course=_worst_course(reports, began_at_ns),
         )
-
-
-def _hung_up(lost: ChannelWatch | None) -> str:
-    """Return in words that a channel of a call has ended; empty where none has."""
-    if lost is None:
-        return ""
-    return f"channel {lost.channel_id} was hung up by Asterisk: cause {lost.cause} {lost.cause_text}"
 
 
 def _first_packet_ns(started_at_ns: int, reports: Iterable[LegReport]) -> int | None:

@@ -13,6 +13,7 @@ from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
+from pytest_ari_sla.hookspecs import SipTopology
 from pytest_ari_sla.load.application import Leftovers, check_scripts
 from pytest_ari_sla.load.call import CallTools
 from pytest_ari_sla.load.call_driver import CallDriver
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools
     from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.signalling.sip import SipCaller
 
 __all__ = ["LoadProgress", "LoadRun"]
 
@@ -115,6 +117,7 @@ class LoadRun:
         self.found: SlaError | None = None
         self._parts: _Parts | None = None
         self._conductor: Conductor | None = None
+        self._sip: SipCaller | None = None
         self._leftovers: Leftovers | None = None
         self._ended_ns: int | None = None
         self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
@@ -235,6 +238,12 @@ class LoadRun:
                 self._leftovers = Leftovers(ari)
                 await self._leftovers.begin()
                 media = replace(media, listener=self._conductor.listener(plan.codec, media.legs))
+            if isinstance(plan.topology, SipTopology) and plan.topology.calls_by_sip:
+                # Only here, since it needs a library that not everybody has.
+                from pytest_ari_sla.signalling.sip import SipCaller
+
+                self._sip = SipCaller(tools.sip, tools.clock)
+                stack.push_async_callback(self._sip.aclose)
             caller = CallerWorker(
                 media,
                 plan.transport,
@@ -286,6 +295,8 @@ class LoadRun:
                 metric.name for tracker in tools.trackers for metric in tracker.metrics if metric.better == "higher"
             },
             conductor=self._conductor,
+            sip=self._sip,
+            packet_time_ms=plan.packet_time_ms,
         )
         packet_time_ns = plan.packet_time_ms * 1_000_000
         return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._shelf)
@@ -334,7 +345,8 @@ class LoadRun:
         share = self._share.values() if self._share is not None else {}
         watched = self._watch.values() if self._watch is not None else {}
         scripted = self._conductor.meter.values() if self._conductor is not None else {}
-        own = self._meter.values() | self._memory.values() | share | scripted | counts | watched
+        by_sip = self._sip.meter.values() if self._sip is not None else {}
+        own = self._meter.values() | self._memory.values() | share | scripted | by_sip | counts | watched
         total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
         return total + self._floor + self._relayed
 
@@ -371,6 +383,7 @@ class LoadRun:
                 *self._notes,
                 *caller.remarks(),
                 *parts.driver.remarks(),
+                *(self._sip.meter.remarks() if self._sip is not None else []),
                 *stood_still(total),
                 *self._tools.listener.remarks(),
                 *told_by(parts.ari),

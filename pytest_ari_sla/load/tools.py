@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
 from pytest_ari_sla.media.measurer import Measurer
+from pytest_ari_sla.signalling.sip_account import NO_ACCOUNT, SipAccount
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -55,6 +56,8 @@ class LoadTools:
         Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
     host_share
         Begins to read what we take from the target's machine; None where that is another one.
+    sip
+        Where the target's SIP is, and who we are there.
     clock
         The time.
     make_measurer
@@ -76,5 +79,6 @@ class LoadTools:
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)
     host_share: Callable[[], HostShare] | None = None
+    sip: SipAccount = NO_ACCOUNT
     clock: Clock = time
     make_measurer: Callable[..., Measurer] = Measurer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.hookspecs import SipTopology
 from pytest_ari_sla.media.joined_transport import JoinedMedia
 from pytest_ari_sla.media.transport import ChoosyTransport
 
@@ -47,7 +48,7 @@ def usual_codec(transports: Sequence[MediaTransport], default: str) -> str:
     return next((name for name in wanted if name != default), default)
 
 
-def check_codecs(transport: MediaTransport, media: CallMedia) -> None:
+def check_codecs(transport: MediaTransport, media: CallMedia, topology: Topology) -> None:
     """Look whether each leg's transport carries its codec.
 
     Raises
@@ -55,6 +56,8 @@ def check_codecs(transport: MediaTransport, media: CallMedia) -> None:
     UsageError
         One does not, and why.
     """
+    if isinstance(topology, SipTopology) and topology.calls_by_sip:
+        return  # each side says in its session description which payload type means what
     for place, carrier in enumerate(carriers(transport, len(media))):
         refusal = carrier.refusal(media.voice(place).codec) if isinstance(carrier, ChoosyTransport) else ""
         if refusal:

@@ -281,6 +281,9 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("script.completed", "Scripts that were followed to their end", "higher"),
     _count("script.failed", "Scripts that could not go on"),
     _count("script.step_timeouts", "Scripts that could not go on since what they waited for did not come in time"),
+    _time("sip.pdd", "From an INVITE until the first response that tells of progress (180, 183), or the answer"),
+    _time("sip.setup", "From an INVITE until the call was answered"),
+    _count("sip.failed", "INVITEs that were refused, or that nobody responded to"),
     _count("target.leftovers", "Channels and bridges of the application under test that outlive the scripts' calls"),
     Metric(
         "script.completed_ratio",

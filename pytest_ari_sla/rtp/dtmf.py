@@ -10,13 +10,26 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DIGITS", "END_COPIES", "EVENT", "MAX_DURATION", "EventPackets", "ParsedEvents", "encode", "parse"]
+__all__ = [
+    "DIGITS",
+    "END_COPIES",
+    "EVENT",
+    "EVENTS_TYPE",
+    "MAX_DURATION",
+    "EventPackets",
+    "ParsedEvents",
+    "encode",
+    "parse",
+]
 
 EVENT = np.dtype([("event", "u1"), ("flags", "u1"), ("duration", ">u2")])
 """The four bytes of a telephone-event payload (RFC 4733, 2.3)."""
 
 DIGITS = "0123456789*#ABCD"
 """The digits of events 0 to 15 (RFC 4733, 3.2)."""
+
+EVENTS_TYPE = 101
+"""Our payload type for them: the one that Asterisk uses itself."""
 
 END_COPIES = 3
 """The last packet of an event is sent so many times, because nothing follows that would make up for its loss."""

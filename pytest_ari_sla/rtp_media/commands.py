@@ -36,6 +36,9 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
         The run's number in probes; None to send frames whole, without a probe.
     audio_turn
         The turn in which the first frame is due; 0 for legs that all say the same at the same time.
+    event_offset
+        Where in :attr:`MediaMemory.frames` the telephone events are that are sent instead of frames (an ``EVENT_FRAME``
+        for each); -1: none.
     """
 
     leg: int
@@ -52,6 +55,7 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
     packets: int
     nonce: int | None
     audio_turn: int = 0
+    event_offset: int = -1
 
 
 class PlayLeg(msgspec.Struct, frozen=True, tag=True):
@@ -61,13 +65,14 @@ class PlayLeg(msgspec.Struct, frozen=True, tag=True):
     ----------
     leg
         Number of the leg.
-    frame_offset, frame_count
-        The audio, in frames of the leg's size; see :class:`StartLeg`.
+    frame_offset, frame_count, event_offset
+        The audio, in frames of the leg's size, and what is sent instead of it; see :class:`StartLeg`.
     """
 
     leg: int
     frame_offset: int
     frame_count: int
+    event_offset: int = -1
 
 
 class StopLeg(msgspec.Struct, frozen=True, tag=True):

@@ -158,7 +158,13 @@ class MediaLoop(SlotLoop):
         next_turn = self._turns[start.slot]
         # Where all frames are alike it does not matter which comes first: all who say this can be one group.
         audio_turn = next_turn if play.frame_count > 1 else 0
-        start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=audio_turn)
+        start = replace(
+            start,
+            frame_offset=play.frame_offset,
+            frame_count=play.frame_count,
+            event_offset=play.event_offset,
+            audio_turn=audio_turn,
+        )
         group.remove(play.leg, next_turn)
         other = self._group_for(start)
         other.take_over(start, next_turn)

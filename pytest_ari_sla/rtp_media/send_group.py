@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.rtp.dtmf import EVENT
+from pytest_ari_sla.rtp.event_frames import EVENT_FRAME_BYTES
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
 from pytest_ari_sla.rtp_media.memory import BURST_PART, BURST_PARTS, BURST_RECORD
@@ -113,7 +115,11 @@ class SendGroup:
         self._after = bytearray(self._number_bytes + self._audio_bytes)
         self._audio_place = memoryview(self._after)[self._number_bytes :]
         self._packets = DatagramMemory.allocate(capacity, _OWN.itemsize if probed else _SSRC_BYTES)
-        self._burst = make_burst(self._packets, self._before, self._after, sending, BURST_PART)
+        self._audio_burst = self._burst = make_burst(self._packets, self._before, self._after, sending, BURST_PART)
+        self._payload_type = like.payload_type
+        self._events: EventPart | None = None
+        if like.event_offset >= 0:
+            self._events = EventPart(memory.frames.data[like.event_offset :], self._packets, self._before, sending)
         self._legs_at = np.zeros(capacity, np.intp)
         self._end_turns = np.full(capacity, _NEVER)
         self._prepared_turn = -1
@@ -212,9 +218,19 @@ class SendGroup:
         _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, turn * self._ticks & 0xFFFFFFFF)
         if self._number_bytes:
             _NUMBER.pack_into(self._after, 0, turn & 0xFFFFFFFF)
-        at = (turn - self._audio_turn) % self._frames * self._frame_bytes
+        frame = (turn - self._audio_turn) % self._frames
+        at = frame * self._frame_bytes
         self._audio_place[:] = self._audio[at : at + self._audio_bytes]
         self._prepared_turn = turn
+        if self._events is not None:
+            self._prepare_event(self._events, turn, frame)
+
+    def _prepare_event(self, events: EventPart, turn: int, frame: int) -> None:
+        """Let a telephone event be sent instead of audio, where there is one."""
+        marker_and_type, frames_ago = events.take(frame)
+        self._burst = events.burst if marker_and_type else self._audio_burst
+        _FLAGS.pack_into(self._before, 0, PLAIN_FLAGS, marker_and_type or self._payload_type)
+        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, (turn - frames_ago) * self._ticks & 0xFFFFFFFF)
 
     def _send_rest(self, row: int, turn: int) -> int:
         """Go on behind each row that the kernel refuses; return how many those were."""
@@ -247,7 +263,35 @@ class SendGroup:
         return ended
 
 
+class EventPart:
+    """The packets of a group in which keys are pressed.
+
+    Parameters
+    ----------
+    frames
+        An ``EVENT_FRAME`` for each frame of the voice.
+    packets, before, sending
+        The group's own.
+
+    Attributes
+    ----------
+    burst
+        Sends them.
+    """
+
+    def __init__(self, frames: memoryview, packets: DatagramMemory, before: bytearray, sending: socket.socket) -> None:
+        self._frames = frames
+        self._payload = bytearray(EVENT.itemsize)
+        self.burst = make_burst(packets, before, self._payload, sending, BURST_PART)
+
+    def take(self, frame: int) -> tuple[int, int]:
+        """Put a frame's event into the packets; return marker and type (0: it is audio), and how long ago it began."""
+        at = frame * EVENT_FRAME_BYTES
+        self._payload[:] = self._frames[at + 2 : at + 2 + EVENT.itemsize]
+        return self._frames[at], self._frames[at + 1]
+
+
 def _kind_of(start: StartLeg) -> tuple[object, ...]:
     """Return what streams must have in common to be in one group."""
-    audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.audio_turn)
+    audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.event_offset, start.audio_turn)
     return start.payload_type, start.ticks, start.nonce is None, *audio

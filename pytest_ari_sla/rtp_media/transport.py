@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import KeptPackets
@@ -157,7 +159,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
     async def _open(self, stack: AsyncExitStack) -> None:
         stack.callback(self._memory.close)
         self._memory.touch()
-        np.concatenate([voice.frames.reshape(-1) for voice in self._plan.media.voices], out=self._memory.frames)
+        np.concatenate([part.reshape(-1) for part in map(_bytes_of, self._plan.media.voices)], out=self._memory.frames)
         self._leases = [stack.enter_context(self._site.ports.lease()) for _ in self._on_socket]
         self._sockets = [lease.rtp_socket for lease in self._leases]
         rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
@@ -231,12 +233,14 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         now, then = self._plan.voice(endpoint.leg), self._plan.media.voices[voice]
         if now.codec != then.codec or now.frames.shape[1] != then.frames.shape[1]:
             raise UsageError(f"a leg that speaks {now.codec.name} cannot play frames of {then.codec.name}")
-        self._loop.command(PlayLeg(endpoint.leg, self._frame_offset(then), then.frames.shape[0]))
+        offset = self._frame_offset(then)
+        events = -1 if then.events is None else offset + then.frames.size
+        self._loop.command(PlayLeg(endpoint.leg, offset, then.frames.shape[0], events))
 
     def _frame_offset(self, voice: Voice) -> int:
         """Return where a voice's frames begin in memory."""
         before = itertools.takewhile(lambda other: other is not voice, self._plan.media.voices)
-        return sum(other.frames.size for other in before)
+        return sum(_bytes_of(other).size for other in before)
 
     async def stop(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
@@ -327,6 +331,12 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._loop.command(Stall(duration_ns))
 
 
+def _bytes_of(voice: Voice) -> NDArray[np.uint8]:
+    """Return what a voice takes of the loop's memory: its frames, and behind them its events."""
+    frames = voice.frames.reshape(-1)
+    return frames if voice.events is None else np.append(frames, voice.events)
+
+
 def _encoding(codec: Codec) -> str:
     return f"{codec.name}/{codec.clock_rate_hz}"
 
@@ -365,5 +375,5 @@ def _layout(plan: MediaPlan) -> MediaLayout:
         ring_rows=max(LEAST_RING_ROWS, int(packets_per_second * RING_SECONDS)),
         # Mixed or transcoded audio may come in larger packets than ours.
         packet_width=-(-(HEADER_BYTES + max(frame_bytes, 320) + 1) // 64) * 64,
-        frame_bytes=sum(voice.frames.size for voice in plan.media.voices),
+        frame_bytes=sum(_bytes_of(voice).size for voice in plan.media.voices),
     )

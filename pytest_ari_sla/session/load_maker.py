@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_ari_sla.ari.media_needs import RTP
+from pytest_ari_sla.ari.media_needs import RTP, SIP
 from pytest_ari_sla.capture.kept_packets import parse_policy
-from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.errors import SlaError, UsageError
+from pytest_ari_sla.hookspecs import SipTopology
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import ranked_by
@@ -20,6 +21,7 @@ from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.load.transports import carriers
 from pytest_ari_sla.session.equipment import Equipment
+from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.sla.baseline import too_short
 from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.preflight import check_machine, check_target
@@ -28,6 +30,7 @@ from pytest_ari_sla.targets.target import is_on_this_machine
 from pytest_ari_sla.watch.target_watch import CONNECTIONS
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.outcome import LoadOutcome
     from pytest_ari_sla.load.plan import LoadPlan
@@ -155,8 +158,16 @@ class LoadMaker:
             asterisk_media=equipment.media().asterisk,
             capture=self.capture,
             ranked_by={name: metric.better for name, metric in ranked_by(registry.catalogue).items()},
+            sip=self._sip_account(),
             host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )
+
+    def _sip_account(self) -> SipAccount:
+        """Return where the target's SIP is; the account of ARI is SIP's as well where this tool runs the target."""
+        target = self.target()
+        is_ours = target.sip_port is not None
+        host = target.endpoint.host
+        return SipAccount(host, target.sip_port, *((target.user, target.password) if is_ours else ("", "")))
 
     def _share_host(self) -> HostShare:
         """Begin to read what we take from the machine that the target runs on as well."""
@@ -168,6 +179,8 @@ class LoadMaker:
         legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
         own_pairs = plan.transport.port_pairs(calls * legs) + 1
         media = Counter(carrier.needs for carrier in carriers(plan.transport, len(plan.topology.heard_leg)))
+        if isinstance(plan.topology, SipTopology) and plan.topology.calls_by_sip:
+            media = self._check_sip(media)
         connections = sum(needs.connections * heard for needs, heard in media.items())
         # No more calls are being set up at a time than requests are in flight.
         handshakes = REQUESTS_IN_FLIGHT if any(needs.has_handshakes for needs in media) else 0
@@ -185,6 +198,20 @@ class LoadMaker:
         if self.target().kind == "simulator":
             return notes  # it has none of Asterisk's limits
         return notes + await check_target(ari, self.target(), demand)
+
+    def _check_sip(self, media: Counter[MediaNeeds]) -> Counter[MediaNeeds]:
+        """Return what legs by SIP need instead of what ExternalMedia does.
+
+        Raises
+        ------
+        UsageError
+            Nobody takes SIP, or media does not travel as SIP describes it.
+        """
+        if self.target().kind == "simulator":
+            raise UsageError('via="sip": the simulator has no SIP; run this on an Asterisk (--asterisk, --ari-url)')
+        if set(media) != {RTP}:
+            raise UsageError(f'via="sip": media goes by RTP then, and not by {", ".join(one.media for one in media)}')
+        return Counter({SIP: media[RTP]})
 
     def close(self) -> None:
         """Stop everything that the session started."""

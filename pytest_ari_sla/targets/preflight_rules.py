@@ -188,7 +188,7 @@ def _judge_modules(demand: Demand, capacity: TargetCapacity) -> Iterator[Finding
         missing = [name for name in (*needs.modules, *_NEEDED_MODULES) if name not in capacity.modules]
         if missing:
             yield TargetIncomplete(
-                f"Asterisk does not run {_listed(missing)}, so it has no ExternalMedia channels with {needs.media}; "
+                f"Asterisk does not run {_listed(missing)}, so it has no {needs.channels}; "
                 f"load {'it' if len(missing) == 1 else 'them'} in modules.conf (Asterisk has them since "
                 f"{needs.since}{this})"
             )

@@ -85,6 +85,19 @@ class RecordingCall:
         await self.bridge(leg, dialled)
         return dialled
 
+    async def invite(
+        self,
+        to: str,
+        *,
+        caller_id: tuple[str, str] = ("", ""),
+        account: tuple[str, str] = ("", ""),
+        headers: Mapping[str, str] | None = None,
+    ) -> Leg:
+        """Note a leg at the load generator, and whom it calls."""
+        leg = await self.external_media()
+        self.continued[leg.channel_id] = ("sip", to, 1)
+        return leg
+
     async def continue_to_echo(self, leg: Leg) -> None:
         """Note an echo."""
         self.echoed.append(leg.channel_id)

@@ -32,18 +32,26 @@ QUESTION, STOP = speech_like(1.5, 16_000, 5), speech_like(1.0, 16_000, 7)
 
 async def test_bot(load):
     """Callers greet, ask, dial and interrupt."""
-    await load(calls={calls}, duration="1s", topology="caller", to="bot@stasis", script=[
+    await load(calls={calls}, duration="1s", topology="caller", {caller}, script=[
         listen(), say(QUESTION), listen(within="5s"), dial("1#"), say(STOP, over=True), listen(), hang_up()])
 '''
 FRAME_NS = 20_000_000
 TOLERANCE_NS = 5_000_000
 
 
-def call_bot(asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str) -> tuple[dict[str, Any], BotProcess]:
+LOCAL = 'to="bot@stasis"'
+SIP = 'via="sip", to="sip:bot@{address}:{sip_port}", sip_user="{user}", sip_password="{password}"'
+
+
+def call_bot(
+    asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str, caller: str = LOCAL
+) -> tuple[dict[str, Any], BotProcess]:
     """Have callers talk to a bot; return the report's metrics, and the bot that is over."""
     session = Session(folder, asterisk)
     session.write("conftest.py", CONFTEST)
-    session.write("test_bot.py", SCENARIO.format(calls=calls))
+    account = {"user": asterisk.target.user, "password": asterisk.target.password}
+    whom = caller.format(address=asterisk.address, sip_port=asterisk.sip_port, **account)
+    session.write("test_bot.py", SCENARIO.format(calls=calls, caller=whom))
     with BotProcess(asterisk.target.endpoint, folder, *options) as bot:
         done = session.run("--sla-inconclusive", "pass")
     assert done.exit_code == 0, done.output
@@ -51,17 +59,23 @@ def call_bot(asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str)
     return metrics, bot
 
 
+@pytest.mark.parametrize(
+    ("caller", "keys"),
+    [(LOCAL, ""), (SIP, "1#")],
+    ids=["local", "sip"],
+)
 def test_a_script_is_followed_and_measured_as_the_bot_itself_measures_it(
-    asterisk22: PrivateAsterisk, tmp_path: Path
+    asterisk22: PrivateAsterisk, tmp_path: Path, caller: str, keys: str
 ) -> None:
     """Greeting, question, digits, barge-in: the bot sees a call ring; each time is its own, to a frame and 5 ms."""
-    metrics, bot = call_bot(asterisk22, tmp_path, 5)
+    metrics, bot = call_bot(asterisk22, tmp_path, 5, caller=caller)
     assert metrics["script"]["completed"] == metrics["script"]["runs"] == 5
     assert metrics["target"]["leftovers"] == 0
     conversations = bot.conversations()
     calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
     assert len(calls) == len(conversations) == 5
     assert {state for theirs in conversations.values() for state in theirs.states} == {"state Ring"}
+    assert {theirs.keys for theirs in conversations.values()} == {keys}
     # On a machine that others use as well the bot may be late with its log: half of all agree in any case.
     assert np.median(differences_ns(calls, conversations)) <= FRAME_NS + TOLERANCE_NS
 

@@ -168,6 +168,7 @@ def test_a_server_that_never_answers(session: Session) -> None:
 
 WORDS = {
     'calls=1, duration="1s", topology="eco"': "unknown topology 'eco'; did you mean echo?",
+    'calls=1, duration="1s", topology="caller", via="sip", to="700"': "the simulator has no SIP",
     'calls=1, duration="1s", codec="PCMX"': "unknown codec 'PCMX'; did you mean PCMU or PCMA?",
     'calls=1, duration="1s", packet_time="25ms"': "codec PCMU has no packet time of 25 ms; it has 20",
     'calls=0, duration="1s"': "this load makes no call: it asks for 0 calls; ask for at least one",

@@ -23,6 +23,10 @@ class Caller:
         self.now_ns = 0
         self._bot = Conversation(manners, 0, lambda what, at_ns: self.log.append((what, at_ns)))
 
+    def press(self, digit: str) -> None:
+        """Press a key."""
+        self._bot.press(digit, self.now_ns)
+
     def pass_time(self, duration_ns: int, *, speaking: bool = False) -> None:
         """Let time pass, speaking or not."""
         for number in range(duration_ns // FRAME_NS):
@@ -78,3 +82,13 @@ def test_faults_are_named_on_the_command_line() -> None:
     for wrong in ("slow", "crash", "crash:x", "fly"):
         with pytest.raises(UsageError):
             with_fault(plan, wrong)
+
+
+def test_a_key_is_answered_like_a_word() -> None:
+    """It comes as an event of Asterisk, and not as sound."""
+    caller = Caller(Manners(greet_after_ns=300 * MS, answer_after_ns=800 * MS))
+    caller.pass_time(3 * S)
+    caller.press("1")
+    caller.pass_time(2 * S)
+    assert caller.log[2:5] == [("key 1", 3 * S), ("caller_began", 3 * S), ("caller_ended", 3 * S)]
+    assert caller.log[5] == ("began", 3 * S + 800 * MS)

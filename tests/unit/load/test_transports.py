@@ -48,11 +48,11 @@ def test_a_codec_that_a_leg_cannot_carry_is_refused_by_its_own_transport() -> No
     """RTP's first leg may speak what AudioSocket's second one cannot, and the other way round."""
     pair = REGISTRY.topology("pair")
     joined = transport_of_load(pair, RTP, AUDIOSOCKET)
-    check_codecs(joined, call_media(pair, REGISTRY.codec("L16"), None, 20))
+    check_codecs(joined, call_media(pair, REGISTRY.codec("L16"), None, 20), pair)
     with pytest.raises(UsageError, match="AudioSocket carries uncompressed audio only"):
-        check_codecs(joined, call_media(pair, REGISTRY.codec("PCMU"), None, 20))
+        check_codecs(joined, call_media(pair, REGISTRY.codec("PCMU"), None, 20), pair)
     with pytest.raises(UsageError, match="dynamic RTP payload type 118"):
-        check_codecs(RTP, call_media(pair, REGISTRY.codec("L16/16000"), None, 20))
+        check_codecs(RTP, call_media(pair, REGISTRY.codec("L16/16000"), None, 20), pair)
 
 
 class Log(FixedLog):

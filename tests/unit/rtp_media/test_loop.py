@@ -10,6 +10,7 @@ import pytest
 
 from pytest_ari_sla.media import slot_loop
 from pytest_ari_sla.rtp import header, probe
+from pytest_ari_sla.rtp.event_frames import EVENT_FRAME
 from pytest_ari_sla.rtp_media import loop as media_loop
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, encode
 from pytest_ari_sla.rtp_media.loop import MediaLoop
@@ -363,3 +364,28 @@ def test_legs_that_play_each_by_itself_take_no_more_groups_than_there_are(stage:
     stage.run(list(range(20 * CYCLE)), during)
     assert len(stage.datagrams()) > 15
     assert np.count_nonzero(stage.memory.group_slot != NONE) <= 2
+
+
+def test_a_leg_presses_a_key_in_between_and_its_numbers_go_on(stage: Stage) -> None:
+    """Events have the type, the marker and the time stamp that they are to have, and no more than four bytes."""
+    events = np.zeros(2, EVENT_FRAME)
+    events["marker_and_type"], events["frames_ago"] = [0x80 | 101, 0], [1, 0]
+    events["payload"][0] = [5, 0x8A, 3, 32]
+    stage.memory.frames[: events.nbytes] = events.view(np.uint8)
+    stage.start(0, frame_offset=FRAME_BYTES, frame_count=1, packets=12, nonce=None)
+
+    def during(slot: int) -> None:
+        if slot == 3 * CYCLE + 1:
+            stage.command(PlayLeg(leg=0, frame_offset=FRAME_BYTES, frame_count=2, event_offset=0))
+
+    stage.run(list(range(12 * CYCLE)), during)
+    packets = stage.datagrams()
+    numbers = [int.from_bytes(packet[2:4]) for packet in packets]
+    assert numbers == list(range(numbers[0], numbers[0] + len(packets)))
+    first = next(place for place, packet in enumerate(packets) if packet[1] == 0x80 | 101)
+    for place in range(first, len(packets), 2):
+        assert int.from_bytes(packets[place][4:8]) == (numbers[place] - 1) * 160
+        assert packets[place][12:] == bytes([5, 0x8A, 3, 32])
+    for place in [*range(first), *range(first + 1, len(packets), 2)]:
+        assert (packets[place][1], len(packets[place])) == (8, 12 + FRAME_BYTES)
+        assert int.from_bytes(packets[place][4:8]) == numbers[place] * 160
