@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         TrackerContext,
         Voice,
     )
-    from pytest_ari_sla.load.outcome import CallOutcome
-    from pytest_ari_sla.load.result import LoadResult
-    from pytest_ari_sla.load.stages import hold, ramp, rate
+    from pytest_ari_sla.load.planning.stages import hold, ramp, rate
+    from pytest_ari_sla.load.results.outcome import CallOutcome
+    from pytest_ari_sla.load.results.result import LoadResult
     from pytest_ari_sla.media.frame_transport import FrameTransport
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport, OpenTransport
     from pytest_ari_sla.metrics.catalogue import Metric
@@ -95,7 +95,7 @@ _HOMES = {
     "AriEndpoint": "ari.endpoint",
     "AriSession": "ari_client.session",
     "Call": "hookspecs",
-    "CallOutcome": "load.outcome",
+    "CallOutcome": "load.results.outcome",
     "Caller": "callers.steps",
     "Codec": "hookspecs",
     "CodecImpairment": "metrics.voice_quality",
@@ -104,7 +104,7 @@ _HOMES = {
     "FrameTransport": "media.frame_transport",
     "Leg": "hookspecs",
     "LegEndpoint": "media.transport",
-    "LoadResult": "load.result",
+    "LoadResult": "load.results.result",
     "OpenTransport": "media.transport",
     "MediaControl": "framing.media_control",
     "MediaTransport": "media.transport",
@@ -127,12 +127,12 @@ _HOMES = {
     "Voice": "hookspecs",
     "dial": "callers.steps",
     "hang_up": "callers.steps",
-    "hold": "load.stages",
+    "hold": "load.planning.stages",
     "listen": "callers.steps",
     "pcma": "codecs.g711",
     "pcmu": "codecs.g711",
-    "ramp": "load.stages",
-    "rate": "load.stages",
+    "ramp": "load.planning.stages",
+    "rate": "load.planning.stages",
     "say": "callers.steps",
     "wait": "callers.steps",
 }

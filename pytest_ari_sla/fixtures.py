@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.far_end.echo_process import EchoServerProcess
     from pytest_ari_sla.far_end.relay_client import RelayWorker
     from pytest_ari_sla.hookspecs import Codec, Topology
-    from pytest_ari_sla.load.profile import LoadProfile
-    from pytest_ari_sla.load.result import LoadResult
-    from pytest_ari_sla.load.stages import StageRequest
+    from pytest_ari_sla.load.planning.profile import LoadProfile
+    from pytest_ari_sla.load.planning.stages import StageRequest
+    from pytest_ari_sla.load.results.result import LoadResult
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.load_job import LoadJob
@@ -125,7 +125,7 @@ class Load:
             The load could not be made; its ``culprit`` says whose fault that is.
         """
         __tracebackhide__ = True  # an SlaError says all there is to say
-        from pytest_ari_sla.load.stages import profile_of
+        from pytest_ari_sla.load.planning.stages import profile_of
 
         settings = self._maker.settings
         profile = profile_of(
@@ -174,9 +174,9 @@ class Load:
         **options: Any,
     ) -> LoadJob:
         """Return a load of this profile that is still to be made; the rest is as in :meth:`__call__`."""
-        from pytest_ari_sla.load.plan import LoadPlan
-        from pytest_ari_sla.load.transports import check_codecs, transport_of_load, usual_codec
-        from pytest_ari_sla.load.voices import call_media, scripted_media, with_options
+        from pytest_ari_sla.load.planning.plan import LoadPlan
+        from pytest_ari_sla.load.planning.transports import check_codecs, transport_of_load, usual_codec
+        from pytest_ari_sla.load.planning.voices import call_media, scripted_media, with_options
         from pytest_ari_sla.media.peer_faults import plan_faults
         from pytest_ari_sla.session.judge import doc_of
         from pytest_ari_sla.session.load_job import LoadJob
@@ -228,7 +228,7 @@ class Load:
 
     async def _make(self, job: LoadJob, again: Callable[[], LoadJob]) -> LoadResult:
         __tracebackhide__ = True
-        from pytest_ari_sla.load.result import LoadResult
+        from pytest_ari_sla.load.results.result import LoadResult
         from pytest_ari_sla.session.turns import in_turns, make_whole
 
         if self._maker.other is None:
@@ -293,7 +293,7 @@ class CapacitySearch:
         """
         __tracebackhide__ = True
         from pytest_ari_sla.capacity.search import Range
-        from pytest_ari_sla.load.stages import profile_of
+        from pytest_ari_sla.load.planning.stages import profile_of
         from pytest_ari_sla.metrics.units import parse_share
         from pytest_ari_sla.session.capacity_run import search
 

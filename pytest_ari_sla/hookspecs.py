@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import MediaTransport
     from pytest_ari_sla.metrics.catalogue import Metric

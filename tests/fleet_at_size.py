@@ -36,7 +36,7 @@ INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = funct
 CONFTEST = f'''
 from collections import Counter
 
-from pytest_ari_sla.load.call import CallLeg
+from pytest_ari_sla.load.calls.call import CallLeg
 
 
 class Reflected:

@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "metrics.md"
 READING = "own reading"
 CORE_TESTS = {
-    "calls": "tests/unit/load/test_call_table.py",
-    "calls.deaf": "tests/unit/load/test_call_driver.py",
+    "calls": "tests/unit/load/calls/test_call_table.py",
+    "calls.deaf": "tests/unit/load/calls/test_call_driver.py",
     "calls.leaked": "tests/asterisk/test_fault_table.py",
     "calls.left_unknown": "tests/unit/load/test_diagnosis.py",
-    "calls.not_started": "tests/unit/load/test_call_driver.py",
+    "calls.not_started": "tests/unit/load/calls/test_call_driver.py",
     "content.unheard": "tests/unit/media/test_caller_worker.py",
-    "first_packet": "tests/unit/load/test_first_packet.py",
-    "ari.errors": "tests/unit/load/test_control_meter.py",
+    "first_packet": "tests/unit/load/calls/test_first_packet.py",
+    "ari.errors": "tests/unit/load/meters/test_control_meter.py",
     "dead_air": "tests/unit/callers/test_script.py",
     "sip": "tests/oracles/test_sip.py",
     "script": "tests/unit/callers/test_meter.py",

@@ -407,7 +407,7 @@ class Controller:
             if self._supervisor is not None:
                 self._supervisor.begin(met.test, int(number), LoadDescription.from_bytes(payloads[0]))
             return b""
-        from pytest_ari_sla.load.outcome import LoadOutcome
+        from pytest_ari_sla.load.results.outcome import LoadOutcome
 
         if self._supervisor is not None:
             self._supervisor.end(met.test, int(number))

@@ -12,7 +12,7 @@ import msgspec
 
 from pytest_ari_sla.errors import ShardLost, error_of
 from pytest_ari_sla.fleet import messages as messages
-from pytest_ari_sla.load.outcome import LoadOutcome
+from pytest_ari_sla.load.results.outcome import LoadOutcome
 from pytest_ari_sla.session.run_facts import RunFacts
 from pytest_ari_sla.targets.target import Target, local_address_towards
 

@@ -9,7 +9,7 @@ from pytest_ari_sla.reporting.record.run_record import CallGrid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
 
 __all__ = ["call_grid"]
 

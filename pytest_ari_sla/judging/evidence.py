@@ -12,7 +12,7 @@ from pytest_ari_sla.reporting.places import CAPTURES_NAME
 
 if TYPE_CHECKING:
     from pytest_ari_sla.capture.kept_packets import CapturePolicy
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
 __all__ = ["captured_calls"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.load.outcome import LoadOutcome
+from pytest_ari_sla.load.results.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.live.live_state import (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
-    from pytest_ari_sla.load.outcome import CallOutcome, GeneratorHealth, LoadOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.sla.verdict import Judgement, ThresholdOutcome

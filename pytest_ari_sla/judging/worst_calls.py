@@ -12,7 +12,7 @@ from pytest_ari_sla.reporting.values import show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
 
 __all__ = ["ranked_by", "worst_calls"]

@@ -1,1 +1,1 @@
-"""Putting calls on a target: when they start, what they send, and what comes of it."""
+"""One load: what is planned, its calls, what is measured of it beside its media, and what comes out."""

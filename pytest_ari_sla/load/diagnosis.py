@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.removal.ownership import call_of
 from pytest_ari_sla.errors import ChannelLost, MediaUnreachable
-from pytest_ari_sla.load.call import CONTINUED
+from pytest_ari_sla.load.calls.call import CONTINUED
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.sla.guards import stalls_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome, LoadOutcome
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import MediaSite
 

@@ -14,16 +14,16 @@ from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
 from pytest_ari_sla.hookspecs import SipTopology
-from pytest_ari_sla.load.application import Leftovers, check_scripts
-from pytest_ari_sla.load.call import CallTools
-from pytest_ari_sla.load.call_driver import CallDriver
-from pytest_ari_sla.load.call_table import CallState, CallTable
-from pytest_ari_sla.load.capture_shelf import CaptureShelf
-from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.load.calls.application import Leftovers, check_scripts
+from pytest_ari_sla.load.calls.call import CallTools
+from pytest_ari_sla.load.calls.call_driver import CallDriver
+from pytest_ari_sla.load.calls.call_table import CallState, CallTable
+from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.diagnosis import check_media, left_behind, stood_still, told_by
-from pytest_ari_sla.load.load_series import LoadSeries
-from pytest_ari_sla.load.outcome import GeneratorHealth, LoadOutcome
-from pytest_ari_sla.load.own_memory import OwnMemory
+from pytest_ari_sla.load.meters.control_meter import ControlMeter
+from pytest_ari_sla.load.meters.own_memory import OwnMemory
+from pytest_ari_sla.load.results.load_series import LoadSeries
+from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.media.calibration import clock_floor, packet_backend
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -32,9 +32,9 @@ from pytest_ari_sla.watch.target_watch import TargetWatch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pytest_ari_sla.load.call import RelayControl
-    from pytest_ari_sla.load.host_share import HostShare
-    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.calls.call import RelayControl
+    from pytest_ari_sla.load.meters.host_share import HostShare
+    from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.signalling.sip import SipCaller
@@ -120,7 +120,7 @@ class LoadRun:
         self._sip: SipCaller | None = None
         self._leftovers: Leftovers | None = None
         self._ended_ns: int | None = None
-        self._shelf = CaptureShelf(tools.capture, tools.ranked_by)
+        self._candidates = CaptureCandidates(tools.capture, tools.ranked_by)
 
     def lose_target(self, error: SlaError) -> None:
         """End the load, since the target has gone: the calls that it had are dropped."""
@@ -299,7 +299,7 @@ class LoadRun:
             packet_time_ms=plan.packet_time_ms,
         )
         packet_time_ns = plan.packet_time_ms * 1_000_000
-        return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._shelf)
+        return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._candidates)
 
     def _now_ns(self) -> int:
         return self._tools.clock.monotonic_ns() - self._began_ns
@@ -388,5 +388,5 @@ class LoadRun:
                 *self._tools.listener.remarks(),
                 *told_by(parts.ari),
             ),
-            captures=self._shelf.kept(),
+            captures=self._candidates.kept(),
         )

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Tracker
-    from pytest_ari_sla.load.call import CallListener, RelayControl
-    from pytest_ari_sla.load.host_share import HostShare
-    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.calls.call import CallListener, RelayControl
+    from pytest_ari_sla.load.meters.host_share import HostShare
+    from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.media.transport import MediaSite
 
 __all__ = ["LoadTools"]
@@ -53,7 +53,8 @@ class LoadTools:
     asterisk_media
         Where Asterisk takes media; None: where it says itself.
     capture, ranked_by
-        Whose packets are kept as evidence, and by which figures calls are compared for that (see ``CaptureShelf``).
+        Whose packets are kept as evidence, and by which figures calls are compared for that; see
+        :class:`~pytest_ari_sla.load.calls.capture_candidates.CaptureCandidates`.
     host_share
         Begins to read what we take from the target's machine; None where that is another one.
     sip

@@ -11,8 +11,8 @@ from msgspec.structs import replace as replaced
 from pytest_ari_sla.capacity.answer import UNITS, answer, evidence
 from pytest_ari_sla.capacity.search import Bracket, Range, Step, next_level
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.load.stages import hold as held
-from pytest_ari_sla.load.stages import ramp, rate
+from pytest_ari_sla.load.planning.stages import hold as held
+from pytest_ari_sla.load.planning.stages import ramp, rate
 from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
 from pytest_ari_sla.session.load_job import Turns
 from pytest_ari_sla.session.turns import make_whole, on_other
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
-    from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.stages import StageRequest
+    from pytest_ari_sla.load.planning.stages import StageRequest
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.load_job import LoadJob

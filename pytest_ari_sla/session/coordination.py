@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.standing import Told
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.run_facts import RunFacts

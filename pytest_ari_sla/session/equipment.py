@@ -11,7 +11,7 @@ from pytest_ari_sla.children.guarding import Protection, protect
 from pytest_ari_sla.children.wards import RemoveResources
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
-from pytest_ari_sla.load.voices import echo_media
+from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.load.call import RelayControl
+    from pytest_ari_sla.load.calls.call import RelayControl
     from pytest_ari_sla.session.coordination import Coordination
     from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.settings import Settings

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.judging.load_watch import LoadWatch
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.session.run_facts import RunFacts
     from pytest_ari_sla.sla.verdict import Rules

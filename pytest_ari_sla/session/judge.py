@@ -26,7 +26,7 @@ from pytest_ari_sla.sla.verdict import Verdict, judge, worst_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.session.load_job import LoadJob, Turns
     from pytest_ari_sla.session.load_maker import LoadMaker
 

@@ -13,8 +13,8 @@ from pytest_ari_sla.judging.load_description import LoadDescription
 if TYPE_CHECKING:
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
-    from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.planning.plan import LoadPlan
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadRun
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.sla.threshold import Threshold

@@ -16,10 +16,10 @@ from pytest_ari_sla.hookspecs import SipTopology
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import ranked_by
-from pytest_ari_sla.load.host_share import HostShare, SystemTimes
+from pytest_ari_sla.load.meters.host_share import HostShare, SystemTimes
+from pytest_ari_sla.load.planning.transports import carriers
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
-from pytest_ari_sla.load.transports import carriers
 from pytest_ari_sla.session.equipment import Equipment
 from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.sla.baseline import too_short
@@ -32,8 +32,8 @@ from pytest_ari_sla.watch.target_watch import CONNECTIONS
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import LoadOutcome
-    from pytest_ari_sla.load.plan import LoadPlan
+    from pytest_ari_sla.load.planning.plan import LoadPlan
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.session.coordination import Coordination
     from pytest_ari_sla.session.load_job import LoadJob

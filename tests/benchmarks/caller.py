@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.load.voices import echo_media
+from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite

@@ -34,7 +34,7 @@ OTHER_MEANINGS = {
     "relay": {"cli.py", "options.py"},  # the command that runs a relay, and the address of one
     "hold": {
         "__init__.py",  # a stage of a load: hold("5m")
-        "load/stages.py",
+        "load/planning/stages.py",
         "ari_client/commands.py",  # what ARI calls putting a channel on hold
         "session/capacity_run.py",  # the stage of a step that is judged
     },
@@ -92,7 +92,7 @@ def test_only_the_registration_imports_built_ins() -> None:
     }
     assert found == {
         *(("session/plugins/registry.py", module) for module in REGISTRATION),
-        ("load/voices.py", TEST_SIGNAL),
+        ("load/planning/voices.py", TEST_SIGNAL),
         ("callers/audio.py", TEST_SIGNAL),  # the tones of digits
         ("callers/listener.py", "pytest_ari_sla.trackers.audio.sampling"),  # packets decoded, by any codec
         ("__init__.py", "pytest_ari_sla.codecs.g711"),  # handed to authors of codecs

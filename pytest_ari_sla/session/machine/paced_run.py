@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.far_end.mirror import MirrorProcess
-from pytest_ari_sla.load.voices import echo_media
+from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_ari_sla.hookspecs import Call
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
 
 __all__ = ["HOOKS", "PREFIX", "HookCalls", "HookNames", "add_hooks", "ask"]
 

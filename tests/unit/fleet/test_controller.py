@@ -15,7 +15,7 @@ from pytest_ari_sla.fleet.controller import Controller
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.standing import Standing, Told
-from pytest_ari_sla.load.outcome import LoadOutcome
+from pytest_ari_sla.load.results.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.record.run_record import Scenario

@@ -1,10 +1,10 @@
 from pytest_ari_sla.capture.kept_packets import PackedStream, parse_policy
 from pytest_ari_sla.judging.evidence import captured_calls
-from pytest_ari_sla.load.outcome import CallOutcome, LoadOutcome
+from pytest_ari_sla.load.results.outcome import CallOutcome, LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.session.plugins.registry import builtin_registry
-from tests.unit.load.test_capture_shelf import stream
+from tests.unit.load.calls.test_capture_candidates import stream
 
 CATALOGUE = builtin_registry().catalogue
 PACKED = [PackedStream.of(stream())]

@@ -6,7 +6,7 @@ import pytest
 from pytest_ari_sla.judging import scenario_record as module
 from pytest_ari_sla.judging.scenario_record import scenario_record
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
-from pytest_ari_sla.load.outcome import CallOutcome, GeneratorHealth, LoadOutcome
+from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
 from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.load import call_run
-from pytest_ari_sla.load.plan import LoadPlan
-from pytest_ari_sla.load.profile import Calls, LoadProfile
+from pytest_ari_sla.load.calls import call_run
+from pytest_ari_sla.load.planning.plan import LoadPlan
+from pytest_ari_sla.load.planning.profile import Calls, LoadProfile
+from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.load.run import LoadRun
 from pytest_ari_sla.load.tools import LoadTools
-from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.topologies.echo import Echo
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
 
 S = 1_000_000_000
 PLANNED_S = 35

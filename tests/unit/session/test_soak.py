@@ -23,13 +23,14 @@ from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.judging import load_watch
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
-from pytest_ari_sla.load import call_driver, call_run, load_series
 from pytest_ari_sla.load import run as load_run
-from pytest_ari_sla.load.plan import LoadPlan
-from pytest_ari_sla.load.profile import Calls, LoadProfile
+from pytest_ari_sla.load.calls import call_driver, call_run
+from pytest_ari_sla.load.planning.plan import LoadPlan
+from pytest_ari_sla.load.planning.profile import Calls, LoadProfile
+from pytest_ari_sla.load.planning.voices import echo_media
+from pytest_ari_sla.load.results import load_series
 from pytest_ari_sla.load.run import LoadProgress, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
-from pytest_ari_sla.load.voices import echo_media
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.reporting.live.live_state import LiveState
 

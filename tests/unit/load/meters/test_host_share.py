@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.load.host_share import CoreTimes, HostShare, SystemTimes
+from pytest_ari_sla.load.meters.host_share import CoreTimes, HostShare, SystemTimes
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ import pytest
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import AriTimeout, AsteriskCrashed, ChannelLost, MediaLoopFailed, UsageError
-from pytest_ari_sla.load import call_driver, call_run
-from pytest_ari_sla.load.call import CallLeg, CallTools
-from pytest_ari_sla.load.call_driver import CallDriver
-from pytest_ari_sla.load.call_table import CallTable
-from pytest_ari_sla.load.capture_shelf import CaptureShelf
-from pytest_ari_sla.load.control_meter import ControlMeter
-from pytest_ari_sla.load.profile import PlannedCall
+from pytest_ari_sla.load.calls import call_driver, call_run
+from pytest_ari_sla.load.calls.call import CallLeg, CallTools
+from pytest_ari_sla.load.calls.call_driver import CallDriver
+from pytest_ari_sla.load.calls.call_table import CallTable
+from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
+from pytest_ari_sla.load.meters.control_meter import ControlMeter
+from pytest_ari_sla.load.planning.profile import PlannedCall
 from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.measurer import LegReport
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
 
 MS = 1_000_000
 PACKET_NS = 20 * MS
@@ -234,8 +234,8 @@ class Bench:
             listener=self.listener,
             higher_is_better={"grade"},
         )
-        shelf = CaptureShelf(parse_policy("off"))
-        self.driver = CallDriver(tools, self.topology, self.table, PACKET_NS, 1, shelf)
+        candidates = CaptureCandidates(parse_policy("off"))
+        self.driver = CallDriver(tools, self.topology, self.table, PACKET_NS, 1, candidates)
 
     def counts(self) -> dict[str, int]:
         """Return the totals that are not 0."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.load.own_memory import OwnMemory
+from pytest_ari_sla.load.meters.own_memory import OwnMemory
 from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:

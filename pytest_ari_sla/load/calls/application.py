@@ -11,7 +11,7 @@ from pytest_ari_sla.errors import ApplicationFailed, SlaError
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
 
 __all__ = ["Leftovers", "check_scripts", "why_unanswered", "why_unserved"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, SupportsIndex
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.load.profile import Calls, LoadProfile, Rate
+from pytest_ari_sla.load.planning.profile import Calls, LoadProfile, Rate
 from pytest_ari_sla.metrics.units import parse_duration_ns, parse_duration_range_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-    from pytest_ari_sla.load.profile import Stage
+    from pytest_ari_sla.load.planning.profile import Stage
 
 __all__ = ["StageRequest", "hold", "profile_of", "ramp", "rate"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.load.outcome import CallOutcome, GeneratorHealth, LoadOutcome, TimelineEvent
+from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome, TimelineEvent
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import AriTimeout, NetworkError, SlaError, TargetError
-from pytest_ari_sla.load.first_packet import first_packet_delay_ns
-from pytest_ari_sla.load.load_end import set_within
-from pytest_ari_sla.load.outcome import CallOutcome
-from pytest_ari_sla.load.profile import LATE_NS
+from pytest_ari_sla.load.calls.first_packet import first_packet_delay_ns
+from pytest_ari_sla.load.calls.load_end import set_within
+from pytest_ari_sla.load.planning.profile import LATE_NS
+from pytest_ari_sla.load.results.outcome import CallOutcome
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.metrics.histogram import NEVER
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.hookspecs import Topology
-    from pytest_ari_sla.load.call import CallTools, LiveCall
-    from pytest_ari_sla.load.call_table import CallLife, CallTable
-    from pytest_ari_sla.load.load_end import LoadEnd
-    from pytest_ari_sla.load.profile import PlannedCall
+    from pytest_ari_sla.load.calls.call import CallTools, LiveCall
+    from pytest_ari_sla.load.calls.call_table import CallLife, CallTable
+    from pytest_ari_sla.load.calls.load_end import LoadEnd
+    from pytest_ari_sla.load.planning.profile import PlannedCall
     from pytest_ari_sla.media.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint
 

@@ -10,7 +10,7 @@ from pytest_ari_sla.errors import UnknownName
 from pytest_ari_sla.metrics.catalogue import is_stat
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.load.outcome import LoadOutcome
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 

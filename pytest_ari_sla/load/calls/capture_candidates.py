@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_ari_sla.capture.kept_packets import CapturedStream, CapturePolicy
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.results.outcome import CallOutcome
 
-__all__ = ["CaptureShelf"]
+__all__ = ["CaptureCandidates"]
 
 MOST_CALLS = 1_000
 """Calls whose packets are kept at most, where the policy does not say how many: some 25 kB for each leg."""
@@ -31,7 +31,7 @@ class _Candidate(NamedTuple):
     streams: tuple[PackedStream, ...]
 
 
-class CaptureShelf:
+class CaptureCandidates:
     """Keeps the packets of calls that may turn out to be worth a file.
 
     Parameters

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol, Unpack, cast
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import CallNotAnswered, UsageError
-from pytest_ari_sla.load.application import why_unanswered, why_unserved
-from pytest_ari_sla.load.outcome import TimelineEvent
+from pytest_ari_sla.load.calls.application import why_unanswered, why_unserved
+from pytest_ari_sla.load.results.outcome import TimelineEvent
 from pytest_ari_sla.rtp.dtmf import EVENTS_TYPE
 from pytest_ari_sla.signalling.external_media import make_external_media
 from pytest_ari_sla.signalling.local import dial_local, make_local
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs import Leg
-    from pytest_ari_sla.load.control_meter import ControlMeter
-    from pytest_ari_sla.load.outcome import CallOutcome
+    from pytest_ari_sla.load.meters.control_meter import ControlMeter
+    from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.ari.messages import decode_event
-from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.metrics.histogram import NEVER
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pytest_ari_sla.metrics.time_series import TimeSeries
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_ari_sla.load.profile import LoadProfile
+    from pytest_ari_sla.load.planning.profile import LoadProfile
 
 __all__ = ["LoadSeries"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.load.profile import Calls, LoadProfile, PlannedCall, Rate
+from pytest_ari_sla.load.planning.profile import Calls, LoadProfile, PlannedCall, Rate
 
 S = 1_000_000_000
 

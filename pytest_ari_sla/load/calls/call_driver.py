@@ -7,19 +7,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import AriTimeout, AriUnreachable, AsteriskCrashed, SlaError
-from pytest_ari_sla.load.call import LiveCall
-from pytest_ari_sla.load.call_run import CallRun, CallSurroundings
-from pytest_ari_sla.load.load_end import LoadEnd
+from pytest_ari_sla.load.calls.call import LiveCall
+from pytest_ari_sla.load.calls.call_run import CallRun, CallSurroundings
+from pytest_ari_sla.load.calls.load_end import LoadEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_ari_sla.hookspecs import Topology
-    from pytest_ari_sla.load.call import CallTools
-    from pytest_ari_sla.load.call_table import CallTable
-    from pytest_ari_sla.load.capture_shelf import CaptureShelf
-    from pytest_ari_sla.load.outcome import CallOutcome
-    from pytest_ari_sla.load.profile import PlannedCall
+    from pytest_ari_sla.load.calls.call import CallTools
+    from pytest_ari_sla.load.calls.call_table import CallTable
+    from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
+    from pytest_ari_sla.load.planning.profile import PlannedCall
+    from pytest_ari_sla.load.results.outcome import CallOutcome
 
 __all__ = ["CallDriver"]
 
@@ -54,7 +54,7 @@ class CallDriver:
         To turn holding times into packets.
     shard
         Who we are, from 1.
-    shelf
+    candidates
         Where packets of calls are kept as evidence.
 
     Attributes
@@ -72,12 +72,12 @@ class CallDriver:
         table: CallTable,
         packet_time_ns: int,
         shard: int,
-        shelf: CaptureShelf,
+        candidates: CaptureCandidates,
     ) -> None:
         self._tools = tools
         self._end = LoadEnd(self._tell_calls)
         self._around = CallSurroundings(tools, topology, table, packet_time_ns, shard, self._end)
-        self._shelf = shelf
+        self._candidates = candidates
         self._runs: set[CallRun] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: asyncio.Task[None] | None = None
@@ -222,4 +222,4 @@ class CallDriver:
             return
         self._kept[is_bad] += 1
         self.calls.append(outcome)
-        self._shelf.offer(outcome, (stream for report in run.reports.values() for stream in report.streams))
+        self._candidates.offer(outcome, (stream for report in run.reports.values() for stream in report.streams))

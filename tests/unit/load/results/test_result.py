@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ari_sla.load.outcome import LoadOutcome
-from pytest_ari_sla.load.result import Distribution, LoadResult
+from pytest_ari_sla.load.results.outcome import LoadOutcome
+from pytest_ari_sla.load.results.result import Distribution, LoadResult
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ari_sla.load.first_packet import first_packet_delay_ns
+from pytest_ari_sla.load.calls.first_packet import first_packet_delay_ns
 from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.media.measurer import LegReport
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.errors import HarnessError
-from pytest_ari_sla.load.call_table import CallLife, CallState, CallTable
+from pytest_ari_sla.load.calls.call_table import CallLife, CallState, CallTable
 
 EVENTS: dict[str, Callable[[CallTable, str], CallLife]] = {
     "started": lambda table, call: table.mark_started(call, 1),

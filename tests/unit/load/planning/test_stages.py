@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.load.profile import Calls, Rate
-from pytest_ari_sla.load.stages import hold, profile_of, ramp, rate
+from pytest_ari_sla.load.planning.profile import Calls, Rate
+from pytest_ari_sla.load.planning.stages import hold, profile_of, ramp, rate
 
 S = 1_000_000_000
 

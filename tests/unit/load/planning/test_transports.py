@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.load.transports import carriers, check_codecs, transport_of_load, usual_codec
-from pytest_ari_sla.load.voices import call_media
+from pytest_ari_sla.load.planning.transports import carriers, check_codecs, transport_of_load, usual_codec
+from pytest_ari_sla.load.planning.voices import call_media
 from pytest_ari_sla.media.joined_transport import JoinedSendLog
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from tests.unit.trackers.loads import FixedLog

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.capture.kept_packets import CapturedStream, parse_policy, rebuilt_packets
 from pytest_ari_sla.judging.worst_calls import ranked_by, worst_calls
-from pytest_ari_sla.load import capture_shelf
-from pytest_ari_sla.load.capture_shelf import CaptureShelf
-from pytest_ari_sla.load.outcome import CallOutcome
+from pytest_ari_sla.load.calls import capture_candidates
+from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
+from pytest_ari_sla.load.results.outcome import CallOutcome
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 CATALOGUE = builtin_registry().catalogue
@@ -38,10 +38,10 @@ def stream(packets: int = 3) -> CapturedStream:
 
 def kept(policy: str, *calls: CallOutcome) -> set[str]:
     """Return whose packets are kept."""
-    shelf = CaptureShelf(parse_policy(policy), RANKED_BY)
+    candidates = CaptureCandidates(parse_policy(policy), RANKED_BY)
     for outcome in calls:
-        shelf.offer(outcome, [stream()])
-    return set(shelf.kept())
+        candidates.offer(outcome, [stream()])
+    return set(candidates.kept())
 
 
 CALLS = st.lists(
@@ -69,10 +69,10 @@ def test_the_worst_calls_are_always_among_those_kept(drawn: list[tuple[str, floa
 
 def test_where_higher_is_better_the_lowest_are_kept() -> None:
     """A plug-in's score of 0 is no good call."""
-    shelf = CaptureShelf(parse_policy("worst:1"), {"score": "higher"})
+    candidates = CaptureCandidates(parse_policy("worst:1"), {"score": "higher"})
     for number, score in enumerate((0.9, 0.1, 0.5)):
-        shelf.offer(call(number, score=score), [stream()])
-    assert set(shelf.kept()) == {"c1"}
+        candidates.offer(call(number, score=score), [stream()])
+    assert set(candidates.kept()) == {"c1"}
 
 
 def test_each_policy_keeps_what_it_names() -> None:
@@ -85,23 +85,23 @@ def test_each_policy_keeps_what_it_names() -> None:
 
 def test_memory_is_bounded_whatever_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more calls than there is room for, the first ones stay; failed ones are never given up for others."""
-    monkeypatch.setattr(capture_shelf, "MOST_CALLS", 3)
+    monkeypatch.setattr(capture_candidates, "MOST_CALLS", 3)
     calls = [call(number) for number in range(100)] + [call(100, "failed")]
     assert kept("all", *calls) == {"c0", "c1", "c2", "c100"}
 
 
 def test_a_call_without_a_packet_leaves_nothing() -> None:
     """A file without packets would tell nothing."""
-    shelf = CaptureShelf(parse_policy("all"))
-    shelf.offer(call(1, "failed"), [stream(0)])
-    assert shelf.kept() == {}
+    candidates = CaptureCandidates(parse_policy("all"))
+    candidates.offer(call(1, "failed"), [stream(0)])
+    assert candidates.kept() == {}
 
 
 def test_what_is_kept_can_be_unpacked() -> None:
     """Every packet of every stream is there, in order."""
-    shelf = CaptureShelf(parse_policy("all"))
-    shelf.offer(call(1), [stream(3), stream(0), stream(2)])
-    first, second = (packed.unpacked() for packed in shelf.kept()["c1"])
+    candidates = CaptureCandidates(parse_policy("all"))
+    candidates.offer(call(1), [stream(3), stream(0), stream(2)])
+    first, second = (packed.unpacked() for packed in candidates.kept()["c1"])
     assert (first.source, first.destination, first.encoding) == (OURS, ASTERISK, "PCMU/8000")
     assert first.packets.time_ns.tolist() == [1, 2, 3]
     assert second.packets.header["sequence"].tolist() == [1, 2]

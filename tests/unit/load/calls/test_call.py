@@ -9,8 +9,8 @@ import pytest
 
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import AriRequestFailed, UsageError
-from pytest_ari_sla.load.call import CallTools, LiveCall
-from pytest_ari_sla.load.control_meter import ControlMeter
+from pytest_ari_sla.load.calls.call import CallTools, LiveCall
+from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 from pytest_ari_sla.topologies.pair import Pair

@@ -1,0 +1,1 @@
+"""What is measured of a load beside its media: the control plane, this process, and its machine."""
