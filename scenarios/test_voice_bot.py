@@ -21,9 +21,8 @@ QUESTION, STOP = speech_like(1.5, 16_000, seed=5), speech_like(1.0, 16_000, seed
 def bot(target, tmp_path):
     """Run the bot as the Stasis application ``bot``, which the extension ``bot@stasis`` leads to."""
     log = tmp_path / "bot.jsonl"
-    run = "import sys; from pytest_ari_sla.cli import main; sys.exit(main())"
     account = {"ARI_URL": target.url, "ARI_USER": target.user, "ARI_PASSWORD": target.password}
-    command = [sys.executable, "-c", run, "bot", "--log", str(log)]
+    command = [sys.executable, "-m", "pytest_ari_sla", "bot", "--log", str(log)]
     with subprocess.Popen(command, env={**os.environ, **account}) as process:
         while process.poll() is None and not (log.exists() and "subscribed" in log.read_text()):
             time.sleep(0.1)

@@ -11,6 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiohttp
+
+from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
+from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure
 from pytest_ari_sla.bot.application import BotCrashed, BotPlan, VoiceBot
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.metrics.units import parse_duration_ns
@@ -30,6 +34,7 @@ FAULTS = {
 }
 
 _CRASHED = 3
+_CONNECT_S = 300.0  # aiohttp's own limit
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,19 +42,29 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if not arguments.url:
         raise UsageError("which Asterisk? ari-sla bot URL, or ARI_URL in the environment")
-    plan = BotPlan(
-        arguments.url.rstrip("/"), arguments.ari_user, arguments.ari_password, arguments.app, host=arguments.host
-    )
+    endpoint = parse_ari_url(arguments.url)
+    user, password = endpoint.user or arguments.ari_user, endpoint.password or arguments.ari_password
+    plan = BotPlan(endpoint.base_url, user, password, arguments.app, host=arguments.host)
     for fault in arguments.fault:
         plan = with_fault(plan, fault)
     with ExitStack() as stack:
         log = sys.stdout if arguments.log is None else stack.enter_context(arguments.log.open("w", encoding="utf-8"))
         try:
-            asyncio.run(VoiceBot(plan, log).run())
+            asyncio.run(_take_calls(VoiceBot(plan, log), endpoint))
         except* BotCrashed as crash:
             sys.stderr.write(f"{crash.exceptions[0]}\n")
             os._exit(_CRASHED)
     return 0
+
+
+async def _take_calls(bot: VoiceBot, endpoint: AriEndpoint) -> None:
+    """Run the bot; an Asterisk that does not let it in is named as for a load."""
+    try:
+        await bot.run()
+    except aiohttp.WSServerHandshakeError as refused:
+        raise error_of_answer(endpoint, "GET", "/events", refused.status, b"") from refused
+    except aiohttp.ClientError as failure:
+        raise error_of_failure(failure, endpoint, "GET /events", _CONNECT_S) from failure
 
 
 def with_fault(plan: BotPlan, fault: str) -> BotPlan:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,3 +84,28 @@ def test_a_job_without_its_secret_fails(ci: str, tmp_path: Path) -> None:
     done = run_job(job, "")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
     assert "ARI_URL is set, but empty" in done.stdout
+
+
+def test_the_test_of_a_bot_calls_the_extension_that_is_named(pbx: str, tmp_path: Path) -> None:
+    """Without a name it is skipped, and says which variable names one; how fast the bot is does not matter here."""
+    write_project(tmp_path, "none")
+    ari_sla = [sys.executable, "-m", "pytest_ari_sla"]
+    log = tmp_path / "bot.jsonl"
+    pytest_command = [sys.executable, "-m", "pytest", "--ari-url", pbx, "-p", "no:cacheprovider", *SMALL.split()]
+    with subprocess.Popen([*ari_sla, "bot", pbx, "--log", str(log)]) as bot:
+        try:
+            while bot.poll() is None and not (log.exists() and "subscribed" in log.read_text()):
+                time.sleep(0.05)
+            done = subprocess.run(
+                [*pytest_command, "--sla-report=report", "scenarios/test_bot.py"],
+                cwd=tmp_path,
+                env=os.environ | {"VOICE_BOT": "bot@stasis"},
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+        finally:
+            bot.terminate()
+    (scenario,) = json.loads((tmp_path / "report" / "report.json").read_text())["scenarios"]
+    assert scenario["topology"] == "caller", done.stdout
+    assert scenario["calls"]["established"] >= 5, done.stdout

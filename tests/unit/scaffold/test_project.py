@@ -15,7 +15,9 @@ def test_a_project_has_a_scenario_its_thresholds_and_a_job(ci: str, tmp_path: Pa
     """No file keeps a placeholder of ours; the job runs what was written."""
     contents = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in write_project(tmp_path, ci)}
     jobs = {"github": [".github/workflows/voice-sla.yml"], "gitlab": ["voice-sla.gitlab-ci.yml"], "none": []}
-    assert sorted(contents) == sorted([*jobs[ci], "pytest.ini", "scenarios/sla.toml", "scenarios/test_voice.py"])
+    assert sorted(contents) == sorted(
+        [*jobs[ci], "pytest.ini", "scenarios/sla.toml", "scenarios/test_bot.py", "scenarios/test_voice.py"]
+    )
     for job in jobs[ci]:
         assert "--ari-target external" in contents[job]
 
