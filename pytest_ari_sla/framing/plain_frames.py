@@ -61,6 +61,8 @@ def plain_websocket(data: NDArray[np.uint8], lengths: NDArray[np.int64], *, mask
 def unmask(data: NDArray[np.uint8], offset: int) -> NDArray[np.uint8]:
     """Return (n, width - offset) payloads of masked frames whose payloads begin there, behind their masks."""
     width = data.shape[1] - offset
-    pattern = np.tile(data[:, offset - 4 : offset], (1, -(-width // 4)))[:, :width]
-    payload: NDArray[np.uint8] = data[:, offset:] ^ pattern
+    # As 32-bit words, of which the mask is one: several times faster than byte by byte.
+    words = np.zeros((len(data), 1 + -(-width // 4)), np.uint32)
+    words.view(np.uint8)[:, : 4 + width] = data[:, offset - 4 :]
+    payload: NDArray[np.uint8] = (words[:, 1:] ^ words[:, :1]).view(np.uint8)[:, :width]
     return payload

@@ -7,15 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.framing.media_control import MediaControl
+from pytest_ari_sla.stream_media.link_table import NOBODY
+from pytest_ari_sla.udp.datagrams import SO_TIMESTAMPNS
 
 if TYPE_CHECKING:
     from pytest_ari_sla.framing.conversations import Conversation
     from pytest_ari_sla.media.peer_faults import PeerFault
+    from pytest_ari_sla.stream_media.link_table import LinkTable
 
-__all__ = ["NOBODY", "Link"]
+__all__ = ["Link"]
 
-NOBODY = -1
-_SO_TIMESTAMPNS = 35
 _AGAIN = (BlockingIOError, InterruptedError)
 
 
@@ -28,6 +29,8 @@ class Link:
         Non-blocking; the link's own from now on.
     conversation
         What is spoken on it.
+    table
+        Where it is told what sending and receiving must know of it; :meth:`settle` keeps that true.
 
     Attributes
     ----------
@@ -39,28 +42,22 @@ class Link:
         When it sends.
     silence
         What it is sent as long as it has no stream.
-    place
-        Frames of this leg's stream that have come.
-    is_heard
-        Whether frames that come are the leg's: from the start of its stream on.
     is_closed
         Whether the socket is gone.
     control
         The control side of a WebSocket.
     is_muted, is_deaf, wants_closing
         Whether nothing is sent, nothing is read, and the connection is to end: faults on purpose.
-    frames_seen
-        Frames that have come, heard or not.
     fault
         How this peer misbehaves once its stream has begun.
     frame_bytes, kind
         Of the frames that its stream has.
     """
 
-    def __init__(self, tcp: socket.socket, conversation: Conversation) -> None:
+    def __init__(self, tcp: socket.socket, conversation: Conversation, table: LinkTable) -> None:
         tcp.setblocking(False)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tcp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.tcp = tcp
         self.descriptor = tcp.fileno()
         self.conversation = conversation
@@ -68,16 +65,15 @@ class Link:
         self.is_known = False
         self.slot = 0
         self.silence = b""
-        self.place = 0
-        self.is_heard = False
         self.is_closed = False
         self.control = MediaControl()
         self.since_ns = time.monotonic_ns()
         self.is_muted = self.is_deaf = self.wants_closing = False
-        self.frames_seen = 0
         self.fault: PeerFault | None = None
         self.frame_bytes, self.kind = 0, 0
         self._unsent = bytearray()
+        self._table = table
+        table.add(self.descriptor)
 
     @property
     def is_ready(self) -> bool:
@@ -90,22 +86,63 @@ class Link:
         )
 
     @property
-    def has_unsent(self) -> bool:
-        """Whether the socket has not taken all."""
-        return bool(self._unsent)
+    def frames_seen(self) -> int:
+        """Frames that have come, heard or not."""
+        return int(self._table.seen[self.descriptor])
+
+    def join(self, leg: int, slot: int) -> None:
+        """Be a leg's from now on."""
+        self.leg, self.slot = leg, slot
+        self._table.of_leg[leg] = self
+        self._table.leg[self.descriptor] = leg
+        self.settle()
+
+    def leave(self) -> None:
+        """Be nobody's any more."""
+        self._withdraw()
+        self._table.leg[self.descriptor] = self.leg = NOBODY
+        self._table.is_heard[self.descriptor] = False
+
+    def hear(self) -> None:
+        """Let all frames that come be the leg's, the next one its first."""
+        self._table.is_heard[self.descriptor] = True
+        self._table.place[self.descriptor] = 0
+
+    def settle(self) -> None:
+        """Tell of all that has changed."""
+        if self.is_closed:
+            return
+        self._table.takes_plain[self.descriptor] = self.conversation.takes_plain
+        if self.leg != NOBODY:
+            is_writable = self.is_ready and self.control.may_send
+            self._table.writable[self.leg] = self.descriptor if is_writable else NOBODY
+
+    def _withdraw(self) -> None:
+        """Let nothing more be written for the leg here: another connection may have the same descriptor soon."""
+        if self._table.of_leg.get(self.leg) is self:
+            del self._table.of_leg[self.leg]
+            self._table.writable[self.leg] = NOBODY
 
     def send(self, frame: bytes | memoryview) -> bool:
         """Send a frame; return whether it went on its way: what the socket does not take at once follows."""
+        if self._unsent:
+            self._unsent += frame
+            return True
         try:
             sent = self.tcp.send(frame)
         except _AGAIN:
             return False
         except OSError:
-            self.is_closed = True  # reading finds out why
+            self._fail()
             return False
         if sent < len(frame):
-            self._unsent += frame[sent:]
+            self.keep(frame[sent:])
         return True
+
+    def keep(self, rest: bytes | memoryview) -> None:
+        """Send the rest of a frame as soon as the socket takes it, before anything else."""
+        self._unsent += rest
+        self.settle()
 
     def flush(self) -> bool:
         """Send what waits, and what the conversation has to say; return whether all has gone."""
@@ -115,21 +152,37 @@ class Link:
             try:
                 sent = self.tcp.send(self._unsent)
             except _AGAIN:
-                return False
+                break
             except OSError:
-                self.is_closed = True
+                self._fail()
                 break
             del self._unsent[:sent]
-        return True
+        self.settle()
+        return self.is_closed or not self._unsent
+
+    def is_alive(self) -> bool:
+        """Whether there may be more to read, after a read that failed."""
+        try:
+            return bool(self.tcp.recv(1, socket.MSG_PEEK))
+        except _AGAIN:
+            return True
+        except OSError:
+            return False
 
     def shut(self, how: int) -> None:
         """Close one half of the connection."""
         try:
             self.tcp.shutdown(how)
         except OSError:
-            self.is_closed = True  # it has gone already
+            self._fail()  # it has gone already
+
+    def _fail(self) -> None:
+        """Note that nothing can be sent any more; reading finds out why."""
+        self._withdraw()
+        self.is_closed = True
 
     def close(self) -> None:
         """Close the socket; twice does no harm."""
+        self._withdraw()
         self.is_closed = True
         self.tcp.close()

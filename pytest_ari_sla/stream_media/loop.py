@@ -30,7 +30,8 @@ from pytest_ari_sla.stream_media.commands import (
     decode,
 )
 from pytest_ari_sla.stream_media.fault_script import FaultScript
-from pytest_ari_sla.stream_media.link import NOBODY, Link
+from pytest_ari_sla.stream_media.link import Link
+from pytest_ari_sla.stream_media.link_table import NOBODY, LinkTable
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
 from pytest_ari_sla.stream_media.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.send_group import GROUP_CAPACITY, SendGroup, kind_of
@@ -50,9 +51,16 @@ _STRANGER_NS = 3_000_000_000
 """The same for one that has named itself: whoever is expected is so before it connects, but for an order on its way."""
 
 _STATUS_SLOTS = 1000
-"""GET_STATUS is asked once in so many slots."""
+"""GET_STATUS is asked once in so many slots, by each leg in another one."""
+
+_LOOK_SLOTS = 1000
+"""What nobody wants any more is looked for once in so many."""
 
 _EVENTS = 1024
+_ACCEPTED_PER_SLOT = 8
+"""More would delay the next slot."""
+
+_DRAINED_NS = int(StreamGauge.DRAINED_NS)
 
 
 class StreamLoop(SlotLoop):
@@ -77,14 +85,16 @@ class StreamLoop(SlotLoop):
         self._make_conversation = make_conversation
         self._poll = select.epoll()
         self._listener: socket.socket | None = None
+        self._listening = NOBODY
         self._links: dict[int, Link] = {}
-        self._link_of: dict[int, Link] = {}
+        self._table = LinkTable(memory.layout.legs)
+        self._link_of = self._table.of_leg
         self._expected: dict[str, ExpectLeg] = {}
         self._strangers: dict[str, Link] = {}
         self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
         self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._idle: list[list[Link]] = [[] for _ in range(self._cycle)]
-        self._receiver = FrameReceiver(memory, self._clock)
+        self._receiver = FrameReceiver(memory, self._clock, self._links, self._table)
         self._scripts: list[FaultScript] = []
 
     def _has_work(self) -> bool:
@@ -115,7 +125,8 @@ class StreamLoop(SlotLoop):
         if self._scripts:
             self._misbehave()
         self._receive()
-        if slot % _STATUS_SLOTS == 0:
+        self._ask_for_status(slot)
+        if slot % _LOOK_SLOTS == 0:
             self._look_around()
 
     def _prepare(self, turn: int) -> None:
@@ -151,18 +162,28 @@ class StreamLoop(SlotLoop):
         began_ns = self._clock.now_ns()
         if not self._receiver.has_room(_EVENTS):
             return
-        for descriptor, event in self._poll.poll(0, _EVENTS):
+        events = self._poll.poll(0, _EVENTS)
+        readable = [descriptor for descriptor, event in events if event == select.EPOLLIN]
+        if len(readable) < len(events) or self._listening in readable:
+            readable = self._take_others(events)
+        if readable:
+            for link in self._receiver.read(readable):
+                self._hear(link)
+        self._streams[_DRAINED_NS] = began_ns
+
+    def _take_others(self, events: list[tuple[int, int]]) -> list[int]:
+        """Do what is to be done besides reading; return the descriptors that can be read."""
+        readable = []
+        for descriptor, event in events:
             link = self._links.get(descriptor)
             if link is None:
                 self._accept()
                 continue
             if event & select.EPOLLOUT:
                 self._flush(link)
-            if event & ~select.EPOLLOUT and not self._receiver.read(link):
-                self._hear(link)
-        for link in self._receiver.finish():
-            self._hear(link)
-        self._streams[StreamGauge.DRAINED_NS] = began_ns
+            if event & ~select.EPOLLOUT:
+                readable.append(descriptor)
+        return readable
 
     def _hear(self, link: Link) -> None:
         """Act on what a conversation has come to, other than frames."""
@@ -185,8 +206,8 @@ class StreamLoop(SlotLoop):
             # The order to expect it may be on its way: orders are carried out a few a slot.
             self._strangers[link.conversation.key] = link
             return
-        link.leg, link.slot, link.silence = expected.leg, expected.slot, expected.silence
-        self._attach(link)
+        link.silence = expected.silence
+        self._attach(link, expected.leg, expected.slot)
         self._begin_fault(link, expected.fault)
 
     def _expect(self, expected: ExpectLeg) -> None:
@@ -195,22 +216,21 @@ class StreamLoop(SlotLoop):
         if link is not None:
             self._identify(link)
 
-    def _attach(self, link: Link) -> None:
-        self._link_of[link.leg] = link
+    def _attach(self, link: Link, leg: int, slot: int) -> None:
+        link.join(leg, slot)
         if link.leg in self._sent_by:
-            self._sent_by[link.leg][0].link(link.leg, link)
-            link.is_heard = True
+            link.hear()
         else:
             self._let_rest(link.leg)
 
     def _accept(self) -> None:
         assert self._listener is not None
-        while True:
+        for _ in range(_ACCEPTED_PER_SLOT):
             try:
                 tcp, _ = self._listener.accept()
             except OSError:
                 return  # all are accepted, or one has gone again
-            self._add(Link(tcp, self._make_conversation()))
+            self._add(Link(tcp, self._make_conversation(), self._table))
 
     def _add(self, link: Link) -> None:
         self._links[link.descriptor] = link
@@ -236,8 +256,16 @@ class StreamLoop(SlotLoop):
             self._idle[link.slot].remove(link)
         link.close()
 
+    def _ask_for_status(self, slot: int) -> None:
+        """Ask Asterisk after the queues of some legs; all have had their turn after a second."""
+        for leg in range(slot % _STATUS_SLOTS, self._memory.layout.legs, _STATUS_SLOTS):
+            link = self._link_of.get(leg) if leg in self._sent_by else None
+            if link is not None and isinstance(link.conversation, WebSocketServer | WebSocketClient):
+                link.conversation.say(link.control.get_status())
+                self._flush(link)
+
     def _look_around(self) -> None:
-        """Once a second: ask after queues, and close what nobody wants any more."""
+        """Close what nobody wants any more."""
         now_ns = time.monotonic_ns()
         for key, link in list(self._strangers.items()):
             if now_ns - link.since_ns > _STRANGER_NS:
@@ -251,9 +279,6 @@ class StreamLoop(SlotLoop):
                 link.conversation.close()
                 self._flush(link)
                 self._drop(link)
-            elif link.leg in self._sent_by and isinstance(link.conversation, WebSocketServer | WebSocketClient):
-                link.conversation.say(link.control.get_status())
-                self._flush(link)
 
     # --- commands ---
 
@@ -263,7 +288,8 @@ class StreamLoop(SlotLoop):
             case Listen():
                 self._listener = socket.socket(fileno=descriptors[0])
                 self._listener.setblocking(False)
-                self._poll.register(self._listener.fileno(), select.EPOLLIN)
+                self._listening = self._listener.fileno()
+                self._poll.register(self._listening, select.EPOLLIN)
             case ExpectLeg():
                 self._expect(command)
             case ConnectLeg():
@@ -304,10 +330,10 @@ class StreamLoop(SlotLoop):
 
     def _connect(self, command: ConnectLeg) -> None:
         tcp = socket.socket()
-        link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"))
+        link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"), self._table)
         tcp.connect_ex((command.host, command.port))
-        link.leg, link.slot, link.is_known = command.leg, command.slot, True
-        self._attach(link)
+        link.is_known = True
+        self._attach(link, command.leg, command.slot)
         self._add(link)
         self._begin_fault(link, command.fault)
 
@@ -315,18 +341,18 @@ class StreamLoop(SlotLoop):
         link = self._link_of.get(start.leg)
         turn = first_slot(self._next_slot, start.slot, self._cycle) // self._cycle
         self._memory.legs[start.leg] = (start.slot, turn, turn + start.packets, 0)
-        self._enter(start, link, turn + start.packets)
+        self._enter(start, turn + start.packets)
         if link is not None:
-            link.is_heard, link.place = True, 0
+            link.hear()
             link.frame_bytes, link.kind = start.frame_bytes, start.kind
             fault, link.fault = link.fault, None
             self._begin_fault(link, fault)
             if link in self._idle[link.slot]:
                 self._idle[link.slot].remove(link)
 
-    def _enter(self, start: StartLeg, link: Link | None, end_turn: int) -> None:
+    def _enter(self, start: StartLeg, end_turn: int) -> None:
         group = self._group_for(start)
-        group.add(start, link, end_turn)
+        group.add(start, end_turn)
         self._sent_by[start.leg] = group, start
 
     def _group_for(self, start: StartLeg) -> SendGroup:
@@ -338,7 +364,7 @@ class StreamLoop(SlotLoop):
             if group.kind == kind and group.count < GROUP_CAPACITY:
                 return group
         groups[:] = [group for group in groups if group.count]
-        groups.append(SendGroup(self._memory, start, header, masked=like.masks_frames))
+        groups.append(SendGroup(self._memory, self._table, start, header, masked=like.masks_frames))
         return groups[-1]
 
     def _play(self, play: PlayLeg) -> None:
@@ -350,7 +376,7 @@ class StreamLoop(SlotLoop):
         start = replace(start, frame_offset=play.frame_offset, frame_count=play.frame_count, audio_turn=audio_turn)
         self._memory.voice_turns[play.leg] = next_turn
         group.remove(play.leg)
-        self._enter(start, self._link_of.get(play.leg), int(self._memory.legs["end_turn"][play.leg]))
+        self._enter(start, int(self._memory.legs["end_turn"][play.leg]))
 
     def _stop(self, leg: int) -> None:
         if leg not in self._sent_by:
@@ -367,9 +393,10 @@ class StreamLoop(SlotLoop):
         self._memory.legs[leg] = (0, 0, 0, 0)
         self._memory.voice_turns[leg] = 0
         self._expected = {key: expected for key, expected in self._expected.items() if expected.leg != leg}
-        link = self._link_of.pop(leg, None)
+        link = self._link_of.get(leg)
         if link is not None:
-            link.leg, link.is_heard, link.since_ns = NOBODY, False, time.monotonic_ns()
+            link.leave()
+            link.since_ns = time.monotonic_ns()
 
 
 _CONVERSATIONS: dict[str, Callable[[], Conversation]] = {

@@ -11,12 +11,13 @@ import numpy as np
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES
 from pytest_ari_sla.stream_media.memory import StreamGauge
+from pytest_ari_sla.udp.batched import make_stream_writer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.stream_media.commands import StartLeg
-    from pytest_ari_sla.stream_media.link import Link
+    from pytest_ari_sla.stream_media.link_table import LinkTable
     from pytest_ari_sla.stream_media.memory import StreamMemory
 
 __all__ = ["GROUP_CAPACITY", "SendGroup", "kind_of", "note_departures"]
@@ -33,18 +34,19 @@ def kind_of(start: StartLeg, header: bytes) -> tuple[object, ...]:
     return start.nonce is None, start.swapped, header, *audio
 
 
-def note_departures(memory: StreamMemory, turn: int, due_ns: int, legs: NDArray[np.intp], sent_ns: list[int]) -> None:
+def note_departures(
+    memory: StreamMemory, turn: int, due_ns: int, legs: NDArray[np.intp], sent_ns: NDArray[np.int64]
+) -> None:
     """Log what became of these legs' frames of a turn: when each left; 0 where it did not."""
-    times = np.array(sent_ns, np.int64)
-    memory.sent_ns[turn % memory.layout.window, legs] = times
+    memory.sent_ns[turn % memory.layout.window, legs] = sent_ns
     head = int(memory.streams[StreamGauge.DEPARTURES])
-    rows = (head + np.arange(len(times))) % memory.layout.log_rows
+    rows = (head + np.arange(len(sent_ns))) % memory.layout.log_rows
     memory.departures["due_ns"][rows] = due_ns
-    memory.departures["sent_ns"][rows] = times
-    memory.streams[StreamGauge.DEPARTURES] = head + len(times)
-    if not times.all():
-        memory.legs["unsent"][legs[times == 0]] += 1
-        memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(times == 0))
+    memory.departures["sent_ns"][rows] = sent_ns
+    memory.streams[StreamGauge.DEPARTURES] = head + len(sent_ns)
+    if not sent_ns.all():
+        memory.legs["unsent"][legs[sent_ns == 0]] += 1
+        memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(sent_ns == 0))
 
 
 class SendGroup:
@@ -54,6 +56,8 @@ class SendGroup:
     ----------
     memory
         Where the send log is kept and the audio lies.
+    table
+        Whose connection takes a frame.
     like
         A stream of the group: all others have the same audio and kind of payload.
     header
@@ -71,9 +75,10 @@ class SendGroup:
         See :func:`kind_of`.
     """
 
-    def __init__(self, memory: StreamMemory, like: StartLeg, header: bytes, *, masked: bool) -> None:
+    def __init__(self, memory: StreamMemory, table: LinkTable, like: StartLeg, header: bytes, *, masked: bool) -> None:
         self.kind = kind_of(like, header)
         self._memory = memory
+        self._table = table
         self._epoch_ns = int(memory.gauges[Gauge.EPOCH_NS])
         self._like = like
         self._header_bytes = len(header)
@@ -84,22 +89,23 @@ class SendGroup:
         self._frames = np.zeros((GROUP_CAPACITY, words * _MASK_BYTES), np.uint8)
         self._rows = np.zeros((GROUP_CAPACITY, width), np.uint8)
         self._rows[:, : len(header)] = np.frombuffer(header, np.uint8)
-        self._views = [row.data for row in self._rows]
+        self._width = width
+        self._writer = make_stream_writer(self._rows)
         self._random = np.random.default_rng()
-        self._links: list[Link | None] = []
+        self._order: list[int] = []
         self._legs = np.zeros(GROUP_CAPACITY, np.intp)
         self._end_turns = np.full(GROUP_CAPACITY, _NEVER)
         self._prepared_turn = -1
         self.count = 0
         self.ending_turn = _NEVER
 
-    def add(self, start: StartLeg, link: Link | None, end_turn: int) -> None:
+    def add(self, start: StartLeg, end_turn: int) -> None:
         """Add a stream."""
         row = self.count
         if start.nonce is not None:
             own = struct.pack(">III", MAGIC, start.nonce, start.leg)
             self._frames[row, : len(own)] = np.frombuffer(self._on_the_wire(own), np.uint8)
-        self._links.append(link)
+        self._order.append(start.leg)
         self._legs[row] = start.leg
         self._end_turns[row] = end_turn
         self.count += 1
@@ -117,15 +123,11 @@ class SendGroup:
         row, last = int(np.flatnonzero(self._legs[: self.count] == leg)[0]), self.count - 1
         for array in (self._frames, self._legs, self._end_turns):
             array[row] = array[last]
-        self._links[row] = self._links[last]
-        self._links.pop()
+        self._order[row] = self._order[last]
+        self._order.pop()
         self.count = last
         self.ending_turn = int(self._end_turns[:last].min(initial=_NEVER)) - 1
         self._prepared_turn = -1
-
-    def link(self, leg: int, link: Link | None) -> None:
-        """Let a stream go by another connection, or by none."""
-        self._links[int(np.flatnonzero(self._legs[: self.count] == leg)[0])] = link
 
     def prepare(self, turn: int) -> None:
         """Put the frames of a turn together; :meth:`send` does it where this was not called."""
@@ -150,28 +152,33 @@ class SendGroup:
         """Send a frame of every stream whose connection takes it, and note what became of each."""
         if turn != self._prepared_turn:
             self.prepare(turn)
-        epoch_ns, clock = self._epoch_ns, time.monotonic_ns
-        sent_ns = []
-        for link, view in zip(self._links, self._views, strict=False):
-            now_ns = clock() + epoch_ns
-            went = link is not None and link.is_ready and link.control.may_send and link.send(view)
-            sent_ns.append(now_ns if went else 0)
-        self._note(turn, due_ns, sent_ns)
-
-    def _note(self, turn: int, due_ns: int, sent_ns: list[int]) -> None:
-        """Log the turn; what could not leave because of the other side is told apart from what we owe."""
-        gone = [self._is_theirs(link) if not sent else False for link, sent in zip(self._links, sent_ns, strict=True)]
-        if not any(gone):
-            note_departures(self._memory, turn, due_ns, self._legs[: self.count], sent_ns)
-            return
-        ours = ~np.array(gone)
+        writable = self._table.writable
+        handed_ns, taken = self._writer.write([writable[leg] for leg in self._order], time.monotonic_ns)
+        sent_ns = np.array(handed_ns, np.int64) + self._epoch_ns
         legs = self._legs[: self.count]
-        note_departures(self._memory, turn, due_ns, legs[ours], np.array(sent_ns)[ours].tolist())
+        if taken.count(self._width) == self.count:
+            note_departures(self._memory, turn, due_ns, legs, sent_ns)
+            return
+        theirs = [self._is_theirs(row, taken[row], sent_ns) for row in range(self.count)]
+        ours = ~np.array(theirs)
+        note_departures(self._memory, turn, due_ns, legs[ours], sent_ns[ours])
         self._memory.sent_ns[turn % self._memory.layout.window, legs[~ours]] = 0
         self._memory.legs["unsent"][legs[~ours]] += 1
 
-    def _is_theirs(self, link: Link | None) -> bool:
-        """Whether a frame did not leave because Asterisk holds it up, or has closed; counts what we are to be told."""
+    def _is_theirs(self, row: int, taken: int, sent_ns: NDArray[np.int64]) -> bool:
+        """Whether a frame did not leave because Asterisk holds it up, or has closed; counts what we are to be told.
+
+        One that did not leave is noted as such in ``sent_ns``; of one that was taken in part, the rest follows.
+        """
+        link = self._table.of_leg.get(self._order[row])
+        if taken == self._width:
+            return False
+        if link is not None and 0 <= taken:
+            link.keep(self._rows[row, taken:].tobytes())
+            return False
+        sent_ns[row] = 0
+        if link is not None and link.is_ready and link.control.may_send and not link.is_alive():
+            return True
         streams = self._memory.streams
         if link is None or link.is_closed or link.conversation.ended or not link.conversation.is_open:
             return True
@@ -183,7 +190,7 @@ class SendGroup:
 
     def skip(self, turn: int, due_ns: int) -> None:
         """Let a turn pass unsent, because it is too late for it."""
-        note_departures(self._memory, turn, due_ns, self._legs[: self.count], [0] * self.count)
+        note_departures(self._memory, turn, due_ns, self._legs[: self.count], np.zeros(self.count, np.int64))
 
     def take_ended(self, turn: int) -> list[int]:
         """Take out the streams that have no turn after this one, and return their legs."""

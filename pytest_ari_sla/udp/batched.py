@@ -12,9 +12,22 @@ from pytest_ari_sla.udp.datagrams import DatagramMemory, open_udp_socket
 if TYPE_CHECKING:
     import socket
 
-    from pytest_ari_sla.udp.datagrams import Burst, Receiver, Sender
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["DatagramMemory", "backend", "make_burst", "make_receiver", "make_sender", "make_timer", "open_udp_socket"]
+    from pytest_ari_sla.udp.datagrams import Burst, Receiver, Sender, StreamReader, StreamWriter
+
+__all__ = [
+    "DatagramMemory",
+    "backend",
+    "make_burst",
+    "make_receiver",
+    "make_sender",
+    "make_stream_reader",
+    "make_stream_writer",
+    "make_timer",
+    "open_udp_socket",
+]
 
 BACKEND_VARIABLE = "ARI_SLA_UDP"
 """Environment variable that forces a back end: ``mmsg`` or ``python``."""
@@ -42,6 +55,16 @@ def make_receiver(memory: DatagramMemory) -> Receiver:
 def make_sender(memory: DatagramMemory) -> Sender:
     """Return what sends from ``memory``."""
     return mmsg.MmsgSender(memory) if backend() == "mmsg" else mmsg_python.PythonSender(memory)
+
+
+def make_stream_reader(memory: DatagramMemory) -> StreamReader:
+    """Return what reads connections into ``memory``."""
+    return mmsg.MmsgStreamReader(memory) if backend() == "mmsg" else mmsg_python.PythonStreamReader(memory)
+
+
+def make_stream_writer(rows: NDArray[np.uint8]) -> StreamWriter:
+    """Return what writes ``rows`` (n, width) to connections."""
+    return mmsg.MmsgStreamWriter(rows) if backend() == "mmsg" else mmsg_python.PythonStreamWriter(rows)
 
 
 def make_burst(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -30,6 +30,8 @@ __all__ = [
     "ReceiveOptions",
     "Receiver",
     "Sender",
+    "StreamReader",
+    "StreamWriter",
     "host_number",
     "open_udp_socket",
     "prepare_send_stamps",
@@ -145,6 +147,20 @@ class Burst(Protocol):
 
         ns since the Unix epoch, by CLOCK_REALTIME, in the order in which they left.
         """
+
+
+class StreamReader(Protocol):
+    """Reads connections into a memory: :class:`~.mmsg.MmsgStreamReader` or its portable twin."""
+
+    def read(self, descriptors: Sequence[int]) -> NDArray[np.int64]:
+        """Read each connection into a row of its own; return the bytes of each: 0 at its end, -1 where it failed."""
+
+
+class StreamWriter(Protocol):
+    """Writes rows to connections: :class:`~.mmsg.MmsgStreamWriter` or its portable twin."""
+
+    def write(self, descriptors: Sequence[int], clock: Callable[[], int]) -> tuple[list[int], list[int]]:
+        """Write a row to each connection (-1: none); return when, and the bytes that each took, -1 where it failed."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Many datagrams per system call: ``sendmmsg`` and ``recvmmsg`` through cffi, and ``timerfd`` beside them.
 
+Connections know of no batches: they take a call each, by the shortest way that there is from Python.
+
 The only module that speaks to C. Structures are NumPy records laid out as the kernel wants them on 64-bit Linux
 (:data:`MMSGHDR` is 64 bytes, its ``msghdr`` part 56); a test asserts the layout. Pointers are taken once, from arrays
 that their owner keeps alive and never resizes.
@@ -27,15 +29,29 @@ from pytest_ari_sla.udp.datagrams import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["IOVEC", "MMSGHDR", "MmsgBurst", "MmsgReceiver", "MmsgSender", "TimerFd", "is_available"]
+__all__ = [
+    "IOVEC",
+    "MMSGHDR",
+    "MmsgBurst",
+    "MmsgReceiver",
+    "MmsgSender",
+    "MmsgStreamReader",
+    "MmsgStreamWriter",
+    "TimerFd",
+    "is_available",
+]
 
 _ffi = FFI()
 _ffi.cdef(
     """
     int sendmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags);
     int recvmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags, void *timeout);
+    ssize_t recvmsg(int sockfd, void *msg, int flags);
+    ssize_t send(int sockfd, const void *buf, size_t len, int flags);
     int timerfd_create(int clockid, int flags);
     int timerfd_settime(int fd, int flags, void *new_value, void *old_value);
     """
@@ -72,7 +88,7 @@ def _load() -> Any:
         return None
     library = _ffi.dlopen(None)
     try:
-        for name in ("sendmmsg", "recvmmsg", "timerfd_create", "timerfd_settime"):
+        for name in ("sendmmsg", "recvmmsg", "recvmsg", "send", "timerfd_create", "timerfd_settime"):
             getattr(library, name)
     except AttributeError:
         return None
@@ -161,6 +177,62 @@ class MmsgReceiver:
         self._name_length[rows] = SOCKADDR_IN.itemsize
         self._control_length[rows] = CONTROL.itemsize
         return received
+
+
+class MmsgStreamReader:
+    """Reads connections, once each, into the rows of a :class:`DatagramMemory`."""
+
+    def __init__(self, memory: DatagramMemory) -> None:
+        rows = len(memory)
+        self._iovecs = np.zeros(rows, IOVEC)
+        self._iovecs["base"] = memory.data.ctypes.data + np.arange(rows) * memory.data.strides[0]
+        self._iovecs["length"] = memory.data.shape[1]
+        self._headers = np.zeros(rows, MMSGHDR)
+        self._headers["iov"] = self._iovecs.ctypes.data + np.arange(rows) * IOVEC.itemsize
+        self._headers["iov_length"] = 1
+        self._headers["control"] = memory.control.ctypes.data + np.arange(rows) * CONTROL.itemsize
+        self._control_length = self._headers["control_length"]
+        self._control_length.fill(CONTROL.itemsize)
+        first = _pointer(self._headers)
+        self._rows = [first + row * MMSGHDR.itemsize for row in range(rows)]
+
+    def read(self, descriptors: Sequence[int]) -> NDArray[np.int64]:
+        """Read each connection into a row of its own; return the bytes of each: 0 at its end, -1 where it failed."""
+        receive, flags = _libc.recvmsg, socket.MSG_DONTWAIT
+        lengths = [receive(descriptor, row, flags) for descriptor, row in zip(descriptors, self._rows, strict=False)]
+        # The kernel wrote what it used of it: it shall be offered whole again.
+        self._control_length[: len(lengths)] = CONTROL.itemsize
+        return np.array(lengths, np.int64)
+
+
+class MmsgStreamWriter:
+    """Writes rows of a matrix to connections, once each.
+
+    Parameters
+    ----------
+    rows
+        uint8, (rows, width). What is written; stays where it is.
+    """
+
+    def __init__(self, rows: NDArray[np.uint8]) -> None:
+        self._memory = rows
+        first = _pointer(rows)
+        self._rows = [first + row * rows.strides[0] for row in range(len(rows))]
+
+    def write(self, descriptors: Sequence[int], clock: Callable[[], int]) -> tuple[list[int], list[int]]:
+        """Write a row to each connection; -1 is none.
+
+        Returns
+        -------
+        When each was handed over, by the clock, and how many bytes were taken; -1 where that failed.
+        """
+        send, width, flags = _libc.send, self._memory.shape[1], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        handed_ns: list[int] = []
+        taken: list[int] = []
+        for descriptor, row in zip(descriptors, self._rows, strict=False):
+            handed_ns.append(clock())
+            taken.append(send(descriptor, row, width, flags))
+        return handed_ns, taken
 
 
 class MmsgSender:

@@ -6,19 +6,31 @@ read.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable, Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.udp.datagrams import DatagramMemory
 
-__all__ = ["PythonBurst", "PythonReceiver", "PythonSender", "PythonTimer"]
+__all__ = [
+    "PythonBurst",
+    "PythonReceiver",
+    "PythonSender",
+    "PythonStreamReader",
+    "PythonStreamWriter",
+    "PythonTimer",
+]
 
 _SCM_TIMESTAMPNS = 35
 _ANCILLARY_BYTES = 128
@@ -57,18 +69,69 @@ class PythonReceiver:
             except (BlockingIOError, ConnectionRefusedError):
                 return received
             self._memory.length[row] = length
-            if source:  # a connected stream tells none
-                self._memory.set_address(row, source)
-            self._note(row, ancillary)
+            self._memory.set_address(row, source)
+            _note(self._memory, row, ancillary)
         return count
 
-    def _note(self, row: int, ancillary: list[tuple[int, int, bytes]]) -> None:
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        for level, kind, value in ancillary:
-            if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPNS:
-                seconds, nanoseconds = struct.unpack("@qq", value[:16])
-        self._memory.control["seconds"][row] = seconds
-        self._memory.control["nanoseconds"][row] = nanoseconds
+
+def _note(memory: DatagramMemory, row: int, ancillary: list[tuple[int, int, bytes]]) -> None:
+    """Note when a row came: as the kernel tells, else now."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack("@qq", value[:16])
+    memory.control["seconds"][row] = seconds
+    memory.control["nanoseconds"][row] = nanoseconds
+
+
+class PythonStreamReader:
+    """Reads connections, once each; same interface as :class:`~.mmsg.MmsgStreamReader`."""
+
+    def __init__(self, memory: DatagramMemory) -> None:
+        self._memory = memory
+        self._rows = [row.data for row in memory.data]
+
+    def read(self, descriptors: Sequence[int]) -> NDArray[np.int64]:
+        """Read each connection into a row of its own; return the bytes of each: 0 at its end, -1 where it failed."""
+        return np.array([self._read(row, descriptor) for row, descriptor in enumerate(descriptors)], np.int64)
+
+    def _read(self, row: int, descriptor: int) -> int:
+        with _borrowed(descriptor) as tcp:
+            try:
+                length, ancillary, _, _ = tcp.recvmsg_into([self._rows[row]], _ANCILLARY_BYTES)
+            except OSError:
+                return -1
+        _note(self._memory, row, ancillary)
+        return length
+
+
+class PythonStreamWriter:
+    """Writes rows of a matrix to connections, once each; same interface as :class:`~.mmsg.MmsgStreamWriter`."""
+
+    def __init__(self, rows: NDArray[np.uint8]) -> None:
+        self._rows = [row.data for row in rows]
+
+    def write(self, descriptors: Sequence[int], clock: Callable[[], int]) -> tuple[list[int], list[int]]:
+        """Write a row to each connection; -1 is none."""
+        handed_ns: list[int] = []
+        taken: list[int] = []
+        for descriptor, row in zip(descriptors, self._rows, strict=False):
+            handed_ns.append(clock())
+            try:
+                taken.append(os.write(descriptor, row))
+            except OSError:
+                taken.append(-1)
+        return handed_ns, taken
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Give a socket of a descriptor that is somebody else's."""
+    tcp = socket.socket(fileno=descriptor)
+    try:
+        yield tcp
+    finally:
+        tcp.detach()
 
 
 class PythonSender:

@@ -87,16 +87,21 @@ async def run(options: argparse.Namespace) -> dict[str, object]:
         for worker, endpoint in started:
             worker.start_leg(endpoint, worker.remote_of(endpoint, answer), frames)
         await asyncio.sleep(WARM_UP_S)
-        used_before_s = time.process_time() + sum(used_s(worker.media_pid) for worker in workers)
+        own_before_s, media_before_s = time.process_time(), sum(used_s(worker.media_pid) for worker in workers)
         await asyncio.sleep(options.seconds)
-        cost_s = time.process_time() + sum(used_s(worker.media_pid) for worker in workers) - used_before_s
+        own_s = time.process_time() - own_before_s
+        media_s = sum(used_s(worker.media_pid) for worker in workers) - media_before_s
         await asyncio.sleep(LINGER_S)
         orders.close()
-    return _figures([worker.snapshot() for worker in workers], cost_s / len(started) / options.seconds)
+    total = workers[0].snapshot().sum_of([worker.snapshot() for worker in workers])
+    call_seconds = len(started) * options.seconds
+    return _figures(total) | {
+        "media_cpu_us_per_call_second": media_s / call_seconds * 1e6,
+        "cpu_us_per_call_second": (own_s + media_s) / call_seconds * 1e6,
+    }
 
 
-def _figures(snapshots: list[Snapshot], cpu_s: float) -> dict[str, object]:
-    total = snapshots[0].sum_of(snapshots)
+def _figures(total: Snapshot) -> dict[str, object]:
     pacing, rtt, error = (total.histogram(name) for name in ("harness.pacing_error", "rtt", "reflector_error"))
     late = pacing.count - pacing.quantile_rank(LATE_NS) + total.count("harness.not_sent")
     return {
@@ -109,7 +114,6 @@ def _figures(snapshots: list[Snapshot], cpu_s: float) -> dict[str, object]:
         "pacing_p99_us": pacing.percentile(99) / 1e3,
         **{f"rtt_p{rank}_us": rtt.percentile(rank) / 1e3 for rank in (50, 99)},
         **{f"error_p{rank}_us": error.percentile(rank) / 1e3 for rank in (50, 99)},
-        "cpu_us_per_call_second": cpu_s * 1e6,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

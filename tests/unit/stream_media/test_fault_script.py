@@ -25,6 +25,7 @@ from pytest_ari_sla.media.peer_faults import (
 )
 from pytest_ari_sla.stream_media.fault_script import FaultScript
 from pytest_ari_sla.stream_media.link import Link
+from pytest_ari_sla.stream_media.link_table import LinkTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def ends() -> Iterator[tuple[Link, socket.socket]]:
         near = socket.create_connection(listener.getsockname())
         far, _ = listener.accept()
     far.settimeout(10)
-    link = Link(near, AudioSocketClient("00000000-0000-0000-0000-000000000001"))
+    link = Link(near, AudioSocketClient("00000000-0000-0000-0000-000000000001"), LinkTable(1))
     link.conversation.outgoing.clear()
     link.frame_bytes, link.kind = 4, 0x10
     with far:
@@ -58,7 +59,7 @@ def test_steps_wait_for_their_time_and_for_frames(ends: tuple[Link, socket.socke
     going = script(link, Mute(), Wait(5), WaitForFrame(), Speak())
     states = [(going.go_on(at * MS), link.is_ready) for at in (0, 4, 5, 6)]
     assert states == [(True, False)] * 4
-    link.frames_seen += 1
+    link._table.seen[link.descriptor] += 1
     assert not going.go_on(7 * MS)
     assert link.is_ready
 
