@@ -59,6 +59,7 @@ AUDIO_RATES_HZ = {
 """Types that carry audio (16 bit, mono, little-endian), with their sample rates; all but the first since 22.7."""
 
 _KNOWN = frozenset(Kind)
+_FIRST_AUDIO, _LAST_AUDIO = int(Kind.SLIN), int(Kind.SLIN192)
 
 
 class AudioSocketMessage(NamedTuple):
@@ -98,7 +99,7 @@ def audio_kind(rate_hz: int) -> Kind:
 
 def is_audio(kind: int) -> bool:
     """Whether messages of a type carry audio."""
-    return Kind.SLIN <= kind <= Kind.SLIN192
+    return _FIRST_AUDIO <= kind <= _LAST_AUDIO
 
 
 def encode(kind: int, payload: bytes = b"") -> bytes:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pytest_ari_sla.framing import audiosocket, websocket
-from pytest_ari_sla.framing.plain_frames import plain_audiosocket, plain_websocket
+from pytest_ari_sla.framing.plain_frames import (
+    MOST_HEADER_BYTES,
+    alike_payload,
+    audiosocket_offset,
+    plain_audiosocket,
+    plain_websocket,
+    websocket_offset,
+)
 from pytest_ari_sla.framing.upgrade import HeadReader, UpgradeReply, UpgradeRequest, refusal
 from pytest_ari_sla.framing.websocket import CloseCode, Opcode
 
@@ -86,6 +93,15 @@ class Conversation(ABC):
     def find_plain(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:
         """Find the rows that are one whole frame of audio; see :mod:`pytest_ari_sla.framing.plain_frames`."""
 
+    @abstractmethod
+    def plain_offset(self, head: bytes, length: int) -> int:
+        """Return where the payload begins of so many bytes that are one whole frame of audio; 0 where they are not."""
+
+    def payload_of_alike(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.uint8] | None:
+        """Return the payloads (n, size) of rows that all are one whole frame of the same kind and size, else None."""
+        offset = self.plain_offset(data[0, :MOST_HEADER_BYTES].tobytes(), int(lengths[0]))
+        return alike_payload(data, lengths, offset, masked=self.gets_masked_frames) if offset else None
+
     def frame(self, payload: bytes, kind: int = audiosocket.Kind.SLIN) -> bytes:
         """Return a frame of audio as it is sent."""
         header = self.frame_header(len(payload), kind)
@@ -137,6 +153,9 @@ class _AudioSocket(Conversation):
 
     def find_plain(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:
         return plain_audiosocket(data, lengths)
+
+    def plain_offset(self, head: bytes, length: int) -> int:
+        return audiosocket_offset(head, length)
 
     def close(self) -> None:
         self.outgoing += audiosocket.encode(audiosocket.Kind.HANG_UP)
@@ -227,6 +246,9 @@ class _WebSocket(Conversation):
 
     def find_plain(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:
         return plain_websocket(data, lengths, masked=self.gets_masked_frames)
+
+    def plain_offset(self, head: bytes, length: int) -> int:
+        return websocket_offset(head, length, masked=self.gets_masked_frames)
 
     def close(self) -> None:
         if self.is_open:

@@ -1,6 +1,6 @@
 """Many frames at once, where each read gave just one whole frame: nearly always. All others go through the parsers.
 
-A row is what one read gave: ``data`` (n, width) uint8, of which ``lengths`` (n,) bytes count. Both functions return
+A row is what one read gave: ``data`` (n, width) uint8, of which ``lengths`` (n,) bytes count. The functions return
 which rows are plain, and where the payload of each begins and how long it is.
 """
 
@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.framing.audiosocket import HEADER_BYTES, Kind
+from pytest_ari_sla.framing.audiosocket import HEADER_BYTES, Kind, is_audio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PlainFrames", "plain_audiosocket", "plain_websocket", "unmask"]
+__all__ = [
+    "MOST_HEADER_BYTES",
+    "PlainFrames",
+    "alike_payload",
+    "audiosocket_offset",
+    "plain_audiosocket",
+    "plain_websocket",
+    "unmask",
+    "websocket_offset",
+]
 
 _BINARY = 0x82
 _MASKED = 0x80
+_MASK_BYTES = 4
+MOST_HEADER_BYTES = 8
+"""Of what is plain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +49,48 @@ class PlainFrames:
     is_plain: NDArray[np.bool_]
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
+
+
+def audiosocket_offset(head: bytes, length: int) -> int:
+    """Return where the payload begins of so many bytes that are one AudioSocket message of audio; 0 where they are not.
+
+    Parameters
+    ----------
+    head
+        At least the first MOST_HEADER_BYTES of the bytes, or what stands in their place.
+    length
+        How many there are.
+    """
+    size = head[1] << 8 | head[2]
+    return HEADER_BYTES if size and is_audio(head[0]) and length == HEADER_BYTES + size else 0
+
+
+def websocket_offset(head: bytes, length: int, *, masked: bool) -> int:
+    """Return where the payload begins of so many bytes that are one unfragmented BINARY frame; 0 where they are not."""
+    short = head[1] - (_MASKED if masked else 0)
+    offset, size = (4, head[2] << 8 | head[3]) if short == 126 else (2, short)
+    offset += 4 if masked else 0
+    return offset if head[0] == _BINARY and 0 < size and 0 < short <= 126 and length == offset + size else 0
+
+
+def alike_payload(
+    data: NDArray[np.uint8], lengths: NDArray[np.int64], offset: int, *, masked: bool
+) -> NDArray[np.uint8] | None:
+    """Return the payloads of rows of which the first one is plain, if all others have its length and header.
+
+    Parameters
+    ----------
+    data, lengths
+        The rows.
+    offset
+        Where the first one's payload begins.
+    masked
+        Whether payloads are masked, each by a key of its own.
+    """
+    length, fixed = int(lengths[0]), offset - _MASK_BYTES if masked else offset
+    if not ((lengths == length).all() and (data[:, :fixed] == data[0, :fixed]).all()):
+        return None
+    return unmask(data[:, :length], offset) if masked else data[:, offset:length]
 
 
 def plain_audiosocket(data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.framing.media_control import MediaControl
-from pytest_ari_sla.stream_media.link_table import NOBODY
+from pytest_ari_sla.stream_media.link_table import NOBODY, Route
 from pytest_ari_sla.udp.datagrams import SO_TIMESTAMPNS
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Link:
         When it sends.
     silence
         What it is sent as long as it has no stream.
+    is_heard
+        Whether frames that come are the leg's: from the start of its stream on.
     is_closed
         Whether the socket is gone.
     control
@@ -65,6 +67,7 @@ class Link:
         self.is_known = False
         self.slot = 0
         self.silence = b""
+        self.is_heard = False
         self.is_closed = False
         self.control = MediaControl()
         self.since_ns = time.monotonic_ns()
@@ -87,8 +90,8 @@ class Link:
 
     @property
     def frames_seen(self) -> int:
-        """Frames that have come, heard or not."""
-        return int(self._table.seen[self.descriptor])
+        """Frames that have come, heard or not, and whatever else."""
+        return int(self._table.seen[self.descriptor] + self._table.place[self.descriptor])
 
     def join(self, leg: int, slot: int) -> None:
         """Be a leg's from now on."""
@@ -101,18 +104,21 @@ class Link:
         """Be nobody's any more."""
         self._withdraw()
         self._table.leg[self.descriptor] = self.leg = NOBODY
-        self._table.is_heard[self.descriptor] = False
+        self.is_heard = False
+        self.settle()
 
     def hear(self) -> None:
         """Let all frames that come be the leg's, the next one its first."""
-        self._table.is_heard[self.descriptor] = True
+        self.is_heard = True
         self._table.place[self.descriptor] = 0
+        self.settle()
 
     def settle(self) -> None:
         """Tell of all that has changed."""
         if self.is_closed:
             return
-        self._table.takes_plain[self.descriptor] = self.conversation.takes_plain
+        plain = Route.RING if self.is_heard else Route.NOWHERE
+        self._table.route[self.descriptor] = plain if self.conversation.takes_plain else Route.CONVERSATION
         if self.leg != NOBODY:
             is_writable = self.is_ready and self.control.may_send
             self._table.writable[self.leg] = self.descriptor if is_writable else NOBODY

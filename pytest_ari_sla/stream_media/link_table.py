@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,23 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.stream_media.link import Link
 
-__all__ = ["NOBODY", "LinkTable"]
+__all__ = ["NOBODY", "LinkTable", "Route"]
 
 NOBODY = -1
 """A leg or a descriptor that is none."""
 
 _FEWEST_ROWS = 256
+
+
+class Route(IntEnum):
+    """Where a read goes that is one whole frame; any other one goes to the conversation."""
+
+    CONVERSATION = 0
+    """To the conversation: it is in the middle of a message."""
+    NOWHERE = auto()
+    """The leg has no stream yet, or none any more."""
+    RING = auto()
+    """To the leg."""
 
 
 class LinkTable:
@@ -36,22 +48,19 @@ class LinkTable:
     leg
         int32, by descriptor, like all that follow. Whose a connection is; NOBODY as long as that is not known, and when
         the leg has been forgotten.
-    is_heard
-        bool. Whether frames that come are the leg's: from the start of its stream on.
-    takes_plain
-        bool. Whether a read of one whole frame need not go through the conversation.
+    route
+        int8, a :class:`Route`. Where a read goes that is one whole frame.
     place
         int64. Frames of the leg's stream that have come.
     seen
-        int64. Frames that have come, heard or not.
+        int64. All other reads.
     """
 
     def __init__(self, legs: int) -> None:
         self.of_leg: dict[int, Link] = {}
         self.writable = [NOBODY] * legs
         self.leg: NDArray[np.int32] = np.full(_FEWEST_ROWS, NOBODY, np.int32)
-        self.is_heard: NDArray[np.bool_] = np.zeros(_FEWEST_ROWS, bool)
-        self.takes_plain: NDArray[np.bool_] = np.zeros(_FEWEST_ROWS, bool)
+        self.route: NDArray[np.int8] = np.zeros(_FEWEST_ROWS, np.int8)
         self.place: NDArray[np.int64] = np.zeros(_FEWEST_ROWS, np.int64)
         self.seen: NDArray[np.int64] = np.zeros(_FEWEST_ROWS, np.int64)
 
@@ -60,10 +69,10 @@ class LinkTable:
         while descriptor >= len(self.leg):
             self._grow()
         self.leg[descriptor] = NOBODY
-        self.is_heard[descriptor] = self.takes_plain[descriptor] = False
+        self.route[descriptor] = Route.CONVERSATION
         self.place[descriptor] = self.seen[descriptor] = 0
 
     def _grow(self) -> None:
-        for name in ("leg", "is_heard", "takes_plain", "place", "seen"):
+        for name in ("leg", "route", "place", "seen"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate((column, column)))

@@ -50,13 +50,19 @@ _PATIENCE_NS = 15_000_000_000
 _STRANGER_NS = 3_000_000_000
 """The same for one that has named itself: whoever is expected is so before it connects, but for an order on its way."""
 
-_STATUS_SLOTS = 1000
-"""GET_STATUS is asked once in so many slots, by each leg in another one."""
+_STATUS_SLOTS, _STATUS_SLOTS_PER_LEG = 1000, 5
+"""GET_STATUS is asked once in so many slots, by each leg in another one; of many legs, less often: it costs as much as
+ten frames."""
 
 _LOOK_SLOTS = 1000
 """What nobody wants any more is looked for once in so many."""
 
 _EVENTS = 1024
+
+_LINKS_PER_READ, _MOST_SLOTS_PER_READ = 300, 4
+"""With more connections, what has come is read in every second, third or fourth slot only: together, frames cost less.
+The kernel's stamps make times independent of it, but for two frames of one connection, which share the later one's."""
+
 _ACCEPTED_PER_SLOT = 8
 """More would delay the next slot."""
 
@@ -124,7 +130,8 @@ class StreamLoop(SlotLoop):
         self._turns[phase] = turn + 1
         if self._scripts:
             self._misbehave()
-        self._receive()
+        if slot % (1 + min(len(self._links) // _LINKS_PER_READ, _MOST_SLOTS_PER_READ - 1)) == 0:
+            self._receive()
         self._ask_for_status(slot)
         if slot % _LOOK_SLOTS == 0:
             self._look_around()
@@ -257,12 +264,13 @@ class StreamLoop(SlotLoop):
         link.close()
 
     def _ask_for_status(self, slot: int) -> None:
-        """Ask Asterisk after the queues of some legs; all have had their turn after a second."""
-        for leg in range(slot % _STATUS_SLOTS, self._memory.layout.legs, _STATUS_SLOTS):
-            link = self._link_of.get(leg) if leg in self._sent_by else None
-            if link is not None and isinstance(link.conversation, WebSocketServer | WebSocketClient):
-                link.conversation.say(link.control.get_status())
-                self._flush(link)
+        """Ask Asterisk after a leg's queue, where it is its turn; all have had it after a second, or more."""
+        every = max(_STATUS_SLOTS, self._memory.layout.legs * _STATUS_SLOTS_PER_LEG)
+        leg, rest = divmod(slot % every, _STATUS_SLOTS_PER_LEG)
+        link = None if rest or leg not in self._sent_by else self._link_of.get(leg)
+        if link is not None and isinstance(link.conversation, WebSocketServer | WebSocketClient):
+            link.conversation.say(link.control.get_status())
+            self._flush(link)
 
     def _look_around(self) -> None:
         """Close what nobody wants any more."""

@@ -9,6 +9,7 @@ import numpy as np
 from pytest_ari_sla.framing.media_events import QueueStatus
 from pytest_ari_sla.framing.plain_frames import unmask
 from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.stream_media.link_table import Route
 from pytest_ari_sla.stream_media.memory import StreamGauge
 from pytest_ari_sla.udp.batched import make_stream_reader
 from pytest_ari_sla.udp.datagrams import DatagramMemory
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.stamp_clock import StampClock
     from pytest_ari_sla.stream_media.link import Link
     from pytest_ari_sla.stream_media.link_table import LinkTable
-    from pytest_ari_sla.stream_media.memory import StreamMemory
+from pytest_ari_sla.stream_media.memory import StreamMemory
 
 __all__ = ["FrameReceiver"]
 
 READ_BYTES = 8192
 _READS = 256
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
+_RING, _CONVERSATION = int(Route.RING), int(Route.CONVERSATION)
 _DRAINED_NS = int(StreamGauge.DRAINED_NS)
 
 
@@ -76,15 +78,29 @@ class FrameReceiver:
 
     def _read(self, descriptors: list[int]) -> list[Link]:
         lengths = self._reader.read(descriptors)
-        count = len(descriptors)
         at = np.array(descriptors)
-        data = self._reads.data[:count]
+        data = self._reads.data[: len(at)]
+        arrival_ns = self._arrival_ns(len(at))
         conversation = self._connections[descriptors[0]].conversation
+        payload = conversation.payload_of_alike(data, lengths)
+        if payload is not None and payload.shape[1] <= self._width and (self._table.route[at] == _RING).all():
+            self._put(at, payload, np.full(len(at), payload.shape[1]), arrival_ns)
+            return []
+        return self._sort(at, data, lengths, arrival_ns)
+
+    def _sort(
+        self,
+        at: NDArray[np.intp],
+        data: NDArray[np.uint8],
+        lengths: NDArray[np.int64],
+        arrival_ns: NDArray[np.int64],
+    ) -> list[Link]:
+        """Take reads that differ; return the links whose conversations have to be heard."""
+        table, conversation = self._table, self._connections[int(at[0])].conversation
         found = conversation.find_plain(data, lengths)
-        self._table.seen[at] += lengths > 0
-        plain = found.is_plain & self._table.takes_plain[at] & (found.size <= self._width)
-        arrival_ns = self._arrival_ns(count)
-        rows = np.flatnonzero(plain & self._table.is_heard[at])
+        plain = found.is_plain & (table.route[at] != _CONVERSATION) & (found.size <= self._width)
+        table.seen[at] += lengths > 0
+        rows = np.flatnonzero(plain & (table.route[at] == _RING))
         while len(rows):
             offset = int(found.offset[rows[0]])
             alike = found.offset[rows] == offset
@@ -93,10 +109,8 @@ class FrameReceiver:
             read = data[chosen, : offset + int(size.max())]
             payload = unmask(read, offset) if conversation.gets_masked_frames else read[:, offset:]
             self._put(at[chosen], payload, size, arrival_ns[chosen])
-        if plain.all():
-            return []
         others = np.flatnonzero(~plain).tolist()
-        taken = (self._take_row(row, descriptors[row], int(lengths[row]), int(arrival_ns[row])) for row in others)
+        taken = (self._take_row(row, int(at[row]), int(lengths[row]), int(arrival_ns[row])) for row in others)
         return [link for link in taken if link is not None]
 
     def _take_row(self, row: int, descriptor: int, length: int, arrival_ns: int) -> Link | None:
@@ -149,7 +163,7 @@ class FrameReceiver:
         self._streams[StreamGauge.MALFORMED] += len(conversation.frames) - len(frames)
         self._streams[StreamGauge.MERGED_READS] += len(frames) > 1
         conversation.frames.clear()
-        if self._table.is_heard[link.descriptor]:
+        if link.is_heard:
             at, came_ns = np.array([link.descriptor]), np.array([arrival_ns])
             for frame in frames:
                 self._put(at, np.frombuffer(frame, np.uint8)[None], np.array([len(frame)]), came_ns)

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from pytest_ari_sla.stream_media.link_table import LinkTable
     from pytest_ari_sla.stream_media.memory import StreamMemory
 
-__all__ = ["GROUP_CAPACITY", "SendGroup", "kind_of", "note_departures"]
+__all__ = ["GROUP_CAPACITY", "DepartureLog", "SendGroup", "kind_of"]
 
 GROUP_CAPACITY = 128
 _MASK_BYTES = 4
 _NUMBER = struct.Struct(">I")
 _NEVER = 1 << 62
+_DEPARTURES = int(StreamGauge.DEPARTURES)
 
 
 def kind_of(start: StartLeg, header: bytes) -> tuple[object, ...]:
@@ -34,19 +35,39 @@ def kind_of(start: StartLeg, header: bytes) -> tuple[object, ...]:
     return start.nonce is None, start.swapped, header, *audio
 
 
-def note_departures(
-    memory: StreamMemory, turn: int, due_ns: int, legs: NDArray[np.intp], sent_ns: NDArray[np.int64]
-) -> None:
-    """Log what became of these legs' frames of a turn: when each left; 0 where it did not."""
-    memory.sent_ns[turn % memory.layout.window, legs] = sent_ns
-    head = int(memory.streams[StreamGauge.DEPARTURES])
-    rows = (head + np.arange(len(sent_ns))) % memory.layout.log_rows
-    memory.departures["due_ns"][rows] = due_ns
-    memory.departures["sent_ns"][rows] = sent_ns
-    memory.streams[StreamGauge.DEPARTURES] = head + len(sent_ns)
-    if not sent_ns.all():
-        memory.legs["unsent"][legs[sent_ns == 0]] += 1
-        memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(sent_ns == 0))
+class DepartureLog:
+    """Writes down what became of each frame; the only one that does.
+
+    Parameters
+    ----------
+    memory
+        Where it is written.
+    """
+
+    def __init__(self, memory: StreamMemory) -> None:
+        self._memory = memory
+        self._streams = memory.streams.data
+        self._window, self._rows = memory.layout.window, memory.layout.log_rows
+        self._due_ns, self._sent_ns = memory.departures["due_ns"], memory.departures["sent_ns"]
+
+    def note(self, turn: int, due_ns: int, legs: NDArray[np.intp], sent_ns: NDArray[np.int64]) -> None:
+        """Log what became of these legs' frames of a turn: when each left; 0 where it did not."""
+        self._memory.sent_ns[turn % self._window, legs] = sent_ns
+        head, count = self._streams[_DEPARTURES], len(sent_ns)
+        first = head % self._rows
+        split = min(count, self._rows - first)
+        for rows, times in ((slice(first, first + split), sent_ns[:split]), (slice(count - split), sent_ns[split:])):
+            self._due_ns[rows] = due_ns
+            self._sent_ns[rows] = times
+        self._streams[_DEPARTURES] = head + count
+        if not sent_ns.all():
+            self._memory.legs["unsent"][legs[sent_ns == 0]] += 1
+            self._memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(sent_ns == 0))
+
+    def withdraw(self, turn: int, legs: NDArray[np.intp]) -> None:
+        """Note that these legs' frames of a turn did not leave, and that this is not ours to explain."""
+        self._memory.sent_ns[turn % self._window, legs] = 0
+        self._memory.legs["unsent"][legs] += 1
 
 
 class SendGroup:
@@ -79,6 +100,7 @@ class SendGroup:
         self.kind = kind_of(like, header)
         self._memory = memory
         self._table = table
+        self._log = DepartureLog(memory)
         self._epoch_ns = int(memory.gauges[Gauge.EPOCH_NS])
         self._like = like
         self._header_bytes = len(header)
@@ -157,13 +179,12 @@ class SendGroup:
         sent_ns = np.array(handed_ns, np.int64) + self._epoch_ns
         legs = self._legs[: self.count]
         if taken.count(self._width) == self.count:
-            note_departures(self._memory, turn, due_ns, legs, sent_ns)
+            self._log.note(turn, due_ns, legs, sent_ns)
             return
         theirs = [self._is_theirs(row, taken[row], sent_ns) for row in range(self.count)]
         ours = ~np.array(theirs)
-        note_departures(self._memory, turn, due_ns, legs[ours], sent_ns[ours])
-        self._memory.sent_ns[turn % self._memory.layout.window, legs[~ours]] = 0
-        self._memory.legs["unsent"][legs[~ours]] += 1
+        self._log.note(turn, due_ns, legs[ours], sent_ns[ours])
+        self._log.withdraw(turn, legs[~ours])
 
     def _is_theirs(self, row: int, taken: int, sent_ns: NDArray[np.int64]) -> bool:
         """Whether a frame did not leave because Asterisk holds it up, or has closed; counts what we are to be told.
@@ -190,7 +211,7 @@ class SendGroup:
 
     def skip(self, turn: int, due_ns: int) -> None:
         """Let a turn pass unsent, because it is too late for it."""
-        note_departures(self._memory, turn, due_ns, self._legs[: self.count], np.zeros(self.count, np.int64))
+        self._log.note(turn, due_ns, self._legs[: self.count], np.zeros(self.count, np.int64))
 
     def take_ended(self, turn: int) -> list[int]:
         """Take out the streams that have no turn after this one, and return their legs."""
