@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.framing import audiosocket, websocket
-from pytest_ari_sla.framing.plain_frames import PlainFrames, plain_audiosocket, plain_websocket, unmask
+from pytest_ari_sla.framing.plain_frames import (
+    MOST_HEADER_BYTES,
+    PlainFrames,
+    alike_payload,
+    audiosocket_offset,
+    plain_audiosocket,
+    plain_websocket,
+    unmask,
+    websocket_offset,
+)
 from tests.unit.framing.streams import SEED, hostile_audiosocket, hostile_websocket
 
 if TYPE_CHECKING:
@@ -50,7 +59,11 @@ def test_reads_of_audiosocket_are_taken_apart_as_the_parser_does() -> None:
         is_one = len(messages) == 1 and parser.is_between_messages and not parser.faults
         whole = is_one and audiosocket.is_audio(messages[0].kind)
         expected.append(messages[0].payload if whole else None)
-    assert _payloads(data, plain_audiosocket(data, lengths)) == expected
+    found = plain_audiosocket(data, lengths)
+    assert _payloads(data, found) == expected
+    heads = [row[:MOST_HEADER_BYTES].tobytes() for row in data]
+    offsets = [audiosocket_offset(head, length) for head, length in zip(heads, lengths.tolist(), strict=True)]
+    assert offsets == np.where(found.is_plain, found.offset, 0).tolist()
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -71,6 +84,21 @@ def test_reads_of_websockets_are_taken_apart_as_the_parser_does(masked: bool) ->
     found = plain_websocket(data, lengths, masked=masked)
     assert _payloads(data, found, masked=masked) == expected
     assert sum(payload is not None for payload in expected) >= 5
+    heads = [row[:MOST_HEADER_BYTES].tobytes() for row in data]
+    told = zip(heads, lengths.tolist(), strict=True)
+    offsets = [websocket_offset(head, length, masked=masked) for head, length in told]
+    assert offsets == np.where(found.is_plain, found.offset, 0).tolist()
+
+
+def test_reads_that_are_alike_are_taken_apart_at_once() -> None:
+    """Unless one is shorter, or has another header: masks may differ."""
+    reads = [websocket.encode(2, bytes([number]) * 160, masked=True) for number in range(3)]
+    data, lengths = _rows(reads)
+    payload = alike_payload(data, lengths, 8, masked=True)
+    assert payload is not None
+    assert payload.tobytes() == b"".join(bytes([number]) * 160 for number in range(3))
+    for other in (reads[0][:-1], b"\x81" + reads[0][1:]):
+        assert alike_payload(*_rows([*reads, other]), 8, masked=True) is None
 
 
 @given(st.binary(min_size=1, max_size=300), st.binary(min_size=4, max_size=4))
