@@ -30,8 +30,7 @@ from pytest_ari_sla.stream_media.commands import (
     decode,
 )
 from pytest_ari_sla.stream_media.fault_script import FaultScript
-from pytest_ari_sla.stream_media.link import Link
-from pytest_ari_sla.stream_media.link_table import NOBODY, LinkTable
+from pytest_ari_sla.stream_media.link import NOBODY, Link, LinkTable
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
 from pytest_ari_sla.stream_media.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.send_group import GROUP_CAPACITY, SendGroup, kind_of

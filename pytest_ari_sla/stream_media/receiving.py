@@ -9,7 +9,7 @@ import numpy as np
 from pytest_ari_sla.framing.media_events import QueueStatus
 from pytest_ari_sla.framing.plain_frames import unmask
 from pytest_ari_sla.media.loop_memory import Gauge
-from pytest_ari_sla.stream_media.link_table import Route
+from pytest_ari_sla.stream_media.link import Route
 from pytest_ari_sla.stream_media.memory import StreamGauge
 from pytest_ari_sla.udp.batched import make_stream_reader
 from pytest_ari_sla.udp.datagrams import DatagramMemory
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.media.stamp_clock import StampClock
-    from pytest_ari_sla.stream_media.link import Link
-    from pytest_ari_sla.stream_media.link_table import LinkTable
+    from pytest_ari_sla.stream_media.link import Link, LinkTable
 from pytest_ari_sla.stream_media.memory import StreamMemory
 
 __all__ = ["FrameReceiver"]

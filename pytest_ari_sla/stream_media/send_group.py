@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.stream_media.commands import StartLeg
-    from pytest_ari_sla.stream_media.link_table import LinkTable
+    from pytest_ari_sla.stream_media.link import LinkTable
     from pytest_ari_sla.stream_media.memory import StreamMemory
 
 __all__ = ["GROUP_CAPACITY", "DepartureLog", "SendGroup", "kind_of"]

@@ -24,8 +24,7 @@ from pytest_ari_sla.media.peer_faults import (
     WaitForFrame,
 )
 from pytest_ari_sla.stream_media.fault_script import FaultScript
-from pytest_ari_sla.stream_media.link import Link
-from pytest_ari_sla.stream_media.link_table import LinkTable
+from pytest_ari_sla.stream_media.link import Link, LinkTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
