@@ -6,8 +6,9 @@ the way: the other side then reads the end of the channel.
 
 from __future__ import annotations
 
+import select
 import socket
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -41,12 +42,6 @@ class Channel(Generic[T]):
         self._stream = stream
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(expected)
 
-    @classmethod
-    def pair(cls) -> tuple[Self, socket.socket]:
-        """Return one end that only sends, and the socket of the other, which a child is to inherit."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        return cls(ours), theirs
-
     def fileno(self) -> int:
         """Return the descriptor that becomes readable with a message, or at the channel's end."""
         return self._stream.fileno()
@@ -73,6 +68,10 @@ class Channel(Generic[T]):
         if not data:
             return None
         return Received(self._decoder.decode(data), handles[0] if handles else None)
+
+    def is_over(self) -> bool:
+        """Whether the other side has closed it, and all that it said has been received; does not wait."""
+        return bool(select.select([self._stream], [], [], 0)[0]) and not self._stream.recv(1, socket.MSG_PEEK)
 
     def close(self) -> None:
         """Close this end; twice does no harm."""

@@ -1,9 +1,9 @@
 """A small process that removes what its parent would leave behind, when the parent died without doing so.
 
-Run as ``python -m pytest_ari_sla.children.guard PARENT CHANNEL`` by :mod:`.guarding`. A parent that is killed (SIGKILL,
-out of memory) or crashes runs no exit handler; this process does its work then, and ends. It learns of the death by the
-end of the channel, which the kernel closes, or by the parent's process file descriptor: a child that the parent forked
-can hold the channel open.
+Run as ``python -m pytest_ari_sla.children.guard PARENT --control-fd CHANNEL`` by :mod:`.guarding`. A parent that is
+killed (SIGKILL, out of memory) or crashes runs no exit handler; this process does its work then, and ends. It learns of
+the death by the end of the channel, which the kernel closes, or by the parent's process file descriptor: a child that
+the parent forked can hold the channel open.
 
 Credentials come over the channel and stay in memory.
 """
@@ -14,7 +14,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -26,6 +25,7 @@ from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import inherited_control
 from pytest_ari_sla.children.wards import EndProgram, Order, Release, RemoveFolder, RemoveResources
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str]) -> None:
     for number in _UNHEARD:
         signal.signal(number, signal.SIG_IGN)
     parent = _parent_handle(int(arguments[0]))
-    channel: Channel[Order] = Channel(socket.socket(fileno=int(arguments[1])), Order)
+    channel: Channel[Order] = Channel(inherited_control(int(arguments[-1])), Order)
     wards = Wards()
     hear(channel, parent, wards)
     os.chdir("/")  # a folder that somebody works in cannot be unmounted

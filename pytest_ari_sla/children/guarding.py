@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import Child
 from pytest_ari_sla.children.wards import Release
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.children.wards import Order, Ward
+    from pytest_ari_sla.children.wards import Ward
 
 __all__ = ["Protection", "guard_pid", "protect"]
 
@@ -66,8 +65,7 @@ class _Guard:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._wards: dict[int, tuple[Ward, int | None]] = {}
-        self._channel: Channel[Order] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     @property
     def owner(self) -> int:
@@ -77,7 +75,7 @@ class _Guard:
     @property
     def pid(self) -> int | None:
         """The guard's process id."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
     def take(self, ward: Ward, handle: int | None) -> Protection:
         """Take something in."""
@@ -104,35 +102,28 @@ class _Guard:
     def _tell(self, order: msgspec.Struct, handle: int | None) -> None:
         """Send an order; a guard that somebody killed is replaced by one that hears everything again."""
         try:
-            if self._channel is not None:
-                self._channel.send(order, handle)
+            if self._child is not None:
+                _send(self._child, order, handle)
                 return
         except OSError:
             self._end()
         self._start()
 
     def _start(self) -> None:
-        self._channel, theirs = Channel.pair()
-        with theirs:
-            arguments = ["-P", "-m", "pytest_ari_sla.children.guard", str(os.getpid()), str(theirs.fileno())]
-            self._process = subprocess.Popen(
-                [sys.executable, *arguments],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a signal to our process group is not for it
-            )
+        # A signal to our process group is not for it.
+        self._child = Child("pytest_ari_sla.children.guard", [str(os.getpid())], apart=True)
         for ward, handle in self._wards.values():
-            self._channel.send(ward, handle)
+            _send(self._child, ward, handle)
 
     def _end(self) -> None:
         """End the guard; at once, since one with nothing to guard has nothing to do."""
-        if self._channel is not None and self._process is not None:
-            self._channel.close()
-            self._process.kill()
-            self._process.wait()
-        self._channel = self._process = None
+        if self._child is not None:
+            self._child.kill()
+        self._child = None
+
+
+def _send(guard: Child, order: msgspec.Struct, handle: int | None) -> None:
+    Channel[None](guard.control).send(order, handle)
 
 
 _current = _Guard()

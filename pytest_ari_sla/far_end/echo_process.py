@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from pytest_ari_sla.children.child import STOP_GRACE_S
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.far_end.control import TakeSnapshot
 from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.far_end.media_process import STOP_GRACE_S, MediaProcess
+from pytest_ari_sla.far_end.media_process import MediaProcess
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:

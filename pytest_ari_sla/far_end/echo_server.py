@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_ari_sla.arguments import argument, parse_port
+from pytest_ari_sla.children.child import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end import stream_echo
 from pytest_ari_sla.far_end.control import TakeSnapshot
 from pytest_ari_sla.far_end.delay_line import DelayLine
 from pytest_ari_sla.far_end.impairment import DEFAULT_PACKET_NS, Impairment
 from pytest_ari_sla.far_end.impairment_log import LOG_RECORD, Action, ImpairmentLog
-from pytest_ari_sla.far_end.media_process import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.far_end.reflector import (
     BATCH,

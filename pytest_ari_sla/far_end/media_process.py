@@ -1,17 +1,13 @@
-"""Starts a media process of ours, and makes sure that it ends: when it is told to, and when its parent dies."""
+"""A media process of ours that answers requests: started, asked, and ended."""
 
 from __future__ import annotations
 
-import signal
 import socket
-import subprocess
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from pytest_ari_sla.children.ending import ending_of
+from pytest_ari_sla.children.child import STOP_GRACE_S, Child
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.far_end.control import decode_reply, encode
 
@@ -20,22 +16,17 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.far_end.control import Request
 
-__all__ = ["CONTROL_OPTION", "MediaProcess", "inherited_control"]
-
-CONTROL_OPTION = "--control-fd"
-"""Option that tells a media process the number of its inherited control socket."""
+__all__ = ["MediaProcess"]
 
 START_TIMEOUT_S = 15.0
 REPLY_TIMEOUT_S = 5.0
-STOP_GRACE_S = 0.08
-"""How long a process may take to end before it is killed: with the kill, stopping stays under 100 ms."""
 
 
 class MediaProcess:
-    """A Python module that runs as a process, with a control connection.
+    """A child that greets when it is ready, and answers requests.
 
-    The child ends when its end of the connection sees the other one close. The kernel closes that when this process
-    ends, whatever the way: there are no orphans.
+    Its language is that of a relay on another host (:mod:`.control`), and its replies may be long: so they are lines
+    of a stream, not messages of a :class:`~pytest_ari_sla.children.channel.Channel`.
 
     Parameters
     ----------
@@ -51,14 +42,13 @@ class MediaProcess:
         self._module = module
         self._arguments = list(arguments)
         self._stop_grace_s = stop_grace_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._child: Child | None = None
         self._received = b""
 
     @property
     def pid(self) -> int | None:
         """Process id; None while it does not run."""
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
 
     def launch(self) -> Any:
         """Start the process and wait until it is ready; return what it says of itself.
@@ -68,14 +58,9 @@ class MediaProcess:
         MediaLoopFailed
             When it ends or is silent instead.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptor = theirs.fileno()
-            command = [sys.executable, "-m", self._module, *self._arguments, CONTROL_OPTION, str(descriptor)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(descriptor,))
-        self._control = ours
+        self._child = Child(self._module, self._arguments, kind=socket.SOCK_STREAM, grace_s=self._stop_grace_s)
         try:
-            return self._receive(START_TIMEOUT_S)
+            return self._receive(self._child, START_TIMEOUT_S)
         except MediaLoopFailed:
             self.stop()
             raise
@@ -93,8 +78,8 @@ class MediaProcess:
         MediaLoopFailed
             When it did; says how.
         """
-        if self._process is not None and self._process.poll() is not None:
-            raise MediaLoopFailed(f"{name} {ending_of(self._process.returncode)}; its own words, if any, are on stderr")
+        if self._child is not None and self._child.has_ended:
+            raise MediaLoopFailed(f"{name} {self._child.ending()}; its own words, if any, are on stderr")
 
     def request(self, request: Request) -> Any:
         """Send a request and return its result.
@@ -104,31 +89,26 @@ class MediaProcess:
         MediaLoopFailed
             When the process does not run (any more), refuses, or does not answer in time.
         """
-        if self._control is None:
-            message = f"{self._module} is not running"
-            raise MediaLoopFailed(message)
+        child = self._running()
         try:
-            self._control.sendall(encode(request))
+            child.control.sendall(encode(request))
         except OSError as error:
-            raise self._gone() from error
-        return self._receive(REPLY_TIMEOUT_S)
+            raise self._gone(child) from error
+        return self._receive(child, REPLY_TIMEOUT_S)
 
-    def _receive(self, timeout_s: float) -> Any:
+    def _receive(self, child: Child, timeout_s: float) -> Any:
         """Return the result of the next reply."""
-        control = self._control
-        if control is None:
-            raise self._gone()
-        control.settimeout(timeout_s)
+        child.control.settimeout(timeout_s)
         while b"\n" not in self._received:
             try:
-                data = control.recv(1 << 16)
+                data = child.control.recv(1 << 16)
             except TimeoutError as error:
                 message = f"{self._module} did not answer within {timeout_s:g} s"
                 raise MediaLoopFailed(message) from error
             except OSError as error:
-                raise self._gone() from error
+                raise self._gone(child) from error
             if not data:
-                raise self._gone()
+                raise self._gone(child)
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         try:
@@ -140,13 +120,16 @@ class MediaProcess:
             raise MediaLoopFailed(reply.error)
         return reply.result
 
-    def _gone(self) -> MediaLoopFailed:
-        code = None
-        if self._process:
-            with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(STOP_GRACE_S)
-        ended = "closed its control connection" if code is None else f"ended with exit code {code}"
+    def _gone(self, child: Child) -> MediaLoopFailed:
+        ending = child.ending(STOP_GRACE_S)
+        ended = ending if child.has_ended else "closed its control connection"
         return MediaLoopFailed(f"{self._module} {ended}; its own words are on stderr")
+
+    def _running(self) -> Child:
+        if self._child is None:
+            message = f"{self._module} is not running"
+            raise MediaLoopFailed(message)
+        return self._child
 
     def share_control(self) -> socket.socket:
         """Return a duplicate of the control connection for a client, which from then on is the only one to read it.
@@ -156,40 +139,21 @@ class MediaProcess:
         MediaLoopFailed
             When there is none.
         """
-        if self._control is None:
-            message = f"{self._module} is not running"
-            raise MediaLoopFailed(message)
-        return self._control.dup()
+        return self._running().control.dup()
 
     def stop(self) -> int:
         """End the process, within 100 ms unless it was given more; return its exit code.
 
         A code of 0 says that it ended by itself, in order (or did not run), a negative one that it had to be killed.
         """
-        if self._control:
-            # Duplicates keep a socket open; shutting it down ends the connection for all of them.
-            with suppress(OSError):
-                self._control.shutdown(socket.SHUT_RDWR)
-            self._control.close()
-            self._control = None
-        if self._process is None:
+        if self._child is None:
             return 0
-        process, self._process = self._process, None
+        child, self._child = self._child, None
         self._received = b""
-        try:
-            return process.wait(self._stop_grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        return child.end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def inherited_control(descriptor: int) -> socket.socket:
-    """Return the control socket of this (media) process, which from now on leaves Ctrl-C to its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return socket.socket(fileno=descriptor)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.far_end.media_process import CONTROL_OPTION, MediaProcess, inherited_control
+from pytest_ari_sla.children.child import CONTROL_OPTION, inherited_control
+from pytest_ari_sla.far_end.media_process import MediaProcess
 from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.far_end.reflector import BATCH, MOST_BATCHES, PACKET_WIDTH
 from pytest_ari_sla.udp.batched import make_receiver, make_sender

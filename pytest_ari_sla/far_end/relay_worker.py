@@ -18,10 +18,10 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.arguments import argument, parse_host, parse_host_port, parse_port_range
+from pytest_ari_sla.children.child import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.far_end.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
-from pytest_ari_sla.far_end.media_process import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.far_end.reflector import PacketMover
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS, RelayFigures, RelayGroup

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import Child
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.media.loop_memory import Gauge
 
 if TYPE_CHECKING:
+    import socket
+
     from pytest_ari_sla.media.loop_memory import LoopMemory
 
 __all__ = ["LoopProcess"]
-
-STOP_S = 0.08
-"""How long the loop may take to end by itself: with the kill that follows, stopping stays under 100 ms."""
 
 _POLL_S = 0.002
 
@@ -45,17 +43,15 @@ class LoopProcess:
     def __init__(self, module: str, memory: LoopMemory, *, realtime: bool) -> None:
         self._memory = memory
         self._stopped = False
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        inherited = (memory.descriptor, theirs.fileno())
         layout = msgspec.json.encode(memory.layout).decode()
-        command = [sys.executable, "-m", module, layout, *map(str, inherited)]
-        with theirs:
-            self._process = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
+        arguments = [layout, str(memory.descriptor), "realtime" if realtime else "normal"]
+        self._child = Child(module, arguments, handles=[memory.descriptor])
+        self._orders: Channel[None] = Channel(self._child.control)
 
     @property
     def pid(self) -> int:
         """Process id."""
-        return self._process.pid
+        return self._child.pid
 
     def command(self, command: msgspec.Struct, attached: socket.socket | None = None) -> None:
         """Give an order, with a socket if it is about one.
@@ -65,9 +61,8 @@ class LoopProcess:
         MediaLoopFailed
             When the loop is gone.
         """
-        descriptors = [] if attached is None else [attached.fileno()]
         try:
-            socket.send_fds(self._channel, [msgspec.msgpack.encode(command)], descriptors)
+            self._orders.send(command, None if attached is None else attached.fileno())
         except OSError as error:
             raise self._gone() from error
         self._memory.gauges[Gauge.COMMANDS_SENT] += 1
@@ -93,12 +88,11 @@ class LoopProcess:
         MediaLoopFailed
             When it did.
         """
-        if not self._stopped and self._process.poll() is not None:
+        if not self._stopped and self._child.has_ended:
             raise self._gone()
 
     def _gone(self) -> MediaLoopFailed:
-        code = self._process.poll()
-        ending = "does not take orders any more" if code is None else f"ended with exit code {code}"
+        ending = self._child.ending() if self._child.has_ended else "does not take orders any more"
         return MediaLoopFailed(
             f"the process that moves packets {ending}; no packet was sent or measured since (its own words, if any, "
             "are on stderr)"
@@ -107,10 +101,6 @@ class LoopProcess:
     async def stop(self) -> None:
         """End the loop, by force where it does not by itself; within 100 ms."""
         self._stopped = True
-        self._channel.close()
+        self._child.hang_up()
         self._memory.gauges[Gauge.COMMANDS_SENT] += 1  # lets the loop look at its command socket in the next slot
-        try:
-            await asyncio.to_thread(self._process.wait, STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        await asyncio.to_thread(self._child.end)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import select
-import signal
-import socket
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import inherited_control
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.media.stamp_clock import StampClock
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, plan_catch_up
@@ -24,15 +24,14 @@ from pytest_ari_sla.udp.batched import make_timer
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from pytest_ari_sla.clock import ProcessClock
     from pytest_ari_sla.media.loop_memory import LoopMemory
 
-__all__ = ["COMMAND_BYTES", "STALL_NS", "SlotLoop", "run_loop"]
+__all__ = ["STALL_NS", "SlotLoop", "run_loop"]
 
-COMMAND_BYTES = 1024
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
 _COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
 STALL_NS = 250_000_000
@@ -52,18 +51,20 @@ class SlotLoop(ABC):
     memory
         Shared with the measuring side.
     commands
-        A datagram socket; its closing ends the loop.
+        A channel's socket; its closing ends the loop.
+    expected
+        The commands that there are.
     clock
         The time, and what this process used of it.
     """
 
-    def __init__(self, memory: LoopMemory, commands: socket.socket, clock: ProcessClock = time) -> None:
+    def __init__(self, memory: LoopMemory, commands: socket.socket, expected: Any, clock: ProcessClock = time) -> None:
         self._time = clock
         # A memoryview reads and writes single numbers several times faster than an array.
         self._gauges = memory.gauges.data
         self._turns = memory.turns.data
         self._cycle = memory.layout.cycle
-        self._commands = commands
+        self._commands: Channel[Any] = Channel(commands, expected)
         self._running = True
         self._next_slot = 0
         self._origin_ns = 0
@@ -82,8 +83,8 @@ class SlotLoop(ABC):
         """Let a slot pass unsent, because it is too late for it."""
 
     @abstractmethod
-    def _carry_out(self, message: bytes, descriptors: list[int]) -> None:
-        """Carry out a command."""
+    def _carry_out(self, command: Any, handle: int | None) -> None:
+        """Carry out a command; a socket that came with it is ours from now on."""
 
     @abstractmethod
     def _close(self) -> None:
@@ -142,7 +143,7 @@ class SlotLoop(ABC):
 
     def _look_for_end(self) -> None:
         """End when nobody commands any more, also if they died without a word."""
-        if select.select([self._commands], [], [], 0)[0] and not self._commands.recv(1, socket.MSG_PEEK):
+        if self._commands.is_over():
             self._running = False
 
     def _obey_some(self) -> None:
@@ -152,11 +153,11 @@ class SlotLoop(ABC):
 
     def _obey(self) -> None:
         """Carry out the next command; the end of the command socket is the order to stop."""
-        message, descriptors, _, _ = socket.recv_fds(self._commands, COMMAND_BYTES, 1)
-        if not message:
+        received = self._commands.receive()
+        if received is None:
             self._running = False
             return
-        self._carry_out(message, descriptors)
+        self._carry_out(*received)
         self._gauges[_COMMANDS_DONE] += 1
 
 
@@ -176,8 +177,8 @@ def run_loop(
         The transport's own.
     """
     memory = make_memory(msgspec.json.decode(arguments[0], type=layout), int(arguments[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, which still needs us to end its calls
+    commands = inherited_control(int(arguments[-1]))
     gc.freeze()
     gc.disable()
-    memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[3] == "realtime" and ask_for_realtime()
-    make_loop(memory, socket.socket(fileno=int(arguments[2]))).run()
+    memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[2] == "realtime" and ask_for_realtime()
+    make_loop(memory, commands).run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg", "decode", "encode"]
+__all__ = ["Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg"]
 
 
 class OpenSocket(msgspec.Struct, frozen=True, tag=True):
@@ -94,16 +94,3 @@ class Stall(msgspec.Struct, frozen=True, tag=True):
 
 
 Command = OpenSocket | StartLeg | PlayLeg | StopLeg | ForgetLeg | Stall
-
-_decoder = msgspec.msgpack.Decoder(Command)
-
-
-def encode(command: Command) -> bytes:
-    """Return the message of a command."""
-    return msgspec.msgpack.encode(command)
-
-
-def decode(message: bytes) -> Command:
-    """Return the command of a message."""
-    command: Command = _decoder.decode(message)
-    return command

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
-from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, decode
+from pytest_ari_sla.rtp_media.commands import Command, ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
 from pytest_ari_sla.rtp_media.memory import LEG, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY, SendGroup
 from pytest_ari_sla.udp.batched import make_receiver
@@ -49,7 +49,7 @@ class MediaLoop(SlotLoop):
     """
 
     def __init__(self, memory: MediaMemory, commands: socket.socket, clock: ProcessClock = time) -> None:
-        super().__init__(memory, commands, clock)
+        super().__init__(memory, commands, Command, clock)
         self._memory = memory
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
@@ -126,11 +126,10 @@ class MediaLoop(SlotLoop):
             return self._clock.step_ns
         return self._clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
 
-    def _carry_out(self, message: bytes, descriptors: list[int]) -> None:
-        command = decode(message)
+    def _carry_out(self, command: Command, handle: int | None) -> None:
         match command:
             case OpenSocket(number):
-                self._sockets[number] = socket.socket(fileno=descriptors[0])
+                self._sockets[number] = socket.socket(fileno=handle)
                 for phase in range((number * 7 + 10) % self._drain_slots, self._cycle, self._drain_slots):
                     self._drains[phase].append(number)
             case StartLeg():

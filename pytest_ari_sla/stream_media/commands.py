@@ -16,8 +16,6 @@ __all__ = [
     "Stall",
     "StartLeg",
     "StopLeg",
-    "decode",
-    "encode",
 ]
 
 
@@ -139,16 +137,3 @@ class Stall(msgspec.Struct, frozen=True, tag=True):
 
 
 Command = Listen | ExpectLeg | ConnectLeg | StartLeg | PlayLeg | StopLeg | ForgetLeg | Stall
-
-_decoder = msgspec.msgpack.Decoder(Command)
-
-
-def encode(command: Command) -> bytes:
-    """Return the message of a command."""
-    return msgspec.msgpack.encode(command)
-
-
-def decode(message: bytes) -> Command:
-    """Return the command of a message."""
-    command: Command = _decoder.decode(message)
-    return command

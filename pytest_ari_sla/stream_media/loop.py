@@ -19,6 +19,7 @@ from pytest_ari_sla.framing.conversations import AudioSocketServer, WebSocketCli
 from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
 from pytest_ari_sla.stream_media.commands import (
+    Command,
     ConnectLeg,
     ExpectLeg,
     ForgetLeg,
@@ -27,7 +28,6 @@ from pytest_ari_sla.stream_media.commands import (
     Stall,
     StartLeg,
     StopLeg,
-    decode,
 )
 from pytest_ari_sla.stream_media.fault_script import FaultScript
 from pytest_ari_sla.stream_media.link import NOBODY, Link, LinkTable
@@ -84,7 +84,7 @@ class StreamLoop(SlotLoop):
     def __init__(
         self, memory: StreamMemory, commands: socket.socket, make_conversation: Callable[[], Conversation]
     ) -> None:
-        super().__init__(memory, commands)
+        super().__init__(memory, commands, Command)
         self._memory = memory
         self._streams = memory.streams.data
         self._make_conversation = make_conversation
@@ -289,11 +289,10 @@ class StreamLoop(SlotLoop):
 
     # --- commands ---
 
-    def _carry_out(self, message: bytes, descriptors: list[int]) -> None:
-        command = decode(message)
+    def _carry_out(self, command: Command, handle: int | None) -> None:
         match command:
             case Listen():
-                self._listener = socket.socket(fileno=descriptors[0])
+                self._listener = socket.socket(fileno=handle)
                 self._listener.setblocking(False)
                 self._listening = self._listener.fileno()
                 self._poll.register(self._listening, select.EPOLLIN)

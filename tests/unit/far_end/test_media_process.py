@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.media_process import MediaProcess
 
 STUBBORN = "tests.unit.far_end.stubborn_process"
+
+
+@pytest.fixture(autouse=True)
+def _find_the_stubborn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children do not look for modules in the present folder."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
 
 
 def test_a_process_that_does_not_end_is_killed() -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.media import slot_loop
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.event_frames import EVENT_FRAME
 from pytest_ari_sla.rtp_media import loop as media_loop
-from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg, encode
+from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StopLeg
 from pytest_ari_sla.rtp_media.loop import MediaLoop
 from pytest_ari_sla.rtp_media.memory import NONE, Gauge
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
@@ -77,7 +78,7 @@ class Stage:
 
     def command(self, command: Command, *descriptors: int) -> None:
         """Queue a command; the loop takes one a wake-up."""
-        socket.send_fds(self._channel, [encode(command)], descriptors)
+        Channel[None](self._channel).send(command, *descriptors)
         self.memory.gauges[Gauge.COMMANDS_SENT] += 1
 
     def start(self, leg: int, **changes: Any) -> None:
@@ -309,13 +310,6 @@ def test_a_new_group_opens_when_the_first_is_full(stage: Stage, monkeypatch: pyt
         stage.start(leg, packets=1)
     stage.run(list(range(16)))
     assert sorted(leg for leg, _ in stage.received()) == [0, 1, 2, 3, 4]
-
-
-def test_commands_are_messages_of_one_datagram() -> None:
-    """The longest one fits into what the loop reads at once."""
-    values: dict[str, Any] = dict.fromkeys(StartLeg.__struct_fields__, 1 << 62)
-    longest = StartLeg(**values | {"host": "255.255.255.255"})
-    assert len(encode(longest)) < slot_loop.COMMAND_BYTES
 
 
 def test_a_leg_says_something_else_from_the_beginning_of_that(stage: Stage) -> None:

@@ -1,18 +1,36 @@
 """The media process: waits for packets, for commands and for the next 20 ms, and hands them to the engine.
 
-Run as ``python -m pytest_ari_sla.targets.simulator.media.loop HANDLE CAPACITY SEED``; it ends when the simulator does.
+Run as ``python -m pytest_ari_sla.targets.simulator.media.loop CAPACITY SEED --control-fd N``; it ends with the
+simulator.
 """
 
 from __future__ import annotations
 
 import contextlib
 import select
-import signal
 import socket
 import sys
 import time
 
-from pytest_ari_sla.targets.simulator.media.commands import Command, receive_command, send_command
+from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import inherited_control
+from pytest_ari_sla.targets.simulator.media.commands import (
+    Bridge,
+    CloseLeg,
+    Command,
+    Echo,
+    Idle,
+    LegNews,
+    Mute,
+    OpenAudioSocket,
+    OpenLocal,
+    OpenRtp,
+    OpenWebSocket,
+    Play,
+    SendDigit,
+    SetFaults,
+    StopPlaying,
+)
 from pytest_ari_sla.targets.simulator.media.engine import FRAME_NS, MediaEngine
 from pytest_ari_sla.targets.simulator.media.streams import AudioSocketStream, StreamLeg, WebSocketStream
 from pytest_ari_sla.targets.simulator.media.websocket_driver import options_of
@@ -29,18 +47,18 @@ class MediaLoop:
 
     Parameters
     ----------
-    channel
+    control
         Where commands come from.
     engine
         What does the work.
     """
 
-    def __init__(self, channel: socket.socket, engine: MediaEngine) -> None:
-        self._channel = channel
-        channel.setblocking(False)  # Python 3.11 takes no flags for receiving descriptors, in spite of its manual
+    def __init__(self, control: socket.socket, engine: MediaEngine) -> None:
+        self._channel: Channel[Command] = Channel(control, Command)
+        control.setblocking(False)  # Python 3.11 takes no flags for receiving descriptors, in spite of its manual
         self._engine = engine
         self._poll = select.epoll()
-        self._poll.register(channel.fileno(), select.EPOLLIN)
+        self._poll.register(control.fileno(), select.EPOLLIN)
         self._leg_of: dict[int, int] = {}
         self._channel_of: dict[int, str] = {}
         self._runs = True
@@ -87,29 +105,51 @@ class MediaLoop:
 
     def _take_commands(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while (command := receive_command(self._channel)) is not None:
-                self._carry_out(command)
+            while (received := self._channel.receive()) is not None:
+                self._carry_out(*received)
             self._runs = False
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, command: Command, handle: int | None) -> None:
         match command:
-            case Command("open", [leg, payload_format, host, port], handle):
+            case OpenRtp(leg, payload_format, host, port) if handle is not None:
                 self._engine.open(leg, handle, payload_format, host, port)
                 self._leg_of[handle] = leg
                 self._poll.register(handle, select.EPOLLIN)
-            case Command("open_audiosocket", [leg, channel, payload_format, uuid], handle):
-                stream = AudioSocketStream(_socket(handle), payload_format, bytes.fromhex(uuid))
+            case OpenAudioSocket(leg, channel, payload_format, uuid):
+                stream = AudioSocketStream(_socket(handle), payload_format, uuid)
                 self._open_stream(leg, channel, stream)
-            case Command("open_websocket", [leg, channel, is_client, received, options], handle):
+            case OpenWebSocket(leg, channel, is_client, received, options):
                 websocket = WebSocketStream(_socket(handle), is_client=is_client, options=options_of(options))
-                websocket.feed(bytes.fromhex(received), time.monotonic_ns())
+                websocket.feed(received, time.monotonic_ns())
                 self._open_stream(leg, channel, websocket)
-            case Command("close", [leg]):
+            case OpenLocal(near, far, payload_format):
+                self._engine.open_local(near, far, payload_format)
+            case CloseLeg(leg):
                 self._forget(leg)
                 self._channel_of.pop(leg, None)
                 self._engine.close(leg)
-            case Command(name, arguments):
-                getattr(self._engine, name)(*arguments)
+            case SetFaults(values):
+                self._engine.set_faults(values)
+            case _:
+                self._change(command)
+
+    def _change(self, command: Command) -> None:
+        """Carry out what changes where an open leg's media comes from and goes to."""
+        match command:
+            case SendDigit(leg, digit):
+                self._engine.digit(leg, digit)
+            case Idle(leg):
+                self._engine.idle(leg)
+            case Echo(leg):
+                self._engine.echo(leg)
+            case Bridge(bridge, legs):
+                self._engine.bridge(bridge, legs)
+            case Mute(leg, incoming, outgoing):
+                self._engine.mute(leg, incoming, outgoing)
+            case Play(leg, prompt):
+                self._engine.play(leg, prompt)
+            case StopPlaying(leg):
+                self._engine.stop_playing(leg)
 
     def _open_stream(self, leg: int, channel: str, stream: StreamLeg) -> None:
         self._channel_of[leg] = channel
@@ -131,21 +171,19 @@ class MediaLoop:
             if word == "ended":
                 self._forget(leg)
             with contextlib.suppress(OSError):  # the simulator is gone; the next command tells
-                send_command(self._channel, Command(word, [self._channel_of[leg]]))
+                self._channel.send(LegNews(word, self._channel_of[leg]))
         self._engine.told.clear()
 
 
-def _socket(handle: int) -> socket.socket:
+def _socket(handle: int | None) -> socket.socket:
     return socket.socket(fileno=handle)
 
 
-def main(handle: int, capacity: int, seed: int) -> None:
-    """Serve the simulator at the other end of a socket."""
-    # Ctrl-C is the simulator's to take; this process ends with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(fileno=handle) as channel:
-        MediaLoop(channel, MediaEngine(capacity, seed)).run()
+def main(capacity: str, seed: str, *control: str) -> None:
+    """Serve the simulator at the other end of the socket that was inherited."""
+    with inherited_control(int(control[-1])) as inherited:
+        MediaLoop(inherited, MediaEngine(int(capacity), int(seed))).run()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import resource
 import socket
-import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_ari_sla.children.channel import Channel
+from pytest_ari_sla.children.child import Child
 from pytest_ari_sla.errors import MediaLoopFailed
-from pytest_ari_sla.targets.simulator.media.commands import Command, receive_command, send_command
+from pytest_ari_sla.targets.simulator.media.commands import (
+    Bridge,
+    CloseLeg,
+    Echo,
+    Idle,
+    LegNews,
+    Mute,
+    OpenAudioSocket,
+    OpenLocal,
+    OpenRtp,
+    OpenWebSocket,
+    Play,
+    SendDigit,
+    SetFaults,
+    StopPlaying,
+)
 from pytest_ari_sla.targets.simulator.media.formats import PAYLOAD_TYPES
 from pytest_ari_sla.targets.simulator.pbx.state import MediaUnavailable
 from pytest_ari_sla.targets.target import local_address_towards
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_ari_sla.targets.simulator.faults import Faults
+    from pytest_ari_sla.targets.simulator.media.commands import Command
 
 __all__ = ["MediaProcess"]
 
@@ -48,29 +64,19 @@ class MediaProcess:
         self._used_ports: dict[int, int] = {}
         self._free_legs: list[int] = list(range(len(self._ports)))[::-1]
         self._max_channels = 0
-        self._channel: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
+        self._channel: Channel[LegNews] | None = None
 
     def __enter__(self) -> Self:
         _allow_many_files()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            handle = theirs.fileno()
-            module = "pytest_ari_sla.targets.simulator.media.loop"
-            arguments = map(str, (handle, len(self._ports), self._seed))
-            command = [sys.executable, "-m", module, *arguments]
-            self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL)
-        self._channel = ours
+        arguments = [str(len(self._ports)), str(self._seed)]
+        self._child = Child("pytest_ari_sla.targets.simulator.media.loop", arguments, grace_s=_GRACE_S)
+        self._channel = Channel(self._child.control, LegNews)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._channel is not None and self._process is not None:
-            self._channel.close()
-            try:
-                self._process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        if self._child is not None:
+            self._child.end()
 
     def fileno(self) -> int:
         """Return what becomes readable when there is news, or the process is gone."""
@@ -80,25 +86,25 @@ class MediaProcess:
 
     def take_news(self) -> list[tuple[str, str]] | None:
         """Return what peers want of their channels, and which have gone (see ``MediaPlane``); None: the process has."""
-        if self._channel is None:
+        if self._child is None or self._channel is None:
             return None
         news: list[tuple[str, str]] = []
-        self._channel.setblocking(False)
+        self._child.control.setblocking(False)
         try:
             with suppress(BlockingIOError):
-                while (told := receive_command(self._channel)) is not None:
-                    news.append((told.name, told.arguments[0]))
+                while (received := self._channel.receive()) is not None:
+                    news.append((received.message.word, received.message.channel))
                 return None
         except OSError:
             return None
         finally:
-            self._channel.setblocking(True)
+            self._child.control.setblocking(True)
         return news
 
     def set_faults(self, faults: Faults) -> None:
         """Let these faults be shown from now on."""
         self._max_channels = faults.max_media_channels
-        self._tell("set_faults", faults.describe())
+        self._tell(SetFaults(faults.describe()))
 
     def open(self, channel: str, remote: tuple[str, int], payload_format: str) -> tuple[str, int]:
         """Make a port for a channel that sends to ``remote``; return its host and port.
@@ -119,8 +125,7 @@ class MediaProcess:
         with self._bind(local_host) as udp:
             leg, port = self._free_legs.pop(), udp.getsockname()[1]
             self._legs[channel], self._used_ports[leg] = leg, port
-            arguments = [leg, payload_format, remote_host, remote[1]]
-            self._send(Command("open", arguments, udp.fileno()))
+            self._tell(OpenRtp(leg, payload_format, remote_host, remote[1]), udp)
         return local_host, port
 
     def open_audiosocket(self, channel: str, connection: socket.socket, payload_format: str, uuid: bytes) -> None:
@@ -131,7 +136,7 @@ class MediaProcess:
         MediaUnavailable
             If there are too many channels.
         """
-        self._open_stream("open_audiosocket", channel, connection, [payload_format, uuid.hex()])
+        self._open_stream(channel, connection, lambda leg: OpenAudioSocket(leg, channel, payload_format, uuid))
 
     def open_websocket(
         self, channel: str, connection: socket.socket, received: bytes, options: dict[str, Any], *, is_client: bool
@@ -143,13 +148,13 @@ class MediaProcess:
         MediaUnavailable
             If there are too many channels.
         """
-        self._open_stream("open_websocket", channel, connection, [is_client, received.hex(), options])
+        self._open_stream(channel, connection, lambda leg: OpenWebSocket(leg, channel, is_client, received, options))
 
-    def _open_stream(self, name: str, channel: str, connection: socket.socket, arguments: list[Any]) -> None:
+    def _open_stream(self, channel: str, connection: socket.socket, order: Callable[[int], Command]) -> None:
         with connection:
             self._ensure_free()
             leg = self._legs[channel] = self._free_legs.pop()
-            self._send(Command(name, [leg, channel, *arguments], connection.fileno()))
+            self._tell(order(leg), connection)
 
     def open_local(self, near: str, far: str, payload_format: str) -> None:
         """Let what one of these channels is to say be what the other one hears.
@@ -161,9 +166,8 @@ class MediaProcess:
         """
         if len(self._free_legs) < 2:
             raise MediaUnavailable
-        halves = [self._free_legs.pop(), self._free_legs.pop()]
-        self._legs.update(zip((near, far), halves, strict=True))
-        self._tell("open_local", *halves, payload_format)
+        self._legs[near], self._legs[far] = self._free_legs.pop(), self._free_legs.pop()
+        self._tell(OpenLocal(self._legs[near], self._legs[far], payload_format))
 
     def _ensure_free(self) -> None:
         if not self._free_legs or (self._max_channels and len(self._legs) >= self._max_channels):
@@ -172,37 +176,37 @@ class MediaProcess:
     def close(self, channel: str) -> None:
         """Free a channel's port or connection; a channel without one is left alone."""
         if (leg := self._legs.pop(channel, None)) is not None:
-            self._tell("close", leg)
+            self._tell(CloseLeg(leg))
             self._free_legs.append(leg)
             self._used_ports.pop(leg, None)
 
     def digit(self, channel: str, digit: str) -> None:
         """Send a digit."""
-        self._tell_leg("digit", channel, digit)
+        self._tell_leg(channel, SendDigit, digit)
 
     def idle(self, channel: str) -> None:
         """Neither echo nor listen to anybody."""
-        self._tell_leg("idle", channel)
+        self._tell_leg(channel, Idle)
 
     def echo(self, channel: str) -> None:
         """Send back what comes in."""
-        self._tell_leg("echo", channel)
+        self._tell_leg(channel, Echo)
 
     def bridge(self, bridge: str, channels: Sequence[str]) -> None:
         """Join exactly these channels, as far as they have media."""
-        self._tell("bridge", bridge, [self._legs[channel] for channel in channels if channel in self._legs])
+        self._tell(Bridge(bridge, [self._legs[channel] for channel in channels if channel in self._legs]))
 
     def mute(self, channel: str, *, incoming: bool, outgoing: bool) -> None:
         """Let nothing come in or go out, or do again."""
-        self._tell_leg("mute", channel, incoming, outgoing)
+        self._tell_leg(channel, Mute, incoming, outgoing)
 
     def play(self, channel: str, prompt: str) -> None:
         """Send a prompt's sound until :meth:`stop_playing`."""
-        self._tell_leg("play", channel, prompt)
+        self._tell_leg(channel, Play, prompt)
 
     def stop_playing(self, channel: str) -> None:
         """End the prompt."""
-        self._tell_leg("stop_playing", channel)
+        self._tell_leg(channel, StopPlaying)
 
     def _bind(self, host: str) -> socket.socket:
         """Return a socket on the next free port: ports come round, so that late packets of a call find nobody."""
@@ -223,19 +227,16 @@ class MediaProcess:
             return udp
         raise MediaUnavailable
 
-    def _tell_leg(self, name: str, channel: str, *arguments: Any) -> None:
+    def _tell_leg(self, channel: str, order: Callable[..., Command], *arguments: Any) -> None:
         """Tell something about a channel; one without media is left alone."""
         if (leg := self._legs.get(channel)) is not None:
-            self._tell(name, leg, *arguments)
+            self._tell(order(leg, *arguments))
 
-    def _tell(self, name: str, *arguments: Any) -> None:
-        self._send(Command(name, list(arguments)))
-
-    def _send(self, command: Command) -> None:
+    def _tell(self, command: Command, attached: socket.socket | None = None) -> None:
         if self._channel is None:
             raise MediaLoopFailed("the simulator's media process was not started")
         try:
-            send_command(self._channel, command)
+            self._channel.send(command, None if attached is None else attached.fileno())
         except OSError as error:
             raise MediaLoopFailed(f"the simulator's media process is gone: {error.strerror}") from error
 
