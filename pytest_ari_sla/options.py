@@ -220,6 +220,8 @@ OPTIONS = (
     Option("--sla-templates", "templates", "folder of templates that override blocks of the report", _folder, "DIR"),
     Option("--sla-capture", "capture", "whose packets to keep: worst:N, failed, all, off (worst:5)", _capture_policy,
            "POLICY"),
+    Option("--sla-forensics", "forensics", "where the target stalls or dies, keep who waits for what, events, log and "
+           "stacks: auto or off (auto)", lambda text: _choice("auto", "off")(text) == "auto", "auto|off"),
     Option("--sla-prometheus", "prometheus_port", "serve metrics on this port during the run", _port, "PORT"),
 )  # fmt: skip
 

@@ -65,6 +65,8 @@ class Settings:
         Folder whose templates override blocks of the HTML report.
     capture
         Which calls' packets are kept: ``worst:5``, ``failed``, ``all`` or ``off``.
+    forensics
+        Whether evidence is taken where the target stalls or dies.
     prometheus_port
         Where metrics are served during the run; None: nowhere.
     realtime
@@ -101,6 +103,7 @@ class Settings:
     live: str = "auto"
     templates: str | None = None
     capture: str = "worst:5"
+    forensics: bool = True
     prometheus_port: int | None = None
     realtime: bool = True
 

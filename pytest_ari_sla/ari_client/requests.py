@@ -114,6 +114,12 @@ class AriClient:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._door = asyncio.Semaphore(MAX_CONNECTING)
         self._http: aiohttp.ClientSession | None = None
+        self._pending: dict[object, tuple[str, int]] = {}
+
+    def pending(self) -> list[tuple[str, int]]:
+        """Return the requests under way: method and path, and how long each has been, in ns."""
+        now_ns = self._clock.monotonic_ns()
+        return [(request, now_ns - started_ns) for request, started_ns in list(self._pending.values())]
 
     async def open(self) -> None:
         """Make ready to send; nothing is sent yet."""
@@ -248,6 +254,7 @@ class AriClient:
             started_ns = self._clock.monotonic_ns()
             times = stamp_exchange()
             connecting = _Connecting(self._door)
+            self._pending[connecting] = (f"{method} {filled}", started_ns)
             status = 0
             try:
                 async with self._http.request(
@@ -269,6 +276,7 @@ class AriClient:
                     return status, answer
             finally:
                 connecting.end()
+                del self._pending[connecting]
                 if status == 0 and method == "POST":
                     self.uncertain += 1
                 if on_sent is not None:

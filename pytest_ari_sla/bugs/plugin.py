@@ -132,6 +132,7 @@ class BugHunts:
             bug = finding.bug
             row = [bug.id, bug.title, bug.known_in, bug.link, finding.words]
             report.user_properties.append((PROPERTY, row))
+            item.user_properties.append((PROPERTY, row))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

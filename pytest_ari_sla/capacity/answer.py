@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.errors import NetworkError
 from pytest_ari_sla.reporting.record.record_capacity import Capacity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.capacity.search import Bracket
+    from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
 
-__all__ = ["UNITS", "answer", "evidence"]
+__all__ = ["UNITS", "answer", "answer_of_death", "evidence"]
 
 UNITS = {"calls": "calls", "call rate": "call set-ups/s"}
 """What each kind of level is counted in."""
@@ -47,12 +49,40 @@ def answer(found: Bracket, steps: Sequence[CapacityStep], per: str, why: str) ->
         calls=found.carried,
         interval=(found.carried, found.broken),
         first_broken=broken.reason if broken is not None else "",
+        broken=broken.broken if broken is not None else "",
         limited_by=found.limit,
         evidence=why if found.limit != "asked_for" else "",
         steps=list(steps),
     )
     capacity.sentence = _sentence(capacity, found)
     return capacity
+
+
+def answer_of_death(found: Bracket, steps: Sequence[CapacityStep], per: str, level: int, error: SlaError) -> Capacity:
+    """Return the answer where a load broke off: that is what the target, or the way to it, does at this level.
+
+    Parameters
+    ----------
+    found
+        What is known from the steps below this level.
+    steps, per
+        As in :func:`answer`.
+    level, error
+        At which level it broke off, and how.
+    """
+    how = str(error).splitlines()[0]
+    carried = f"{found.carried:,} {UNITS[per]} were carried" if found.carried else "No level below it was carried"
+    return Capacity(
+        per=per,
+        calls=found.carried,
+        interval=(found.carried, level),
+        first_broken=how,
+        limited_by="network" if isinstance(error, NetworkError) else "target",
+        evidence=how,
+        died_at=level,
+        steps=list(steps),
+        sentence=f"{carried}; at {level:,} the load broke off: {how}",
+    )
 
 
 def _sentence(capacity: Capacity, found: Bracket) -> str:

@@ -19,7 +19,7 @@ from pytest_ari_sla.sla.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Bracket", "Limit", "Range", "Step", "next_level"]
+__all__ = ["Bracket", "Limit", "Range", "Step", "known_so_far", "next_level"]
 
 _CONFIRMED = 2
 _MOST_REPEATS = 3
@@ -92,6 +92,12 @@ class Bracket:
     flaky: tuple[int, ...] = ()
     is_monotone: bool = True
 
+    @property
+    def words(self) -> str:
+        """What is known so far, as a step that follows tells it."""
+        known = [f"{self.carried:,} carried"] if self.carried else []
+        return ", ".join(known + ([f"{self.broken:,} not"] if self.broken is not None else []))
+
 
 class _Tally:
     """The steps so far, level by level."""
@@ -145,6 +151,11 @@ def next_level(steps: Sequence[Step], span: Range) -> int | Bracket:
     if (doubtful := _doubtful(tally)) is not None:
         return doubtful
     return _bracketed(tally, span)
+
+
+def known_so_far(steps: Sequence[Step]) -> Bracket:
+    """Return what steps say when the search ends with them, since there is no target any more."""
+    return _found(_Tally(steps), "target")
 
 
 def _doubtful(tally: _Tally) -> int | None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.capture.pcapng import capture_name
-from pytest_ari_sla.judging.judged_load import CapturedCall
+from pytest_ari_sla.judging.judged_load import CapturedCall, TextFile
 from pytest_ari_sla.judging.worst_calls import worst_calls
-from pytest_ari_sla.reporting.places import CAPTURES_NAME
+from pytest_ari_sla.reporting.places import CAPTURES_NAME, EVIDENCE_NAME
 
 if TYPE_CHECKING:
     from pytest_ari_sla.capture.kept_packets import CapturePolicy
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
-__all__ = ["captured_calls"]
+__all__ = ["captured_calls", "evidence_files"]
+
+
+def evidence_files(outcome: LoadOutcome, scenario: str) -> list[TextFile]:
+    """Return the files of evidence of a load that was on a target that stalled or died, by the scenario's name."""
+    named = re.sub(r"\W+", "-", scenario).strip("-")
+    return [TextFile(f"{EVIDENCE_NAME}/{named}-{file.name}", file.text) for file in outcome.evidence]
 
 
 def captured_calls(outcome: LoadOutcome, policy: CapturePolicy, catalogue: Catalogue) -> dict[str, CapturedCall]:

@@ -7,7 +7,7 @@ import msgspec
 from pytest_ari_sla.capture.kept_packets import PackedStream
 from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario
 
-__all__ = ["CapturedCall", "JudgedLoad"]
+__all__ = ["CapturedCall", "JudgedLoad", "TextFile"]
 
 
 class CapturedCall(msgspec.Struct, frozen=True):
@@ -28,6 +28,13 @@ class CapturedCall(msgspec.Struct, frozen=True):
     streams: list[PackedStream]
 
 
+class TextFile(msgspec.Struct, frozen=True):
+    """A file of text: its path, relative to the report's folder, and what is in it."""
+
+    path: str
+    text: str
+
+
 class JudgedLoad(msgspec.Struct, frozen=True):
     """One load with its verdict, and what goes with it into the report's folder.
 
@@ -41,9 +48,12 @@ class JudgedLoad(msgspec.Struct, frozen=True):
         All calls that are known one by one, where the scenario's table does not hold them all.
     captures
         Files of packets to write.
+    texts
+        Files of evidence to write.
     """
 
     scenario: Scenario
     line: int | None = None
     calls: list[CallRow] = []
     captures: list[CapturedCall] = []
+    texts: list[TextFile] = []

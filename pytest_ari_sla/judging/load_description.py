@@ -31,6 +31,8 @@ class LoadDescription(msgspec.Struct, frozen=True):
         The condition that ends the load in good order; None: none.
     notes
         What a user should know before it begins.
+    step
+        Which part of something larger it is, in words; empty where it is none.
     """
 
     doc: str
@@ -42,6 +44,7 @@ class LoadDescription(msgspec.Struct, frozen=True):
     thresholds: list[SourcedThreshold]
     until: Threshold | None = None
     notes: list[str] = []
+    step: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the description as bytes."""

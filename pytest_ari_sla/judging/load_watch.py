@@ -214,7 +214,8 @@ class LoadWatch:
         loss = self._catalogue.lookup("loss.ratio") if "loss.ratio" in self._catalogue else None
         mos = self._catalogue.lookup("mos") if "mos" in self._catalogue else None
         return LiveState(
-            scenario=self.name,
+            scenario=self.test if self.description.step else self.name,
+            step=self.description.step,
             elapsed_s=self.elapsed_ns / 1e9,
             total_s=self._duration_ns / 1e9,
             stages=tuple(LiveStage(name, start / 1e9, end / 1e9) for name, start, end in self.description.stages),

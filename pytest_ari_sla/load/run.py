@@ -27,6 +27,7 @@ from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.media.calibration import clock_floor, packet_backend
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
 from pytest_ari_sla.watch.target_watch import TargetWatch
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class LoadRun:
         self._notes: list[str] = []
         self._driver: CallDriver | None = None
         self._watch: TargetWatch | None = None
+        self._forensics: Forensics | None = None
         self.broken_by: Exception | None = None
         self.found: SlaError | None = None
         self._parts: _Parts | None = None
@@ -124,6 +126,8 @@ class LoadRun:
 
     def lose_target(self, error: SlaError) -> None:
         """End the load, since the target has gone: the calls that it had are dropped."""
+        if self._forensics is not None:
+            self._forensics.begin(str(error).splitlines()[0])
         if self._driver is not None:
             self._driver.lose_target(error)
 
@@ -161,8 +165,9 @@ class LoadRun:
             self._series.mark_stages(plan.profile)
             driver = self._driver = self._make_driver(ari, caller, relay)
             parts = self._parts = _Parts(self._began_at_ns, ari, caller, driver)
-            ari.when_lost = driver.lose_target
+            ari.when_lost = self.lose_target
             if plan.shard == 1:  # once for the fleet
+                self._forensics = self._make_forensics(ari)
                 self._watch = await stack.enter_async_context(self._make_watch(ari))
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
@@ -177,6 +182,8 @@ class LoadRun:
                 ticking.cancel()
             if relay is not None:
                 await self._take_from(relay)
+            if self._forensics is not None:
+                await self._forensics.finish()
             duration_ns = self._now_ns()
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
@@ -277,7 +284,23 @@ class LoadRun:
     def _make_watch(self, ari: AriSession) -> TargetWatch:
         tools = self._tools
         tls = tls_context(tools.ca_file, verify=tools.verify) if ari.endpoint.is_encrypted or tools.ca_file else True
-        return TargetWatch(ari.endpoint, tls, ari.some_channel)
+        forensics = self._forensics
+        if forensics is None:
+            return TargetWatch(ari.endpoint, tls, ari.some_channel)
+        watch = TargetWatch(ari.endpoint, tls, ari.some_channel, forensics.begin)
+        forensics.when_stopped = watch.note_stop
+        return watch
+
+    def _make_forensics(self, ari: AriSession) -> Forensics | None:
+        tools = self._tools
+        if not tools.forensics:
+            return None
+        asterisk = OwnAsterisk.of(tools.asterisk_pid) if tools.asterisk_pid is not None else None
+        return Forensics(ari.endpoint, lambda: self._pending(ari), self._meter.latest_events, asterisk)
+
+    def _pending(self, ari: AriSession) -> list[tuple[str, int]]:
+        """Return all requests under way, those of the watch among them."""
+        return [*ari.client.pending(), *(self._watch.pending() if self._watch is not None else ())]
 
     def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
         plan, tools = self._plan, self._tools
@@ -389,4 +412,5 @@ class LoadRun:
                 *told_by(parts.ari),
             ),
             captures=self._candidates.kept(),
+            evidence=self._forensics.evidence if self._forensics is not None else (),
         )

@@ -81,5 +81,7 @@ class LoadTools:
     ranked_by: Mapping[str, str] = field(default_factory=dict)
     host_share: Callable[[], HostShare] | None = None
     sip: SipAccount = NO_ACCOUNT
+    forensics: bool = False
+    asterisk_pid: int | None = None
     clock: Clock = time
     make_measurer: Callable[..., Measurer] = Measurer

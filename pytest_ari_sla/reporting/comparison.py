@@ -112,8 +112,36 @@ def compare_scenarios(
                 lags_s = [_lag_s(scenario, metric) for scenario in (*before, *after)]
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
-                compared.append(_recorded(result, metric))
+                item = _recorded(result, metric)
+                compared.append(item if _is_in_each_turn(item, before, after, metric, stat) else _by_chance(item))
     return compared
+
+
+def _is_in_each_turn(
+    item: Comparison, before: Sequence[Scenario], after: Sequence[Scenario], metric: Metric, stat: str
+) -> bool:
+    """Tell whether a change shows between any two turns: calls that begin together are one draw, however many."""
+    if item.verdict not in ("better", "worse") or metric.kind == "count":
+        return True
+    olds, news = ([_figure_of(scenario, metric, stat) for scenario in turns] for turns in (before, after))
+    known = [[value for value in values if value is not None] for values in (olds, news)]
+    if [len(values) for values in known] != [len(before), len(after)]:
+        return True  # a stat that records do not hold
+    is_higher = (item.verdict == "worse") == (metric.better == "lower")
+    low, high = (known[0], known[1]) if is_higher else (known[1], known[0])
+    return max(low) <= min(high)
+
+
+def _figure_of(scenario: Scenario, metric: Metric, stat: str) -> float | None:
+    """Return a figure of a whole turn."""
+    family, _, name = metric.name.partition(".")
+    values = scenario.metrics.get(metric.name if stat else family, {})
+    value = values.get(stat.replace(".", "") if stat else name or "value")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _by_chance(item: Comparison) -> Comparison:
+    return replace(item, verdict="cannot tell", sentence=f"{item.sentence}; but not in each turn")
 
 
 def compare_capacities(before: Capacity, after: Capacity, max_regression: float) -> Comparison:

@@ -14,13 +14,23 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CALLS_NAME", "CAPTURES_NAME", "HTML_NAME", "MARKDOWN_NAME", "RECORD_NAME", "check_file", "check_folder"]
+__all__ = [
+    "CALLS_NAME",
+    "CAPTURES_NAME",
+    "EVIDENCE_NAME",
+    "HTML_NAME",
+    "MARKDOWN_NAME",
+    "RECORD_NAME",
+    "check_file",
+    "check_folder",
+]
 
 RECORD_NAME: Final = "report.json"
 HTML_NAME: Final = "report.html"
 MARKDOWN_NAME: Final = "summary.md"
 CALLS_NAME: Final = "calls.csv"
 CAPTURES_NAME: Final = "captures"
+EVIDENCE_NAME: Final = "evidence"
 
 
 def check_folder(folder: Path) -> None:
@@ -38,9 +48,9 @@ def check_folder(folder: Path) -> None:
     for name in (RECORD_NAME, HTML_NAME, MARKDOWN_NAME, CALLS_NAME):
         if (folder / name).is_dir():
             raise UsageError(f"no report can be written into {str(folder)!r}: {name} is a folder there")
-    captures = folder / CAPTURES_NAME
-    if captures.exists() and not captures.is_dir():
-        raise UsageError(f"no report can be written into {str(folder)!r}: {CAPTURES_NAME} is not a folder there")
+    for name in (CAPTURES_NAME, EVIDENCE_NAME):
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise UsageError(f"no report can be written into {str(folder)!r}: {name} is not a folder there")
 
 
 def check_file(path: Path) -> None:

@@ -120,6 +120,7 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
     if hints := findings(scenario):
         yield from (Text(), _indented(Text("Where to look next", style="bold")))
         yield from (_bullet(hint) for hint in hints)
+    yield from (_bullet(f"{path}, beside the report", "evidence") for path in scenario.evidence)
     yield from (_bullet(note, "note") for note in scenario.notes)
 
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as replaced
 
-from pytest_ari_sla.capacity.answer import UNITS, answer, evidence
-from pytest_ari_sla.capacity.search import Bracket, Range, Step, next_level
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.capacity.answer import UNITS, answer, answer_of_death, evidence
+from pytest_ari_sla.capacity.search import Bracket, Range, Step, known_so_far, next_level
+from pytest_ari_sla.errors import (
+    AsteriskCrashed,
+    AsteriskStalled,
+    HarnessError,
+    OpenFilesLimit,
+    PortsExhausted,
+    SimulatorCrashed,
+    SlaError,
+    TargetTooSmall,
+    UsageError,
+)
 from pytest_ari_sla.load.planning.stages import hold as held
 from pytest_ari_sla.load.planning.stages import ramp, rate
 from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
 from pytest_ari_sla.session.load_job import Turns
 from pytest_ari_sla.session.turns import make_whole, on_other
 from pytest_ari_sla.sla.verdict import Verdict, judge
+from pytest_ari_sla.watch.probes import has_stalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +36,11 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.planning.stages import StageRequest
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.load_job import LoadJob
     from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.sla.threshold import Threshold
 
 __all__ = ["CapacityRun", "search"]
 
@@ -68,6 +81,19 @@ async def search(
     return found
 
 
+@dataclass
+class _Made:
+    """A step, and the load that it was made of; one that was refused has no outcome."""
+
+    step: CapacityStep
+    job: LoadJob
+
+    @property
+    def outcome_of_load(self) -> LoadOutcome:
+        assert self.job.outcome is not None
+        return self.job.outcome
+
+
 class CapacityRun:
     """One search.
 
@@ -102,8 +128,7 @@ class CapacityRun:
             raise UsageError(f"capacity(): per is {per!r}; it can be {' or '.join(map(repr, UNITS))}")
         self._maker, self._jobs, self._make_job = maker, jobs, make_job
         self._per, self._span = per, span
-        self._steps: list[CapacityStep] = []
-        self._held: list[tuple[LoadJob, LoadOutcome]] = []
+        self._made: list[_Made] = []
 
     async def find(self, hold: str, settle: str, holding: str) -> Capacity:
         """Make steps until the capacity is known.
@@ -117,37 +142,99 @@ class CapacityRun:
         holding
             How long each call lasts, where the level is a rate.
         """
-        made: list[Step] = []
-        while not isinstance(level := next_level(made, self._span), Bracket):
-            made.append(Step(level, await self._hold(level, hold, settle, holding)))
-        hurt = self._last(level.broken, Verdict.FAIL) or self._held[-1]
-        found = answer(level, self._steps, self._per, evidence(hurt[1].total))
-        job, outcome = self._standing_for(level)
-        job.capacity = found
-        job.outcome = replace(outcome, notes=(*outcome.notes, found.sentence))
-        self._jobs.append(job)
+        while not isinstance(level := next_level(self._verdicts(), self._span), Bracket):
+            await self._hold(level, hold, settle, holding)
+        hurt = self._last(level.broken, Verdict.FAIL) or self._loaded[-1]
+        found = answer(level, self._steps, self._per, evidence(hurt.outcome_of_load.total))
+        self._stand_for(found, self._standing_for(level))
         return found
 
-    async def _hold(self, level: int, hold: str, settle: str, holding: str) -> Verdict:
+    @property
+    def _steps(self) -> list[CapacityStep]:
+        return [made.step for made in self._made]
+
+    @property
+    def _loaded(self) -> list[_Made]:
+        return [made for made in self._made if made.job.outcome is not None]
+
+    def _verdicts(self) -> list[Step]:
+        return [Step(step.level, Verdict(step.verdict)) for step in self._steps]
+
+    async def _hold(self, level: int, hold: str, settle: str, holding: str) -> None:
         job = self._make_job(self._stages(level, hold, settle, holding))
         if not job.thresholds:
             raise UsageError(
                 "capacity() needs limits: give the test a marker such as @pytest.mark.sla('rtt.p99 < 60ms')"
             )
         job.thresholds = [self._of_the_hold(sourced) for sourced in job.thresholds]
+        so_far = known_so_far(self._verdicts()).words
+        job.step = f"step {len(self._made) + 1} at {level:,} {UNITS[self._per]}" + (f" ({so_far})" if so_far else "")
         # Where this step is cut off, it is what is left of the test.
         self._jobs.append(job)
-        await make_whole(self._maker, job)
+        refused = ""
+        try:
+            await make_whole(self._maker, job)
+        except SlaError as error:
+            refused = str(error).splitlines()[0]
+            verdict = self._verdict_on(error, job)
+            if verdict is None:
+                self._break_off(level, job, error)
+                raise
+            step = CapacityStep(level=level, verdict=verdict.value, reason=refused)
         self._jobs.remove(job)
-        outcome = job.outcome
-        assert outcome is not None
+        if job.outcome is not None:
+            step = self._judged(level, job, job.outcome, refused)
+        self._made.append(_Made(step, job))
+
+    def _verdict_on(self, error: SlaError, job: LoadJob) -> Verdict | None:
+        """Return what an error says of a level that others have come before; None: it ends the search."""
+        if job.outcome is not None:
+            return Verdict.FAIL if isinstance(error, AsteriskStalled) else None
+        if not self._loaded:
+            return None
+        if isinstance(error, TargetTooSmall):
+            return Verdict.FAIL
+        return Verdict.INCONCLUSIVE if isinstance(error, PortsExhausted | OpenFilesLimit) else None
+
+    def _break_off(self, level: int, job: LoadJob, error: SlaError) -> None:
+        """Let what the load that broke off says of the target stand in the report, where it says anything."""
+        is_dead = isinstance(error, AsteriskCrashed | SimulatorCrashed) or job.is_orphaned
+        if not is_dead and (isinstance(error, HarnessError | UsageError) or job.outcome is None):
+            return
+        below = [step for step in self._verdicts() if step.level < level]
+        found = answer_of_death(known_so_far(below), self._steps, self._per, level, error)
+        if job.outcome is not None:
+            self._jobs.remove(job)
+            self._stand_for(found, _Made(CapacityStep(level=level, verdict="fail"), job))
+        elif self._loaded:
+            self._jobs.remove(job)
+            self._stand_for(found, self._loaded[-1])
+
+    def _judged(self, level: int, job: LoadJob, outcome: LoadOutcome, refused: str) -> CapacityStep:
+        """Return the step of a load that was made, by the time in which its level was held."""
         thresholds = [sourced.threshold for sourced in job.thresholds]
         judged = judge(thresholds, outcome.total, outcome.series, self._maker.rules)
-        verdict = Verdict.INCONCLUSIVE if outcome.cut_off else judged.verdict
-        values = {item.expression: item.value for item in judged.outcomes}
-        self._steps.append(CapacityStep(level=level, verdict=verdict.value, reason=judged.reason, values=values))
-        self._held.append((job, outcome))
-        return verdict
+        verdict, reason = judged.verdict, judged.reason
+        if outcome.cut_off:
+            verdict = Verdict.INCONCLUSIVE
+        elif has_stalled(outcome.total):  # told by the figures, which all shards of a fleet have
+            verdict, reason = Verdict.FAIL, refused or "Asterisk stood still, or had its channels locked"
+        broken = [item.expression for item in judged.outcomes if item.verdict is Verdict.FAIL]
+        return CapacityStep(
+            level=level,
+            verdict=verdict.value,
+            reason=reason,
+            broken=broken[0] if broken and verdict is Verdict.FAIL else "",
+            values={item.expression: item.value for item in judged.outcomes},
+            figures=_figures(thresholds, outcome.series),
+        )
+
+    def _stand_for(self, found: Capacity, made: _Made) -> None:
+        """Let one load of the search stand in the report, with the answer."""
+        job, outcome = made.job, made.outcome_of_load
+        job.capacity = found
+        job.outcome = replace(outcome, notes=(*outcome.notes, found.sentence))
+        self._jobs.append(job)
 
     def _stages(self, level: int, hold: str, settle: str, holding: str) -> list[StageRequest]:
         if self._per == "call rate":
@@ -164,17 +251,28 @@ class CapacityRun:
             return sourced
         return replaced(sourced, threshold=replaced(threshold, stage=HOLD))
 
-    def _last(self, level: int | None, verdict: Verdict) -> tuple[LoadJob, LoadOutcome] | None:
-        """Return the last load of a level with this verdict, and what came of it."""
-        both = zip(self._steps, self._held, strict=True)
-        found = [made for step, made in both if step.level == level and step.verdict == verdict.value]
+    def _last(self, level: int | None, verdict: Verdict) -> _Made | None:
+        """Return the last load of a level with this verdict."""
+        found = [made for made in self._loaded if made.step.level == level and made.step.verdict == verdict.value]
         return found[-1] if found else None
 
-    def _standing_for(self, found: Bracket) -> tuple[LoadJob, LoadOutcome]:
+    def _standing_for(self, found: Bracket) -> _Made:
         """Return the load that stands for the answer: that of the level that was carried, or what was not."""
         if found.limit != "generator" and (carried := self._last(found.carried, Verdict.PASS)):
             return carried
-        return self._held[-1]
+        return self._loaded[-1]
+
+
+def _figures(thresholds: Sequence[Threshold], series: TimeSeries) -> dict[str, float | None]:
+    """Return median and tail of each distribution that has a limit, of the time in which a level was held."""
+    hold = next((stage for stage in series.stages if stage.name == HOLD), None)
+    metrics = {item.metric.name: item.metric for item in thresholds if item.metric.kind == "distribution"}
+    if hold is None or not metrics:
+        return {}
+    measured = series.between(hold.start_ns, hold.end_ns, metrics)
+    return {
+        f"{name}.{stat}": measured.value(metric, stat) for name, metric in metrics.items() for stat in ("p50", "p99")
+    }
 
 
 def _is_of_setup(metric: Metric) -> bool:

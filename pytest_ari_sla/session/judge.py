@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.judging.evidence import captured_calls
+from pytest_ari_sla.judging.evidence import captured_calls, evidence_files
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.regression import judge_change
 from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
@@ -119,7 +119,9 @@ def _judged(
     if maker.baseline is not None:
         scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
     rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []
-    return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()))
+    texts = evidence_files(outcome, name)
+    scenario = structs.replace(scenario, evidence=[file.path for file in texts])
+    return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()), texts)
 
 
 def _compared(load: JudgedLoad, turns: Turns, maker: LoadMaker) -> JudgedLoad:

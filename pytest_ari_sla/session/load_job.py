@@ -48,8 +48,12 @@ class LoadJob:
         What the test has to hear although there is an outcome: a shard was lost, the target died.
     outcome
         What came of it, over all shards; None as long as it is not over, and where it was not made to its end.
+    step
+        Which part of something larger it is, in words: a step of a search, a turn on another target.
     capacity
         What a search came to that this load stands for; its own limits are the ones that count then.
+    is_orphaned
+        Whether the target has died in mid-load.
     turns
         All loads that two targets are compared by; None where there is one target, or the last turn is not over.
     is_over
@@ -66,7 +70,9 @@ class LoadJob:
     notes: list[str] = field(default_factory=list)
     problem: Exception | None = None
     outcome: LoadOutcome | None = None
+    step: str = ""
     capacity: Capacity | None = None
+    is_orphaned: bool = False
     turns: Turns | None = None
     is_over: bool = False
 
@@ -80,6 +86,7 @@ class LoadJob:
     def target_died(self, crash: SlaError) -> None:
         """End the load, since there is nothing any more that it could be put on."""
         self.problem = crash
+        self.is_orphaned = True
         self.end_early(str(crash).splitlines()[0], hurried=True)
         if self.run is not None:
             self.run.lose_target(crash)
@@ -114,6 +121,7 @@ class LoadJob:
             thresholds=self.thresholds,
             until=self.until,
             notes=list(self.notes),
+            step=self.step,
         )
 
 

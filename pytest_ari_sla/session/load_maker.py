@@ -159,6 +159,8 @@ class LoadMaker:
             capture=self.capture,
             ranked_by={name: metric.better for name, metric in ranked_by(registry.catalogue).items()},
             sip=self._sip_account(),
+            forensics=settings.forensics,
+            asterisk_pid=self._own_asterisk(),
             host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )
 
@@ -168,6 +170,12 @@ class LoadMaker:
         is_ours = target.sip_port is not None
         host = target.endpoint.host
         return SipAccount(host, target.sip_port, *((target.user, target.password) if is_ours else ("", "")))
+
+    def _own_asterisk(self) -> int | None:
+        """Return the process of the Asterisk that this tool runs on this machine; None where it is another one."""
+        target = self.target()
+        is_ours = target.kind == "private" and is_on_this_machine(urlsplit(target.url).hostname or "")
+        return target.pid if is_ours else None
 
     def _share_host(self) -> HostShare:
         """Begin to read what we take from the machine that the target runs on as well."""

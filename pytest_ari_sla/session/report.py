@@ -142,6 +142,7 @@ def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, te
     """
     written = [folder / RECORD_NAME] if _attempt(run, RECORD_NAME, lambda: write_record(run, folder)) else []
     _attempt(run, "captures", lambda: _write_captures(loads, folder))
+    _attempt(run, "evidence", lambda: _write_evidence(loads, folder))
     try:
         from pytest_ari_sla.reporting import report_folder
     except ImportError as error:
@@ -178,6 +179,13 @@ def _write_captures(loads: Sequence[JudgedLoad], folder: Path) -> None:
 
     for capture in captures:
         write_capture(folder / capture.path, [packed.unpacked() for packed in capture.streams], capture.comment)
+
+
+def _write_evidence(loads: Sequence[JudgedLoad], folder: Path) -> None:
+    for file in (file for load in loads for file in load.texts):
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{clean(line)}\n" for line in file.text.splitlines()), encoding="utf-8")
 
 
 def _all_calls(loads: Sequence[JudgedLoad]) -> list[tuple[str, CallRow]]:

@@ -43,6 +43,7 @@ def on_other(maker: LoadMaker) -> Iterator[str]:
 async def _before(maker: LoadMaker, job: LoadJob) -> None:
     """Make a load on the target that is compared against."""
     with on_other(maker) as url:
+        job.step = f"on {url}, which is compared against"
         job.notes.append(f"This load was put on the target that is compared against, {url}.")
         await make_whole(maker, job)
 

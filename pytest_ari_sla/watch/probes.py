@@ -15,7 +15,9 @@ from pytest_ari_sla.metrics.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SILENCE_NS", "STALL_NS", "Gap", "Lane", "Probes"]
+    from pytest_ari_sla.metrics.snapshot import Snapshot
+
+__all__ = ["SILENCE_NS", "STALL_NS", "Gap", "Lane", "Probes", "has_stalled"]
 
 STALL_NS = 2_000_000_000
 """Channel requests that hang for so long, while others are answered, are stuck."""
@@ -81,6 +83,7 @@ class Probes:
     worst: Gap | None = None
     _pending: dict[Lane, _Pending] = field(default_factory=dict)
     _looked_ns: int | None = None
+    _is_paused: bool = False
 
     def sent(self, lane: Lane, at_ns: int) -> None:
         """Take note of an attempt; the first one that is not answered counts."""
@@ -89,7 +92,7 @@ class Probes:
     def answered(self, lane: Lane, at_ns: int) -> None:
         """Take note of an answer, and when it came."""
         pending = self._pending.pop(lane, None)
-        if pending is None:
+        if pending is None or (self._is_paused and lane is Lane.CACHE):
             return
         self._take(lane, pending, max(0, at_ns - pending.sent_ns))
         for other, waiting in self._pending.items():
@@ -101,6 +104,24 @@ class Probes:
             for pending in self._pending.values():
                 pending.sent_ns += gap_ns
         self._looked_ns = at_ns
+
+    def pause(self, is_paused: bool, at_ns: int) -> None:
+        """Take note that we stop the target ourselves, for a debugger, or let it go on: that is no silence of its own.
+
+        What was stuck before is not in doubt by it, and lasts on.
+        """
+        self._is_paused = is_paused
+        cache = self._pending.get(Lane.CACHE)
+        if cache is not None:
+            cache.sent_ns = at_ns
+
+    def stuck(self, at_ns: int) -> Lane | None:
+        """Return which lane has no answer for too long now; None where none has."""
+        channel, cache = (self._pending.get(lane) for lane in (Lane.CHANNEL, Lane.CACHE))
+        if cache is not None and at_ns - cache.sent_ns >= SILENCE_NS:
+            return Lane.CACHE
+        is_stuck = channel is not None and channel.others > 1 and at_ns - channel.sent_ns >= STALL_NS
+        return Lane.CHANNEL if is_stuck else None
 
     def end(self, at_ns: int) -> None:
         """Take note that nobody waits for answers any more."""
@@ -130,3 +151,9 @@ class Probes:
         """Yield all values since the beginning, by metric name."""
         yield "target.stall", self.stall
         yield "target.stopped_answering", self.silence
+
+
+def has_stalled(measured: Snapshot) -> bool:
+    """Tell whether what was measured holds a time without an answer that is too long, of either kind."""
+    limits = {"target.stall": STALL_NS, "target.stopped_answering": SILENCE_NS}
+    return any((measured.histogram(name).max or 0) >= limit_ns for name, limit_ns in limits.items())

@@ -32,6 +32,10 @@ _EVERY_S = 1.0
 _TIMEOUT_S = 5.0
 """For one attempt; the time without an answer goes on with the next."""
 
+_STUCK = {
+    Lane.CHANNEL: "Requests that need a channel's lock hang, while others are answered",
+    Lane.CACHE: "ARI answers no request",
+}
 _VARIABLE = "CHANNEL(state)"
 
 
@@ -58,10 +62,19 @@ class TargetWatch:
         How its certificate is checked.
     channel
         Returns a channel of ours that is up; empty where there is none.
+    when_stuck
+        Is told of a time without answers while it lasts.
     """
 
-    def __init__(self, endpoint: AriEndpoint, tls: ssl.SSLContext | bool, channel: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        endpoint: AriEndpoint,
+        tls: ssl.SSLContext | bool,
+        channel: Callable[[], str],
+        when_stuck: Callable[[str], None] = lambda what: None,
+    ) -> None:
         self._channel = channel
+        self._when_stuck = when_stuck
         self._probes = Probes()
         self._began_ns = time.monotonic_ns()
         self._started_at: str | None = None
@@ -92,8 +105,22 @@ class TargetWatch:
     def values(self) -> dict[str, Histogram | int]:
         """Return all values since the beginning, by metric name; called once a second."""
         if not all(task.done() for task in self._tasks):
-            self._probes.look(time.monotonic_ns())
+            self._look(time.monotonic_ns())
         return {**dict(self._probes.values()), "target.restarts": self._restarts}
+
+    def pending(self) -> list[tuple[str, int]]:
+        """Return the probes that are not answered yet, and for how long, in ns."""
+        return [request for client in self._clients.values() for request in client.pending()]
+
+    def note_stop(self, is_stopped: bool) -> None:
+        """Take note that a debugger of ours stops the target, or no longer does."""
+        self._probes.pause(is_stopped, time.monotonic_ns())
+
+    def _look(self, now_ns: int) -> None:
+        self._probes.look(now_ns)
+        lane = self._probes.stuck(now_ns)
+        if lane is not None:
+            self._when_stuck(f"{_STUCK[lane]}, {self._at(now_ns)}")
 
     def finding(self) -> SlaError | None:
         """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""

@@ -23,6 +23,27 @@ async def test_how_many(capacity):
     assert found.calls >= {wanted}
 """
 LIMIT = 3
+PATIENCE_S = 300.0
+"""A search is four loads one after the other, each with a fleet's start and end."""
+KILLER = """
+import os
+import signal
+
+import pytest
+
+PIDS = []
+STARTED = []
+
+@pytest.fixture(autouse=True)
+def pid_of_target(target):
+    PIDS.append(target.pid)
+
+def pytest_ari_sla_call_started(call):
+    STARTED.append(call)
+    if len(STARTED) == 5:
+        os.kill(PIDS[0], signal.SIGKILL)
+"""
+"""Kills the target with the third call of the second step: the first had two."""
 
 
 @pytest.fixture
@@ -32,10 +53,12 @@ def session(tmp_path: Path) -> Iterator[Session]:
         yield Session(tmp_path, simulator)
 
 
-def test_the_answer_is_what_the_target_carries(session: Session) -> None:
-    """One load stands for it, that of the highest level that was carried."""
-    session.write("test_capacity.py", SCENARIO.format(start=2, most=4, wanted=LIMIT))
-    done = session.run()
+@pytest.mark.timeout(PATIENCE_S + 30)
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "fleet"])
+def test_the_answer_is_what_the_target_carries(session: Session, workers: tuple[str, ...]) -> None:
+    """One load stands for it, that of the highest level that was carried; all workers come to the same."""
+    session.write("test_capacity.py", SCENARIO.format(start=LIMIT, most=LIMIT + 1, wanted=LIMIT))
+    done = session.start(*workers).finish(timeout_s=PATIENCE_S)
     assert done.exit_code == 0, done.output
     (scenario,) = done.scenarios.values()
     found = scenario["capacity"]
@@ -46,17 +69,27 @@ def test_the_answer_is_what_the_target_carries(session: Session) -> None:
     assert scenario["calls"]["established"] == LIMIT
     assert [item["stage"] for item in scenario["thresholds"] if item["metric"] == "rtt"] == ["hold"]
     assert {step["verdict"] for step in found["steps"]} == {"pass", "fail"}
-    assert "<h3>Capacity</h3>" in (session.folder / "report" / "report.html").read_text()
+    assert found["broken"] == "calls.failed == 0"
+    assert all(step["figures"]["rtt.p99"] for step in found["steps"])
+    page = (session.folder / "report" / "report.html").read_text()
+    assert "<h3>Capacity</h3>" in page
+    assert "s1-ladder" in page
+    assert f"step 2 at {LIMIT + 1} calls ({LIMIT} carried)" in done.output
 
 
-def test_a_fleet_asks_for_no_more_than_it_was_asked_for(session: Session) -> None:
-    """All its workers come to the same answer: at least so many."""
-    session.write("test_capacity.py", SCENARIO.format(start=2, most=2, wanted=2))
-    done = session.run("-n", "2")
-    assert done.exit_code == 0, done.output
+def test_a_target_that_dies_is_the_answer_and_no_pass(tmp_path: Path) -> None:
+    """Named, with the level that it did not survive and the one that it did."""
+    session = Session(tmp_path)
+    session.write("conftest.py", KILLER)
+    session.write("test_capacity.py", SCENARIO.format(start=2, most=8, wanted=2))
+    done = session.run()
+    assert done.exit_code == 1, done.output
     (scenario,) = done.scenarios.values()
-    assert scenario["capacity"]["interval"] == [2, None]
-    assert "At least 2 calls are carried" in done.output
+    found = scenario["capacity"]
+    assert (found["calls"], found["interval"], found["died_at"], found["limited_by"]) == (2, [2, 4], 4, "target")
+    assert scenario["verdict"] == "fail"
+    assert "2 calls were carried; at 4 the load broke off: the simulator" in done.output
+    assert "SIGKILL" in scenario["reason"]
 
 
 def test_a_throttled_generator_gives_no_number(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlMeter", "Narrated"]
 
+
+_LATEST = 5_000
 
 _in_a_call: ContextVar[bool] = ContextVar("_in_a_call", default=False)
 
@@ -44,6 +47,11 @@ class ControlMeter:
         self._errors = 0
         self._dated: list[tuple[int, Snapshot]] = []
         self._calls: dict[str, Narrated] = {}
+        self._latest: deque[tuple[int, Event]] = deque(maxlen=_LATEST)
+
+    def latest_events(self) -> list[tuple[int, str]]:
+        """Return the latest events: when each came, on the monotonic clock in ns, and what it was."""
+        return [(at_ns, f"{event.type} {', '.join(event.channel_ids)}") for at_ns, event in self._latest]
 
     def note_setup(self, duration_ns: int, lag_ns: int) -> None:
         """Record how long a channel took to be set up, and how much of that may be our own lateness."""
@@ -95,6 +103,7 @@ class ControlMeter:
 
     def on_event(self, event: Event, received_ns: int, lag_ns: int | None, *, uncertainty_ns: int) -> None:
         """Take note of an event that tells of a call's channels."""
+        self._latest.append((received_ns, event))
         followed = [channel_id for channel_id in event.channel_ids if channel_id in self._calls]
         if not followed:
             return

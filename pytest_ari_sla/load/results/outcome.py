@@ -10,6 +10,7 @@ import msgspec
 from pytest_ari_sla.capture.kept_packets import PackedStream
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.watch.forensics import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,6 +127,8 @@ class LoadOutcome:
         What else a reader must know.
     captures
         Packets of calls that may be worth a file, by the call's id.
+    evidence
+        Files of what was found where the target stalled or died.
     cut_off
         Why the load was not made to its end, so that these are the figures of its beginning; empty: it was.
     """
@@ -140,6 +143,7 @@ class LoadOutcome:
     generators: tuple[GeneratorHealth, ...] = ()
     notes: tuple[str, ...] = field(default=())
     captures: Mapping[str, Sequence[PackedStream]] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
     cut_off: str = ""
 
     @classmethod
@@ -157,6 +161,7 @@ class LoadOutcome:
             generators=tuple(generator for part in parts for generator in part.generators),
             notes=tuple(_unique(note for part in parts for note in part.notes)),
             captures={call: streams for part in parts for call, streams in part.captures.items()},
+            evidence=tuple(file for part in parts for file in part.evidence),
             cut_off=next((part.cut_off for part in parts if part.cut_off), ""),
         )
 
@@ -173,6 +178,7 @@ class LoadOutcome:
             "generators": msgspec.to_builtins(self.generators),
             "notes": list(self.notes),
             "captures": msgspec.to_builtins(self.captures),
+            "evidence": msgspec.to_builtins(self.evidence),
             "cut_off": self.cut_off,
         }
 
@@ -190,6 +196,7 @@ class LoadOutcome:
             generators=msgspec.convert(plain["generators"], tuple[GeneratorHealth, ...]),
             notes=tuple(plain["notes"]),
             captures=msgspec.convert(plain["captures"], dict[str, list[PackedStream]]),
+            evidence=msgspec.convert(plain["evidence"], tuple[Evidence, ...]),
             cut_off=plain["cut_off"],
         )
 

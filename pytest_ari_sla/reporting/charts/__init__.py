@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.reporting.charts.by_call import heat_map, setup_waterfall
 from pytest_ari_sla.reporting.charts.chart import Chart
 from pytest_ari_sla.reporting.charts.distribution import percentile_charts
+from pytest_ari_sla.reporting.charts.ladder import ladder
 from pytest_ari_sla.reporting.charts.over_time import time_charts
 
 if TYPE_CHECKING:
     from pytest_ari_sla.reporting.record.run_record import Scenario
 
-__all__ = ["Chart", "heat_map", "percentile_charts", "scenario_charts", "setup_waterfall", "time_charts"]
+__all__ = ["Chart", "heat_map", "ladder", "percentile_charts", "scenario_charts", "setup_waterfall", "time_charts"]
 
 
 def scenario_charts(scenario: Scenario, prefix: str) -> dict[str, list[Chart]]:
-    """Return all charts of a scenario by section, ``time``, ``more``, ``distribution``, ``calls`` and ``setup``."""
+    """Return all charts of a scenario by section: time, more, distribution, calls, setup, ladder."""
     main, more = time_charts(scenario, prefix)
     return {
+        "ladder": [chart for chart in [ladder(scenario, prefix)] if chart],
         "time": main,
         "more": more,
         "distribution": percentile_charts(scenario, prefix),

@@ -77,7 +77,7 @@ class LiveConsole:
         self._shown_lines = 0
         self._shown_columns = 0
         self._column = 0
-        self._next_line: tuple[str, float, float] = ("", 0.0, 0.0)
+        self._next_line: tuple[tuple[str, str], float, float] = (("", ""), 0.0, 0.0)
 
     def update(self, state: LiveState) -> None:
         """Show a new state: called about once a second."""
@@ -124,11 +124,11 @@ class LiveConsole:
         return f"\r{_UP_AND_CLEAR * (self._shown_lines * wrapped)}{back}"
 
     def _write_line(self, state: LiveState) -> None:
-        scenario, due_s, pause_s = self._next_line
-        is_new = state.scenario != scenario
+        load, due_s, pause_s = self._next_line
+        is_new = (state.scenario, state.step) != load
         if is_new or state.elapsed_s >= due_s:
             pause_s = _PLAIN_FIRST_S if is_new else min(2 * pause_s, _PLAIN_INTERVAL_S)
-            self._next_line = (state.scenario, state.elapsed_s + pause_s, pause_s)
+            self._next_line = ((state.scenario, state.step), state.elapsed_s + pause_s, pause_s)
             below = "\n" if self._column else ""
             self._stream.write(f"{below}{live_line(state)}\n")
             self._stream.flush()

@@ -123,6 +123,8 @@ class LiveState:
         The latest ones, the newest last.
     recent_s
         How long "the last seconds" are.
+    step
+        Which part of something larger the load is: a step of a search, a turn on another target.
     behind
         How long it will take to set up the calls that wait, or to end those that are up, where that is late.
     """
@@ -144,6 +146,7 @@ class LiveState:
     thresholds: tuple[LiveThreshold, ...] = ()
     events: tuple[LiveEvent, ...] = ()
     recent_s: float = 5.0
+    step: str = ""
     behind: str = ""
 
     @property

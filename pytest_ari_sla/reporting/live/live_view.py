@@ -35,7 +35,7 @@ def live_view(state: LiveState, width: int) -> RenderableType:
     tables = [_figures(state), _thresholds(state)]
     body: RenderableType = _side_by_side(tables) if width >= _WIDE else Group(*tables)
     return Group(
-        Rule(Text(clean(state.scenario, 200), style="bold"), style="dim", align="left"),
+        Rule(Text(clean(_title(state), 200), style="bold"), style="dim", align="left"),
         _progress(state, width),
         Text(_calls(state)),
         body,
@@ -66,7 +66,11 @@ def live_line(state: LiveState) -> str:
     parts += [f"loss {show(state.loss_recent, 'ratio')}"] if state.loss_recent is not None else []
     broken = [threshold.expression for threshold in state.thresholds if threshold.holds is False]
     parts += [f"broken: {', '.join(broken)}"] if broken else []
-    return clean(f"{state.scenario}: {'; '.join(parts)}")
+    return clean(f"{_title(state)}: {'; '.join(parts)}")
+
+
+def _title(state: LiveState) -> str:
+    return f"{state.scenario}, {state.step}" if state.step else state.scenario
 
 
 def _progress(state: LiveState, width: int) -> Table:

@@ -192,6 +192,8 @@ class Scenario(Struct, kw_only=True):
         Comparison with an earlier run.
     capacity
         How much the target carries, where the test has searched for that; all else is of the load that stands for it.
+    evidence
+        Files beside the report that tell of a target that stalled or died.
     notes
         What else a reader must know: reconnects, formulas in use, unit conversions.
     """
@@ -218,6 +220,7 @@ class Scenario(Struct, kw_only=True):
     harness: list[ShardHealth] = field(default_factory=list)
     baseline: BaselineComparison | None = None
     capacity: Capacity | None = None
+    evidence: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

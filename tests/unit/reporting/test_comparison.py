@@ -126,6 +126,19 @@ def test_what_differs_from_turn_to_turn_is_not_taken_for_a_change() -> None:
     assert {item.metric: item.verdict for item in each_time}["rtt.p50"] == "worse"
 
 
+def test_a_change_that_one_turn_does_not_show_is_not_told() -> None:
+    """However many samples the other has: calls that began together in a bad second are one draw."""
+    before = [scenario(10, seed, seconds=20) for seed in (1, 2)]
+    after = [scenario(rtt, seed, seconds=20) for rtt, seed in ((10.9, 3), (14, 4))]
+    for turn, p50 in zip((*before, *after), (0.010, 0.011, 0.0109, 0.014), strict=True):
+        turn.metrics["rtt"] = {"p50": p50}
+    (item, *_) = compare_scenarios(before, after, catalogue(), 0.05)
+    assert item.verdict == "cannot tell"
+    after[0].metrics["rtt"] = {"p50": 0.012}
+    (item, *_) = compare_scenarios(before, after, catalogue(), 0.05)
+    assert item.metric == "rtt.p50"
+
+
 def test_turns_whose_blocks_differ_in_length_are_put_in_a_row() -> None:
     """A load of many minutes is kept in coarser blocks than a short one."""
     coarse = scenario(10, 1)

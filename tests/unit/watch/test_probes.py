@@ -91,3 +91,32 @@ def test_the_longest_gap_is_told(probes: Probes) -> None:
     for since, lasted in ((1, 4), (10, 6), (20, 3)):
         ask(probes, Lane.CACHE, since * S, lasted * S)
     assert probes.worst == Gap(Lane.CACHE, 10 * S, 6 * S)
+
+
+def test_a_lane_is_stuck_while_its_answer_does_not_come(probes: Probes) -> None:
+    """It is told while it lasts: what hangs is gone a minute later."""
+    probes.sent(Lane.CHANNEL, 0)
+    ask(probes, Lane.CACHE, 0)
+    ask(probes, Lane.CACHE, 1 * S)
+    assert probes.stuck(1 * S) is None
+    assert probes.stuck(2 * S) is Lane.CHANNEL
+    probes.answered(Lane.CHANNEL, 3 * S)
+    assert probes.stuck(4 * S) is None
+    probes.sent(Lane.CACHE, 4 * S)
+    assert probes.stuck(7 * S) is Lane.CACHE
+
+
+def test_a_target_that_we_stop_ourselves_is_not_silent(probes: Probes) -> None:
+    """A debugger takes seconds; what was stuck before it is told all the same."""
+    probes.sent(Lane.CHANNEL, 0)
+    ask(probes, Lane.CACHE, 0)
+    ask(probes, Lane.CACHE, 1 * S)
+    probes.sent(Lane.CACHE, 2 * S)
+    probes.pause(True, 2 * S)
+    probes.answered(Lane.CACHE, 9 * S)
+    probes.sent(Lane.CACHE, 9 * S)
+    probes.pause(False, 10 * S)
+    probes.answered(Lane.CACHE, 10 * S + MS)
+    probes.answered(Lane.CHANNEL, 11 * S)
+    assert probes.worst == Gap(Lane.CHANNEL, 0, 11 * S, others=3)
+    assert probes.silence.max < S
