@@ -6,7 +6,7 @@ them. Asterisk up to 22.10 keeps a burst in a WebSocket channel's queue for the 
 
 import pytest
 
-FAULTS = ["mute", "listen_first", "half_close", "reset", "close_at_once"]
+FAULTS = ["mute", "listen_first", "slow_reader", "half_close", "reset", "refuse", "close_at_once"]
 
 pytestmark = pytest.mark.sla("calls.failed == 0", "calls.dropped == 0", "calls.leaked == 0", "loss.ratio <= 0.1%")
 
