@@ -1,8 +1,8 @@
-"""Does Asterisk survive calls that come and go at any moment? Short calls at a rate, and hang-ups in the middle of it all.
+"""Does Asterisk survive calls that come and go at any moment? Short calls at a rate, and hang-ups in the middle of all.
 
-Most of Asterisk's crashes and stuck channels are found here: in what happens while a channel is being made, its media
-connected, or its bridge joined. What counts is that nothing is left and that requests are answered; calls that were hung
-up before they came up are nobody's failure. Size the test with the rates below.
+Most crashes and stuck channels are found here: in what happens while a channel is being made, its media connected, or
+its bridge joined. What counts is that nothing is left and that requests are answered; calls that were hung up before
+they came up are nobody's failure.
 """
 
 import pytest

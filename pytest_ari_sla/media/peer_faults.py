@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Burst",
+    "ChangeSsrc",
     "Close",
     "FaultPlan",
     "HalfClose",
+    "JumpTimestamp",
     "Mute",
     "PeerFault",
     "Refuse",
@@ -86,6 +88,16 @@ class Burst(msgspec.Struct, frozen=True, tag=True):
     frames: int
 
 
+class ChangeSsrc(msgspec.Struct, frozen=True, tag=True):
+    """Go on with another SSRC, as one does after a re-INVITE or behind a restarted media server (RTP)."""
+
+
+class JumpTimestamp(msgspec.Struct, frozen=True, tag=True):
+    """Go on with time stamps that are so many ms later, and sequence numbers that are not (RTP)."""
+
+    ms: int
+
+
 class Refuse(msgspec.Struct, frozen=True, tag=True):
     """Do not be there: Asterisk is told a port where nobody listens. The only step of its script."""
 
@@ -102,6 +114,8 @@ Step = (
     | SkipAnswer
     | SendBytes
     | Burst
+    | ChangeSsrc
+    | JumpTimestamp
     | Refuse
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg"]
+__all__ = ["AlterLeg", "Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg"]
 
 
 class OpenSocket(msgspec.Struct, frozen=True, tag=True):
@@ -39,6 +39,8 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
     event_offset
         Where in :attr:`MediaMemory.frames` the telephone events are that are sent instead of frames (an ``EVENT_FRAME``
         for each); -1: none.
+    timestamp_offset
+        What time stamps are ahead by, in ticks.
     """
 
     leg: int
@@ -56,6 +58,7 @@ class StartLeg(msgspec.Struct, frozen=True, tag=True):
     nonce: int | None
     audio_turn: int = 0
     event_offset: int = -1
+    timestamp_offset: int = 0
 
 
 class PlayLeg(msgspec.Struct, frozen=True, tag=True):
@@ -73,6 +76,22 @@ class PlayLeg(msgspec.Struct, frozen=True, tag=True):
     frame_offset: int
     frame_count: int
     event_offset: int = -1
+
+
+class AlterLeg(msgspec.Struct, frozen=True, tag=True):
+    """Let a leg that sends go on with another SSRC, or other time stamps: a fault on purpose.
+
+    Attributes
+    ----------
+    leg
+        Number of the leg.
+    ssrc, timestamp_offset
+        From its next packet on; see :class:`StartLeg`.
+    """
+
+    leg: int
+    ssrc: int
+    timestamp_offset: int
 
 
 class StopLeg(msgspec.Struct, frozen=True, tag=True):
@@ -93,4 +112,4 @@ class Stall(msgspec.Struct, frozen=True, tag=True):
     duration_ns: int
 
 
-Command = OpenSocket | StartLeg | PlayLeg | StopLeg | ForgetLeg | Stall
+Command = OpenSocket | StartLeg | PlayLeg | AlterLeg | StopLeg | ForgetLeg | Stall

@@ -13,7 +13,16 @@ from msgspec.structs import replace
 from pytest_ari_sla.media.loop_memory import Gauge
 from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
-from pytest_ari_sla.rtp_media.commands import Command, ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.commands import (
+    AlterLeg,
+    Command,
+    ForgetLeg,
+    OpenSocket,
+    PlayLeg,
+    Stall,
+    StartLeg,
+    StopLeg,
+)
 from pytest_ari_sla.rtp_media.memory import LEG, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY, SendGroup
 from pytest_ari_sla.udp.batched import make_receiver
@@ -139,6 +148,10 @@ class MediaLoop(SlotLoop):
             case PlayLeg():
                 if command.leg in self._sent_by:
                     self._play(command)
+            case AlterLeg(leg, ssrc, timestamp_offset):
+                if leg in self._sent_by:
+                    start = self._sent_by[leg][1]
+                    self._go_on(replace(start, ssrc=ssrc, timestamp_offset=timestamp_offset))
             case StopLeg(leg):
                 if leg in self._sent_by:
                     record = self._memory.legs[leg]
@@ -152,23 +165,30 @@ class MediaLoop(SlotLoop):
                 self._time.sleep(duration_ns / 1e9)
 
     def _play(self, play: PlayLeg) -> None:
-        """Move a leg to the group that says something else, from its next turn on."""
-        group, start = self._sent_by[play.leg]
+        """Let a leg say something else, from its next turn on."""
+        start = self._sent_by[play.leg][1]
         next_turn = self._turns[start.slot]
         # Where all frames are alike it does not matter which comes first: all who say this can be one group.
         audio_turn = next_turn if play.frame_count > 1 else 0
-        start = replace(
-            start,
-            frame_offset=play.frame_offset,
-            frame_count=play.frame_count,
-            event_offset=play.event_offset,
-            audio_turn=audio_turn,
+        self._go_on(
+            replace(
+                start,
+                frame_offset=play.frame_offset,
+                frame_count=play.frame_count,
+                event_offset=play.event_offset,
+                audio_turn=audio_turn,
+            )
         )
-        group.remove(play.leg, next_turn)
+        self._memory.voice_turns[play.leg] = next_turn
+
+    def _go_on(self, start: StartLeg) -> None:
+        """Move a leg to the group that sends this, from its next turn on."""
+        group, _ = self._sent_by[start.leg]
+        next_turn = self._turns[start.slot]
+        group.remove(start.leg, next_turn)
         other = self._group_for(start)
         other.take_over(start, next_turn)
-        self._sent_by[play.leg] = other, start
-        self._memory.voice_turns[play.leg] = next_turn
+        self._sent_by[start.leg] = other, start
 
     def _group_for(self, start: StartLeg) -> SendGroup:
         sending, groups = self._sockets[start.socket], self._groups[start.slot]

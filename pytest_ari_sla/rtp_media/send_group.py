@@ -103,7 +103,7 @@ class SendGroup:
         self._log = memory.bursts[number].view(np.uint8).data
         memory.group_slot[number] = like.slot
         self._kind = _kind_of(like)
-        self._ticks = like.ticks
+        self._ticks, self._timestamp_offset = like.ticks, like.timestamp_offset
         self._frames, self._frame_bytes = like.frame_count, like.frame_bytes
         self._audio_turn = like.audio_turn
         probed = like.nonce is not None
@@ -215,7 +215,8 @@ class SendGroup:
 
         After a wait for the next slot all caches are cold, and Python runs several times slower than in a row.
         """
-        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, turn * self._ticks & 0xFFFFFFFF)
+        timestamp = turn * self._ticks + self._timestamp_offset
+        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, timestamp & 0xFFFFFFFF)
         if self._number_bytes:
             _NUMBER.pack_into(self._after, 0, turn & 0xFFFFFFFF)
         frame = (turn - self._audio_turn) % self._frames
@@ -230,7 +231,8 @@ class SendGroup:
         marker_and_type, frames_ago = events.take(frame)
         self._burst = events.burst if marker_and_type else self._audio_burst
         _FLAGS.pack_into(self._before, 0, PLAIN_FLAGS, marker_and_type or self._payload_type)
-        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, (turn - frames_ago) * self._ticks & 0xFFFFFFFF)
+        timestamp = (turn - frames_ago) * self._ticks + self._timestamp_offset
+        _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, timestamp & 0xFFFFFFFF)
 
     def _send_rest(self, row: int, turn: int) -> int:
         """Go on behind each row that the kernel refuses; return how many those were."""
@@ -294,4 +296,4 @@ class EventPart:
 def _kind_of(start: StartLeg) -> tuple[object, ...]:
     """Return what streams must have in common to be in one group."""
     audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.event_offset, start.audio_turn)
-    return start.payload_type, start.ticks, start.nonce is None, *audio
+    return start.payload_type, start.ticks, start.timestamp_offset, start.nonce is None, *audio

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +22,8 @@ from pytest_ari_sla.media.loop_process import LoopProcess
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner
-from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.commands import AlterLeg, ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.faults import alterations
 from pytest_ari_sla.rtp_media.memory import BURST, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
     from pytest_ari_sla.capture.kept_packets import KeptPackets
     from pytest_ari_sla.hookspecs import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
+    from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.rtp_media.faults import Alteration
     from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RtpEndpoint", "RtpMedia", "RtpTransport"]
@@ -68,12 +72,13 @@ MOST_TURNS = 1 << 12
 
 @dataclass(frozen=True)
 class RtpEndpoint:
-    """A leg's number, the socket and slot that it sends by, and the address that Asterisk sends to."""
+    """A leg's number, its socket and slot, the address that Asterisk sends to, and how its peer misbehaves."""
 
     leg: int
     socket: int
     slot: int
     local: Address
+    fault: PeerFault | None = None
 
     @property
     def offer(self) -> MediaOffer:
@@ -138,6 +143,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self.reader = RingReader(self._memory, plan.log_of_all or self.send_log, self._sources, self._nonce)
         self._remotes: dict[int, Address] = {}
         self._ssrc: dict[int, int] = {}
+        self._altering: dict[int, list[asyncio.TimerHandle]] = {}
         self._leases: list[PortLease] = []
         self._sockets: list[socket.socket] = []
         self.receive_buffer_bytes = 0
@@ -180,6 +186,12 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._on_socket[number] += 1
         return RtpEndpoint(leg, number, slot, (self._site.host, self._leases[number].port))
 
+    def take_faulty_leg(self, leg: int, fault: PeerFault | None) -> RtpEndpoint:
+        """Do so for a leg whose peer misbehaves; see :class:`~pytest_ari_sla.media.transport.FaultyTransport`."""
+        endpoint = self.take_leg(leg)
+        is_ours = fault is not None and RtpMedia.name in fault.transports
+        return replace(endpoint, fault=fault) if is_ours else endpoint
+
     def _socket_for(self, slot: int) -> int:
         """Choose a socket so that the legs of one slot share as few as possible: one system call for them all."""
         count = len(self._on_socket)
@@ -218,6 +230,25 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
             )
         )
 
+        if own.fault is not None:
+            self._begin_fault(own, own.fault)
+
+    def _begin_fault(self, own: RtpEndpoint, fault: PeerFault) -> None:
+        """Let a peer misbehave, step by step, from now on."""
+        clock_rate_hz, later = self._plan.voice(own.leg).codec.clock_rate_hz, asyncio.get_running_loop().call_later
+        self._altering[own.leg] = [
+            later(after_s, self._alter, own, alteration)
+            for after_s, alteration in alterations(fault, self._ssrc[own.leg], clock_rate_hz)
+        ]
+
+    def _alter(self, own: RtpEndpoint, alteration: Alteration) -> None:
+        voice = self._plan.voice(own.leg)
+        stream = SentStream(
+            own.socket, self._remotes[own.leg], alteration.ssrc, voice.codec.clock_rate_hz, voice.frames.shape[1]
+        )
+        self._reports.follow(own.leg, stream)
+        self._loop.command(AlterLeg(own.leg, alteration.ssrc, alteration.timestamp_offset))
+
     def voice_began_ns(self, endpoint: LegEndpoint) -> int:
         """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
         return self.send_log.voice_began_ns(endpoint.leg)
@@ -244,6 +275,8 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
 
     async def stop(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
+        for altering in self._altering.pop(endpoint.leg, ()):
+            altering.cancel()
         self._loop.command(StopLeg(endpoint.leg))
         await self._loop.obeyed()
 
@@ -269,6 +302,8 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         if endpoint.leg not in self._remotes:
             return []
         own, remote = cast("RtpEndpoint", endpoint), self._remotes[endpoint.leg]
+        if own.fault is not None:  # what it sent was not one stream: it cannot be rebuilt
+            return [CapturedStream(remote, own.local, kept.received, _encoding(self._plan.voice(own.leg).codec))]
         voice, ticks = self._plan.voice(own.leg), self._plan.ticks(own.leg)
         sent = rebuilt_packets(
             kept.sent_ns,
@@ -351,7 +386,9 @@ def _most_groups(plan: MediaPlan) -> int:
     kinds = {(id(media.voice(place)), media.has_probes(place)) for place in range(len(media))}
     # Legs that are told what to say begin at any time: each that speaks is a group of its own.
     speaking = plan.legs if len(media.voices) > len(kinds) else 0
-    return plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds) + plan.legs // GROUP_CAPACITY + speaking
+    misbehaving = plan.legs if plan.faults is not None else 0  # their time stamps may be their own
+    of_slots = plan.packet_time_ms * _sockets_for(plan.legs) * len(kinds)
+    return of_slots + plan.legs // GROUP_CAPACITY + speaking + misbehaving
 
 
 def _burst_window(groups: int, probe_window: int) -> int:

@@ -13,7 +13,7 @@ from pytest_ari_sla.media import slot_loop
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.event_frames import EVENT_FRAME
 from pytest_ari_sla.rtp_media import loop as media_loop
-from pytest_ari_sla.rtp_media.commands import ForgetLeg, OpenSocket, PlayLeg, Stall, StopLeg
+from pytest_ari_sla.rtp_media.commands import AlterLeg, ForgetLeg, OpenSocket, PlayLeg, Stall, StopLeg
 from pytest_ari_sla.rtp_media.loop import MediaLoop
 from pytest_ari_sla.rtp_media.memory import NONE, Gauge
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
@@ -383,3 +383,24 @@ def test_a_leg_presses_a_key_in_between_and_its_numbers_go_on(stage: Stage) -> N
     for place in [*range(first), *range(first + 1, len(packets), 2)]:
         assert (packets[place][1], len(packets[place])) == (8, 12 + FRAME_BYTES)
         assert int.from_bytes(packets[place][4:8]) == numbers[place] * 160
+
+
+def test_a_leg_goes_on_with_another_ssrc_and_other_time_stamps_and_its_numbers_go_on(stage: Stage) -> None:
+    """A fault on purpose: of this leg alone, and from its next packet on."""
+    stage.start(0, packets=8)
+    stage.start(1, packets=8)
+
+    def during(slot: int) -> None:
+        if slot == 4 * CYCLE:
+            stage.command(AlterLeg(leg=0, ssrc=0xABCD, timestamp_offset=480_000))
+
+    stage.run(list(range(12 * CYCLE)), during)
+    packets = stage.datagrams()
+    assert len(packets) == 16
+    altered = [packet for packet in packets if packet[8:12] == (0xABCD).to_bytes(4)]
+    assert 0 < len(altered) < 8
+    for packet in packets:
+        ahead = int.from_bytes(packet[4:8]) - int.from_bytes(packet[2:4]) * 160
+        assert ahead == (480_000 if packet in altered else 0)
+    numbers = sorted(int.from_bytes(packet[2:4]) for packet in packets)
+    assert numbers == sorted(2 * list(range(numbers[0], numbers[0] + 8)))
