@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +72,7 @@ class BotProcess:
     """``ari-sla bot``, from when it has subscribed until the end of the ``with`` block."""
 
     def __init__(self, ari: AriEndpoint, folder: Path, *options: str) -> None:
+        self._ari = ari
         self._log = folder / "bot.jsonl"
         # Not on the command line, where others can read them, and where a password may look like an option.
         self._environment = {"ARI_URL": ari.base_url, "ARI_USER": ari.user, "ARI_PASSWORD": ari.password}
@@ -91,6 +94,23 @@ class BotProcess:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait()
+        # What a bot that leaks or crashes has left would be found by whoever uses the Asterisk next.
+        for kind in ("channels", "bridges"):
+            for left in json.loads(self._ask("GET", f"/{kind}")):
+                if left["id"].startswith("bot-"):
+                    self._ask("DELETE", f"/{kind}/{left['id']}")
+
+    def _ask(self, method: str, path: str) -> bytes:
+        wanted = urllib.request.Request(self._ari.base_url + path, method=method)
+        wanted.add_header("Authorization", self._ari.authorization)
+        try:
+            with urllib.request.urlopen(wanted) as answer:
+                body: bytes = answer.read()
+                return body
+        except urllib.error.HTTPError as refused:
+            if refused.code != 404:  # it may have gone by itself
+                raise
+            return b""
 
     def conversations(self) -> dict[str, Conversation]:
         """Return what it says of each call, by the call's id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -121,6 +121,7 @@ class LoadRun:
         self._conductor: Conductor | None = None
         self._sip: SipCaller | None = None
         self._leftovers: Leftovers | None = None
+        self._gone: set[str] = set()
         self._ended_ns: int | None = None
         self._candidates = CaptureCandidates(tools.capture, tools.ranked_by)
 
@@ -194,16 +195,17 @@ class LoadRun:
         if self.broken_by is not None or self.found is not None:
             return outcome
         if plan.script is not None:
-            return replace(outcome, notes=(*check_scripts(outcome), *outcome.notes))
+            return replace(outcome, notes=(*check_scripts(outcome, self._gone), *outcome.notes))
         check_media(outcome, caller, self._tools.site)
         return outcome
 
     async def _count_leftovers(self) -> Snapshot:
         """Return what the application under test leaves behind; one shard sees what is left of all shards' calls."""
-        if self._leftovers is None or self._plan.shard != 1 or self.broken_by is not None:
+        if self._leftovers is None or self.broken_by is not None:
             return Snapshot()
         try:
             left = sorted(await self._leftovers.count())
+            self._gone = await self._leftovers.gone()
         except SlaError as error:
             self._notes.append(f"it could not be told what the application leaves behind: {error}")
             return Snapshot()
@@ -242,8 +244,9 @@ class LoadRun:
             media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE, clock=tools.clock)
             if plan.script is not None:
                 self._conductor = Conductor(plan.script)
-                self._leftovers = Leftovers(ari)
-                await self._leftovers.begin()
+                if plan.shard == 1:  # once for the fleet
+                    self._leftovers = Leftovers(ari)
+                    await self._leftovers.begin()
                 media = replace(media, listener=self._conductor.listener(plan.codec, media.legs))
             if isinstance(plan.topology, SipTopology) and plan.topology.calls_by_sip:
                 # Only here, since it needs a library that not everybody has.
@@ -335,6 +338,9 @@ class LoadRun:
                 # What a relay measures has its time too: stages, windows and baselines judge it like everything else.
                 if relay is not None:
                     self._relayed = await relay.snapshot()
+                if self._leftovers is not None:
+                    with suppress(SlaError):  # an ARI that does not answer is told of by the calls themselves
+                        await self._leftovers.look()
                 self._enter_second(caller, driver)
         except Exception as error:
             driver.give_up(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,33 +97,50 @@ def differences_ns(calls: list[dict[str, Any]], conversations: dict[str, Convers
 
 
 TROUBLE = '''
+import pytest
 from pytest_ari_sla import hang_up, listen, say
 from pytest_ari_sla.codecs.speech import speech_like
 
+{mark}
 async def test_bot(load):
-    """One caller, who is not answered as the script says."""
-    await load(calls=1, duration="1s", topology="caller", to="{to}", script=[
-        {first}say(speech_like(1.0, 16_000, 7), over=True, within="4s"), listen(), hang_up()])
+    """Callers who are not answered as the script says."""
+    await load(calls={calls}, duration="{duration}", topology="caller", to="{to}", script=[{steps}, hang_up()])
 '''
+LISTEN, ASK = "listen(within='4s')", "say(speech_like(1.0, 16_000, 7)), listen(within='4s')"
+INTERRUPT = "say(speech_like(1.0, 16_000, 7), over=True, within='4s')"
+FAULTS = [
+    ("silence", 1, LISTEN, "", "the application answered, and was silent for the whole call"),
+    ("ignore-barge-in", 1, INTERRUPT, "", "they did not stop when interrupted"),
+    ("hang-up:2s", 1, f"{LISTEN}, {ASK}", "", "the other side hung up 2."),
+    ("slow:300ms", 1, f"{LISTEN}, {ASK}", "turn.max < 1s", "turn.max was 1."),
+    ("leak", 2, LISTEN, "target.leftovers == 0", "target.leftovers was 4, limit == 0"),
+    # One caller is greeted; the one who follows finds nobody.
+    ("crash:2", 1, LISTEN, "", "the Stasis application bot has gone"),
+]
+ROUNDS = int(os.environ.get("BOT_ROUNDS", "1"))
 
 
-@pytest.mark.parametrize(
-    ("fault", "first", "words"),
-    [
-        ("silence", "listen(within='4s'), ", "the application answered, and was silent for the whole call"),
-        ("ignore-barge-in", "", "they did not stop when interrupted"),
-        ("hang-up:2s", "listen(), ", "the other side hung up 2."),
-    ],
-)
+@pytest.mark.parametrize("round_", range(ROUNDS))
+@pytest.mark.parametrize(("fault", "calls", "steps", "threshold", "words"), FAULTS, ids=[fault for fault, *_ in FAULTS])
 def test_what_is_wrong_with_the_application_is_said_in_the_first_sentence(
-    asterisk22: PrivateAsterisk, tmp_path: Path, fault: str, first: str, words: str
+    asterisk22: PrivateAsterisk,
+    tmp_path: Path,
+    fault: str,
+    calls: int,
+    steps: str,
+    threshold: str,
+    words: str,
+    round_: int,
 ) -> None:
     """Whatever else is measured."""
     session = Session(tmp_path, asterisk22)
-    session.write("test_bot.py", TROUBLE.format(to="bot@stasis", first=first))
+    mark = f"@pytest.mark.sla({threshold!r})" if threshold else ""
+    lasts = "8s" if fault.startswith("crash") else "1s"
+    words_of_load = {"calls": calls, "duration": lasts, "steps": steps, "mark": mark}
+    session.write("test_bot.py", TROUBLE.format(to="bot@stasis", **words_of_load))
     with BotProcess(asterisk22.target.endpoint, tmp_path, "--fault", fault):
-        done = session.run()
-    assert done.exit_code == 1
+        done = session.run("--sla-inconclusive", "pass")
+    assert done.exit_code == 1, done.output
     assert words in first_sentence(done.output)
 
 
@@ -138,16 +156,10 @@ def test_an_application_that_is_not_there_is_named_as_such(
 ) -> None:
     """Nobody answers either way; why, Asterisk knows."""
     session = Session(tmp_path, asterisk22)
-    session.write("test_bot.py", TROUBLE.format(to=to, first=""))
+    session.write("test_bot.py", TROUBLE.format(to=to, calls=1, duration="1s", steps=LISTEN, mark=""))
     done = session.run()
     assert done.exit_code == 1
     assert words in first_sentence(done.output)
-
-
-def test_what_the_application_leaves_behind_is_counted(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
-    """A channel and a bridge of its own for each call."""
-    metrics, _ = call_bot(asterisk22, tmp_path, 2, "--fault", "leak")
-    assert metrics["target"]["leftovers"] == 4
 
 
 def first_sentence(output: str) -> str:
