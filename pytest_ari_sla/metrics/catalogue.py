@@ -398,6 +398,13 @@ CORE_METRICS: tuple[Metric, ...] = (
         resolution=1e-4,
     ),
     Metric(
+        "harness.watch_cpu",
+        "distribution",
+        "ratio",
+        "Share of one core that the watch of the target used, second by second",
+        resolution=1e-4,
+    ),
+    Metric(
         "harness.memory",
         "distribution",
         "B",

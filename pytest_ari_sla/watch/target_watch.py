@@ -14,6 +14,7 @@ from pytest_ari_sla.ari_client.observer import SilentObserver
 from pytest_ari_sla.ari_client.queries import CHANNEL
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.errors import AriRequestFailed, AsteriskCrashed, AsteriskStalled, SlaError
+from pytest_ari_sla.watch.own_time import OwnTime
 from pytest_ari_sla.watch.probes import Lane, Probes
 
 if TYPE_CHECKING:
@@ -86,12 +87,13 @@ class TargetWatch:
             for lane, took in self._lanes.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
+        self._own = OwnTime()
 
     async def __aenter__(self) -> Self:
         for client in self._clients.values():
             await client.open()
         for lane, ask in ((Lane.CHANNEL, self._ask_for_variable), (Lane.CACHE, self._ask_for_start)):
-            self._tasks.append(asyncio.create_task(self._run(lane, ask), name=f"watch {lane.name}"))
+            self._tasks.append(asyncio.create_task(self._own.of(self._run(lane, ask)), name=f"watch {lane.name}"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -106,7 +108,9 @@ class TargetWatch:
         """Return all values since the beginning, by metric name; called once a second."""
         if not all(task.done() for task in self._tasks):
             self._look(time.monotonic_ns())
-        return {**dict(self._probes.values()), "target.restarts": self._restarts}
+        self._own.look(time.monotonic_ns())
+        own = {"harness.watch_cpu": self._own.shares}
+        return {**dict(self._probes.values()), **own, "target.restarts": self._restarts}
 
     def pending(self) -> list[tuple[str, int]]:
         """Return the probes that are not answered yet, and for how long, in ns."""
