@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.results.result import LoadResult
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
-    from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
     from pytest_ari_sla.targets.target import Target
     from pytest_ari_sla.udp.port_leases import PortManager
 
@@ -178,8 +178,8 @@ class Load:
         from pytest_ari_sla.load.planning.transports import check_codecs, transport_of_load, usual_codec
         from pytest_ari_sla.load.planning.voices import call_media, scripted_media, with_options
         from pytest_ari_sla.media.peer_faults import plan_faults
-        from pytest_ari_sla.session.judge import doc_of
-        from pytest_ari_sla.session.load_job import LoadJob
+        from pytest_ari_sla.session.loads.judge import doc_of
+        from pytest_ari_sla.session.loads.load_job import LoadJob
         from pytest_ari_sla.sla.threshold import check_stages, parse
 
         maker, settings = self._maker, self._maker.settings
@@ -229,7 +229,7 @@ class Load:
     async def _make(self, job: LoadJob, again: Callable[[], LoadJob]) -> LoadResult:
         __tracebackhide__ = True
         from pytest_ari_sla.load.results.result import LoadResult
-        from pytest_ari_sla.session.turns import in_turns, make_whole
+        from pytest_ari_sla.session.loads.turns import in_turns, make_whole
 
         if self._maker.other is None:
             await make_whole(self._maker, job)
@@ -295,7 +295,7 @@ class CapacitySearch:
         from pytest_ari_sla.capacity.search import Range
         from pytest_ari_sla.load.planning.stages import profile_of
         from pytest_ari_sla.metrics.units import parse_share
-        from pytest_ari_sla.session.capacity_run import search
+        from pytest_ari_sla.session.loads.capacity_run import search
 
         def make_job(stages: Sequence[StageRequest]) -> LoadJob:
             return self._load.job(profile_of(stages=stages), **options)

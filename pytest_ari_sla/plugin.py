@@ -18,8 +18,8 @@ from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.session.endings import refusals
 from pytest_ari_sla.session.endings.end_signals import EndSignals
 from pytest_ari_sla.session.endings.thread_timeouts import ThreadTimeouts
-from pytest_ari_sla.session.places import check_junit, check_reports
 from pytest_ari_sla.session.plugins import hook_calls
+from pytest_ari_sla.session.reports.places import check_junit, check_reports
 
 _NEED_TARGET = frozenset({"load", "ari", "target"})
 

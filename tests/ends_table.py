@@ -48,7 +48,8 @@ _CONFTEST = """
 import asyncio, os, time
 from pathlib import Path
 from pytest_ari_sla.fleet.stash import load_maker_of
-from pytest_ari_sla.session import load_maker, supervisor
+from pytest_ari_sla.session import supervisor
+from pytest_ari_sla.session.loads import load_maker
 
 PHASE = "{phase}"
 test = ""

@@ -23,7 +23,7 @@ from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
 from pytest_ari_sla.fleet.conftest_hooks import load_conftests
 from pytest_ari_sla.judging.load_description import LoadDescription
-from pytest_ari_sla.session.run_facts import RunFacts
+from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.shard_names import ShardName, parse_nodeid
 
 if TYPE_CHECKING:

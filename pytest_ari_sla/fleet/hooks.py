@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.stash import WORKER_HOOKS
-from pytest_ari_sla.session.places import check_reports
+from pytest_ari_sla.session.reports.places import check_reports
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.shard_names import (
     ShardLabel,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.judging.standing import Standing
-    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_job import LoadJob
 
 __all__ = ["ItemHooks"]
 
@@ -99,7 +99,7 @@ class ItemHooks:
         return result
 
     def _judge(self, item: pytest.Item, failure: BaseException | None) -> None:
-        from pytest_ari_sla.session.judge import judge_loads
+        from pytest_ari_sla.session.loads.judge import judge_loads
 
         maker = load_maker_of(item.config)
         jobs = item.stash[LOADS]
@@ -118,7 +118,7 @@ class ItemHooks:
     def _fail_by_verdict(self, item: pytest.Item) -> None:
         attempt = item.stash[_ATTEMPT]
         if attempt.judged:
-            from pytest_ari_sla.session.judge import raise_verdict
+            from pytest_ari_sla.session.loads.judge import raise_verdict
 
             try:
                 raise_verdict(attempt.judged, item.config.stash[SETTINGS].inconclusive)
@@ -181,7 +181,7 @@ def _note_standing(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
 
 
 def _why(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
-    from pytest_ari_sla.session.judge import why
+    from pytest_ari_sla.session.loads.judge import why
 
     if call.excinfo is None:
         return f"The test itself failed: {str(report.longrepr).strip().splitlines()[0]}"  # XPASS(strict)

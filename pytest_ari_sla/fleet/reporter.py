@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.fleet.controller import Controller
     from pytest_ari_sla.judging.judged_tests import JudgedTests
-    from pytest_ari_sla.session.report import SessionReport
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.reports.report import SessionReport
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
 
 __all__ = ["Reporter"]
 
@@ -69,7 +69,7 @@ class Reporter:
             ours.close()
 
     def _take_in(self, facts: RunFacts) -> None:
-        from pytest_ari_sla.session.report import SessionReport, unreported
+        from pytest_ari_sla.session.reports.report import SessionReport, unreported
 
         try:
             self._report = SessionReport(self._config, facts, self._judged)

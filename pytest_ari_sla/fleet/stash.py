@@ -8,8 +8,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_ari_sla.judging.judged_tests import JudgedTests
-    from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
     from pytest_ari_sla.settings import Settings
 
 __all__ = ["JUDGED", "LOADS", "LOAD_MAKER", "SETTINGS", "WORKER_HOOKS", "load_maker_of"]
@@ -38,7 +38,7 @@ def load_maker_of(config: pytest.Config) -> LoadMaker:
 
 
 def _make_load_maker(config: pytest.Config) -> LoadMaker:
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
     from pytest_ari_sla.session.plugins.registry import Registry, register_builtins
 
     register_builtins(config.pluginmanager)

@@ -13,7 +13,7 @@ import msgspec
 from pytest_ari_sla.errors import ShardLost, error_of
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.load.results.outcome import LoadOutcome
-from pytest_ari_sla.session.run_facts import RunFacts
+from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.targets.target import Target, local_address_towards
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.fleet.link import ControllerLink
     from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.load.run import LoadProgress
-    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_job import LoadJob
     from pytest_ari_sla.settings import Settings
 
 __all__ = ["Worker"]
@@ -34,7 +34,7 @@ _CUT_OFF_TIMEOUT_S = 5.0
 
 
 class Worker:
-    """A :class:`~pytest_ari_sla.session.coordination.Coordination` of the shards of a fleet.
+    """A :class:`~pytest_ari_sla.session.loads.coordination.Coordination` of the shards of a fleet.
 
     Parameters
     ----------

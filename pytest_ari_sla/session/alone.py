@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import error_of
-from pytest_ari_sla.session.run_facts import RunFacts
+from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.session.supervisor import open_supervisor
 from pytest_ari_sla.session.target_source import TargetSource
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadProgress
     from pytest_ari_sla.metrics.catalogue import Catalogue
-    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_job import LoadJob
     from pytest_ari_sla.settings import Settings
 
 __all__ = ["Alone"]
 
 
 class Alone:
-    """A :class:`~pytest_ari_sla.session.coordination.Coordination` with nobody.
+    """A :class:`~pytest_ari_sla.session.loads.coordination.Coordination` with nobody.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ari_sla.judging.load_watch import LoadWatch
-from pytest_ari_sla.session.interim_report import InterimReport
-from pytest_ari_sla.session.live_views import LiveViews
+from pytest_ari_sla.session.reports.interim_report import InterimReport
+from pytest_ari_sla.session.reports.live_views import LiveViews
 from pytest_ari_sla.sla.verdict import Rules
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.load_description import LoadDescription
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
 
 __all__ = ["Ending", "Supervisor", "open_supervisor"]
 

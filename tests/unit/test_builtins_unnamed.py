@@ -36,7 +36,7 @@ OTHER_MEANINGS = {
         "__init__.py",  # a stage of a load: hold("5m")
         "load/planning/stages.py",
         "ari_client/commands.py",  # what ARI calls putting a channel on hold
-        "session/capacity_run.py",  # the stage of a step that is judged
+        "session/loads/capacity_run.py",  # the stage of a step that is judged
     },
     "caller": {"ari/messages.py", "ari_client/commands.py"},  # whom ARI says is shown, and who dials
     "PCMU": {

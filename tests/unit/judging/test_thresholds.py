@@ -5,7 +5,7 @@ from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold, thresholds_of
 from pytest_ari_sla.metrics.catalogue import core_catalogue
 from pytest_ari_sla.session.alone import Alone
-from pytest_ari_sla.session.load_maker import LoadMaker
+from pytest_ari_sla.session.loads.load_maker import LoadMaker
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.settings import Settings
 

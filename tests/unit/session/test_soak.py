@@ -36,10 +36,10 @@ from pytest_ari_sla.media.transport import MediaSite
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.live.live_console import LiveConsole
 from pytest_ari_sla.session import supervisor
-from pytest_ari_sla.session.interim_report import InterimReport
-from pytest_ari_sla.session.load_job import LoadJob
+from pytest_ari_sla.session.loads.load_job import LoadJob
 from pytest_ari_sla.session.plugins.registry import builtin_registry
-from pytest_ari_sla.session.run_facts import RunFacts
+from pytest_ari_sla.session.reports.interim_report import InterimReport
+from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.session.supervisor import Supervisor
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.sla.threshold import parse

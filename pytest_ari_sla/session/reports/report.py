@@ -16,8 +16,8 @@ from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
 from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_text
 from pytest_ari_sla.reporting.text import clean
 from pytest_ari_sla.session.machine.environment import describe_environment, reproducing_command
-from pytest_ari_sla.session.places import REPORTS
 from pytest_ari_sla.session.plugins.hook_calls import HookCalls
+from pytest_ari_sla.session.reports.places import REPORTS
 from pytest_ari_sla.sla.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.reporting.record.run_record import CallRow
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
 
 __all__ = ["SessionReport", "build_record", "report_folder_of", "unreported"]
 

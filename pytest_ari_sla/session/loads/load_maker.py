@@ -20,7 +20,7 @@ from pytest_ari_sla.load.meters.host_share import HostShare, SystemTimes
 from pytest_ari_sla.load.planning.transports import carriers
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
 from pytest_ari_sla.load.tools import LoadTools
-from pytest_ari_sla.session.equipment import Equipment
+from pytest_ari_sla.session.loads.equipment import Equipment
 from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.sla.baseline import too_short
 from pytest_ari_sla.sla.verdict import Rules
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadProgress
-    from pytest_ari_sla.session.coordination import Coordination
-    from pytest_ari_sla.session.load_job import LoadJob
+    from pytest_ari_sla.session.loads.coordination import Coordination
+    from pytest_ari_sla.session.loads.load_job import LoadJob
     from pytest_ari_sla.session.plugins.registry import Registry
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.session.places import check_junit, check_reports
+from pytest_ari_sla.session.reports.places import check_junit, check_reports
 from pytest_ari_sla.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.scenario_record import scenario_record
 from pytest_ari_sla.reporting.record.record_file import write_record
-from pytest_ari_sla.session.report import build_record, report_folder_of
+from pytest_ari_sla.session.reports.report import build_record, report_folder_of
 from pytest_ari_sla.sla.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.load_watch import LoadWatch
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
     from pytest_ari_sla.sla.verdict import Rules
 
 __all__ = ["InterimReport"]

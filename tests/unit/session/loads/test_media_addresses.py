@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.session.media_addresses import MediaAddresses, media_addresses
+from pytest_ari_sla.session.loads.media_addresses import MediaAddresses, media_addresses
 from pytest_ari_sla.settings import Settings
 
 OWN = "192.0.2.9"

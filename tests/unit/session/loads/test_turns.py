@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from pytest_ari_sla.errors import AriUnreachable, NetworkError, UsageError
-from pytest_ari_sla.session.load_job import LoadJob
-from pytest_ari_sla.session.turns import in_turns
+from pytest_ari_sla.session.loads.load_job import LoadJob
+from pytest_ari_sla.session.loads.turns import in_turns
 from pytest_ari_sla.targets.target import Target
 
 

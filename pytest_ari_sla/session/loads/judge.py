@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ari_sla.load.results.outcome import LoadOutcome
-    from pytest_ari_sla.session.load_job import LoadJob, Turns
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_job import LoadJob, Turns
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
 
 __all__ = ["doc_of", "first_line", "judge_loads", "raise_verdict", "why"]
 

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import SlaError, error_of
-from pytest_ari_sla.session.load_job import Turns
+from pytest_ari_sla.session.loads.load_job import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
 
 __all__ = ["in_turns", "make_whole", "on_other"]
 

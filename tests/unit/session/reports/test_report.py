@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.session.report import _point_latest_to, _write_reports
+from pytest_ari_sla.session.reports.report import _point_latest_to, _write_reports
 from tests.unit.reporting.factory import make_record
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from pytest_ari_sla.errors import (
 from pytest_ari_sla.load.planning.stages import hold as held
 from pytest_ari_sla.load.planning.stages import ramp, rate
 from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
-from pytest_ari_sla.session.load_job import Turns
-from pytest_ari_sla.session.turns import make_whole, on_other
+from pytest_ari_sla.session.loads.load_job import Turns
+from pytest_ari_sla.session.loads.turns import make_whole, on_other
 from pytest_ari_sla.sla.verdict import Verdict, judge
 from pytest_ari_sla.watch.probes import has_stalled
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
-    from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.load_maker import LoadMaker
+    from pytest_ari_sla.session.loads.load_job import LoadJob
+    from pytest_ari_sla.session.loads.load_maker import LoadMaker
     from pytest_ari_sla.sla.threshold import Threshold
 
 __all__ = ["CapacityRun", "search"]

@@ -13,9 +13,9 @@ from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.record.record_file import read_record
-from pytest_ari_sla.session.interim_report import InterimReport
 from pytest_ari_sla.session.plugins.registry import builtin_registry
-from pytest_ari_sla.session.run_facts import RunFacts
+from pytest_ari_sla.session.reports.interim_report import InterimReport
+from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Rules

@@ -15,7 +15,7 @@ from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
-from pytest_ari_sla.session.media_addresses import MediaAddresses, media_addresses
+from pytest_ari_sla.session.loads.media_addresses import MediaAddresses, media_addresses
 from pytest_ari_sla.settings import DEFAULT_TRANSPORT
 from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.load.calls.call import RelayControl
-    from pytest_ari_sla.session.coordination import Coordination
+    from pytest_ari_sla.session.loads.coordination import Coordination
     from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.settings import Settings
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.standing import Told
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.load.run import LoadProgress
-    from pytest_ari_sla.session.load_job import LoadJob
-    from pytest_ari_sla.session.run_facts import RunFacts
+    from pytest_ari_sla.session.loads.load_job import LoadJob
+    from pytest_ari_sla.session.reports.run_facts import RunFacts
 
 __all__ = ["Coordination"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.reporting.live.live_state import LiveState
-from pytest_ari_sla.session.live_views import LiveViews
+from pytest_ari_sla.session.reports.live_views import LiveViews
 from pytest_ari_sla.settings import Settings
 
 if TYPE_CHECKING:
