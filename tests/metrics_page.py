@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,11 @@ from pytest_ari_sla.metrics.hdr_layout import SIGNIFICANT_DIGITS
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_ari_sla.metrics.catalogue import Metric
 
-__all__ = ["PAGE", "ROOT", "metrics_page"]
+__all__ = ["PAGE", "READING", "ROOT", "metrics_page", "mos_of_legs", "names_in"]
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "metrics.md"
@@ -32,10 +36,6 @@ CORE_TESTS = {
     "talk_over": "tests/unit/callers/test_script.py",
     "target": "tests/asterisk/test_voice_bot.py",
     "relay": "tests/unit/far_end/test_relay_worker.py",
-    **dict.fromkeys(
-        ("relay.received", "relay.forwarded", "relay.echoed", "relay.duplicates", "relay.lost"),
-        "a capture of the same load, tests/oracles/test_media.py",
-    ),
     "relay.receive_drops": READING,
     "relay_rtt": "tests/unit/far_end/test_relay_worker.py",
     "target.held_frames": "tests/unit/stream_media/test_transport.py",
@@ -66,6 +66,17 @@ packet has an even share of its system call, but of an interruption none. Agains
 """
 
 
+MOS_INTRODUCTION = """
+## What a MOS is the quality of
+
+A score is of what one leg hears, and of no more than the probes that it hears can tell. Where it hears another leg,
+both ends are this generator, and each direction has a score of its own. Where it hears itself, the ways there and back
+cannot be told apart: what is lost or comes too late on either counts, which makes the score worse than that of either
+way, and the delay of one way is taken to be half the round trip. A limit on the MOS of an echo or relay is therefore
+stricter than the same limit on a pair.
+"""
+
+
 def metrics_page() -> str:
     """Return the page."""
     registry = builtin_registry()
@@ -79,7 +90,24 @@ def metrics_page() -> str:
         f"| `{metric.name}` | {metric.unit} | {metric.definition} | {_oracle(metric, tests)} | {_bound(metric)} |"
         for metric in registry.catalogue
     ]
+    lines += [MOS_INTRODUCTION, "| Topology | Leg of a call | Its MOS is the quality of |", "|---|---|---|"]
+    for name, topology in sorted(registry.topologies.items()):
+        lines += [f"| `{name}` | {leg} | {words} |" for leg, words in mos_of_legs(topology.heard_leg).items()]
     return "\n".join(lines) + "\n"
+
+
+def mos_of_legs(heard_leg: Sequence[int]) -> dict[str, str]:
+    """Return what the MOS of the legs of a topology is the quality of, by their numbers, from 1."""
+    words: dict[str, list[str]] = {}
+    for leg, heard in enumerate(heard_leg):
+        if heard < 0:
+            what = "nothing: it hears no probes, and is not rated"
+        elif heard == leg:
+            what = "both ways together: all that either lost or delayed, at half the round trip"
+        else:
+            what = f"one direction: from leg {heard + 1} to it"
+        words.setdefault(what, []).append(str(leg + 1))
+    return {" and ".join(legs): what for what, legs in words.items()}
 
 
 def _test_of(module: str) -> str:
@@ -88,13 +116,28 @@ def _test_of(module: str) -> str:
     return "/".join(["tests/unit", *room, f"test_{name}.py"])
 
 
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return the strings that stand in a test as they are: a metric's name is one, wherever its figure is read."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _captures(name: str) -> list[str]:
+    """Return the tests that hold a metric to a capture."""
+    oracles = sorted((ROOT / "tests" / "oracles").glob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in oracles if name in names_in(path)]
+
+
 def _oracle(metric: Metric, tests: dict[str, str]) -> str:
     """Return what a metric is held to; a ratio is held to what its numerator is."""
+    name = metric.numerator or metric.name
     if metric.oracle:
         return metric.oracle
+    if captures := _captures(name):
+        return f"a capture of the same load, {captures[0]}"
     if metric.name.startswith("harness."):
         return READING
-    name = metric.numerator or metric.name
     return CORE_TESTS.get(name) or tests.get(name) or CORE_TESTS[name.partition(".")[0]]
 
 

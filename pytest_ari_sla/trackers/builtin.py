@@ -28,11 +28,11 @@ class BuiltinTrackers:
         from pytest_ari_sla.trackers.packets.dtmf import DtmfTracker
         from pytest_ari_sla.trackers.packets.jitter import JitterTracker
         from pytest_ari_sla.trackers.packets.lasting_delay import LastingDelayTracker
-        from pytest_ari_sla.trackers.packets.pdv import DelayVariationTracker
         from pytest_ari_sla.trackers.packets.rtcp import RtcpTracker
         from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
         from pytest_ari_sla.trackers.probes.latency import LatencyTracker
         from pytest_ari_sla.trackers.probes.loss import LossTracker
+        from pytest_ari_sla.trackers.probes.pdv import DelayVariationTracker
         from pytest_ari_sla.trackers.probes.voice_quality import VoiceQualityTracker
 
         return [

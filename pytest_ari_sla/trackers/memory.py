@@ -9,11 +9,11 @@ from pytest_ari_sla.trackers.audio.tones import ToneTracker
 from pytest_ari_sla.trackers.packets.dtmf import DtmfTracker
 from pytest_ari_sla.trackers.packets.jitter import JitterTracker
 from pytest_ari_sla.trackers.packets.lasting_delay import LastingDelayTracker
-from pytest_ari_sla.trackers.packets.pdv import DelayVariationTracker
 from pytest_ari_sla.trackers.packets.rtcp import RtcpTracker
 from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
 from pytest_ari_sla.trackers.probes.latency import LatencyTracker
 from pytest_ari_sla.trackers.probes.loss import LossTracker
+from pytest_ari_sla.trackers.probes.pdv import DelayVariationTracker
 from pytest_ari_sla.trackers.probes.voice_quality import VoiceQualityTracker
 
 __all__ = ["bytes_per_leg"]
@@ -36,7 +36,7 @@ def bytes_per_leg(probe_window: int) -> dict[str, int]:
         LossTracker.name: LossTracker.bytes_per_leg(probe_window),
         JitterTracker.name: JitterTracker.BYTES_PER_LEG,
         LastingDelayTracker.name: LastingDelayTracker.BYTES_PER_LEG,
-        DelayVariationTracker.name: DelayVariationTracker.BYTES_PER_LEG,
+        DelayVariationTracker.name: DelayVariationTracker.bytes_per_leg(probe_window),
         VoiceQualityTracker.name: VoiceQualityTracker.bytes_per_leg(probe_window),
         SilenceTracker.name: SilenceTracker.BYTES_PER_LEG,
         ContentTracker.name: ContentTracker.BYTES_PER_LEG,

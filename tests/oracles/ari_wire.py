@@ -32,6 +32,10 @@ class WireRequest(NamedTuple):
         """How long the answer took."""
         return self.answered_ns - self.sent_ns
 
+    def is_hang_up_of(self, call: str) -> bool:
+        """Tell whether it hangs a channel of a call up, and did."""
+        return self.method == "DELETE" and f"/channels/{call}" in self.target and self.status < 300
+
 
 class WireEvent(NamedTuple):
     """An event of the WebSocket, and when its last byte passed."""
@@ -49,6 +53,10 @@ class WireEvent(NamedTuple):
         """The ids of the channels that it is about, wherever they stand."""
         members = [value for value in self.content.values() if isinstance(value, dict)]
         return [str(member["id"]) for member in members if "dialplan" in member]
+
+    def is_of(self, call: str) -> bool:
+        """Tell whether it is about a channel of a call."""
+        return any(channel.startswith(call) for channel in self.channel_ids)
 
     @property
     def lag_ns(self) -> int:

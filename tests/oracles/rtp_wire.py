@@ -6,7 +6,7 @@ import math
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
     from tests.oracles.wire import UdpPacket
 
-__all__ = ["Heard", "WireLeg", "legs_of", "percentile", "probe_of"]
+__all__ = ["PACKET_NS", "RTP", "Heard", "WireLeg", "legs_of", "losses_of", "percentile", "probe_of"]
 
-_RTP = struct.Struct("!BBHII")
+RTP = struct.Struct("!BBHII")
 _PROBE = struct.Struct("!IIII")
 _PROBE_MAGIC = 0x9E53A11C
 _LIMIT_NS = 3_000_000_000
 _CLOCK_HZ = 8000
 _GMIN = 16
-_BUFFER_NS, _PACKET_NS = 60_000_000, 20_000_000
+TELEPHONE_EVENT = 101
+_BUFFER_NS, PACKET_NS = 60_000_000, 20_000_000
 
 Probe = tuple[int, int, int]
 """The run's number, the leg that sent it, and the number of the packet."""
@@ -35,22 +36,28 @@ class Heard(NamedTuple):
     sequence: int
     timestamp: int
     probe: Probe | None
+    ssrc: int = 0
+    payload_type: int = 0
+    payload: bytes = b""
 
 
 def probe_of(data: bytes) -> Probe | None:
     """Return what a datagram says it is; None where it carries no probe."""
-    if len(data) < _RTP.size + _PROBE.size:
+    if len(data) < RTP.size + _PROBE.size:
         return None
-    magic, *probe = _PROBE.unpack_from(data, _RTP.size)
+    magic, *probe = _PROBE.unpack_from(data, RTP.size)
     return (probe[0], probe[1], probe[2]) if magic == _PROBE_MAGIC else None
 
 
 @dataclass
 class WireLeg:
-    """One leg: what it sent, by probe, and what it heard, in order of arrival."""
+    """One leg: when it sent each probe, and with which payload; what it heard, in order of arrival; RTCP either way."""
 
     sent: dict[Probe, int] = field(default_factory=dict)
+    sent_payload: dict[Probe, bytes] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
+    reports_sent: list[tuple[int, bytes]] = field(default_factory=list)
+    reports_heard: list[tuple[int, bytes]] = field(default_factory=list)
 
     def delays_ns(self, sender: WireLeg) -> list[int]:
         """Return the delay of the first copy of each probe of a sender (RFC 2681, 2.4)."""
@@ -69,9 +76,53 @@ class WireLeg:
         return [position for position, probe in enumerate(sender.sent) if probe not in came]
 
     def duplicates(self, sender: WireLeg) -> int:
-        """Return how many copies of probes came after the first."""
-        copies = Counter(packet.probe for packet in self.heard if packet.probe in sender.sent)
+        """Return how many copies of probes came after the first, and in time."""
+        copies = Counter(packet.probe for packet in self.heard if self._is_in_time(packet, sender))
         return sum(copies.values()) - len(copies)
+
+    def late(self, sender: WireLeg) -> int:
+        """Return how many copies of probes came after the limit."""
+        return sum(packet.probe in sender.sent and not self._is_in_time(packet, sender) for packet in self.heard)
+
+    @staticmethod
+    def _is_in_time(packet: Heard, sender: WireLeg) -> bool:
+        sent_ns = None if packet.probe is None else sender.sent.get(packet.probe)
+        return sent_ns is not None and packet.at_ns - sent_ns < _LIMIT_NS
+
+    def misrouted(self, sender: WireLeg) -> int:
+        """Return how many probes came that this leg's sender has not sent."""
+        return sum(packet.probe is not None and packet.probe not in sender.sent for packet in self.heard)
+
+    def due_ns(self) -> dict[Probe, int]:
+        """Return when each probe was due at the latest: all of them by one schedule, and none before it."""
+        start_ns = min(at_ns - probe[2] * PACKET_NS for probe, at_ns in self.sent.items())
+        return {probe: start_ns + probe[2] * PACKET_NS for probe in self.sent}
+
+    def intended_delays_ns(self, sender: WireLeg) -> list[int]:
+        """Return the delay of each probe's first copy from when it was due, at least."""
+        due_ns = sender.due_ns()
+        return [delay + sender.sent[probe] - due_ns[probe] for probe, delay in self._first_copies(sender).items()]
+
+    def variation_ns(self, sender: WireLeg) -> tuple[list[int], list[int]]:
+        """Return how much longer each probe took than the least until then, and than the least of all (RFC 5481)."""
+        delays = self.delays_ns(sender)
+        least = accumulate(delays, min)
+        return [delay - low for delay, low in zip(delays, least, strict=True)], [d - min(delays) for d in delays]
+
+    def compared(self, sender: WireLeg) -> list[bool]:
+        """Return whether each eighth probe, copies included, came back with another payload than it was sent with."""
+        first = min(sender.sent)[2]
+        chosen = [one for one in self.heard if one.probe in sender.sent and (one.probe[2] - first) % 8 == 0]
+        return [one.payload != sender.sent_payload[one.probe] for one in chosen if one.probe is not None]
+
+    def listened_to(self) -> list[Heard]:
+        """Return each sixteenth packet, but for those of telephone-events."""
+        return [packet for packet in self.heard[::16] if packet.payload_type != TELEPHONE_EVENT]
+
+    def clock_speed(self) -> float:
+        """Return how fast time stamps ran against a clock of 8,000 Hz, from the first packet to the last."""
+        first, last = self.heard[0], self.heard[-1]
+        return ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / _CLOCK_HZ / ((last.at_ns - first.at_ns) / 1e9)
 
     def reordered(self) -> int:
         """Return how many packets arrived behind a later one (RFC 4737, 3.3): numbers of 16 bits, each once."""
@@ -105,7 +156,7 @@ class WireLeg:
         share = len(unplayed) / len(sender.sent)
         burst = max(1.0, len(unplayed) / max(_periods(unplayed), 1) * (1 - share))
         way_ns = sum(played.values()) / len(played) / (2 if both_ways else 1)
-        delay_ms = (way_ns + _BUFFER_NS + _PACKET_NS) / 1e6
+        delay_ms = (way_ns + _BUFFER_NS + PACKET_NS) / 1e6
         impairment = 95.0 * 100 * share / (100 * share / burst + 25.1)
         rating = 93.2 - 0.024 * delay_ms - 0.11 * max(0.0, delay_ms - 177.3) - impairment
         return max(1.0, 1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6)
@@ -155,11 +206,20 @@ def legs_of(datagrams: Iterable[UdpPacket], media: dict[str, tuple[int, int]]) -
         if leg := by_ports.get((packet.source, packet.target)):
             if (probe := probe_of(packet.data)) is not None:
                 leg.sent.setdefault(probe, packet.at_ns)
-        elif leg := by_ports.get((packet.target, packet.source)):
-            first, _, sequence, timestamp, _ = _RTP.unpack_from(packet.data)
-            assert first >> 6 == 2
-            leg.heard.append(Heard(packet.at_ns, sequence, timestamp, probe_of(packet.data)))
+                leg.sent_payload.setdefault(probe, packet.data[RTP.size :])
+        elif (leg := by_ports.get((packet.target, packet.source))) and _is_rtp(packet.data):
+            _, kind, sequence, timestamp, ssrc = RTP.unpack_from(packet.data)
+            more = probe_of(packet.data), ssrc, kind & 0x7F, packet.data[RTP.size :]
+            leg.heard.append(Heard(packet.at_ns, sequence, timestamp, *more))
+        elif leg := by_ports.get((packet.source - 1, packet.target - 1)):
+            leg.reports_sent.append((packet.at_ns, packet.data))
+        elif leg := by_ports.get((packet.target - 1, packet.source - 1)):
+            leg.reports_heard.append((packet.at_ns, packet.data))
     return legs
+
+
+def _is_rtp(data: bytes) -> bool:
+    return len(data) >= RTP.size and data[0] >> 6 == 2
 
 
 def percentile(samples: Iterable[float], percent: float) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["TcpSegment", "UdpPacket", "captured", "packets"]
+__all__ = ["TcpSegment", "UdpPacket", "captured", "datagram_of", "packets"]
 
 _ETHERNET = 14
 _TCP, _UDP = 6, 17
@@ -87,19 +87,34 @@ def packets(path: Path) -> tuple[list[TcpSegment], list[UdpPacket]]:
         for frame, meta in reader:
             told: Any = meta  # scapy declares it as that of another format
             at_ns = ((told.tshigh << 32) + told.tslow) * 1_000_000_000 // told.tsresol
-            ip = frame[_ETHERNET:]
-            total, protocol = struct.unpack_from("!H", ip, 2)[0], ip[9]
-            payload = ip[(ip[0] & 15) * 4 : total]
-            source, target = struct.unpack_from("!HH", payload)
-            if protocol == _UDP:
-                datagrams.append(UdpPacket(at_ns, source, target, payload[8:]))
-            elif protocol == _TCP:
+            if datagram := datagram_of(frame):
+                datagrams.append(UdpPacket(at_ns, *datagram))
+                continue
+            protocol, payload = _ip_payload(frame)
+            if protocol == _TCP:
+                source, target = struct.unpack_from("!HH", payload)
                 data = payload[(payload[12] >> 4) * 4 :]
                 is_first = bool(payload[13] & 2)
                 if data or is_first:
                     sequence = struct.unpack_from("!I", payload, 4)[0]
                     segments.append(TcpSegment(at_ns, source, target, sequence, is_first, data))
     return segments, datagrams
+
+
+def datagram_of(frame: bytes) -> tuple[int, int, bytes] | None:
+    """Return source port, target port and content of an Ethernet frame with UDP over IPv4; None where it has none."""
+    protocol, payload = _ip_payload(frame)
+    if protocol != _UDP:
+        return None
+    source, target = struct.unpack_from("!HH", payload)
+    return source, target, payload[8:]
+
+
+def _ip_payload(frame: bytes) -> tuple[int, bytes]:
+    ip = frame[_ETHERNET:]
+    if len(ip) < 20 or ip[0] >> 4 != 4:
+        return -1, b""
+    return ip[9], ip[(ip[0] & 15) * 4 : int.from_bytes(ip[2:4], "big")]
 
 
 @dataclass

@@ -373,3 +373,23 @@ def test_our_own_lag_is_that_of_the_window() -> None:
         first, second = (slow, quick | lag) if apart else (slow | lag, quick)
         series = per_second(Snapshot(first), Snapshot(second))
         assert evaluate(threshold("setup.p50[1s] < 5ms"), series.total(), series).verdict is verdict
+
+
+OVERLOAD = {"calls.requested": 1300, "calls.established": 1190, "calls.failed": 110}
+
+
+@pytest.mark.parametrize(
+    ("starving", "verdict"),
+    [(30, Verdict.INCONCLUSIVE), (3, Verdict.FAIL)],
+    ids=["our loop took 82 % of two cores", "for three seconds at the beginning"],
+)
+@pytest.mark.parametrize("expression", ["calls.success_ratio >= 99%", "calls.failed < 1", "setup.p50 < 1s"])
+def test_a_target_that_starved_because_of_us_has_failed_nothing(
+    expression: str, starving: int, verdict: Verdict
+) -> None:
+    """1,300 calls for 35 s, on a host whose cores we share with the target: who was overloaded cannot be told."""
+    setup = {"setup": histogram([4000 * MS] * 100)}
+    shares = {"harness.host_ours": histogram([8200] * 35), "harness.host_others": histogram([1800] * 35)}
+    result = outcome(expression, Snapshot({**OVERLOAD, **setup, **shares, "harness.starving": starving}))
+    assert result.verdict is verdict
+    assert ("took up to 82 % of the cores that the target runs on" in result.sentence) is (starving == 30)

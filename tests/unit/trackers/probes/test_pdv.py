@@ -4,19 +4,23 @@ import numpy as np
 from hypothesis import given
 
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.trackers.packets.pdv import DelayVariationTracker
+from pytest_ari_sla.trackers.probes.pdv import DelayVariationTracker
 from tests.unit.batches import MILLISECOND, START_NS, batch_of, batch_sizes
 from tests.unit.trackers.loads import ADVANCE_NS, LOSS_LIMIT_NS, FixedLog, Load, context_of, echo, loads
 from tests.unit.trackers.probes.test_latency import histogram_of
 
 
 def by_definition(load: Load) -> Histogram:
-    """Return delays less the leg's minimum up to the end of their interval."""
-    timed = [
-        (packet.leg, (packet.arrival_ns - START_NS) // ADVANCE_NS, packet.arrival_ns - packet.sent_ns)
-        for packet in load.packets
+    """Return delays of first copies less the leg's minimum up to the end of their interval."""
+    first = {
+        (packet.leg, packet.probe): packet
+        for packet in reversed(load.packets)
         if packet.source_leg == load.heard_leg[packet.leg] >= 0
         if packet.arrival_ns - packet.intended_ns < LOSS_LIMIT_NS
+    }
+    timed = [
+        (packet.leg, (packet.arrival_ns - START_NS) // ADVANCE_NS, packet.arrival_ns - packet.sent_ns)
+        for packet in first.values()
     ]
     return histogram_of(
         [
@@ -43,6 +47,15 @@ def test_a_minimum_that_comes_later_in_the_interval_counts_for_all_of_it() -> No
     assert tracker.snapshot()["pdv"] == Histogram()
     tracker.advance(START_NS)
     assert tracker.snapshot()["pdv"] == histogram_of([5 * MILLISECOND, 0, 2 * MILLISECOND])
+
+
+def test_a_copy_has_no_delay_of_its_own() -> None:
+    """One that is sent on twice took as long as its first copy did."""
+    tracker = DelayVariationTracker()
+    tracker.begin(context_of(FixedLog([2]), [0]))
+    tracker.observe(batch_of([echo(0, 4.0), echo(0, 9.0), echo(1, 6.0)]))
+    tracker.advance(START_NS)
+    assert tracker.snapshot()["pdv"] == histogram_of([0, 2 * MILLISECOND])
 
 
 def test_the_memory_of_a_batch_may_be_used_again() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.trackers.probes.probe_ring import ProbeRing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,8 @@ class DelayVariationTracker:
     up to that interval's end. Only packets of intervals before the lowest one are told too good. Both ends have the
     same clock, so that nothing drifts.
 
-    Legs without probes have no delay, and no part in it.
+    A packet's delay is that of its first copy (RFC 3393, 2.5), and one that comes after the loss limit has none. Legs
+    without probes have no delay, and no part in it.
     """
 
     name = "pdv"
@@ -49,27 +51,37 @@ class DelayVariationTracker:
         ),
     )
 
-    BYTES_PER_LEG = 8
-
     def begin(self, context: TrackerContext) -> None:
-        """Start without any delay."""
-        self._heard = context.heard_leg
-        self._limit_ns = context.loss_limit_ns
+        """Allocate a mark per probe of the window, for each leg."""
+        self._ring = ProbeRing(context)
         self._lowest = np.full(context.legs, _UNKNOWN, np.int64)
         self._legs: list[NDArray[np.int32]] = []
         self._delays: list[NDArray[np.int64]] = []
         self._histogram = Histogram()
 
+    @staticmethod
+    def bytes_per_leg(probe_window: int) -> int:
+        """Return the memory that a leg takes here."""
+        return ProbeRing.bytes_per_leg(probe_window) + 8
+
     def observe(self, batch: PacketBatch) -> None:
-        """Keep the batch's delays until the interval ends."""
-        is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
-        is_timed &= batch.arrival_ns - batch.intended_ns < self._limit_ns
+        """Keep the delays of the probes that are back until the interval ends."""
+        if not len(batch):
+            return
+        if self._ring.lacks_room(batch):
+            self._ring.make_room(batch)
+        first = self._ring.arrive(batch).first
         # Fancy indexing copies: the batch's own memory is used again.
-        self._legs.append(batch.leg[is_timed])
-        self._delays.append((batch.arrival_ns - batch.sent_ns)[is_timed])
+        self._legs.append(batch.leg[first])
+        self._delays.append(batch.arrival_ns[first] - batch.sent_ns[first])
 
     def advance(self, now_ns: int) -> None:
-        """End the interval: find the minima, then record."""
+        """End the interval, and free the marks of probes that were due a loss limit ago."""
+        self._record()
+        self._ring.forget(now_ns)
+
+    def _record(self) -> None:
+        """Find the minima, then record."""
         if not self._legs:
             return
         legs, delays = np.concatenate(self._legs), np.concatenate(self._delays)
@@ -80,7 +92,8 @@ class DelayVariationTracker:
 
     def release(self, legs: NDArray[np.int32]) -> None:
         """End the interval, and forget the minima of these legs."""
-        self.advance(0)
+        self._record()
+        self._ring.reset(legs)
         self._lowest[legs] = _UNKNOWN
 
     def snapshot(self) -> Mapping[str, Histogram | int]:
