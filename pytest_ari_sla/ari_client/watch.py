@@ -54,9 +54,6 @@ class ChannelWatch:
         When the request for it was sent (not when it queued up at our end), when it entered the application, when the
         request to dial it was sent, when it was up and when it ended, by the session's monotonic clock; None where that
         has not happened, or was found out by asking only.
-    setup_lag_ns
-        How much too long it may seem from ``requested_ns`` to ``in_stasis_ns``, or of a channel that is dialled from
-        then until it was up: what was sent or read late by us.
     hangup_requested
         Whether its end is our own doing.
     is_pending
@@ -77,13 +74,14 @@ class ChannelWatch:
         self.dialled_ns: int | None = None
         self.up_ns: int | None = None
         self.destroyed_ns: int | None = None
-        self.setup_lag_ns = 0
         self.hangup_requested = False
         self.is_pending = False
         self.cause = 0
         self.cause_text = ""
         self.events_dropped = 0
         self.bridge_id = ""
+        # How much too early what was sent may be, and too late what was told.
+        self._requested_lag_ns = self._in_stasis_lag_ns = self._dialled_lag_ns = self._up_lag_ns = 0
         self._asker = asker
         self._events: deque[Event] = deque()
         self._waiters: list[asyncio.Future[None]] = []
@@ -103,6 +101,13 @@ class ChannelWatch:
         """Whether the channel ended without having been told to."""
         return self.state is ChannelState.DESTROYED and not self.hangup_requested
 
+    @property
+    def setup_lag_ns(self) -> int:
+        """How much too long its set-up may seem: from when it was asked for, or dialled, until it was there, or up."""
+        if self.dialled_ns is None:
+            return self._requested_lag_ns + self._in_stasis_lag_ns
+        return self._dialled_lag_ns + self._up_lag_ns
+
     # --- fed by the session ---
 
     def deliver(self, event: Event, received_ns: int, lag_ns: int = 0) -> bool:
@@ -111,10 +116,9 @@ class ChannelWatch:
         expected = self.life.apply(told)
         if told is ChannelInput.STASIS_START and self.in_stasis_ns is None:
             self.in_stasis_ns = received_ns
-            self.setup_lag_ns += lag_ns
+            self._in_stasis_lag_ns = lag_ns
         if isinstance(event, ChannelStateChange) and event.channel.state == "Up" and self.up_ns is None:
-            self.up_ns = received_ns
-            self.setup_lag_ns += lag_ns if self.dialled_ns is not None else 0
+            self.up_ns, self._up_lag_ns = received_ns, lag_ns
         if isinstance(event, ChannelDestroyed):
             self.destroyed_ns = received_ns
             self.cause, self.cause_text = event.cause, event.cause_txt
@@ -131,13 +135,12 @@ class ChannelWatch:
 
     def requested(self, sent_ns: int, lag_ns: int = 0) -> None:
         """Take note that the request for the channel was sent, up to ``lag_ns`` later than that."""
-        self.requested_ns = sent_ns
-        self.setup_lag_ns += lag_ns
+        self.requested_ns, self._requested_lag_ns = sent_ns, lag_ns
         self._wake()
 
     def dialled(self, sent_ns: int, lag_ns: int = 0) -> None:
         """Take note that the request to dial the channel was sent, up to ``lag_ns`` later than that."""
-        self.dialled_ns, self.setup_lag_ns = sent_ns, lag_ns
+        self.dialled_ns, self._dialled_lag_ns = sent_ns, lag_ns
 
     def answered(self) -> None:
         """Take note that Asterisk answered the request for the channel."""

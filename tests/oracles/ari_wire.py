@@ -93,18 +93,21 @@ class Conversation(NamedTuple):
 
 def conversation(segments: Iterable[TcpSegment], port: int) -> Conversation:
     """Return what was said on all connections to a server's port."""
+    connections: list[tuple[ByteStream, ByteStream]] = []
     streams: dict[tuple[int, int], ByteStream] = {}
     for segment in segments:
         way = segment.source, segment.target
         if segment.is_first:
+            # The client's port may have been that of an earlier connection.
             streams[way] = ByteStream.empty(segment.sequence + 1)
+            if segment.source == port and way[::-1] in streams:
+                connections.append((streams[way[::-1]], streams[way]))
         elif way in streams:
             streams[way].add(segment)
     requests: list[WireRequest] = []
     events: list[WireEvent] = []
-    for (source, target), stream in streams.items():
-        if target == port and (target, source) in streams:
-            _read_connection(stream, streams[target, source], requests, events)
+    for asked, told in connections:
+        _read_connection(asked, told, requests, events)
     requests.sort(key=lambda request: request.sent_ns)
     events.sort(key=lambda event: event.at_ns)
     return Conversation(requests, events)

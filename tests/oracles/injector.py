@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Injector"]
 
 POLL_S = 0.05
+SO_RCVBUFFORCE, BUFFER_BYTES = 33, 32 << 20
 LOCALHOST = socket.inet_aton("127.0.0.1")
 EVENT_SSRC, STRAY_SSRC = 0xD1617000, 0x57AA7000
 EVENT_TICKS = 160
@@ -37,6 +38,7 @@ class _Leg:
     theirs: int
     number: int
     heard: int = 0
+    done: int = 0
     first: bytes = b""
     latest: bytes = b""
     compared: bytes = b""
@@ -82,6 +84,8 @@ class Injector:
             socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003)) as wire,
             socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as self._out,
         ):
+            # All that passes the loopback comes here, other programs' packets as well.
+            wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
             wire.bind(("lo", 0))
             wire.settimeout(POLL_S)
             while not (self._stop.is_set() or self.ended.exists()):
@@ -121,6 +125,11 @@ class Injector:
         leg.heard += 1
         if action is not None:
             action(self, leg)
+            leg.done += 1
+
+    def has_done_all(self) -> bool:
+        """Tell whether each leg was sent all of it: a machine that stands still lets packets go by unseen."""
+        return bool(self.legs) and all(leg.done == len(_ACTIONS) and leg.reports for leg in self.legs.values())
 
     # --- what is sent ---
 
