@@ -6,21 +6,23 @@ Which packets of a leg are followed by what is fixed; what they come to is left 
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.oracles.rtp_wire import RTP, probe_of
 from tests.oracles.wire import datagram_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Injector"]
+__all__ = ["Injector", "is_bound_below_us"]
 
 POLL_S = 0.05
 SO_RCVBUFFORCE, BUFFER_BYTES = 33, 32 << 20
@@ -65,6 +67,7 @@ class Injector:
     their_ports: tuple[int, int]
     stranger_port: int
     legs: dict[tuple[int, int], _Leg] = field(default_factory=dict)
+    others: set[tuple[int, int]] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
@@ -108,11 +111,15 @@ class Injector:
         return low <= port <= high
 
     def _see_sent(self, source: int, target: int, data: bytes) -> None:
-        if probe_of(data) is not None:
-            leg = self.legs.setdefault((source, target), _Leg(source, target, len(self.legs)))
+        way = source, target
+        if probe_of(data) is not None and way not in self.others:
+            if way not in self.legs and not is_bound_below_us(source):
+                self.others.add(way)
+                return
+            leg = self.legs.setdefault(way, _Leg(source, target, len(self.legs)))
             leg.own_ssrc = RTP.unpack_from(data)[4]
-        elif (leg := self.legs.get((source - 1, target - 1))) is not None and len(data) >= 28 and data[1] == 200:
-            self._report(leg, data, time.time_ns())
+        elif (source - 1, target - 1) in self.legs and len(data) >= 28 and data[1] == 200:
+            self._report(self.legs[source - 1, target - 1], data, time.time_ns())
 
     def _see_heard(self, leg: _Leg, data: bytes) -> None:
         probe = probe_of(data)
@@ -195,6 +202,33 @@ class Injector:
         lost, jitter = 10 * (leg.number + leg.reports), 40 * (leg.number + 1)
         block = struct.pack("!IB3sIIII", leg.own_ssrc, lost, b"\0\0\3", 1_000, jitter, last_sr, held)
         self.to_leg(leg, struct.pack("!BBHI", 0x81, 201, 7, EVENT_SSRC) + block, rtcp=True)
+
+
+def is_bound_below_us(port: int) -> bool:
+    """Tell whether a UDP port is that of a process that this one has started: others may load others meanwhile."""
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+    return any(_link(descriptor) in sockets for pid in _tree(os.getpid()) for descriptor in _files(pid))
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in children.read_text().split():
+                yield from _tree(int(child))
+
+
+def _files(pid: int) -> list[Path]:
+    with suppress(OSError):
+        return list(Path(f"/proc/{pid}/fd").iterdir())
+    return []
+
+
+def _link(descriptor: Path) -> str:
+    with suppress(OSError):
+        return str(descriptor.readlink())
+    return ""
 
 
 _ACTIONS: dict[int, Callable[[Injector, _Leg], None]] = {
