@@ -39,6 +39,7 @@ MODULES = (
         "func_config",
         "func_dialplan",
         "func_global",
+        "func_talkdetect",
         "pbx_config",
     ),
     *SIP_MODULES,

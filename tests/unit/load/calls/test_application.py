@@ -46,6 +46,8 @@ def test_an_application_that_has_gone_is_named_by_its_name() -> None:
     """Asterisk knows it no more."""
     with pytest.raises(ApplicationFailed, match="the Stasis application bot has gone"):
         check_scripts(outcome(("ended", 0, ""), ("failed", 2, "cause 16"), completed=1), {"bot"})
+    answered_all = outcome(("ended", 0, ""), ("dropped", 2, "silent"), completed=1)
+    assert check_scripts(answered_all, {"bot"}) == ["1 of 2 calls did not go as their script says; mostly: silent"]
 
 
 def test_a_single_call_that_nobody_answers_is_told_and_no_more() -> None:
