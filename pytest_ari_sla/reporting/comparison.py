@@ -113,14 +113,17 @@ def compare_scenarios(
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
                 item = _recorded(result, metric)
-                compared.append(item if _is_in_each_turn(item, before, after, metric, stat) else _by_chance(item))
+                # Two turns are two draws of what calls that begin together have once: no number of samples is more.
+                is_drawn = result.interval_ns is not None or len(after) == 1
+                is_sure = is_drawn and _is_in_each_turn(item, before, after, metric, stat)
+                compared.append(item if is_sure or item.verdict == "same" else _by_chance(item))
     return compared
 
 
 def _is_in_each_turn(
     item: Comparison, before: Sequence[Scenario], after: Sequence[Scenario], metric: Metric, stat: str
 ) -> bool:
-    """Tell whether a change shows between any two turns: calls that begin together are one draw, however many."""
+    """Tell whether a change shows between any two turns."""
     if item.verdict not in ("better", "worse") or metric.kind == "count":
         return True
     olds, news = ([_figure_of(scenario, metric, stat) for scenario in turns] for turns in (before, after))
@@ -141,7 +144,9 @@ def _figure_of(scenario: Scenario, metric: Metric, stat: str) -> float | None:
 
 
 def _by_chance(item: Comparison) -> Comparison:
-    return replace(item, verdict="cannot tell", sentence=f"{item.sentence}; but not in each turn")
+    if item.verdict == "cannot tell":
+        return item
+    return replace(item, verdict="cannot tell", sentence=f"{item.sentence}; the turns are too few, or differ, to tell")
 
 
 def compare_capacities(before: Capacity, after: Capacity, max_regression: float) -> Comparison:

@@ -93,7 +93,7 @@ class Comparison:
     confidence_interval
         (low, high) of ``current - baseline``, in the metric's unit.
     interval_ns
-        Length of the intervals that were compared.
+        Length of the intervals that were compared; None where there were too few, and samples were.
     """
 
     figure: str
@@ -176,7 +176,8 @@ def _compared(
     allowed = max(max_regression * abs(old), floor_s if metric.unit == "s" else 0.0)
     change = _change(metric, new - old, interval, allowed)
     sentence = _sentence(figure, metric, change, (old, new), interval, max_regression, after)
-    return Comparison(figure, change, sentence, old, new, new / old - 1 if old else None, interval, length_ns)
+    lengths_ns = None if by_samples else length_ns
+    return Comparison(figure, change, sentence, old, new, new / old - 1 if old else None, interval, lengths_ns)
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def report_text(what: str, sections: Iterable[tuple[str, str]], secrets: Sequenc
     """Return the whole file: bounded section by section, without secrets."""
     lines = [what, ""]
     for title, text in sections:
-        shown = text.strip()
+        shown = text.strip("\n")
         if len(shown) > _SECTION_CHARACTERS:
             shown = f"{shown[:_SECTION_CHARACTERS]}\n… and {len(shown) - _SECTION_CHARACTERS:,} characters more"
         lines += [f"=== {title} ===", shown, ""]

@@ -139,6 +139,27 @@ def test_a_change_that_one_turn_does_not_show_is_not_told() -> None:
     assert item.metric == "rtt.p50"
 
 
+def test_what_calls_have_once_is_not_told_by_two_turns() -> None:
+    """Calls that begin together wait for each other: their first packets are one draw a turn, however many."""
+    metrics = Catalogue()
+    metrics.register([Metric("first_packet", "distribution", "s", "first packet", prominent=True)], "test")
+
+    def started(ms: float, seed: int) -> Scenario:
+        begun = scenario(ms, seed, seconds=2)
+        assert begun.blocks is not None
+        begun.blocks.histograms["first_packet"] = begun.blocks.histograms.pop("rtt")
+        begun.metrics["first_packet"] = {"p50": ms / 1000}
+        return begun
+
+    def verdict(before: list[Scenario], after: list[Scenario]) -> str:
+        found = {item.metric: item.verdict for item in compare_scenarios(before, after, metrics, 0.1)}
+        return found["first_packet.p50"]
+
+    assert verdict([started(10, 1)], [started(40, 2)]) == "worse"
+    assert verdict([started(10, 1), started(10, 2)], [started(40, 3), started(40, 4)]) == "cannot tell"
+    assert verdict([started(10, 1), started(10, 2)], [started(10, 3), started(10, 4)]) == "same"
+
+
 def test_turns_whose_blocks_differ_in_length_are_put_in_a_row() -> None:
     """A load of many minutes is kept in coarser blocks than a short one."""
     coarse = scenario(10, 1)
