@@ -111,7 +111,8 @@ async def test_long(load, ari, request):
         {inside}
 
     ending = asyncio.create_task(end())
-    loading = asyncio.create_task(load(calls={calls}, duration="{duration}", topology="{topology}"))
+    loading = asyncio.create_task(load(calls={calls}, duration="{duration}", topology="{topology}",
+                                       transport="{transport}"))
     if "{inside}" == "pass":
         await loading
         ending.cancel()
@@ -134,7 +135,7 @@ class End:
         A process of the session that it goes to instead: what its command line holds, or ``gw*``.
     again_s
         When it comes a second time.
-    phase, topology
+    phase, topology, transport
         Where the session is when it comes, and with what calls.
     arguments
         More of pytest's command line.
@@ -151,6 +152,7 @@ class End:
     again_s: float | None = None
     phase: str = "load"
     topology: str = "pair"
+    transport: str = "rtp"
     arguments: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()
     reported: bool = False
@@ -181,6 +183,7 @@ ENDS = {
     "segfault": End("ctypes.string_at(0)", codes=(-signal.SIGSEGV,)),
     "SIGKILL": End(number=_KILL, codes=(-_KILL,)),
     "SIGKILL after an interim report": End(number=_KILL, phase="interim", codes=(-_KILL,), reported=True),
+    "SIGKILL over WebSockets": End(number=_KILL, transport="websocket", codes=(-_KILL,)),
     "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,)),
     "relay killed": End(number=_KILL, victim=r"far_end\.relay_worker", topology="relay", codes=(1,), reported=True),
     "media loop killed": End(number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True),
@@ -239,7 +242,7 @@ class EndedSession:
         self._folder = folder
         self._mark = secrets.token_hex(8)
         values = {"inside": end.inside, "calls": CALLS, "legs": 2 * CALLS}
-        test = _TEST.format(**values, duration=end.duration, topology=end.topology)
+        test = _TEST.format(**values, duration=end.duration, topology=end.topology, transport=end.transport)
         for name, text in {
             "pytest.ini": _INI,
             "conftest.py": _CONFTEST.format(phase=end.phase),

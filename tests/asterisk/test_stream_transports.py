@@ -44,6 +44,13 @@ async def test_burst(load):
     await load(calls=4, duration="5s", transport={transport!r}, peer_faults={{"burst:100": "50%"}})
 """
 
+FAULTY = """
+FAULTS = ["mute", "listen_first", "slow_reader", "half_close", "reset", "refuse", "close_at_once"]
+
+async def test_beside(load):
+    await load(calls=36, duration="3s", transport="audiosocket", peer_faults=dict.fromkeys(FAULTS, "9%"))
+"""
+
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +108,22 @@ def test_a_burst_into_a_websocket_is_latency_for_the_rest_of_the_call(
     assert lasting["max"] == pytest.approx(lasting_s, abs=0.15)
     assert (lasting["legs"] > 0) == (lasting_s > 0)
     assert any("burst:100" in note for note in scenario["notes"])
+
+
+def test_healthy_calls_do_not_notice_the_peers_that_misbehave_beside_them(
+    asterisk22: PrivateAsterisk, tmp_path: Path
+) -> None:
+    """Some are mute, deaf, gone or never there: Asterisk carries all others, and nothing is left of anybody."""
+    session = Session(tmp_path, asterisk22)
+    session.write("test_faulty.py", FAULTY)
+    done = session.run("--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    (scenario,) = done.scenarios.values()
+    calls, loss = scenario["calls"], scenario["metrics"]["loss"]
+    assert calls["failed"] == calls["dropped"] == calls["leaked"] == 0
+    assert loss["sent"] > 0
+    assert loss["lost"] <= CALLS
+    [told] = [note for note in scenario["notes"] if "misbehaved on purpose" in note]
+    names = ("mute", "listen_first", "slow_reader", "half_close", "reset", "refuse", "close_at_once")
+    assert all(name in told for name in names), told
+    assert_nothing_left(asterisk22)
