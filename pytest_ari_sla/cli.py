@@ -131,6 +131,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.ari_client.removal.leftovers import sweep_dead_runs
     from pytest_ari_sla.ari_client.removal.sweep import Sweeper
     from pytest_ari_sla.ari_client.tls import tls_context
+    from pytest_ari_sla.settings import TlsTrust
     from pytest_ari_sla.targets.external import external_target
 
     if not arguments.url:
@@ -143,7 +144,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--ari-password-file {arguments.ari_password_file}: {error}") from error
     # Nothing is sent to a media address here: any will do.
     target = external_target(arguments.url, user=arguments.ari_user, password=password, media_host="127.0.0.1")
-    sweeper = Sweeper(target.endpoint, tls_context(arguments.ari_ca_file, verify=arguments.ari_tls_verify == "yes"))
+    trust = TlsTrust(arguments.ari_ca_file, verify=arguments.ari_tls_verify == "yes")
+    sweeper = Sweeper(target.endpoint, tls_context(trust))
     told = sweep_dead_runs(sweeper, only=arguments.only, dry_run=arguments.dry_run)
     for run in told:
         print(run.sentence)

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-__all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "DEFAULT_TRANSPORT", "Settings"]
+__all__ = ["DEFAULT_CODEC", "DEFAULT_TOPOLOGY", "DEFAULT_TRANSPORT", "TRUST_SYSTEM", "Settings", "TlsTrust"]
 
 DEFAULT_CODEC = "PCMU"
 DEFAULT_TRANSPORT = "rtp"
 DEFAULT_TOPOLOGY = "echo"
 """What ``load()`` takes where a test names none: any plug-in may have registered them."""
+
+
+@dataclass(frozen=True)
+class TlsTrust:
+    """Which certificate of an ``https`` target is believed.
+
+    Attributes
+    ----------
+    ca_file
+        Who signed it; None: anybody whom the system trusts.
+    verify
+        Whether it is checked at all.
+    """
+
+    ca_file: str | None = None
+    verify: bool = True
+
+
+TRUST_SYSTEM = TlsTrust()
+"""Where nothing is said: as any program on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +126,11 @@ class Settings:
     forensics: bool = True
     prometheus_port: int | None = None
     realtime: bool = True
+
+    @property
+    def ari_trust(self) -> TlsTrust:
+        """Which certificate of the target is believed."""
+        return TlsTrust(self.ari_ca_file, verify=not self.ari_insecure)
 
     def of_other_target(self) -> Settings | None:
         """Return the same for the target that loads are compared against; None where there is none."""

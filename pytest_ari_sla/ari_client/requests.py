@@ -16,6 +16,7 @@ from pytest_ari_sla.ari_client.observer import SilentObserver
 from pytest_ari_sla.ari_client.stamps import stamp_exchange, stamped_socket
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriRequestFailed, TlsFailed, UsageError
+from pytest_ari_sla.settings import TlsTrust
 
 if TYPE_CHECKING:
     import ssl
@@ -311,7 +312,9 @@ async def _speaks_tls(endpoint: AriEndpoint) -> bool:
     """Whether a TLS handshake succeeds where plain HTTP got no answer."""
     try:
         async with asyncio.timeout(2.0):
-            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=tls_context(None, verify=False))
+            _, writer = await asyncio.open_connection(
+                endpoint.host, endpoint.port, ssl=tls_context(TlsTrust(verify=False))
+            )
             writer.close()
     except OSError:  # also TimeoutError and ssl.SSLError
         return False

@@ -18,10 +18,11 @@ from pytest_ari_sla.ari_client.queries import AriQueries
 from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport, clean_up
 from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.ari_client.requests import AriClient
-from pytest_ari_sla.ari_client.tls import tls_context
+from pytest_ari_sla.ari_client.tls import tls_towards
 from pytest_ari_sla.ari_client.watches import Watches
 from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +58,8 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         Name of the Stasis application; every program needs one of its own.
     id_prefix
         Begins every id made by `new_id`: a-z, 0-9 and ``-``, different for every process of every run.
-    ca_file, verify
-        The CA that signed Asterisk's certificate; whether the certificate is checked at all.
+    trust
+        Which certificate of Asterisk is believed.
     media_host
         Where Asterisk takes media, instead of the address that it announces: behind NAT that one leads nowhere.
     max_in_flight
@@ -76,6 +77,8 @@ class AriSession(AriQueries, AriCreation, AriCommands):
 
     Attributes
     ----------
+    tls
+        How its certificate is checked, for others that ask the same Asterisk.
     cleanup
         What the end found; None before.
     when_lost
@@ -90,8 +93,7 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         *,
         app: str,
         id_prefix: str,
-        ca_file: str | None = None,
-        verify: bool = True,
+        trust: TlsTrust = TRUST_SYSTEM,
         media_host: str | None = None,
         max_in_flight: int = 16,
         request_timeout_s: float = 10.0,
@@ -117,10 +119,10 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         self._ledger = Ledger()
         self._watches = Watches(self, self._ledger, self._notes)
         self._closing: asyncio.Task[CleanupReport] | None = None
-        tls = tls_context(ca_file, verify=verify) if self.endpoint.is_encrypted or ca_file else True
+        self.tls = tls_towards(self.endpoint, trust)
         self.client = AriClient(
             self.endpoint,
-            tls=tls,
+            tls=self.tls,
             max_in_flight=max_in_flight,
             request_timeout_s=request_timeout_s,
             clock=clock,
@@ -129,7 +131,7 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         )
         self._websocket_clients = WebSocketClients(self.client, self._ids.prefix)
         self._stream = EventStream(
-            self.endpoint, app, self, tls=tls, clock=clock, restore_timeout_s=restore_timeout_s, realtime=realtime
+            self.endpoint, app, self, tls=self.tls, clock=clock, restore_timeout_s=restore_timeout_s, realtime=realtime
         )
 
     def __repr__(self) -> str:

@@ -84,7 +84,7 @@ class Wards:
 
 def _sweeper(ward: RemoveResources) -> Callable[[], object]:
     """Return what removes the resources; a certificate is read now: its file may be gone when it is needed."""
-    sweeper = Sweeper(AriEndpoint(ward.url, ward.user, ward.password), tls_context(ward.ca_file, verify=ward.verify))
+    sweeper = Sweeper(AriEndpoint(ward.url, ward.user, ward.password), tls_context(ward.trust))
     return partial(sweeper.until_clean, ward.prefix, PATIENCE_S)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
+
 __all__ = ["EndProgram", "Order", "Release", "RemoveFolder", "RemoveResources", "Ward"]
 
 
@@ -38,7 +40,7 @@ class RemoveResources(Ward, frozen=True, tag=True):
         ARI's address and credentials.
     prefix
         Begins the ids of one process of one run, and of nobody else.
-    ca_file, verify
+    trust
         How the certificate of an ``https`` address is checked.
     """
 
@@ -46,8 +48,7 @@ class RemoveResources(Ward, frozen=True, tag=True):
     user: str
     password: str
     prefix: str
-    ca_file: str | None = None
-    verify: bool = True
+    trust: TlsTrust = TRUST_SYSTEM
 
     def __repr__(self) -> str:
         """Leave the password out."""

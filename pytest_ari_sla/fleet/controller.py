@@ -431,8 +431,7 @@ class Controller:
         from pytest_ari_sla.ari_client.removal.sweep import Sweeper
         from pytest_ari_sla.ari_client.tls import tls_context
 
-        settings = self.facts.settings
-        tls = tls_context(settings.ari_ca_file, verify=not settings.ari_insecure)
+        tls = tls_context(self.facts.settings.ari_trust)
         for target in targets:
             Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
@@ -275,8 +274,7 @@ class LoadRun:
             tools.endpoint.password,
             app=tools.id_prefix,
             id_prefix=tools.id_prefix,
-            ca_file=tools.ca_file,
-            verify=tools.verify,
+            trust=tools.trust,
             media_host=tools.asterisk_media,
             max_in_flight=REQUESTS_IN_FLIGHT,
             clock=tools.clock,
@@ -285,12 +283,10 @@ class LoadRun:
         )
 
     def _make_watch(self, ari: AriSession) -> TargetWatch:
-        tools = self._tools
-        tls = tls_context(tools.ca_file, verify=tools.verify) if ari.endpoint.is_encrypted or tools.ca_file else True
         forensics = self._forensics
         if forensics is None:
-            return TargetWatch(ari.endpoint, tls, ari.some_channel)
-        watch = TargetWatch(ari.endpoint, tls, ari.some_channel, forensics.begin)
+            return TargetWatch(ari.endpoint, ari.tls, ari.some_channel, clock=self._tools.clock)
+        watch = TargetWatch(ari.endpoint, ari.tls, ari.some_channel, forensics.begin, self._tools.clock)
         forensics.when_stopped = watch.note_stop
         return watch
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
 from pytest_ari_sla.media.measurer import Measurer
+from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
 from pytest_ari_sla.signalling.sip_account import NO_ACCOUNT, SipAccount
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LoadTools:
         Begins every id at Asterisk; different for every run and shard.
     listener
         Who is told of each call.
-    ca_file, verify
+    trust
         How the certificate of an ``https`` target is checked.
     asterisk_media
         Where Asterisk takes media; None: where it says itself.
@@ -74,8 +75,7 @@ class LoadTools:
     echo_extension: tuple[str, str]
     id_prefix: str
     listener: CallListener
-    ca_file: str | None = None
-    verify: bool = True
+    trust: TlsTrust = TRUST_SYSTEM
     asterisk_media: str | None = None
     capture: CapturePolicy = NO_CAPTURE
     ranked_by: Mapping[str, str] = field(default_factory=dict)

@@ -104,8 +104,7 @@ async def check_reachable(target: Target, settings: Settings) -> Target:
         target.password,
         app="ari-sla-check",
         id_prefix="ari-sla-check",
-        ca_file=settings.ari_ca_file,
-        verify=not settings.ari_insecure,
+        trust=settings.ari_trust,
         max_in_flight=1,
     ) as session:
         version = (await session.info()).system.version

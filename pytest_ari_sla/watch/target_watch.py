@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.metrics.histogram import Histogram
 
 __all__ = ["CONNECTIONS", "TargetWatch"]
@@ -65,6 +66,8 @@ class TargetWatch:
         Returns a channel of ours that is up; empty where there is none.
     when_stuck
         Is told of a time without answers while it lasts.
+    clock
+        The time.
     """
 
     def __init__(
@@ -73,17 +76,21 @@ class TargetWatch:
         tls: ssl.SSLContext | bool,
         channel: Callable[[], str],
         when_stuck: Callable[[str], None] = lambda what: None,
+        clock: Clock = time,
     ) -> None:
+        self._clock = clock
         self._channel = channel
         self._when_stuck = when_stuck
         self._probes = Probes()
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = self._clock.monotonic_ns()
         self._started_at: str | None = None
         self._restarted_ns: int | None = None
         self._restarts = 0
         self._lanes = {lane: _Took() for lane in Lane}
         self._clients = {
-            lane: AriClient(endpoint, tls=tls, max_in_flight=1, request_timeout_s=_TIMEOUT_S, observer=took)
+            lane: AriClient(
+                endpoint, tls=tls, max_in_flight=1, request_timeout_s=_TIMEOUT_S, clock=clock, observer=took
+            )
             for lane, took in self._lanes.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,15 +107,15 @@ class TargetWatch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._probes.end(time.monotonic_ns())
+        self._probes.end(self._clock.monotonic_ns())
         for client in self._clients.values():
             await client.close()
 
     def values(self) -> dict[str, Histogram | int]:
         """Return all values since the beginning, by metric name; called once a second."""
         if not all(task.done() for task in self._tasks):
-            self._look(time.monotonic_ns())
-        self._own.look(time.monotonic_ns())
+            self._look(self._clock.monotonic_ns())
+        self._own.look(self._clock.monotonic_ns())
         own = {"harness.watch_cpu": self._own.shares}
         return {**dict(self._probes.values()), **own, "target.restarts": self._restarts}
 
@@ -118,7 +125,7 @@ class TargetWatch:
 
     def note_stop(self, is_stopped: bool) -> None:
         """Take note that a debugger of ours stops the target, or no longer does."""
-        self._probes.pause(is_stopped, time.monotonic_ns())
+        self._probes.pause(is_stopped, self._clock.monotonic_ns())
 
     def _look(self, now_ns: int) -> None:
         self._probes.look(now_ns)
@@ -146,7 +153,7 @@ class TargetWatch:
 
     async def _run(self, lane: Lane, ask: Callable[[], Awaitable[bool]]) -> None:
         while True:
-            began_ns = time.monotonic_ns()
+            began_ns = self._clock.monotonic_ns()
             try:
                 if await ask():
                     # By the kernel's stamps: how late we read it is not Asterisk's doing.
@@ -155,24 +162,24 @@ class TargetWatch:
                 self._probes.answered(lane, began_ns + self._lanes[lane].took_ns)  # a refusal is an answer as well
             except SlaError:
                 pass  # no answer: the time since the first attempt goes on
-            await asyncio.sleep(max(0.1, _EVERY_S - (time.monotonic_ns() - began_ns) / 1e9))
+            await asyncio.sleep(max(0.1, _EVERY_S - (self._clock.monotonic_ns() - began_ns) / 1e9))
 
     async def _ask_for_variable(self) -> bool:
         channel = self._channel()
         if not channel:
             return False
-        self._probes.sent(Lane.CHANNEL, time.monotonic_ns())
+        self._probes.sent(Lane.CHANNEL, self._clock.monotonic_ns())
         await self._clients[Lane.CHANNEL].request(
             "GET", CHANNEL + "/variable", {"channelId": channel}, {"variable": _VARIABLE}
         )
         return True
 
     async def _ask_for_start(self) -> bool:
-        self._probes.sent(Lane.CACHE, time.monotonic_ns())
+        self._probes.sent(Lane.CACHE, self._clock.monotonic_ns())
         info = await self._clients[Lane.CACHE].fetch(AsteriskInfo, "GET", "/asterisk/info", query={"only": "status"})
         started_at = info.status.startup_time
         if self._started_at not in (None, started_at) and started_at:
             self._restarts += 1
-            self._restarted_ns = self._restarted_ns or time.monotonic_ns()
+            self._restarted_ns = self._restarted_ns or self._clock.monotonic_ns()
         self._started_at = started_at or self._started_at
         return True

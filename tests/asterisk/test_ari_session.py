@@ -16,6 +16,7 @@ from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, ChannelLost
+from pytest_ari_sla.settings import TRUST_SYSTEM
 
 if TYPE_CHECKING:
     from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
@@ -256,7 +257,7 @@ async def test_what_a_killed_process_left_is_swept_up_without_an_event_loop(aste
         await set_up(killed)
         await killed.create_bridge(killed.new_id("bridge"))
         kept = await set_up(other)
-        sweeper = Sweeper(asterisk.endpoint, tls_context(None, verify=True))
+        sweeper = Sweeper(asterisk.endpoint, tls_context(TRUST_SYSTEM))
         report = await asyncio.to_thread(sweeper.until_clean, f"{killed.app}.", 5.0)
         assert (len(report.removed), report.left, report.problem) == (2, (), "")
         await killed.watch(report.removed[0]).destroyed()

@@ -45,6 +45,7 @@ OTHER_MEANINGS = {
         "stream_media/transport.py",
     },
     "L16": {"stream_media/transport.py"},  # likewise: AudioSocket has nothing else
+    "opus": {"signalling/sip.py"},  # SDP says that it has two channels, whatever it carries (RFC 7587)
     "slin": {"stream_media/frame_reader.py"},  # whose samples are big-endian in RTP, and little-endian there
 }
 """Where a literal that a built-in is named by is something else, or a declared default."""

@@ -78,8 +78,7 @@ class Equipment:
             endpoint.password,
             app=identity,
             id_prefix=identity,
-            ca_file=self._settings.ari_ca_file,
-            verify=not self._settings.ari_insecure,
+            trust=self._settings.ari_trust,
             media_host=self.media().asterisk,
         )
 
@@ -152,8 +151,7 @@ class Equipment:
                 user=target.user,
                 password=target.password,
                 prefix=self._id_prefix,
-                ca_file=settings.ari_ca_file,
-                verify=not settings.ari_insecure,
+                trust=settings.ari_trust,
             )
         )
 

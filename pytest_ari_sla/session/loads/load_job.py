@@ -11,6 +11,7 @@ import pytest
 from pytest_ari_sla.judging.load_description import LoadDescription
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.errors import SlaError
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.planning.plan import LoadPlan
@@ -48,6 +49,8 @@ class LoadJob:
         What the test has to hear although there is an outcome: a shard was lost, the target died.
     outcome
         What came of it, over all shards; None as long as it is not over, and where it was not made to its end.
+    clock
+        The time.
     step
         Which part of something larger it is, in words: a step of a search, a turn on another target.
     capacity
@@ -70,6 +73,7 @@ class LoadJob:
     notes: list[str] = field(default_factory=list)
     problem: Exception | None = None
     outcome: LoadOutcome | None = None
+    clock: Clock = time
     step: str = ""
     capacity: Capacity | None = None
     is_orphaned: bool = False
@@ -115,7 +119,7 @@ class LoadJob:
             doc=self.doc,
             topology=self.plan.topology.name,
             codec=self.plan.codec.name,
-            started_ns=time.time_ns(),
+            started_ns=self.clock.time_ns(),
             stages=boundaries,
             wanted=[(at, profile.target_calls(at)) for at in profile.corners()],
             thresholds=self.thresholds,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
 
@@ -33,6 +34,8 @@ class RunFacts:
         Unique among runs; begins every id at Asterisk.
     started
         When the session began.
+    clock
+        The time.
     """
 
     settings: Settings
@@ -40,10 +43,11 @@ class RunFacts:
     shards: int = 1
     run_id: str = field(default_factory=lambda: secrets.token_hex(3))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: Clock = time
 
     def seconds_since_start(self) -> float:
         """Return how long the session has lasted."""
-        return time.time() - self.started.timestamp()
+        return self.clock.time_ns() / 1e9 - self.started.timestamp()
 
     def id_prefix(self, number: int) -> str:
         """Return what begins all ids of one process at Asterisk; what a dead one left is found by it.

@@ -21,6 +21,7 @@ from pytest_ari_sla.ari_client.removal.sweep import FAILURES, Sweeper
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.settings import TlsTrust
 from tests.unit.ari_client.hostile_answers import GOOD, hostile_answers
 from tests.unit.hostile import seed
 
@@ -65,7 +66,7 @@ def test_hostile_answers_that_refuse_are_an_error_of_ours_in_one_line() -> None:
 
 def test_hostile_answers_do_not_end_a_sweep_by_surprise() -> None:
     """Whoever clears up after a death must come to its end."""
-    sweeper = Asked(ENDPOINT, tls_context(None, verify=False))
+    sweeper = Asked(ENDPOINT, tls_context(TlsTrust(verify=False)))
     for _, sweeper.body in hostile_answers(Random(seed()), ANSWERS // 10):
         try:
             assert all(isinstance(leftover.identity, str) for leftover in sweeper.found())

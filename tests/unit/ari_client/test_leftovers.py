@@ -11,6 +11,7 @@ from pytest_ari_sla.ari_client.removal.leftovers import sweep_dead_runs
 from pytest_ari_sla.ari_client.removal.sweep import Sweeper
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import AriAuthenticationFailed, AriTimeout, AriUnreachable, NotAnAsterisk, SlaError
+from pytest_ari_sla.settings import TRUST_SYSTEM
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang, html_404
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class FakeSweeper(Sweeper):
     """Lists what it is given; an application may come up at a later look only."""
 
     def __init__(self, *looks: list[str], keeps: bool = False) -> None:
-        super().__init__(AriEndpoint("http://127.0.0.1:1/ari"), tls_context(None, verify=True))
+        super().__init__(AriEndpoint("http://127.0.0.1:1/ari"), tls_context(TRUST_SYSTEM))
         self.things = [DEAD, LIVE, STRANGER]
         self._looks = list(looks)
         self._keeps = keeps
@@ -124,7 +125,7 @@ def test_what_is_counted_is_named_as_one_says_it() -> None:
 
 async def failing(url: str, password: str = PASSWORD, timeout_s: float = 5.0) -> SlaError:
     """Sweep where that cannot be done, and return the error."""
-    sweeper = Sweeper(AriEndpoint(url, USER, password), tls_context(None, verify=True), timeout_s)
+    sweeper = Sweeper(AriEndpoint(url, USER, password), tls_context(TRUST_SYSTEM), timeout_s)
     with pytest.raises(SlaError) as caught:
         await asyncio.to_thread(sweep_dead_runs, sweeper, only=None, dry_run=False, pause=no_pause)
     assert PASSWORD not in str(caught.value)

@@ -28,6 +28,7 @@ from pytest_ari_sla.errors import (
     TlsFailed,
     UsageError,
 )
+from pytest_ari_sla.settings import TlsTrust
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang, html_404, refusal
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ async def client(fake_ari: FakeAri) -> AsyncIterator[AriClient]:
 
 async def opening_fails(url: str, user: str = USER, *, ca_file: str | None = None, timeout_s: float = 5) -> SlaError:
     """Open a session that cannot be opened and return the error."""
-    session = AriSession(url, user, PASSWORD, app="app", id_prefix="run", ca_file=ca_file, request_timeout_s=timeout_s)
+    session = AriSession(
+        url, user, PASSWORD, app="app", id_prefix="run", trust=TlsTrust(ca_file), request_timeout_s=timeout_s
+    )
     with pytest.raises(SlaError) as caught:
         await session.__aenter__()
     assert PASSWORD not in str(caught.value)
@@ -199,7 +202,7 @@ async def test_requests_and_events_go_through_tls(tmp_path: Path, verify: bool) 
     ca_file = str(tmp_path / "ca.pem") if verify else None
     async with (
         FakeAri(server_context(authority)) as server,
-        AriSession(server.url, USER, PASSWORD, app="app", id_prefix="run", ca_file=ca_file, verify=verify) as session,
+        AriSession(server.url, USER, PASSWORD, app="app", id_prefix="run", trust=TlsTrust(ca_file, verify)) as session,
     ):
         watch = session.watch(session.new_id("channel"))
         await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
@@ -213,7 +216,7 @@ def test_an_unusable_ca_file_is_the_users_mistake(tmp_path: Path, content: str |
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match="--ari-ca-file"):
-        tls_context(str(path), verify=True)
+        tls_context(TlsTrust(str(path)))
 
 
 def test_a_connect_time_out_is_the_networks_fault() -> None:

@@ -9,12 +9,13 @@ from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari_client.removal.sweep import Sweeper, Swept
 from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.settings import TRUST_SYSTEM
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, hang, refusal
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-TLS = tls_context(None, verify=True)
+TLS = tls_context(TRUST_SYSTEM)
 
 
 class Waiting:
