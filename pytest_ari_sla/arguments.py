@@ -43,7 +43,7 @@ def parse_port(text: str, lowest: int = 0) -> int:
         It is none.
     """
     if not _is_port(text, lowest):
-        raise UsageError(f"{text!r} is no port; write a number from {lowest} to {_HIGHEST_PORT}")
+        raise UsageError(f"{text!r} is not a port; write a number from {lowest} to {_HIGHEST_PORT}")
     return int(text)
 
 
@@ -78,7 +78,7 @@ def parse_host_port(text: str, lowest: int = 1) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not host or ":" in host or not _is_port(port, lowest):
-        raise UsageError(f"{text!r} is no address; write HOST:PORT, such as 192.0.2.1:4000")
+        raise UsageError(f"{text!r} is not an address; write HOST:PORT, such as 192.0.2.1:4000")
     return host, int(port)
 
 
@@ -93,7 +93,7 @@ def parse_port_range(text: str, lowest: int = 1) -> tuple[int, int]:
     low, _, high = text.partition("-")
     if not _is_port(low, lowest) or not _is_port(high, lowest) or int(low) >= int(high):
         raise UsageError(
-            f"{text!r} is no range of ports; write LOW-HIGH within {lowest}-{_HIGHEST_PORT}, such as 20480-32767"
+            f"{text!r} is not a range of ports; write LOW-HIGH within {lowest}-{_HIGHEST_PORT}, such as 20480-32767"
         )
     return int(low), int(high)
 

@@ -310,7 +310,7 @@ def _milliseconds(text: str) -> int:
 
     milliseconds, rest = divmod(parse_duration_ns(text), 1_000_000)
     if rest:
-        raise UsageError(f"packet_time={text!r} is no whole number of milliseconds")
+        raise UsageError(f"packet_time={text!r} is not a whole number of milliseconds")
     return milliseconds
 
 

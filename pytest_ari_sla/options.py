@@ -51,7 +51,7 @@ def _share(text: str) -> float:
 def _extension(text: str) -> tuple[str, str]:
     extension, at, context = text.partition("@")
     if not at or not extension or not context:
-        raise UsageError(f"{text!r} is no extension; write EXTENSION@CONTEXT, such as echo@default")
+        raise UsageError(f"{text!r} is not an extension; write EXTENSION@CONTEXT, such as echo@default")
     return context, extension
 
 

@@ -83,7 +83,7 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
         case aiohttp.ClientPayloadError():
             return damaged(endpoint, request, "was cut off in the middle")
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return not_ari(endpoint, f"what answered {request} is no valid HTTP")
+            return not_ari(endpoint, f"what answered {request} is not valid HTTP")
         case _:
             return _closed_unanswered(at, request)
 
@@ -118,7 +118,7 @@ def error_of_blocking_failure(failure: Exception, endpoint: AriEndpoint, request
         case msgspec.DecodeError():
             return not_ari(endpoint, f"what answered {request} is not ARI's JSON")
         case _:
-            return not_ari(endpoint, f"what answered {request} is no valid HTTP")
+            return not_ari(endpoint, f"what answered {request} is not valid HTTP")
 
 
 def _not_resolved(endpoint: AriEndpoint) -> AriUnreachable:

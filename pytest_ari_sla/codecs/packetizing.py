@@ -42,5 +42,5 @@ def split_samples(codec: Codec, samples: NDArray[np.int16], packet_time_ms: int)
     if samples.dtype != np.int16 or samples.ndim != 1:
         raise UsageError(f"codec {codec.name} takes mono int16 audio, not {samples.ndim}-dimensional {samples.dtype}")
     if len(samples) % width:
-        raise UsageError(f"{len(samples)} samples are no whole number of {codec.name} packets of {width} samples")
+        raise UsageError(f"{len(samples)} samples are not a whole number of {codec.name} packets of {width} samples")
     return samples.reshape(-1, width)

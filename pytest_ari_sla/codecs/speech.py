@@ -157,7 +157,7 @@ def dtmf(digits: str, sample_rate_hz: int) -> NDArray[np.int16]:
     parts: list[NDArray[np.int16]] = []
     for digit in digits.upper():
         if digit not in KEYPAD:
-            raise UsageError(f"{digit!r} in {digits!r} is no DTMF digit; there are {KEYPAD}")
+            raise UsageError(f"{digit!r} in {digits!r} is not a DTMF digit; there are {KEYPAD}")
         row, column = divmod(KEYPAD.index(digit), len(COLUMNS_HZ))
         tone = sum(np.sin(2 * np.pi * hertz * time_s) for hertz in (ROWS_HZ[row], COLUMNS_HZ[column]))
         parts += [

@@ -114,7 +114,7 @@ class MediaProcess:
         try:
             reply = decode_reply(line)
         except msgspec.DecodeError as error:
-            message = f"{self._module} answered what is no reply: {error}"
+            message = f"{self._module} answered what is not a reply: {error}"
             raise MediaLoopFailed(message) from error
         if reply.error:
             raise MediaLoopFailed(reply.error)

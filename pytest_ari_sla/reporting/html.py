@@ -52,7 +52,7 @@ def render_html(record: RunRecord, templates_folder: Path | None = None) -> str:
         for chart in section
     }
     if templates_folder is not None and not templates_folder.is_dir():
-        raise UsageError(f"{templates_folder} is no folder of templates")
+        raise UsageError(f"{templates_folder} is not a folder of templates")
     try:
         return (
             template_environment(templates_folder)

@@ -102,7 +102,7 @@ def find_installation(path: Path) -> AsteriskInstallation:
     data = next((folder for folder in _all(prefix, _DATA) if (folder / "documentation").is_dir()), None)
     if modules is None or data is None:
         missing = "modules" if modules is None else "documentation"
-        raise UsageError(f"{path} is no complete Asterisk: its {missing} folder is not below {prefix}")
+        raise UsageError(f"{path} is not a complete Asterisk: its {missing} folder is not below {prefix}")
     return AsteriskInstallation(command, modules, data.resolve())
 
 

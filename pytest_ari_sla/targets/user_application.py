@@ -57,9 +57,9 @@ class UserApplication:
         try:
             self._command = shlex.split(command)
         except ValueError as error:
-            raise UsageError(f"--app {command!r} is no command line: {error}") from error
+            raise UsageError(f"--app {command!r} is not a command line: {error}") from error
         if not self._command:
-            raise UsageError(f"--app {command!r} is no command line: it is empty")
+            raise UsageError(f"--app {command!r} is not a command line: it is empty")
         self._endpoint = endpoint
         self._start_timeout_s = start_timeout_s
         self._process: GuardedProcess | None = None

@@ -97,7 +97,7 @@ class PortManager:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if not 1 <= low < high <= 65_535 or low + low % 2 >= high:
-            raise UsageError(f"{low}-{high} is no range of RTP ports: it must hold an even port and the next one")
+            raise UsageError(f"{low}-{high} is not a range of RTP ports: it must hold an even port and the next one")
         self.low = low
         self.high = high
         self.host = host

@@ -285,7 +285,7 @@ def test_folders_and_binaries_without_an_asterisk_are_usage_errors(tmp_path: Pat
         PrivateAsterisk(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="holds no Asterisk"):
         PrivateAsterisk(tmp_path)
-    with pytest.raises(UsageError, match="no complete Asterisk"):
+    with pytest.raises(UsageError, match="not a complete Asterisk"):
         PrivateAsterisk(sys.executable)
 
 

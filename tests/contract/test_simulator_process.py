@@ -97,7 +97,7 @@ def test_the_program_says_that_it_simulates() -> None:
     ("options", "words"),
     [
         (["--fault", "nonsense=1"], "no fault 'nonsense'"),
-        (["--rtp-ports", "many"], "no range of ports"),
+        (["--rtp-ports", "many"], "not a range of ports"),
         (["--password-file", "/nowhere"], "/nowhere"),
     ],
 )

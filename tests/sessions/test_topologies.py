@@ -74,7 +74,7 @@ def test_a_party_on_hold_is_one_way_audio(session: Session) -> None:
         ("party=5", "neither load() nor topology 'echo' knows party; it has no options"),
         ('topology="conference", party=5', "topology 'conference' knows party; its options are parties"),
         ('topology="conference", parties=2', "a conference has at least 3 parties, not 2; for two there is 'pair'"),
-        ('digits="12E"', "'E' in '12E' is no DTMF digit; there are 123A456B789C*0#D"),
+        ('digits="12E"', "'E' in '12E' is not a DTMF digit; there are 123A456B789C*0#D"),
         ('digits="1", topology="conference"', "several legs are heard dialling at once"),
     ],
 )

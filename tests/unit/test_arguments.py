@@ -18,7 +18,7 @@ def test_ports_and_addresses_are_read() -> None:
 @pytest.mark.parametrize("text", ["", "-1", "65536", "1.0", "x", "٣", " 80", "0"])
 def test_what_is_no_port_is_refused(text: str) -> None:
     """Digits of other scripts included, which the rest of the world would not take."""
-    with pytest.raises(UsageError, match="no port"):
+    with pytest.raises(UsageError, match="not a port"):
         parse_port(text, lowest=1)
 
 
@@ -27,12 +27,12 @@ def test_what_is_no_port_is_refused(text: str) -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     """IPv6 included: packets are moved by IPv4."""
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="not an address"):
         parse_host_port(text)
 
 
 @pytest.mark.parametrize("text", ["", "5", "5-", "-5", "9-5", "5-5", "1-65536", "1000-2000"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     """A range has two ends, in their order, among the ports there are."""
-    with pytest.raises(UsageError, match="no range of ports"):
+    with pytest.raises(UsageError, match="not a range of ports"):
         parse_port_range(text, lowest=1024)

@@ -58,11 +58,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_ini(
     [
         (["--ari-calls=none"], "--ari-calls: 'none' is not a whole number of at least 1"),
         (["--ari-duration=0s"], "--ari-duration: '0s' is no time at all"),
-        (["--ari-rtp-ports=5-1"], "--ari-rtp-ports: '5-1' is no range of ports"),
+        (["--ari-rtp-ports=5-1"], "--ari-rtp-ports: '5-1' is not a range of ports"),
         (["--ari-password-file=nowhere"], "--ari-password-file: there is no file 'nowhere'"),
         (["--asterisk=nowhere"], "--asterisk: there is no 'nowhere'; give an asterisk binary"),
         (["--sla-live=loud"], "--sla-live: 'loud' is none of auto, on, off"),
-        (["--ari-echo=here"], "--ari-echo: 'here' is no address; write HOST:PORT"),
+        (["--ari-echo=here"], "--ari-echo: 'here' is not an address; write HOST:PORT"),
         (["--asterisk=.", "--ari-url=http://u:p@pbx"], "--asterisk and --ari-url name two targets"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_password_file_that_cannot_be_one_is_refused(pytester: pytest.Pytester
         ("--ari-media-host", "10.0.0", "is not an address"),
         ("--ari-media-bind", "my host", "is not an address"),
         ("--ari-asterisk-media", "http://pbx", "is not an address"),
-        ("--ari-relay", "[::1]:4000", "is no address; write HOST:PORT"),
+        ("--ari-relay", "[::1]:4000", "is not an address; write HOST:PORT"),
     ],
 )
 def test_an_address_that_media_cannot_have_is_refused(

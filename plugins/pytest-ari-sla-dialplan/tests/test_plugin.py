@@ -41,7 +41,7 @@ def test_options_choose_the_extension(session: pytest.Pytester, arguments: list[
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--dialplan-extension", "700"], "*'700' is no extension of a dialplan: expected EXTENSION@CONTEXT*"),
+        (["--dialplan-extension", "700"], "*'700' is not an extension of a dialplan: expected EXTENSION@CONTEXT*"),
         (["-o", "dialplan_hears=music"], "*dialplan_hears: 'music' is neither 'itself' nor 'other'*"),
     ],
     ids=["extension", "hears"],

@@ -26,7 +26,7 @@ def test_a_packet_time_that_the_codec_lacks_is_refused() -> None:
 @pytest.mark.parametrize(
     ("samples", "problem"),
     [
-        (np.zeros(161, np.int16), "161 samples are no whole number of PCMU packets of 160 samples"),
+        (np.zeros(161, np.int16), "161 samples are not a whole number of PCMU packets of 160 samples"),
         (np.zeros(160, np.float64), "takes mono int16 audio, not 1-dimensional float64"),
         (np.zeros((160, 2), np.int16), "takes mono int16 audio, not 2-dimensional int16"),
     ],

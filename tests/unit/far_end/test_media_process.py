@@ -44,7 +44,7 @@ def test_a_process_that_ends_at_once_is_told() -> None:
 def test_a_process_that_speaks_another_language_is_told() -> None:
     """What is no reply is an error at once, not a time-out, and ends the process."""
     process = MediaProcess(STUBBORN, ["babble"])
-    with pytest.raises(MediaLoopFailed, match="no reply"):
+    with pytest.raises(MediaLoopFailed, match="not a reply"):
         process.launch()
     assert process.pid is None
 

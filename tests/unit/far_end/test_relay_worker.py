@@ -237,8 +237,8 @@ async def test_nobody_and_strangers_are_no_relay() -> None:
     ("arguments", "words"),
     [
         (["--listen", "127.0.0.1:0"], "--echo"),
-        (["--echo", "127.0.0.1", "--listen", "127.0.0.1:0"], "is no address"),
-        (["--echo", "127.0.0.1:4000", "--listen", "127.0.0.1:0", "--rtp-ports", "many"], "no range"),
+        (["--echo", "127.0.0.1", "--listen", "127.0.0.1:0"], "is not an address"),
+        (["--echo", "127.0.0.1:4000", "--listen", "127.0.0.1:0", "--rtp-ports", "many"], "not a range"),
         (["--echo", "127.0.0.1:4000", "--listen", "127.0.0.1:0", "--rtp-ports", "5-4"], "range"),
         (["--echo", "127.0.0.1:4000", "--listen", "203.0.113.1:0"], "assign"),
         (["--echo", "127.0.0.1:4000"], "--listen"),

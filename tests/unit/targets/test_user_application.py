@@ -92,5 +92,5 @@ def test_commands_that_cannot_be_run(simulator: SimulatorProcess) -> None:
     with pytest.raises(ApplicationCrashed, match="'no-such-program --now' cannot be run: No such file"):
         UserApplication("no-such-program --now", simulator.endpoint).start()
     for command in ("python 'bot", "  "):
-        with pytest.raises(UsageError, match="no command line"):
+        with pytest.raises(UsageError, match="not a command line"):
             UserApplication(command, simulator.endpoint)

@@ -55,7 +55,7 @@ class Dialplan:
         """
         match = _EXTENSION.fullmatch(address)
         if match is None:
-            raise UsageError(f"{address!r} is no extension of a dialplan: expected EXTENSION@CONTEXT[,PRIORITY]")
+            raise UsageError(f"{address!r} is not an extension of a dialplan: expected EXTENSION@CONTEXT[,PRIORITY]")
         return cls(match["context"], match["extension"], int(match["priority"] or 1), hears_itself)
 
     @property
