@@ -12,6 +12,7 @@ The rules, in this order:
 
 5. Calls that are left at the target are a ``fail``, and ``inconclusive`` where that could not be asked, whatever the
    thresholds say; a threshold on ``calls.leaked`` decides instead of this.
+6. A load of which all calls failed is a ``fail``, unless a threshold on calls says that it may: nothing was tested.
 
 A value whose confidence interval (both ends known) holds the limit is marked as marginal; this changes no verdict.
 Of several verdicts the worst one counts: ``fail`` before ``inconclusive`` before ``pass``.
@@ -162,6 +163,8 @@ def judge(
     late = [guard for guard in tripped_guards(total, rules.pacing_error_s) if guard.name == "pacing"]
     if verdict is Verdict.PASS and (left := _left_behind(thresholds, total)) is not None:
         return Judgement(*left, outcomes)
+    if verdict is Verdict.PASS and _all_failed(thresholds, total):
+        return Judgement(Verdict.FAIL, f"Not one of {total.count('calls.failed'):,} calls was established", outcomes)
     if verdict is Verdict.PASS and late:
         return Judgement(Verdict.INCONCLUSIVE, _capitalised(late[0].reason), outcomes)
     if verdict is Verdict.PASS:
@@ -184,6 +187,12 @@ def _left_behind(thresholds: Sequence[Threshold], total: Snapshot) -> tuple[Verd
             f"It could not be asked whether anything of {unknown:,} calls is left on the target",
         )
     return None
+
+
+def _all_failed(thresholds: Sequence[Threshold], total: Snapshot) -> bool:
+    """Apply rule 6."""
+    judges_calls = any(threshold.metric.name.startswith("calls.") for threshold in thresholds)
+    return not judges_calls and bool(total.count("calls.failed")) and not total.count("calls.established")
 
 
 def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES) -> ThresholdOutcome:

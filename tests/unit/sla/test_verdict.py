@@ -276,6 +276,29 @@ def test_what_is_left_at_the_target_is_never_a_pass(counts: dict[str, int], verd
     assert words in judgement.reason
 
 
+ALL_FAILED = {"calls.requested": 3, "calls.failed": 3, "calls.established": 0}
+
+
+@pytest.mark.parametrize(
+    ("counts", "expressions", "verdict"),
+    [
+        (ALL_FAILED, [], Verdict.FAIL),
+        (ALL_FAILED, ["harness.not_sent == 0"], Verdict.FAIL),
+        (ALL_FAILED, ["calls.failed == 3"], Verdict.PASS),
+        (ALL_FAILED | {"calls.established": 1, "calls.failed": 2}, [], Verdict.PASS),
+        (ALL_FAILED | {"calls.failed": 0}, [], Verdict.PASS),
+    ],
+)
+def test_a_load_of_failed_calls_has_tested_nothing(
+    counts: dict[str, int], expressions: list[str], verdict: Verdict
+) -> None:
+    """Unless it is what the test wants to see; calls that were given up on purpose have not failed."""
+    total = Snapshot(counts | {"harness.not_sent": 0})
+    judgement = judge([threshold(expression) for expression in expressions], total, per_second(total))
+    assert judgement.verdict is verdict
+    assert ("Not one of 3 calls was established" in judgement.reason) == (verdict is Verdict.FAIL)
+
+
 @pytest.mark.parametrize(
     ("expression", "verdict"),
     [
