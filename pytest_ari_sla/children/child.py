@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.children.ending import ending_of
+from pytest_ari_sla.children.standstill import stopped_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,11 @@ class Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(within_s)
         return ending_of(self._process.poll())
+
+    @property
+    def stopped_by(self) -> str:
+        """Which signal has stopped it, as the end of a sentence; empty: none has."""
+        return stopped_by(self.pid)
 
     def hang_up(self) -> None:
         """Close the socket, which tells the child to end; twice does no harm."""

@@ -52,7 +52,10 @@ class EchoServerProcess:
             arguments += ["--log", str(log)]
         self._log = log
         self._process = MediaProcess(
-            "pytest_ari_sla.far_end.echo_server", arguments, stop_grace_s=_LOG_GRACE_S if log else STOP_GRACE_S
+            "pytest_ari_sla.far_end.echo_server",
+            arguments,
+            "the echo server",
+            stop_grace_s=_LOG_GRACE_S if log else STOP_GRACE_S,
         )
         self._address: Address | None = None
 
@@ -99,7 +102,7 @@ class EchoServerProcess:
 
     def ensure_alive(self) -> None:
         """Raise MediaLoopFailed if it ended by itself, with the signal or exit code."""
-        self._process.ensure_alive("the echo server")
+        self._process.ensure_alive()
 
     def stop(self) -> None:
         """End it, within 100 ms; with a log, once that is written.

@@ -73,6 +73,12 @@ ECHO_METRICS = (
     _count("echo.invalid", "Datagrams that reached it and were no RTP packets; they are not sent back"),
     _count("echo.receive_drops", "Packets that were dropped in its own receive buffer"),
     Metric(
+        "harness.echo_stall",
+        "distribution",
+        "s",
+        "How long the echo server stood still, where it did for 250 ms",
+    ),
+    Metric(
         "harness.echo_turnaround",
         "distribution",
         "s",
@@ -106,6 +112,7 @@ class EchoServer:
         log: ImpairmentLog | None = None,
     ) -> None:
         self._udp = udp
+        self._stalls = loop.stalls
         self._impairment = impairment or Impairment()
         self._log = log
         self._counts = dict.fromkeys((metric.name for metric in ECHO_METRICS if metric.kind == "count"), 0)
@@ -129,7 +136,8 @@ class EchoServer:
     def snapshot(self) -> Snapshot:
         """Return all figures so far."""
         counts = self._counts | {"echo.receive_drops": receive_drops(self._udp)}
-        return Snapshot({**counts, "harness.echo_turnaround": self._turnaround.histogram()})
+        times = {"harness.echo_stall": self._stalls, "harness.echo_turnaround": self._turnaround.histogram()}
+        return Snapshot({**counts, **times})
 
     def _drain(self) -> None:
         """Deal with what has come; what is left over keeps the socket ready."""

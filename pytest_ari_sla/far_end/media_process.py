@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -34,21 +35,32 @@ class MediaProcess:
         What ``python -m`` runs.
     arguments
         Its command line.
+    name
+        What it is called in errors; by default the module.
     stop_grace_s
         How long :meth:`stop` waits before it kills: longer only where the child has something to write.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], stop_grace_s: float = STOP_GRACE_S) -> None:
+    def __init__(
+        self, module: str, arguments: Sequence[str], name: str = "", stop_grace_s: float = STOP_GRACE_S
+    ) -> None:
         self._module = module
+        self._name = name or module
         self._arguments = list(arguments)
         self._stop_grace_s = stop_grace_s
         self._child: Child | None = None
         self._received = b""
+        self._asking = threading.Lock()
 
     @property
     def pid(self) -> int | None:
         """Process id; None while it does not run."""
         return self._child.pid if self._child else None
+
+    @property
+    def stopped_by(self) -> str:
+        """Which signal has stopped it, as the end of a sentence; empty: none has."""
+        return self._child.stopped_by if self._child else ""
 
     def launch(self) -> Any:
         """Start the process and wait until it is ready; return what it says of itself.
@@ -65,13 +77,8 @@ class MediaProcess:
             self.stop()
             raise
 
-    def ensure_alive(self, name: str) -> None:
+    def ensure_alive(self) -> None:
         """Find out whether the process ended by itself.
-
-        Parameters
-        ----------
-        name
-            What the process is called in the error.
 
         Raises
         ------
@@ -79,22 +86,23 @@ class MediaProcess:
             When it did; says how.
         """
         if self._child is not None and self._child.has_ended:
-            raise MediaLoopFailed(f"{name} {self._child.ending()}; its own words, if any, are on stderr")
+            raise MediaLoopFailed(f"{self._name} {self._child.ending()}; its own words, if any, are on stderr")
 
     def request(self, request: Request) -> Any:
-        """Send a request and return its result.
+        """Send a request and return its result; from any thread.
 
         Raises
         ------
         MediaLoopFailed
             When the process does not run (any more), refuses, or does not answer in time.
         """
-        child = self._running()
-        try:
-            child.control.sendall(encode(request))
-        except OSError as error:
-            raise self._gone(child) from error
-        return self._receive(child, REPLY_TIMEOUT_S)
+        with self._asking:
+            child = self._running()
+            try:
+                child.control.sendall(encode(request))
+            except OSError as error:
+                raise self._gone(child) from error
+            return self._receive(child, REPLY_TIMEOUT_S)
 
     def _receive(self, child: Child, timeout_s: float) -> Any:
         """Return the result of the next reply."""
@@ -103,7 +111,7 @@ class MediaProcess:
             try:
                 data = child.control.recv(1 << 16)
             except TimeoutError as error:
-                message = f"{self._module} did not answer within {timeout_s:g} s"
+                message = f"{self._name} did not answer within {timeout_s:g} s{child.stopped_by}"
                 raise MediaLoopFailed(message) from error
             except OSError as error:
                 raise self._gone(child) from error
@@ -114,7 +122,7 @@ class MediaProcess:
         try:
             reply = decode_reply(line)
         except msgspec.DecodeError as error:
-            message = f"{self._module} answered what is not a reply: {error}"
+            message = f"{self._name} answered what is not a reply: {error}"
             raise MediaLoopFailed(message) from error
         if reply.error:
             raise MediaLoopFailed(reply.error)
@@ -123,11 +131,11 @@ class MediaProcess:
     def _gone(self, child: Child) -> MediaLoopFailed:
         ending = child.ending(STOP_GRACE_S)
         ended = ending if child.has_ended else "closed its control connection"
-        return MediaLoopFailed(f"{self._module} {ended}; its own words are on stderr")
+        return MediaLoopFailed(f"{self._name} {ended}; its own words are on stderr")
 
     def _running(self) -> Child:
         if self._child is None:
-            message = f"{self._module} is not running"
+            message = f"{self._name} is not running"
             raise MediaLoopFailed(message)
         return self._child
 

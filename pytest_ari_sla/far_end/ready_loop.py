@@ -4,6 +4,8 @@ Both work by readiness, since what they hold up becomes part of somebody's round
 second that would mean a wake-up per packet. So the loop rests between two wake-ups: until :data:`GATHER_NS` after the
 last one, and as long as its work took (up to :data:`MOST_REST_NS`). The more there is to do, the larger the batches,
 and the less each packet costs.
+
+It wakes up at least every :data:`LONGEST_WAIT_NS`, so that it notices by itself when it stood still.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_ari_sla.errors import PortsExhausted, SlaError
 from pytest_ari_sla.far_end.control import ControlLink, Reply
+from pytest_ari_sla.metrics.histogram import Histogram
 
 if TYPE_CHECKING:
     import socket
@@ -25,13 +28,18 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.far_end.control import AnyRequest
 
-__all__ = ["GATHER_NS", "MOST_REST_NS", "ControlSession", "ReadyLoop"]
+__all__ = ["GATHER_NS", "LONGEST_WAIT_NS", "MOST_REST_NS", "STALL_NS", "ControlSession", "ReadyLoop"]
 
 GATHER_NS = 250_000
 """Least time between two wake-ups."""
 
 MOST_REST_NS = 750_000
 """Longest rest: what a packet may have to wait for under load."""
+
+LONGEST_WAIT_NS = 100_000_000
+
+STALL_NS = 250_000_000
+"""Standing still for so long is told by name."""
 
 _MILLISECOND_NS = 1_000_000
 
@@ -40,12 +48,18 @@ class ReadyLoop:
     """Waits for sockets and deadlines, and calls those who wait for them; a context manager that closes it.
 
     Stopping takes at most one batch and one millisecond, whatever the load.
+
+    Attributes
+    ----------
+    stalls
+        How long it stood still, each time that it did so for `STALL_NS`.
     """
 
     def __init__(self, gather_ns: int = GATHER_NS) -> None:
         self._gather_ns = gather_ns
         self._selector = selectors.DefaultSelector()
         self._woken_ns = 0
+        self.stalls = Histogram()
         self._running = True
         self._wake_reader, self._wake_writer = os.pipe()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
@@ -76,6 +90,7 @@ class ReadyLoop:
         act
             What to do at the deadline.
         """
+        self._woken_ns = time.monotonic_ns()  # what it took to start is not a stall
         while self._running:
             due_ns = deadline()
             for watched in self._wait(due_ns):
@@ -108,9 +123,9 @@ class ReadyLoop:
         now_ns = time.monotonic_ns()
         rest_ns = min(now_ns - self._woken_ns, MOST_REST_NS)
         _sleep_until(max(self._woken_ns + self._gather_ns, now_ns + rest_ns))
-        timeout_s = None
+        timeout_s = LONGEST_WAIT_NS / 1e9
         if due_ns is not None:
-            left_ns = due_ns - time.monotonic_ns()
+            left_ns = min(due_ns - time.monotonic_ns(), LONGEST_WAIT_NS)
             # epoll counts in milliseconds: the last one before a deadline is slept through, without looking.
             if left_ns < _MILLISECOND_NS:
                 _sleep_until(due_ns)
@@ -118,8 +133,14 @@ class ReadyLoop:
             else:
                 timeout_s = left_ns // _MILLISECOND_NS / 1000
         ready = [key.fileobj for key, _ in self._selector.select(timeout_s)]
-        self._woken_ns = time.monotonic_ns()
+        self._wake_up(time.monotonic_ns())
         return ready
+
+    def _wake_up(self, now_ns: int) -> None:
+        stood_ns = now_ns - self._woken_ns - LONGEST_WAIT_NS
+        if stood_ns >= STALL_NS:
+            self.stalls.record_one(stood_ns)
+        self._woken_ns = now_ns
 
 
 def _sleep_until(deadline_ns: int) -> None:

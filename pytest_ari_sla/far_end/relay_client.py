@@ -196,7 +196,7 @@ class RelayProcess:
         arguments = ["--echo", f"{echo[0]}:{echo[1]}", "--host", host, "--rtp-ports", f"{low}-{high}"]
         arguments += ["--announce", announced or host]
         arguments += ["--realtime", "auto" if realtime else "off"]
-        self._process = MediaProcess("pytest_ari_sla.far_end.relay_worker", arguments)
+        self._process = MediaProcess("pytest_ari_sla.far_end.relay_worker", arguments, "the relay")
 
     @property
     def pid(self) -> int | None:
@@ -223,9 +223,14 @@ class RelayProcess:
         """
         return await RelayWorker.over(self._process.share_control())
 
+    @property
+    def stopped_by(self) -> str:
+        """Which signal has stopped it, as the end of a sentence; empty: none has."""
+        return self._process.stopped_by
+
     def ensure_alive(self) -> None:
         """Raise MediaLoopFailed if it ended by itself, with the signal or exit code."""
-        self._process.ensure_alive("the relay")
+        self._process.ensure_alive()
 
     def stop(self) -> None:
         """End it and all its calls, within 100 ms."""

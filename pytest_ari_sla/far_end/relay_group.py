@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.far_end.ready_loop import ReadyLoop
     from pytest_ari_sla.far_end.reflector import Departures, PacketMover
+    from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.udp.port_leases import PortLease
 
 __all__ = ["RELAY_METRICS", "RelayFigures", "RelayGroup"]
@@ -58,6 +59,7 @@ RELAY_METRICS = (
     _count("relay.invalid", "Datagrams that were no RTP packets; dropped"),
     _count("relay.refused", "Packets that the relay's kernel refused to send"),
     _count("relay.receive_drops", "Packets that were dropped in the relay's own receive buffers"),
+    Metric("harness.relay_stall", "distribution", "s", "How long the relay stood still, where it did for 250 ms"),
     Metric(
         "harness.relay_turnaround",
         "distribution",
@@ -92,13 +94,14 @@ class RelayFigures:
         self.counts["relay.refused"] += len(is_sent) - sent
         self.turnaround.record((departures.ended_ns - arrival_ns)[is_sent])
 
-    def snapshot(self, receive_drops: int) -> Snapshot:
-        """Return all of them; the sockets' drop counters are asked for elsewhere."""
+    def snapshot(self, receive_drops: int, stalls: Histogram) -> Snapshot:
+        """Return all of them; the sockets' drop counters and the loop's stalls are asked for elsewhere."""
         return Snapshot(
             {
                 **self.counts,
                 "relay.receive_drops": receive_drops,
                 "relay_rtt": self.rtt.histogram(),
+                "harness.relay_stall": stalls,
                 "harness.relay_turnaround": self.turnaround.histogram(),
             }
         )

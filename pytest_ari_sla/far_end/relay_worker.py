@@ -25,6 +25,7 @@ from pytest_ari_sla.far_end.control import PROTOCOL, Connect, Release, Reserve, 
 from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.far_end.reflector import PacketMover
 from pytest_ari_sla.far_end.relay_group import RELAY_METRICS, RelayFigures, RelayGroup
+from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.udp.datagrams import host_number
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
@@ -111,6 +112,7 @@ class _RelaySession:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._figures = RelayFigures()
+        self._before = Snapshot({"harness.relay_stall": relay.loop.stalls})
         self._groups: list[RelayGroup] = []
         self._group_of: dict[str, RelayGroup] = {}
 
@@ -134,7 +136,8 @@ class _RelaySession:
                 del self._group_of[call]
             case TakeSnapshot():
                 drops = sum(group.receive_drops() for group in self._groups)
-                return self._figures.snapshot(drops).to_plain()
+                figures = self._figures.snapshot(drops, self._relay.loop.stalls)
+                return (figures - self._before).to_plain()
         return None
 
     def _reserve(self, call: str) -> Address:

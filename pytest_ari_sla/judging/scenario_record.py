@@ -267,6 +267,8 @@ def _health(generator: GeneratorHealth, catalogue: Catalogue) -> record.ShardHea
         pacing_p99_s=figure("harness.pacing_error", "p99"),
         pacing_max_s=figure("harness.pacing_error", "max"),
         receive_drops=values.count("harness.receive_drops"),
+        foreign_packets=values.count("harness.foreign_packets"),
+        foreign_senders=[f"{address} ({count:,})" for address, count in generator.strangers],
         cpu_ratio=figure("harness.cpu", "max"),
         memory_min_bytes=_whole(figure("harness.memory", "min")),
         memory_max_bytes=_whole(figure("harness.memory", "max")),
@@ -287,7 +289,8 @@ def _remarks(generator: GeneratorHealth, values: Snapshot) -> Iterator[str]:
     if generator.backend != "mmsg":
         yield "packets were moved one by one: this system has no sendmmsg"
     if foreign := values.count("harness.foreign_packets"):
-        yield f"{foreign:,} packets from unknown addresses were ignored"
+        senders = ", ".join(f"{count:,} from {address}" for address, count in generator.strangers)
+        yield f"{foreign:,} packets from unknown addresses were ignored" + (f": {senders}" if senders else "")
     if not_sent := values.count("harness.not_sent"):
         yield f"{not_sent:,} packets were not sent, being more than a packet time late"
     if steps := values.count("harness.clock_steps"):

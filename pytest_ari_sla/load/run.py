@@ -44,6 +44,7 @@ __all__ = ["LoadProgress", "LoadRun"]
 TICK_S = 1.0
 _HALF_TICK_NS = 500_000_000
 _LEFTOVERS_SHOWN = 5
+_STRANGERS_TOLD = 3
 REQUESTS_IN_FLIGHT = 16
 """Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
@@ -394,6 +395,7 @@ class LoadRun:
             realtime=caller.has_realtime_priority,
             backend=packet_backend(),
             receive_buffer_bytes=caller.receive_buffer_bytes,
+            strangers=caller.strangers(_STRANGERS_TOLD),
         )
         return LoadOutcome(
             topology=plan.topology.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -275,6 +276,10 @@ class CallerWorker:
     def packets_received(self) -> int:
         """Packets that came, from anywhere, and were measured."""
         return self._transport.frames_received()
+
+    def strangers(self, most: int) -> list[tuple[str, int]]:
+        """Return who sent most of the packets that no leg expects, and how many."""
+        return Counter(self._transport.health().strangers).most_common(most)
 
     @property
     def media_pid(self) -> int:

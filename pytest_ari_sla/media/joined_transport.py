@@ -5,6 +5,7 @@ A probe that left by one may come back by the other: all readers look frames up 
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -293,6 +294,7 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
             receive_drops=sum(part.receive_drops for part in parts),
             foreign=sum(part.foreign for part in parts),
             malformed=sum(part.malformed for part in parts),
+            strangers=sum((Counter(part.strangers) for part in parts), Counter()),
             more=Snapshot.sum_of(Snapshot(part.more) for part in parts),
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.children.child import Child
+from pytest_ari_sla.children.standstill import Standstill
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.media.loop_memory import Gauge
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.loop_memory import LoopMemory
 
 __all__ = ["LoopProcess"]
+
+STANDSTILL_S = 15.0
+"""A loop that does nothing for so long is given up: nothing of the load that was asked for is sent any more."""
+
+START_S = 90.0
+"""How long it may take to begin: on a machine that does much else, Python alone takes 20 s to start."""
 
 _POLL_S = 0.002
 
@@ -43,6 +51,7 @@ class LoopProcess:
     def __init__(self, module: str, memory: LoopMemory, *, realtime: bool) -> None:
         self._memory = memory
         self._stopped = False
+        self._standstill = Standstill()
         layout = msgspec.json.encode(memory.layout).decode()
         arguments = [layout, str(memory.descriptor), "realtime" if realtime else "normal"]
         self._child = Child(module, arguments, handles=[memory.descriptor])
@@ -81,15 +90,27 @@ class LoopProcess:
             await asyncio.sleep(_POLL_S)
 
     def ensure_alive(self) -> None:
-        """Find out whether the loop ended by itself.
+        """Find out whether the loop ended by itself, or stands still.
 
         Raises
         ------
         MediaLoopFailed
-            When it did.
+            When it did, or has done so for `STANDSTILL_S`.
         """
-        if not self._stopped and self._child.has_ended:
+        if self._stopped:
+            return
+        if self._child.has_ended:
             raise self._gone()
+        gauges = self._memory.gauges
+        # One that has nothing to do yet counts nothing up.
+        is_idle = not gauges[Gauge.ORIGIN_NS] and gauges[Gauge.COMMANDS_SENT] == gauges[Gauge.COMMANDS_DONE]
+        count = -1 if is_idle else int(self._memory.turns.sum())
+        stood_s = self._standstill.look(count, time.monotonic())
+        if not is_idle and stood_s >= (STANDSTILL_S if gauges[Gauge.ORIGIN_NS] else START_S):
+            raise MediaLoopFailed(
+                f"the process that moves packets stands still since {stood_s:.0f} s{self._child.stopped_by}; no packet "
+                "was sent or measured since"
+            )
 
     def _gone(self) -> MediaLoopFailed:
         ending = self._child.ending() if self._child.has_ended else "does not take orders any more"

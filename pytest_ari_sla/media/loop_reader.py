@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +31,8 @@ class LoopReader(ABC):
 
     Attributes
     ----------
-    foreign
-        Packets that no leg expects.
+    foreign, strangers
+        Packets that no leg expects, and how many came from each address, where there are addresses.
     malformed
         What came for a leg and is not a packet.
     """
@@ -42,6 +43,7 @@ class LoopReader(ABC):
         self._is_full = False
         self._arrival_ns = np.zeros(0, np.int64)
         self.foreign = 0
+        self.strangers: Counter[str] = Counter()
         self.malformed = 0
 
     @abstractmethod

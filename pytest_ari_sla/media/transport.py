@@ -75,6 +75,8 @@ class TransportHealth:
         Frames that found our receive buffers full.
     foreign, malformed
         What came from addresses that no leg expects, and what came for a leg and was not a frame.
+    strangers
+        How many of the foreign ones came from which address.
     more
         Figures of its own, by metric name.
     """
@@ -86,6 +88,7 @@ class TransportHealth:
     receive_drops: int = 0
     foreign: int = 0
     malformed: int = 0
+    strangers: Mapping[str, int] = field(default_factory=dict)
     more: Mapping[str, int | Histogram] = field(default_factory=dict)
 
 

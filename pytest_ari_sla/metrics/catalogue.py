@@ -366,6 +366,7 @@ CORE_METRICS: tuple[Metric, ...] = (
     _count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
     _time("harness.measuring_stall", "How long the measuring process stood still, where it did for 1 s"),
     _time("harness.media_stall", "How long the process that moves packets stood still, where it did for 250 ms"),
+    _time("harness.echo_stall", "How long the echo server behind the relay stood still, where it did for 250 ms"),
     _count("harness.foreign_packets", "Packets from addresses that no call expects; ignored"),
     _count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     _count("harness.unwritten_frames", "Frames that were not sent since our connection took no more bytes"),

@@ -15,7 +15,7 @@ from pytest_ari_sla.sla.threshold import OPERATORS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario, Stage, Threshold
+    from pytest_ari_sla.reporting.record.run_record import CallRow, Scenario, ShardHealth, Stage, Threshold
 
 __all__ = ["broken_since", "excess", "findings", "series_of", "since_when", "stage_at", "when"]
 
@@ -26,6 +26,7 @@ _LATE_S: Final = 0.001  # packets that leave later than this could leave sooner 
 _OVERLOADED_RTT_S: Final = 0.02  # where the RTT of a real Asterisk leaves its usual range
 _SLOW_REQUEST_S: Final = 0.1
 _MANY_TIMES: Final = 9.0
+_FOREIGN_SHARE: Final = 0.1  # of what was dropped: calls alone bring no foreign packets at all
 
 
 def series_of(scenario: Scenario, threshold: Threshold) -> tuple[str, list[float | None]] | None:
@@ -106,10 +107,7 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
     """Tell what this tool itself did badly: nothing else can be believed before that is known."""
     for shard in scenario.harness:
         if shard.receive_drops:
-            yield (
-                f"This generator (shard {shard.shard}) dropped {shard.receive_drops:,} packets itself: its loss "
-                "figures are not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
-            )
+            yield _drops(shard)
         yield from (f"Shard {shard.shard}: {remark}" for remark in shard.remarks)
     if scenario.verdict == "inconclusive":
         yield from _lateness(scenario)
@@ -117,9 +115,29 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
         yield f"{scenario.calls.not_started:,} calls were never started: the generator could not keep the rate."
 
 
+def _drops(shard: ShardHealth) -> str:
+    """Tell why packets were dropped here: by the generator's own fault, unless others have filled its buffers."""
+    if _is_flooded(shard):
+        senders = ", ".join(shard.foreign_senders) or "addresses that are not told"
+        return (
+            f"Packets that no call expects filled the receive buffers of shard {shard.shard}: "
+            f"{shard.foreign_packets:,} were read, {shard.receive_drops:,} dropped, the calls' own among them. They "
+            f"came from {senders}: stop what sends them, or take other ports (--ari-rtp-ports)."
+        )
+    return (
+        f"This generator (shard {shard.shard}) dropped {shard.receive_drops:,} packets itself: its loss figures are "
+        "not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
+    )
+
+
+def _is_flooded(shard: ShardHealth) -> bool:
+    return bool(shard.receive_drops) and shard.foreign_packets > shard.receive_drops * _FOREIGN_SHARE
+
+
 def _lateness(scenario: Scenario) -> Iterator[str]:
     """Tell which shard sent latest, where nothing can be said about the target."""
-    shards = [shard for shard in scenario.harness if (shard.pacing_p99_s or 0.0) >= _LATE_S]
+    late = [shard for shard in scenario.harness if (shard.pacing_p99_s or 0.0) >= _LATE_S]
+    shards = [shard for shard in late if not _is_flooded(shard)]
     if shards:
         latest = max(shards, key=lambda shard: shard.pacing_p99_s or 0.0)
         busy = f", using {show(latest.cpu_ratio, 'ratio')} of a core" if latest.cpu_ratio else ""

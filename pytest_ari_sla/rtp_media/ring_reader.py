@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["RingReader", "SourceTable"]
 
 NOBODY = -1
+
+MOST_STRANGERS = 1000
+"""Senders of foreign packets that are told apart."""
 
 
 class SourceTable:
@@ -83,9 +87,19 @@ class RingReader(LoopReader):
         batch = self._probed(legs, data, arrival_ns, parsed)
         if ours.all() and sound.all():
             return batch
-        self.foreign += int(np.count_nonzero(~ours))
+        self._note_strangers(source[~ours])
         self.malformed += int(np.count_nonzero(ours & ~sound))
         return batch.select(ours & sound)
+
+    def _note_strangers(self, sources: NDArray[np.void]) -> None:
+        """Count packets that no leg expects by who sent them; a sender that takes a new port each time has many."""
+        self.foreign += len(sources)
+        hosts, ports = sources["host"].astype(np.uint64), sources["port"].astype(np.uint64)
+        senders, counts = np.unique(hosts << np.uint64(16) | ports, return_counts=True)
+        for sender, count in zip(senders.tolist(), counts.tolist(), strict=True):
+            address = f"{IPv4Address(sender >> 16)}:{sender & 0xFFFF}"
+            if address in self.strangers or len(self.strangers) < MOST_STRANGERS:
+                self.strangers[address] += count
 
     def _probed(
         self, legs: NDArray[np.int32], data: NDArray[np.uint8], arrival_ns: NDArray[np.int64], parsed: ParsedHeaders

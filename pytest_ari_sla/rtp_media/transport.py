@@ -340,6 +340,7 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
             receive_drops=sum(map(receive_drops, self._sockets)),
             foreign=self.reader.foreign,
             malformed=self.reader.malformed,
+            strangers=self.reader.strangers,
             more={"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored},
         )
 

@@ -13,7 +13,8 @@ control lag               of times of ARI's requests and     of times of ARI's r
 the measuring process     -                                  of metrics that judge loss, and of times of ARI's
 stood still                                                  requests and events
 the process that moves    -                                  of distributions, and of metrics that judge loss
-packets stood still
+packets stood still, the
+relay or the echo server
 we kept the target from   -                                  of whatever the target does late, or not at all
 the processor
 packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
@@ -58,6 +59,8 @@ _FATES = ("loss.sent", "loss.unknown")
 _STALLS = {
     "measuring_stall": "the measuring process",
     "media_stall": "the process that moves packets",
+    "relay_stall": "the relay",
+    "echo_stall": "the echo server",
 }
 _UNSENT_SHARE = 0.001
 """A load is the one asked for as long as no more than this share of its packets stayed unsent; they are never lost."""
@@ -78,7 +81,7 @@ class Guard:
     ----------
     name
         ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``starving``, ``measuring_stall``,
-        ``media_stall``, ``loss_unknown``, ``much_unknown`` or ``left_out``.
+        ``media_stall``, ``relay_stall``, ``echo_stall``, ``loss_unknown``, ``much_unknown`` or ``left_out``.
     reason
         What happened, as a part of a sentence.
     reach_s
@@ -177,6 +180,8 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "starving": _no_metric,
     "measuring_stall": _no_metric,
     "media_stall": _no_metric,
+    "relay_stall": _no_metric,
+    "echo_stall": _no_metric,
     "loss_unknown": _is_loss,
     "much_unknown": _is_other_loss,
     "left_out": _any_metric,
@@ -186,6 +191,8 @@ _SPOILS_FAILURE = _SPOILS_PASS | {
     "starving": _needs_time,
     "measuring_stall": _judges_loss_or_control,
     "media_stall": _distribution_or_loss,
+    "relay_stall": _distribution_or_loss,
+    "echo_stall": _distribution_or_loss,
 }
 
 
@@ -208,7 +215,9 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         late, limit = format_quantity(late_s, "s"), format_quantity(pacing_error_s, "s")
         yield Guard("pacing", f"the load generator sent late: pacing error p99 {late}, limit {limit}")
     if drops := measured.count("harness.receive_drops"):
-        yield Guard("receive_drops", f"{_number(drops, 'packet')} dropped in our own receive buffers")
+        foreign = measured.count("harness.foreign_packets")
+        beside = f", into which others sent {_number(foreign, 'packet')}" if foreign else ""
+        yield Guard("receive_drops", f"{_number(drops, 'packet')} dropped in our own receive buffers{beside}")
     not_sent = measured.count("harness.not_sent")
     if not_sent > _UNSENT_SHARE * (pacing.count + not_sent):
         yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")

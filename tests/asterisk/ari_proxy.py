@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["CUT", "TRUNCATE", "AriProxy", "Fault"]
 
@@ -46,12 +43,20 @@ class Fault:
         times = self.event(json.loads(text))
         return None if times < 0 else [text] * times
 
-    async def act(self, upstream: Callable[..., Any]) -> None:
-        """Do something to Asterisk in mid-load; ``upstream(method, path)`` sends a request past the proxy."""
+    async def act(self, proxy: AriProxy) -> None:
+        """Do something to Asterisk in mid-load, past the proxy: see :meth:`AriProxy.upstream`."""
 
 
 class AriProxy:
-    """Runs in a thread of its own while it is entered; `endpoint` is where it listens."""
+    """Runs in a thread of its own while it is entered.
+
+    Attributes
+    ----------
+    endpoint
+        Where it listens.
+    created, media
+        The channels that Asterisk has made through it, and where each sends its media.
+    """
 
     def __init__(self, target: AriEndpoint, fault: Fault) -> None:
         self._target = target
@@ -60,6 +65,8 @@ class AriProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="ari-proxy", daemon=True)
         self._acting: asyncio.Task[None] | None = None
         self.endpoint = target
+        self.created: dict[str, None] = {}
+        self.media: dict[str, None] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -88,13 +95,14 @@ class AriProxy:
         await self._runner.cleanup()
         await self._http.close()
 
-    async def _upstream(self, method: str, path: str) -> bytes:
+    async def upstream(self, method: str, path: str) -> bytes:
+        """Send a request past the fault."""
         async with self._http.request(method, self._target.base_url + path) as response:
             return await response.read()
 
     async def _act(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        await self._fault.act(self._upstream)
+        await self._fault.act(self)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix("/ari")
@@ -114,6 +122,9 @@ class AriProxy:
             headers={"Content-Type": request.content_type} if body else {},
         ) as response:  # fmt: skip
             said = await response.read()
+            if path == "/channels/externalMedia" and response.ok:
+                self.created[request.query["channelId"]] = None
+                self.media[request.query["external_host"]] = None
             if answer == TRUNCATE:
                 return await self._half(request, said)
             return web.Response(status=response.status, body=said, content_type="application/json")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.ends_table import Left
 
-pytestmark = pytest.mark.timeout(400)  # whole sessions, on whatever else the machine does
+pytestmark = pytest.mark.timeout(600)  # whole sessions, on whatever else the machine does
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,9 @@ T = TypeVar("T")
 _CLOSE_S = 0.5
 """How long Asterisk may take to answer the close of a WebSocket."""
 
+_END_S = 0.5
+"""How long the process may take to end, before it is killed."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -120,10 +123,14 @@ class PumpedSocket(socket.socket):
         return self._connection.sendmsg(*arguments)
 
     def close(self) -> None:
-        """Close both, and wait for the process, which ends at once."""
+        """Close both, and wait for the process, which ends at once, or by force where somebody has stopped it."""
         super().close()
         self._connection.close()
-        self._pump.wait()
+        try:
+            self._pump.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._pump.kill()
+            self._pump.wait()
 
 
 class _PumpingLoop(asyncio.SelectorEventLoop):

@@ -95,6 +95,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True):
         ``mmsg`` or ``python``.
     receive_buffer_bytes
         What the kernel granted to each socket.
+    strangers
+        Who sent most of the packets that no call expects, and how many.
     """
 
     shard: int
@@ -103,6 +105,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True):
     realtime: bool
     backend: str
     receive_buffer_bytes: int
+    strangers: list[tuple[str, int]] = []
 
 
 @dataclass(frozen=True)

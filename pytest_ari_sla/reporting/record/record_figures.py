@@ -205,7 +205,9 @@ class ShardHealth(Struct, kw_only=True):
     pacing_p99_s, pacing_max_s
         How late packets left, against the schedule.
     receive_drops
-        Packets that the kernel threw away because this process read too late.
+        Packets that the kernel threw away because this process read too late, or others sent too many.
+    foreign_packets, foreign_senders
+        Packets that no call expected, and the addresses that most of them came from.
     cpu_ratio
         Busy share of one core, of the process that moves packets.
     memory_min_bytes, memory_max_bytes
@@ -228,6 +230,8 @@ class ShardHealth(Struct, kw_only=True):
     pacing_p99_s: float | None = None
     pacing_max_s: float | None = None
     receive_drops: int = 0
+    foreign_packets: int = 0
+    foreign_senders: list[str] = field(default_factory=list)
     cpu_ratio: float | None = None
     memory_min_bytes: int | None = None
     memory_max_bytes: int | None = None

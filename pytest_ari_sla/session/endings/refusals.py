@@ -35,6 +35,7 @@ class Refusals:
         error = call.excinfo.value if call.excinfo else None
         if isinstance(error, SlaError):
             _leave_ours_out(error.__traceback__, item.path)
+            error.__cause__, error.__suppress_context__ = None, True  # its sentence says what they would
         report = yield
         if isinstance(error, SlaError):
             setattr(report, _ON_REPORT, error.before_any_call)

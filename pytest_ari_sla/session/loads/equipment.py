@@ -10,6 +10,7 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.children.guarding import Protection, protect
 from pytest_ari_sla.children.wards import RemoveResources
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+from pytest_ari_sla.far_end.far_end import FarEnd
 from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
@@ -113,7 +114,9 @@ class Equipment:
             self._relay = process
             try:
                 async with await process.connect() as worker:
-                    yield worker
+                    far_end = FarEnd(worker, process, self._echo)
+                    await far_end.begin()
+                    yield far_end
             finally:
                 self._relay = None
 

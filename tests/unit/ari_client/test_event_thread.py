@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import socket
 import time
 from contextlib import closing
@@ -46,3 +48,14 @@ def test_what_is_sent_takes_no_detour() -> None:
             assert theirs.recv(100) == b"pong"
         assert theirs.recv(100) == b""
         assert pumped._pump.returncode == 0
+
+
+def test_a_process_that_somebody_has_stopped_ends_as_well() -> None:
+    """Nobody waits for it for ever."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        connection = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    with theirs:
+        with PumpedSocket(connection, realtime=False) as pumped:
+            os.kill(pumped._pump.pid, signal.SIGSTOP)
+        assert pumped._pump.returncode == -signal.SIGKILL

@@ -199,7 +199,7 @@ def test_a_server_that_was_killed_is_told() -> None:
     with EchoServerProcess() as echo:
         assert echo.pid
         os.kill(echo.pid, signal.SIGKILL)
-        with pytest.raises(MediaLoopFailed, match="ended by signal 9"):
+        with pytest.raises(MediaLoopFailed, match="the echo server was ended by signal 9"):
             echo.snapshot()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ari_sla.errors import PortsExhausted, UsageError
 from pytest_ari_sla.far_end.control import Release, Reserve, TakeSnapshot, decode_reply, encode
-from pytest_ari_sla.far_end.ready_loop import ControlSession, ReadyLoop
+from pytest_ari_sla.far_end.ready_loop import LONGEST_WAIT_NS, STALL_NS, ControlSession, ReadyLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,23 @@ def test_stopping_wakes_a_loop_that_waits_for_nothing(loop: ReadyLoop) -> None:
     thread.join(5)
     assert not thread.is_alive()
     loop.stop()  # twice does no harm
+
+
+def test_a_loop_that_stood_still_knows_for_how_long(loop: ReadyLoop) -> None:
+    """Whatever it was doing; what it waits for idly is not a stall."""
+    ours, theirs = socket.socketpair()
+
+    def stand_still() -> None:
+        assert loop.stalls.count == 0
+        loop.forget(ours)
+        time.sleep((STALL_NS + LONGEST_WAIT_NS) / 1e9)
+
+    with ours, theirs:
+        threading.Timer(2 * LONGEST_WAIT_NS / 1e9, theirs.send, (b"x",)).start()
+        loop.watch(ours, stand_still)
+        loop.run(lambda: 0 if loop.stalls.count else None, loop.stop)
+    assert loop.stalls.count == 1
+    assert loop.stalls.max >= STALL_NS
 
 
 def test_a_socket_that_another_one_closed_is_not_called(loop: ReadyLoop) -> None:

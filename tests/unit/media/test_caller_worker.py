@@ -15,7 +15,7 @@ import pytest
 from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
 from pytest_ari_sla.far_end.echo_process import EchoServerProcess
 from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.media import caller_worker
+from pytest_ari_sla.media import caller_worker, loop_process
 from pytest_ari_sla.rtp import rtcp
 from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET
 from pytest_ari_sla.trackers.packets.sequence import SequenceTracker
@@ -301,14 +301,27 @@ async def test_an_idle_worker_ends_by_itself(ports: PortManager) -> None:
     assert caller.media_cpu_ns() > 0
 
 
+async def test_a_media_process_that_was_stopped_for_good_is_given_up(
+    ports: PortManager, echo: EchoServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for it to obey; the signal is named."""
+    async with make_caller(ports) as caller:
+        (seat,) = begin(caller, [echo.address], 1000)
+        os.kill(caller.media_pid, signal.SIGSTOP)
+        monkeypatch.setattr(loop_process, "STANDSTILL_S", 0.3)
+        with pytest.raises(MediaLoopFailed, match=r"stands still since \d+ s; it was stopped by signal 19 \(SIGSTOP\)"):
+            await caller.stop_leg(seat)
+    assert ports.counts().leased == 0
+
+
 async def test_a_killed_media_process_is_told_as_such(ports: PortManager, echo: EchoServerProcess) -> None:
     """At the next look at the numbers and at the next order: no load goes on without packets."""
     async with make_caller(ports) as caller:
         (seat,) = begin(caller, [echo.address], 1000)
         os.kill(caller.media_pid, signal.SIGKILL)
-        with pytest.raises(MediaLoopFailed, match="process that moves packets was ended by signal 9"):
+        with pytest.raises(MediaLoopFailed, match=r"process that moves packets was ended by signal 9 \(SIGKILL\)"):
             await until(lambda: caller.snapshot() is None)
-        with pytest.raises(MediaLoopFailed, match="ended by signal 9"):
+        with pytest.raises(MediaLoopFailed, match="signal 9"):
             await caller.stop_leg(seat)
     assert ports.counts().leased == 0
 

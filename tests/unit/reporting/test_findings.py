@@ -123,6 +123,29 @@ def test_the_generators_own_faults_come_first() -> None:
     assert lines[2].startswith("3 calls were never started")
 
 
+def test_buffers_that_others_have_filled_are_not_the_generators_fault() -> None:
+    """Their senders are named; fewer calls would not help, neither against the drops nor against lateness."""
+    shard = ShardHealth(
+        shard=2,
+        receive_drops=1_234,
+        foreign_packets=20_000,
+        foreign_senders=["10.0.0.9:4000 (20,000)"],
+        pacing_p99_s=0.0066,
+    )
+    lines = findings(failing(verdict="inconclusive", harness=[shard], thresholds=[]))
+    assert lines == [
+        "Packets that no call expects filled the receive buffers of shard 2: 20,000 were read, 1,234 dropped, the "
+        "calls' own among them. They came from 10.0.0.9:4000 (20,000): stop what sends them, or take other ports "
+        "(--ari-rtp-ports)."
+    ]
+
+
+def test_a_few_foreign_packets_do_not_fill_buffers() -> None:
+    """Late packets of calls that are over come to every load."""
+    shard = ShardHealth(shard=2, receive_drops=1_234, foreign_packets=5)
+    assert findings(failing(harness=[shard]))[0].startswith("This generator (shard 2) dropped 1,234 packets itself")
+
+
 def test_an_inconclusive_run_names_the_shard_that_was_latest() -> None:
     """The reader learns what to change on the own side."""
     shards = [

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ari_sla.rtp_media import ring_reader
 from pytest_ari_sla.rtp_media.memory import Gauge
 from pytest_ari_sla.rtp_media.ring_reader import NOBODY, RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
@@ -133,6 +134,26 @@ def test_what_is_no_probe_of_ours_names_no_leg(ring: Ring, payload: bytes) -> No
     (batch,) = ring.read()
     assert batch.leg.tolist() == [3]
     assert batch.source_leg.tolist() == batch.probe.tolist() == [-1]
+
+
+def test_who_sent_foreign_packets_is_told(ring: Ring) -> None:
+    """By address and port; those of the leg's own peer are not among them."""
+    for source in (OTHER_PORT, OTHER_HOST, OTHER_PORT, ASTERISK):
+        ring.write(rtp(), source)
+    ring.read()
+    ring.write(rtp(), OTHER_PORT)
+    ring.read()
+    assert ring.reader.strangers == {f"{OTHER_PORT[0]}:{OTHER_PORT[1]}": 3, f"{OTHER_HOST[0]}:{OTHER_HOST[1]}": 1}
+    assert ring.reader.foreign == 4
+
+
+def test_a_flood_from_countless_addresses_takes_no_memory(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are counted; so many are told apart."""
+    monkeypatch.setattr(ring_reader, "MOST_STRANGERS", 2)
+    for port in range(1, 5):
+        ring.write(rtp(), ("10.9.9.9", port))
+    ring.read()
+    assert (len(ring.reader.strangers), ring.reader.foreign) == (2, 4)
 
 
 def test_foreign_packets_are_counted_and_dropped(ring: Ring) -> None:

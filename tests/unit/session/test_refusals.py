@@ -66,6 +66,25 @@ def test_the_report_shows_the_tests_own_line_and_not_how_we_found_out(pytester: 
     assert "registry.py" not in shown
 
 
+def test_what_an_error_was_found_out_by_is_left_out(pytester: pytest.Pytester) -> None:
+    """Its sentence says it."""
+    pytester.makeini(INI)
+    pytester.makepyfile(
+        """
+        from pytest_ari_sla.errors import MediaLoopFailed
+
+        def test_mistake():
+            try:
+                raise TimeoutError("of an inner timer")
+            except TimeoutError as error:
+                raise MediaLoopFailed("the relay did not answer") from error
+        """
+    )
+    shown = pytester.runpytest_inprocess().stdout.str()
+    assert "MediaLoopFailed: the relay did not answer" in shown
+    assert "direct cause" not in shown
+
+
 def test_other_errors_keep_their_whole_traceback(pytester: pytest.Pytester) -> None:
     """A bug of ours has to be found."""
     pytester.makeini(INI)
