@@ -186,6 +186,8 @@ class LoadRun:
             if self._forensics is not None:
                 await self._forensics.finish()
             duration_ns = self._now_ns()
+            if self._watch is not None and self._has_lost_all(driver):
+                await self._watch.look_again()
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
         total = self._total(caller, driver) + left
@@ -198,6 +200,13 @@ class LoadRun:
             return replace(outcome, notes=(*check_scripts(outcome, self._gone), *outcome.notes))
         check_media(outcome, caller, self._tools.site)
         return outcome
+
+    def _has_lost_all(self, driver: CallDriver) -> bool:
+        """Whether all calls were dropped, and the load ended before anybody could tell why."""
+        calls = self._calls.snapshot()
+        dropped = calls.count("calls.dropped")
+        is_whole = self.broken_by is None and not driver.is_hurried
+        return is_whole and 0 < dropped == calls.count("calls.established")
 
     async def _count_leftovers(self) -> Snapshot:
         """Return what the application under test leaves behind; one shard sees what is left of all shards' calls."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from pytest_ari_sla.ari.resources import AsteriskInfo
@@ -33,6 +34,12 @@ CONNECTIONS = 2
 _EVERY_S = 1.0
 _TIMEOUT_S = 5.0
 """For one attempt; the time without an answer goes on with the next."""
+
+BEGINS_ANEW_S, AGAIN_S = 20.0, 0.25
+"""So long is waited for an Asterisk that has dropped calls, to know whether it was restarted, and between two looks."""
+
+ENDS_NS = 1_500_000_000
+"""So long one that ends may go on to answer when it has hung its calls up."""
 
 _STUCK = {
     Lane.CHANNEL: "Requests that need a channel's lock hang, while others are answered",
@@ -86,6 +93,7 @@ class TargetWatch:
         self._started_at: str | None = None
         self._restarted_ns: int | None = None
         self._restarts = 0
+        self._is_gone = False
         self._lanes = {lane: _Took() for lane in Lane}
         self._clients = {
             lane: AriClient(
@@ -110,6 +118,36 @@ class TargetWatch:
         self._probes.end(self._clock.monotonic_ns())
         for client in self._clients.values():
             await client.close()
+
+    async def look_again(self, hears: Callable[[], bool]) -> None:
+        """Ask once more whether it is the same Asterisk, which may take some seconds to begin anew.
+
+        Parameters
+        ----------
+        hears
+            Whether its events are heard: one that ends hangs up first, and answers as ever meanwhile.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        began_ns, answered = time.monotonic_ns(), False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEGINS_ANEW_S):
+                while True:
+                    answered = await self._has_answered()
+                    is_same = hears() and time.monotonic_ns() - began_ns >= ENDS_NS
+                    if answered and (self._restarts or is_same):
+                        return
+                    await asyncio.sleep(AGAIN_S)
+        self._is_gone = not answered
+
+    async def _has_answered(self) -> bool:
+        try:
+            return await self._ask_for_start()
+        except AriRequestFailed as refused:
+            return refused.status != 503  # it is still starting
+        except SlaError:
+            return False
 
     def values(self) -> dict[str, Histogram | int]:
         """Return all values since the beginning, by metric name; called once a second."""
@@ -137,6 +175,8 @@ class TargetWatch:
         """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""
         if self._restarted_ns is not None:
             return AsteriskCrashed(f"Asterisk was restarted {self._at(self._restarted_ns)}: all calls of then are gone")
+        if self._is_gone:
+            return AsteriskCrashed(f"Asterisk ended all calls, and ARI has not answered for {BEGINS_ANEW_S:g} s since")
         gap = self._probes.worst
         if gap is None:
             return None

@@ -93,6 +93,10 @@ class AriProxy:
         if self._acting is not None:
             self._acting.cancel()
         await self._runner.cleanup()
+        ours = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
         await self._http.close()
 
     async def upstream(self, method: str, path: str) -> bytes:

@@ -202,7 +202,8 @@ TABLE = [
     Row("echo server stopped for good", 1, f"the echo server {STOPPED}", GOOD,
         act=stop(ECHO, None), duration="60s", topology="relay", lost=True),
     Row("sessions used up", 4, "its HTTP sessions are used up (sessionlimit", act=hold_all_sessions, alone=True),
-    Row("Asterisk restarted", 1, "(at fault: Asterisk)", DROPPED, act=restart, alone=True, duration="20s"),
+    Row("Asterisk restarted", 1, "all calls of then are gone (at fault: Asterisk)", DROPPED,
+        act=restart, alone=True, duration="20s"),
     Row("Asterisk killed", 1, "ARI refuses connections since", DROPPED, act=kill, alone=True, duration="20s"),
     Row("media loop stopped", 1, "The process that moves packets stood still for", GOOD, "inconclusive",
         act=stop(MEDIA_LOOP), duration="5s", also=', "rtt.max < 1us"'),
@@ -254,6 +255,16 @@ def listed(endpoint: AriEndpoint) -> list[str]:
     return []
 
 
+def wait_until_answering(asterisk: PrivateAsterisk) -> None:
+    """Wait until its ARI does."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        with suppress(OSError):
+            _ask(asterisk.endpoint, "GET", "/asterisk/info").close()
+            return
+        time.sleep(0.1)
+
+
 def _ask(endpoint: AriEndpoint, method: str, path: str) -> HTTPResponse:
     request = urllib.request.Request(endpoint.base_url + path, method=method)
     request.add_header("Authorization", endpoint.authorization)
@@ -268,12 +279,16 @@ def come_of(row: Row, asterisk: PrivateAsterisk, folder: Path) -> Outcome:
         endpoint = asterisk.endpoint if proxy is None else proxy.endpoint
         session = Session(folder, cast("PrivateAsterisk", SimpleNamespace(endpoint=endpoint)))
         values = {"topology": row.topology, "duration": row.duration, "also": row.also}
+        if row.alone:
+            wait_until_answering(asterisk)  # the row before may have let it begin anew
         session.write("test_talk.py", SCENARIO.format(calls=CALLS, **values))
         running = session.start("--sla-live", "off", "--ari-realtime", "off", *row.options, "test_talk.py")
         try:
             row.act(Scene(running, asterisk, proxy))
-        finally:
-            finished = running.finish(180)
+        except BaseException:
+            os.killpg(running.process.pid, signal.SIGKILL)
+            raise
+        finished = running.finish(180)
         ids = listed(asterisk.endpoint)
         left = ids if proxy is None else [identity for identity in ids if identity in proxy.created]
         for identity in left:

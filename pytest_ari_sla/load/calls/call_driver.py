@@ -138,6 +138,11 @@ class CallDriver:
         """Whether no more calls are started."""
         return self._end.has_come
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._end.hurried
+
     def guard(self, task: asyncio.Task[None]) -> None:
         """End the whole load when a task of it fails, by whatever exception: pytest-timeout raises where it likes."""
         task.add_done_callback(self._look_at)

@@ -24,13 +24,14 @@ class Target:
     def __init__(self) -> None:
         self.started_at: Any = "2026-01-01T00:00:00.000+0000"
         self.asked: list[str] = []
+        self.status = 200
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer either probe."""
         self.asked.append(request.path_qs)
         if request.path.endswith("/variable"):
             return web.json_response({"message": "Provided variable was not found"}, status=404)
-        return web.Response(text=json.dumps({"status": {"startup_time": self.started_at}}))
+        return web.Response(text=json.dumps({"status": {"startup_time": self.started_at}}), status=self.status)
 
 
 @pytest.fixture
@@ -91,3 +92,25 @@ async def test_an_asterisk_that_was_started_anew_is_found_out(target: Target, en
     found = watch.finding()
     assert isinstance(found, AsteriskCrashed)
     assert "Asterisk was restarted" in str(found)
+
+
+async def test_a_target_that_begins_anew_is_waited_for_once_all_calls_are_gone(
+    target: Target, endpoint: AriEndpoint
+) -> None:
+    """They ended before anybody could ask whether it was the same one; while it starts it answers 503."""
+    async with TargetWatch(endpoint, True, str) as watch:
+        await until(lambda: len(target.asked) >= 2)
+        target.status = 503
+        asyncio.get_running_loop().call_later(0.5, setattr, target, "status", 200)
+        target.started_at = "2026-01-01T00:05:00.000+0000"
+        await watch.look_again()
+    assert isinstance(watch.finding(), AsteriskCrashed)
+    assert watch.values()["target.restarts"] == 1
+
+
+async def test_a_target_that_is_the_same_has_not_to_be_waited_for(target: Target, endpoint: AriEndpoint) -> None:
+    """It dropped the calls for another reason."""
+    async with TargetWatch(endpoint, True, str) as watch:
+        await until(lambda: target.asked)
+        await watch.look_again()
+    assert watch.finding() is None
