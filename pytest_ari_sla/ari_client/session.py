@@ -239,6 +239,11 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         return self._notes.left_out
 
     @property
+    def hears(self) -> bool:
+        """Whether events are heard now."""
+        return self._stream.is_open
+
+    @property
     def unexpected_events(self) -> int:
         """Events out of order, and events that could not be read: metric ``ari.unexpected_events``."""
         return self._unreadable + self._watches.out_of_order

@@ -187,7 +187,7 @@ class LoadRun:
                 await self._forensics.finish()
             duration_ns = self._now_ns()
             if self._watch is not None and self._has_lost_all(driver):
-                await self._watch.look_again()
+                await self._watch.look_again(lambda: ari.hears)
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
         total = self._total(caller, driver) + left

@@ -117,6 +117,11 @@ class EventStream:
         self._settled.set()
         self._reader = asyncio.create_task(self._run(self._socket), name="ARI event stream")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether events can come."""
+        return self._settled.is_set() and self._lost is None
+
     async def wait_open(self) -> None:
         """Return as soon as the stream is open: what is created while it is not would start unseen.
 

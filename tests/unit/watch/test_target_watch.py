@@ -55,6 +55,7 @@ async def endpoint(target: Target) -> AsyncIterator[AriEndpoint]:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for the next second."""
+    monkeypatch.setattr(target_watch, "ENDS_NS", 0)
     monkeypatch.setattr(target_watch, "_EVERY_S", 0.0)
 
 
@@ -103,14 +104,26 @@ async def test_a_target_that_begins_anew_is_waited_for_once_all_calls_are_gone(
         target.status = 503
         asyncio.get_running_loop().call_later(0.5, setattr, target, "status", 200)
         target.started_at = "2026-01-01T00:05:00.000+0000"
-        await watch.look_again()
+        await watch.look_again(lambda: False)
     assert isinstance(watch.finding(), AsteriskCrashed)
     assert watch.values()["target.restarts"] == 1
+
+
+async def test_a_target_that_ended_all_calls_and_is_gone_is_to_blame(
+    target: Target, endpoint: AriEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shutdown in good order hangs up first, so that nobody waits for its calls."""
+    monkeypatch.setattr(target_watch, "BEGINS_ANEW_S", 0.5)
+    async with TargetWatch(endpoint, True, str) as watch:
+        await until(lambda: target.asked)
+        target.status = 503
+        await watch.look_again(lambda: True)
+    assert str(watch.finding()) == "Asterisk ended all calls, and ARI has not answered for 0.5 s since"
 
 
 async def test_a_target_that_is_the_same_has_not_to_be_waited_for(target: Target, endpoint: AriEndpoint) -> None:
     """It dropped the calls for another reason."""
     async with TargetWatch(endpoint, True, str) as watch:
         await until(lambda: target.asked)
-        await watch.look_again()
+        await watch.look_again(lambda: True)
     assert watch.finding() is None
