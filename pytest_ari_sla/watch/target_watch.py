@@ -130,12 +130,12 @@ class TargetWatch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        began_ns, answered = time.monotonic_ns(), False
+        began_ns, answered = self._clock.monotonic_ns(), False
         with suppress(TimeoutError):
             async with asyncio.timeout(BEGINS_ANEW_S):
                 while True:
                     answered = await self._has_answered()
-                    is_same = hears() and time.monotonic_ns() - began_ns >= ENDS_NS
+                    is_same = hears() and self._clock.monotonic_ns() - began_ns >= ENDS_NS
                     if answered and (self._restarts or is_same):
                         return
                     await asyncio.sleep(AGAIN_S)
