@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.callers.steps import Caller, dial, hang_up, listen, say, wait
     from pytest_ari_sla.codecs.g711 import pcma, pcmu
+    from pytest_ari_sla.codecs.speech import speech_like
     from pytest_ari_sla.errors import SlaError, UsageError
     from pytest_ari_sla.framing.media_control import MediaControl
     from pytest_ari_sla.hookspecs import (
@@ -86,6 +87,7 @@ __all__ = [
     "ramp",
     "rate",
     "say",
+    "speech_like",
     "wait",
 ]
 
@@ -134,6 +136,7 @@ _HOMES = {
     "ramp": "load.planning.stages",
     "rate": "load.planning.stages",
     "say": "callers.steps",
+    "speech_like": "codecs.speech",
     "wait": "callers.steps",
 }
 

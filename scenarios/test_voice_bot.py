@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from pytest_ari_sla import dial, hang_up, listen, say
-from pytest_ari_sla.codecs.speech import speech_like
+from pytest_ari_sla import dial, hang_up, listen, say, speech_like
 
 # Speech made by rule; say("question.wav") says a recording that lies beside this file.
 QUESTION, STOP = speech_like(1.5, 16_000, seed=5), speech_like(1.0, 16_000, seed=7)
