@@ -35,16 +35,16 @@ class Target:
 
 
 @pytest.fixture
-def target() -> Target:
+def answering() -> Target:
     """Return a target."""
     return Target()
 
 
 @pytest.fixture
-async def endpoint(target: Target) -> AsyncIterator[AriEndpoint]:
+async def endpoint(answering: Target) -> AsyncIterator[AriEndpoint]:
     """Return where it listens."""
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", target.answer)
+    application.router.add_route("*", "/{path:.*}", answering.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -66,29 +66,29 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_asks_for_what_needs_a_lock_and_for_what_needs_none(target: Target, endpoint: AriEndpoint) -> None:
+async def test_it_asks_for_what_needs_a_lock_and_for_what_needs_none(answering: Target, endpoint: AriEndpoint) -> None:
     """A refusal is an answer as well."""
     async with TargetWatch(endpoint, True, lambda: "sla-1.c0000001.") as watch:
         await until(lambda: all(watch.values()[name].count for name in ("target.stall", "target.stopped_answering")))  # type: ignore[union-attr]
-    assert any(path.startswith("/ari/channels/sla-1.c0000001./variable") for path in target.asked)
-    assert any(path.startswith("/ari/asterisk/info?only=status") for path in target.asked)
+    assert any(path.startswith("/ari/channels/sla-1.c0000001./variable") for path in answering.asked)
+    assert any(path.startswith("/ari/asterisk/info?only=status") for path in answering.asked)
     assert watch.finding() is None
 
 
-async def test_without_a_channel_only_the_other_one_is_asked(target: Target, endpoint: AriEndpoint) -> None:
+async def test_without_a_channel_only_the_other_one_is_asked(answering: Target, endpoint: AriEndpoint) -> None:
     """Before the first call is up."""
     async with TargetWatch(endpoint, True, str):
-        await until(lambda: len(target.asked) > 2)
-    assert not [path for path in target.asked if "channels" in path]
+        await until(lambda: len(answering.asked) > 2)
+    assert not [path for path in answering.asked if "channels" in path]
 
 
-async def test_an_asterisk_that_was_started_anew_is_found_out(target: Target, endpoint: AriEndpoint) -> None:
+async def test_an_asterisk_that_was_started_anew_is_found_out(answering: Target, endpoint: AriEndpoint) -> None:
     """Once; a start time that cannot be read is none."""
     async with TargetWatch(endpoint, True, str) as watch:
         for started_at in ("2026-01-01T00:00:00.000+0000", None, "2026-01-01T00:01:00.000+0000"):
-            target.started_at = started_at
-            seen = len(target.asked)
-            await until(lambda seen=seen: len(target.asked) > seen + 2)
+            answering.started_at = started_at
+            seen = len(answering.asked)
+            await until(lambda seen=seen: len(answering.asked) > seen + 2)
     assert watch.values()["target.restarts"] == 1
     found = watch.finding()
     assert isinstance(found, AsteriskCrashed)
@@ -96,34 +96,34 @@ async def test_an_asterisk_that_was_started_anew_is_found_out(target: Target, en
 
 
 async def test_a_target_that_begins_anew_is_waited_for_once_all_calls_are_gone(
-    target: Target, endpoint: AriEndpoint
+    answering: Target, endpoint: AriEndpoint
 ) -> None:
     """They ended before anybody could ask whether it was the same one; while it starts it answers 503."""
     async with TargetWatch(endpoint, True, str) as watch:
-        await until(lambda: len(target.asked) >= 2)
-        target.status = 503
-        asyncio.get_running_loop().call_later(0.5, setattr, target, "status", 200)
-        target.started_at = "2026-01-01T00:05:00.000+0000"
+        await until(lambda: len(answering.asked) >= 2)
+        answering.status = 503
+        asyncio.get_running_loop().call_later(0.5, setattr, answering, "status", 200)
+        answering.started_at = "2026-01-01T00:05:00.000+0000"
         await watch.look_again(lambda: False)
     assert isinstance(watch.finding(), AsteriskCrashed)
     assert watch.values()["target.restarts"] == 1
 
 
 async def test_a_target_that_ended_all_calls_and_is_gone_is_to_blame(
-    target: Target, endpoint: AriEndpoint, monkeypatch: pytest.MonkeyPatch
+    answering: Target, endpoint: AriEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shutdown in good order hangs up first, so that nobody waits for its calls."""
     monkeypatch.setattr(target_watch, "BEGINS_ANEW_S", 0.5)
     async with TargetWatch(endpoint, True, str) as watch:
-        await until(lambda: target.asked)
-        target.status = 503
+        await until(lambda: answering.asked)
+        answering.status = 503
         await watch.look_again(lambda: True)
     assert str(watch.finding()) == "Asterisk ended all calls, and ARI has not answered for 0.5 s since"
 
 
-async def test_a_target_that_is_the_same_has_not_to_be_waited_for(target: Target, endpoint: AriEndpoint) -> None:
+async def test_a_target_that_is_the_same_has_not_to_be_waited_for(answering: Target, endpoint: AriEndpoint) -> None:
     """It dropped the calls for another reason."""
     async with TargetWatch(endpoint, True, str) as watch:
-        await until(lambda: target.asked)
+        await until(lambda: answering.asked)
         await watch.look_again(lambda: True)
     assert watch.finding() is None
