@@ -97,4 +97,5 @@ def test_only_the_registration_imports_built_ins() -> None:
         ("callers/audio.py", TEST_SIGNAL),  # the tones of digits
         ("callers/listener.py", "pytest_ari_sla.trackers.audio.sampling"),  # packets decoded, by any codec
         ("__init__.py", "pytest_ari_sla.codecs.g711"),  # handed to authors of codecs
+        ("__init__.py", TEST_SIGNAL),  # handed to authors of scripts
     }

@@ -25,6 +25,7 @@ from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.load import run as load_run
 from pytest_ari_sla.load.calls import call_driver, call_run
+from pytest_ari_sla.load.meters import control_meter
 from pytest_ari_sla.load.planning.plan import LoadPlan
 from pytest_ari_sla.load.planning.profile import Calls, LoadProfile
 from pytest_ari_sla.load.planning.voices import echo_media
@@ -193,6 +194,7 @@ def soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
     """Return a load whose bounds are reached within the first hour, and whose ticks stand for several seconds each."""
     monkeypatch.setattr(call_driver, "CALLS_KEPT", 50)
     monkeypatch.setattr(watching, "ENDED_KEPT", 100)
+    monkeypatch.setattr(control_meter, "EVENTS_KEPT", 100)
     # Trackers then remember 20 s of probes, so that measuring every few seconds is often enough.
     monkeypatch.setattr(caller_worker, "LOSS_LIMIT_NS", 15 * S)
     monkeypatch.setattr(call_run, "POLL_S", 1.0)
