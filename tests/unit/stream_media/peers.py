@@ -61,6 +61,7 @@ class FarEnd:
     base_url: str = "http://127.0.0.1:9/ari"
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    connected: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[FarEnd]:
@@ -78,6 +79,8 @@ class FarEnd:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
             await asyncio.sleep(0)  # lets closed connections go
+            for ws in self.connected:
+                await ws.close()
             for session in self.sessions:
                 await session.close()
             await runner.cleanup()
@@ -95,7 +98,10 @@ class FarEnd:
             query = offer.transport_data.removeprefix("v(").removesuffix(")")
             session = aiohttp.ClientSession()
             self.sessions.append(session)
-            ws = await session.ws_connect(f"{offer.websocket_uri}?{query}", protocols=("media",))
+            # Who was told to stop does not answer a farewell.
+            at_once = aiohttp.ClientWSTimeout(ws_close=0.1)
+            ws = await session.ws_connect(f"{offer.websocket_uri}?{query}", protocols=("media",), timeout=at_once)
+            self.connected.append(ws)
             assert ws.protocol == "media"
             self._begin(self._converse(ws))
         return ExternalMedia(Channel("c", channelvars={"MEDIA_WEBSOCKET_CONNECTION_ID": f"id-{endpoint.leg}"}), ("", 0))
