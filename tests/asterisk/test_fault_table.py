@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -111,17 +113,38 @@ def flood(scene: Scene) -> None:
             time.sleep(0.02)
 
 
-def hold_all_sessions(scene: Scene) -> None:
-    """Use Asterisk's HTTP sessions up, from the beginning on."""
-    address = scene.asterisk.endpoint.host, scene.asterisk.endpoint.port
+@contextmanager
+def all_sessions_held(asterisk: PrivateAsterisk) -> Iterator[None]:
+    """Use Asterisk's HTTP sessions up before our session begins, and until it has ended."""
+    address = asterisk.endpoint.host, asterisk.endpoint.port
+    over = threading.Event()
     with ExitStack() as stack:
         held = [stack.enter_context(socket.create_connection(address)) for _ in range(SESSIONS)]
-        while scene.running.process.poll() is None:
-            for place, connection in enumerate(held):
-                with suppress(BlockingIOError):
-                    if not connection.recv(1, socket.MSG_DONTWAIT):  # it has been idle for too long
-                        held[place] = stack.enter_context(socket.create_connection(address))
-            time.sleep(0.05)
+
+        def hold() -> None:
+            while not over.wait(0.01):
+                for place, connection in enumerate(held):
+                    with suppress(BlockingIOError):
+                        if not connection.recv(1, socket.MSG_DONTWAIT):  # it has been idle for too long
+                            held[place] = stack.enter_context(socket.create_connection(address))
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        try:
+            while _is_served(asterisk.endpoint):
+                time.sleep(0.05)
+            yield
+        finally:
+            over.set()
+            holder.join()
+
+
+def _is_served(endpoint: AriEndpoint) -> bool:
+    try:
+        _ask(endpoint, "GET", "/asterisk/ping").close()
+    except (OSError, HTTPException):
+        return False
+    return True
 
 
 def restart(scene: Scene) -> None:
@@ -149,6 +172,8 @@ class Row:
         What must come of it; ``{host}`` is where ARI is.
     fault, act
         What the proxy does, and what is done to the session or to Asterisk.
+    beside
+        What is done to Asterisk from before the session until after it.
     alone
         Whether Asterisk is hit itself: then it is one that no other session uses, and there is no proxy.
     topology, duration, also, options
@@ -168,6 +193,7 @@ class Row:
     verdict: str = ""
     fault: type[Fault] = Fault
     act: Callable[[Scene], None] = lambda scene: None
+    beside: Callable[[PrivateAsterisk], AbstractContextManager[None]] = lambda asterisk: nullcontext()
     alone: bool = False
     topology: str = "echo"
     duration: str = "3s"
@@ -203,7 +229,8 @@ TABLE = [
         act=stop(RELAY, None), duration="60s", topology="relay", lost=True),
     Row("echo server stopped for good", 1, f"the echo server {STOPPED}", GOOD,
         act=stop(ECHO, None), duration="60s", topology="relay", lost=True),
-    Row("sessions used up", 4, "its HTTP sessions are used up (sessionlimit", act=hold_all_sessions, alone=True),
+    Row("sessions used up", 4, "its HTTP sessions are used up (sessionlimit", beside=all_sessions_held,
+        alone=True),
     Row("Asterisk restarted", 1, "all calls of then are gone (at fault: Asterisk)", DROPPED,
         act=restart, alone=True, duration="20s"),
     Row("Asterisk killed", 1, "ARI refuses connections since", DROPPED, act=kill, alone=True, duration="20s"),
@@ -272,13 +299,14 @@ def come_of(row: Row, asterisk: PrivateAsterisk, folder: Path) -> Outcome:
         session = Session(folder, cast("PrivateAsterisk", SimpleNamespace(endpoint=endpoint)))
         values = {"topology": row.topology, "duration": row.duration, "also": row.also}
         session.write("test_talk.py", SCENARIO.format(calls=CALLS, **values))
-        running = session.start("--sla-live", "off", "--ari-realtime", "off", *row.options, "test_talk.py")
-        try:
-            row.act(Scene(running, asterisk, proxy))
-        except BaseException:
-            os.killpg(running.process.pid, signal.SIGKILL)
-            raise
-        finished = running.finish(180)
+        with row.beside(asterisk):
+            running = session.start("--sla-live", "off", "--ari-realtime", "off", *row.options, "test_talk.py")
+            try:
+                row.act(Scene(running, asterisk, proxy))
+            except BaseException:
+                os.killpg(running.process.pid, signal.SIGKILL)
+                raise
+            finished = running.finish(180)
         ids = listed(asterisk.endpoint)
         left = ids if proxy is None else [identity for identity in ids if identity in proxy.created]
         for identity in left:
