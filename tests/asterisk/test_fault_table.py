@@ -123,10 +123,8 @@ def all_sessions_held(asterisk: PrivateAsterisk) -> Iterator[None]:
 
         def hold() -> None:
             while not over.wait(0.01):
-                for place, connection in enumerate(held):
-                    with suppress(BlockingIOError):
-                        if not connection.recv(1, socket.MSG_DONTWAIT):  # it has been idle for too long
-                            held[place] = stack.enter_context(socket.create_connection(address))
+                for place in (place for place, connection in enumerate(held) if _is_closed(connection)):
+                    held[place] = stack.enter_context(socket.create_connection(address))
 
         holder = threading.Thread(target=hold)
         holder.start()
@@ -137,6 +135,16 @@ def all_sessions_held(asterisk: PrivateAsterisk) -> Iterator[None]:
         finally:
             over.set()
             holder.join()
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Tell whether Asterisk has closed it: it was one too many, or idle for too long."""
+    try:
+        return not connection.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 def _is_served(endpoint: AriEndpoint) -> bool:
