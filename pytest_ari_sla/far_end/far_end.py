@@ -18,7 +18,7 @@ _OF_ECHO = ("harness.echo_stall",)
 
 
 class FarEnd:
-    """A :class:`~pytest_ari_sla.load.call.RelayControl`.
+    """A :class:`~pytest_ari_sla.load.calls.call.RelayControl`.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.media.stamp_clock import StampClock
     from pytest_ari_sla.stream_media.link import Link, LinkTable
-from pytest_ari_sla.stream_media.memory import StreamMemory
+    from pytest_ari_sla.stream_media.memory import StreamMemory
 
 __all__ = ["FrameReceiver"]
 

@@ -157,7 +157,12 @@ class Forensics:
         def tell(is_stopped: bool) -> None:
             loop.call_soon_threadsafe(self.when_stopped, is_stopped)
 
-        theirs = await asyncio.to_thread(look_into, self._asterisk, tell) if self._asterisk is not None else []
+        theirs: list[tuple[str, str]] = []
+        if self._asterisk is not None:
+            try:
+                theirs = await asyncio.to_thread(look_into, self._asterisk, tell)
+            except Exception as error:  # it looks into a process that may be dying
+                theirs = [("Not looked into", f"{type(error).__name__}: {error}")]
         self.evidence = (Evidence("forensics.txt", report_text(what, [*ours, *theirs], self._secrets)),)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,17 +64,15 @@ def mutex_waited_for(syscall: str, machine: str) -> int | None:
 def lock_waits(pid: int) -> list[LockWait]:
     """Return the threads of a process that wait for locks; none where we may not look into it, or it is gone."""
     found = []
-    try:
+    with suppress(OSError), Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         tasks = sorted(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            for task in tasks:
+        for task in tasks:
+            with suppress(OSError, struct.error):  # it has ended meanwhile
                 line = Path(f"/proc/{pid}/task/{task}/syscall").read_text()
                 if (lock := mutex_waited_for(line, platform.machine())) is not None:
                     memory.seek(lock + _OWNER_OFFSET)
                     (owner,) = struct.unpack("i", memory.read(4))
                     found.append(LockWait(task, lock, owner if owner in tasks else 0))
-    except (OSError, ProcessLookupError):
-        return found
     return found
 
 

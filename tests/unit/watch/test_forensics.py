@@ -61,6 +61,22 @@ async def test_evidence_is_taken_once_and_of_what_was_noticed_first() -> None:
     assert "POST /channels/externalMedia" in file.text
 
 
+async def test_what_goes_wrong_in_looking_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we know ourselves is kept."""
+
+    def look_into_nothing(asterisk: OwnAsterisk, tell: object) -> list[tuple[str, str]]:
+        raise ValueError("its memory is gone")
+
+    monkeypatch.setattr(forensics, "look_into", look_into_nothing)
+    endpoint = AriEndpoint("http://pbx/ari", "me", SECRET)
+    taken = Forensics(endpoint, lambda: [("GET /channels", S)], list, asterisk(tmp_path, os.getpid()))
+    taken.begin("channels are locked")
+    await taken.finish()
+    (file,) = taken.evidence
+    assert "GET /channels" in file.text
+    assert "ValueError: its memory is gone" in file.text
+
+
 def asterisk(folder: Path, pid: int) -> OwnAsterisk:
     """Return an Asterisk of ours, whose log says hello."""
     (folder / "log").mkdir()
