@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.results.result import LoadResult
     from pytest_ari_sla.media.frame_transport import FrameTransport
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport, OpenTransport
-    from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
     from pytest_ari_sla.reporting.record.run_record import ReportSection, RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
@@ -113,7 +113,7 @@ _HOMES = {
     "MediaSite": "media.transport",
     "MediaNeeds": "ari.media_needs",
     "MediaOffer": "ari.media_offer",
-    "Metric": "metrics.catalogue",
+    "Metric": "metrics.metric",
     "PacketBatch": "rtp.packet_batch",
     "ReceivedReport": "rtp.rtcp",
     "ReportSection": "reporting.record.run_record",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import MediaTransport
-    from pytest_ari_sla.metrics.catalogue import Metric
     from pytest_ari_sla.metrics.histogram import Histogram
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.voice_quality import CodecImpairment
     from pytest_ari_sla.reporting.record.run_record import ReportSection, RunRecord, Scenario
     from pytest_ari_sla.rtp.packet_batch import PacketBatch

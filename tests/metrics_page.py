@@ -14,7 +14,7 @@ from pytest_ari_sla.session.plugins.registry import builtin_registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
 
 __all__ = ["PAGE", "READING", "ROOT", "metrics_page", "mos_of_legs", "names_in"]
 

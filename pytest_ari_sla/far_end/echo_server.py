@@ -33,7 +33,7 @@ from pytest_ari_sla.far_end.reflector import (
     TurnaroundMeter,
     send_stamped,
 )
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import format_duration_ns, parse_duration_ns
 from pytest_ari_sla.rtp.header import HEADER_BYTES, PLAIN_FLAGS, header_view

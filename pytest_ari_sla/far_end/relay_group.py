@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_ari_sla.far_end.reflector import TurnaroundMeter
 from pytest_ari_sla.far_end.relay_calls import EchoStamps, RelayCalls
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.header import header_view
 from pytest_ari_sla.udp.datagrams import host_number, open_udp_socket, receive_drops

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pytest_ari_sla.judging.load_description import LoadDescription
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.sla.threshold import Threshold
     from pytest_ari_sla.sla.verdict import Rules
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.sla.verdict import Judgement, ThresholdOutcome
 

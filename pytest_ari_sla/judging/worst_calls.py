@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ari_sla.load.results.outcome import CallOutcome
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.metric import Metric
 
 __all__ = ["ranked_by", "worst_calls"]
 

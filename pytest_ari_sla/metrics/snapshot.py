@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_ari_sla.metrics.catalogue import percentile_of
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import percentile_of
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
 
 __all__ = ["Snapshot"]
 

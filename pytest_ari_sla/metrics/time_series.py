@@ -17,7 +17,7 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
 
 __all__ = ["Interval", "Stage", "TimeSeries"]
 

@@ -16,7 +16,8 @@ from pytest_ari_sla.sla import baseline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.reporting.record.record_figures import Change
     from pytest_ari_sla.reporting.record.run_record import Capacity, RunRecord, Scenario
 

@@ -11,7 +11,7 @@ from pytest_ari_sla.reporting.record.run_record import ReportSection
 from pytest_ari_sla.reporting.values import show
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.metrics.catalogue import Place
+    from pytest_ari_sla.metrics.metric import Place
     from pytest_ari_sla.reporting.record.run_record import MetricValues, RunRecord, Scenario, ShownMetric
 
 __all__ = [

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import percentile_of
+from pytest_ari_sla.metrics.metric import percentile_of
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import format_duration_ns, format_quantity
 from pytest_ari_sla.sla.bootstrap import difference_interval, typical
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
 
 __all__ = ["FLOOR_S", "Change", "Comparison", "compare", "own_floor_s", "too_short"]

@@ -37,13 +37,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.metrics.catalogue import percentile_of
+from pytest_ari_sla.metrics.metric import percentile_of
 from pytest_ari_sla.metrics.units import format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
 __all__ = ["LEFT_OUT", "Guard", "reach_names", "reaching_guards", "stalls_of", "tripped_guards"]

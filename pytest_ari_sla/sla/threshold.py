@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from pytest_ari_sla.errors import ThresholdSyntaxError, UnknownName, UsageError
-from pytest_ari_sla.metrics.catalogue import STATS, Metric, percentile_of
+from pytest_ari_sla.metrics.metric import STATS, Metric, percentile_of
 from pytest_ari_sla.metrics.units import UNIT_SUFFIXES, format_duration_ns, parse_duration_ns
 
 if TYPE_CHECKING:

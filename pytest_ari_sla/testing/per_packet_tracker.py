@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.hookspecs import TrackerContext
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["Packet", "PerPacketTracker"]
@@ -63,7 +63,7 @@ class PerPacketTracker:
 
     Examples
     --------
-    >>> from pytest_ari_sla.metrics.catalogue import Metric
+    >>> from pytest_ari_sla.metrics.metric import Metric
     >>> size = Metric("payload.size", "distribution", "B", "Bytes of payload", resolution=1)
     >>> tracker = PerPacketTracker("payload size", size, lambda packet: len(packet.payload))
     """

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.testing.echoed_streams import EchoedStreams
 

@@ -22,8 +22,8 @@ from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint, RtpMedia
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.udp.port_leases import PortManager

@@ -19,7 +19,7 @@ LOAD = '''
         await load(calls=2, duration="1s"{more})
 '''
 TRACKER = """
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.testing import PerPacketTracker
 
     class Counter:

@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UnknownName
-from pytest_ari_sla.metrics.catalogue import is_stat
+from pytest_ari_sla.metrics.metric import is_stat
 
 if TYPE_CHECKING:
     from pytest_ari_sla.load.results.outcome import LoadOutcome
-    from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+    from pytest_ari_sla.metrics.catalogue import Catalogue
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
 __all__ = ["Distribution", "LoadResult", "MetricGroup"]

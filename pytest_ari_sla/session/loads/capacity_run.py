@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.planning.stages import StageRequest
     from pytest_ari_sla.load.results.outcome import LoadOutcome
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.time_series import TimeSeries
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.loads.load_job import LoadJob

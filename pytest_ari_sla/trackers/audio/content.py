@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.trackers.audio.sampling import decode_rows

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
 from pytest_ari_sla.trackers.audio.sampling import decode_packets
 from pytest_ari_sla.trackers.audio.silence import SILENCE_MEAN_SQUARE

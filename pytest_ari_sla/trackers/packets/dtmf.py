@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.dtmf import DIGITS, MAX_DURATION, parse
 from pytest_ari_sla.rtp.jitter import TELEPHONE_EVENT
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.jitter import CLOCK_TOLERANCE, JUMP_NS, JitterEstimator
 
 if TYPE_CHECKING:

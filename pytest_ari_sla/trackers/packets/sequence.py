@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.sequence import SequenceAccounting
 
 if TYPE_CHECKING:

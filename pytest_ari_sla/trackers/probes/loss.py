@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.loss_patterns import GMIN, LossPatterns
 from pytest_ari_sla.trackers.probes.probe_ring import ProbeRing
 from pytest_ari_sla.trackers.probes.unprobed_loss import UnprobedLoss

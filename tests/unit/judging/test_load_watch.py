@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.judging.load_watch import LoadWatch
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
-from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+from pytest_ari_sla.metrics.catalogue import Catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.live.live_view import live_line
 from pytest_ari_sla.session.plugins.registry import builtin_registry

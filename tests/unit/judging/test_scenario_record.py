@@ -7,8 +7,9 @@ from pytest_ari_sla.judging import scenario_record as module
 from pytest_ari_sla.judging.scenario_record import scenario_record
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
-from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
+from pytest_ari_sla.metrics.catalogue import Catalogue, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.record.record_file import decode_record, encode_record

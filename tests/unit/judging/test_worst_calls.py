@@ -1,6 +1,7 @@
 from pytest_ari_sla.judging.worst_calls import worst_calls
 from pytest_ari_sla.load.results.outcome import CallOutcome, TimelineEvent
-from pytest_ari_sla.metrics.catalogue import Catalogue, Metric
+from pytest_ari_sla.metrics.catalogue import Catalogue
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.reporting.record.run_record import CallEvent
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 

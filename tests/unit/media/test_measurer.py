@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ari_sla.media.measurer import LegReport, Measurer
 from pytest_ari_sla.media.tracker_group import TrackerGroup
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp_media.memory import Gauge
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog

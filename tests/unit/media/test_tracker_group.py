@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.media.tracker_group import SLOW_SHARE, TrackerGroup
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport
 from pytest_ari_sla.sla.guards import tripped_guards

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from tests.unit.metrics.strategies import histogram_of, snapshots
 

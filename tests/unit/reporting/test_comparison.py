@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
+from pytest_ari_sla.metrics.catalogue import Catalogue, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.reporting.comparison import (
     compare_capacities,
     compare_runs,

@@ -12,7 +12,7 @@ from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.errors import ThresholdSyntaxError, UnknownName, UsageError
-from pytest_ari_sla.metrics.catalogue import Metric
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.session.plugins.registry import Registry, builtin_registry, register_builtins
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.topologies import builtin as topologies

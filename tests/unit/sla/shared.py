@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pytest_ari_sla.metrics.catalogue import Catalogue, Metric, core_catalogue
+from pytest_ari_sla.metrics.catalogue import Catalogue, core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.sla.threshold import Threshold, parse

@@ -4,8 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pytest_ari_sla.metrics.catalogue import Metric, core_catalogue
+from pytest_ari_sla.metrics.catalogue import core_catalogue
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.sla.baseline import Change, compare, own_floor_s, too_short

@@ -2,8 +2,8 @@ import pytest
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.hookspecs import Tracker
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.testing import EchoedStreams, Packet, PerPacketTracker, TrackerContract
 
 ROUND_TRIP = Metric("test.round_trip", "distribution", "s", "From send to return")

@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_ari_sla.hookspecs import Tracker, TrackerContext
-from pytest_ari_sla.metrics.catalogue import Metric
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.testing import TrackerContract
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers

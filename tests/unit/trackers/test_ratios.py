@@ -17,7 +17,7 @@ from tests.unit.trackers.loads import WINDOW, Load, context_of, loads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.metrics.catalogue import Metric
+    from pytest_ari_sla.metrics.metric import Metric
 
 REGISTRY = builtin_registry()
 RATIOS = [metric for metric in REGISTRY.catalogue if metric.kind == "ratio"]

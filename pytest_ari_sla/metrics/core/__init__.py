@@ -1,0 +1,1 @@
+"""The metrics that the core measures, whatever trackers there are: one module for each family."""

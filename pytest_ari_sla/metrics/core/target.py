@@ -1,0 +1,22 @@
+"""What the watch of the target saw, and what Asterisk told of its queues."""
+
+from __future__ import annotations
+
+from pytest_ari_sla.metrics.core.shapes import count, times
+from pytest_ari_sla.metrics.metric import Metric
+
+__all__ = ["TARGET_METRICS"]
+
+TARGET_METRICS: tuple[Metric, ...] = (
+    count("target.leftovers", "Channels and bridges of the application under test that outlive the scripts' calls"),
+    times("target.stall", "How long a request took that needs a channel's lock, once a second, while others did not"),
+    times("target.stopped_answering", "How long a request took that needs no lock, once a second"),
+    count("target.restarts", "Times that Asterisk was found to have been started anew"),
+    count("target.held_frames", "Frames that were not sent since Asterisk had said that its queue is full"),
+    Metric(
+        "target.queue_backlog",
+        "distribution",
+        "s",
+        "How long a frame waits in the queue of Asterisk's WebSocket channels, as GET_STATUS tells once a second",
+    ),
+)
