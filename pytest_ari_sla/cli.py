@@ -22,8 +22,8 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "bot": ("pytest_ari_sla.bot.program", "a voice bot to try scripts on"),
-    "echo": ("pytest_ari_sla.far_end.echo_server", "send every packet back, with faults on request"),
-    "relay": ("pytest_ari_sla.far_end.relay_worker", "forward calls to an echo server, and measure that leg"),
+    "echo": ("pytest_ari_sla.peers.echo.echo_server", "send every packet back, with faults on request"),
+    "relay": ("pytest_ari_sla.peers.relay.relay_worker", "forward calls to an echo server, and measure that leg"),
     "simulator": ("pytest_ari_sla.targets.simulator.program", "simulate ARI and media, for tests of tests"),
 }
 """Commands that are programs of their own: a module with ``main(argv)``, and what they do."""

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.callers.audio import CompiledScript
     from pytest_ari_sla.callers.steps import Script
-    from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-    from pytest_ari_sla.far_end.relay_client import RelayWorker
     from pytest_ari_sla.hookspecs import Codec, Topology
     from pytest_ari_sla.load.planning.profile import LoadProfile
     from pytest_ari_sla.load.planning.stages import StageRequest
     from pytest_ari_sla.load.results.result import LoadResult
     from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+    from pytest_ari_sla.peers.relay.relay_client import RelayWorker
     from pytest_ari_sla.reporting.record.record_capacity import Capacity
     from pytest_ari_sla.session.loads.load_job import LoadJob
     from pytest_ari_sla.session.loads.load_maker import LoadMaker
@@ -449,7 +449,7 @@ def ari(request: pytest.FixtureRequest) -> AriSession:
 @pytest.fixture
 def echo_server(request: pytest.FixtureRequest) -> Iterator[EchoServerProcess]:
     """Run an echo server of its own for a test; its ``address`` is where it listens."""
-    from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+    from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 
     with EchoServerProcess(host=load_maker_of(request.config).equipment.media().local) as server:
         yield server

@@ -13,8 +13,8 @@ from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.reporting.comparison import compare_runs
 from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.session.plugins.registry import builtin_registry

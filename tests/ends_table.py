@@ -197,7 +197,7 @@ ENDS = {
     "SIGKILL after an interim report": End(number=_KILL, phase="interim", codes=(-_KILL,), reported=True),
     "SIGKILL over WebSockets": End(number=_KILL, transport="websocket", codes=(-_KILL,)),
     "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,)),
-    "relay killed": End(number=_KILL, victim=r"far_end\.relay_worker", topology="relay", codes=(1,), reported=True),
+    "relay killed": End(number=_KILL, victim=r"relay\.relay_worker", topology="relay", codes=(1,), reported=True),
     "media loop killed": End(number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True),
     "fleet: pytest-timeout, thread": End(
         _TIME_OUT.format("thread"), arguments=(*_FLEET, *_TIMEOUT), codes=(1,), reported=True

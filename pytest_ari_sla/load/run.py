@@ -23,8 +23,8 @@ from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.load.meters.own_memory import OwnMemory
 from pytest_ari_sla.load.results.load_series import LoadSeries
 from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
-from pytest_ari_sla.media.calibration import clock_floor, packet_backend
 from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.media.measuring.calibration import clock_floor, packet_backend
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
 from pytest_ari_sla.watch.target_watch import TargetWatch

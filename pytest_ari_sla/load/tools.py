@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE, CapturePolicy
-from pytest_ari_sla.media.measurer import Measurer
+from pytest_ari_sla.media.measuring.measurer import Measurer
 from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
 from pytest_ari_sla.signalling.sip_account import NO_ACCOUNT, SipAccount
 

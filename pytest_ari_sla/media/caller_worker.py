@@ -13,8 +13,8 @@ from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs import TrackerContext
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.legs import LegAllocator
-from pytest_ari_sla.media.measurer import Measurer
-from pytest_ari_sla.media.tracker_group import TrackerGroup
+from pytest_ari_sla.media.measuring.measurer import Measurer
+from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
 from pytest_ari_sla.media.transport import FaultyTransport
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.hookspecs import Tracker
     from pytest_ari_sla.media.call_media import MediaPlan
-    from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.measuring.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport
     from pytest_ari_sla.metrics.snapshot import Snapshot
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
-from pytest_ari_sla.media.loop_memory import Gauge
-from pytest_ari_sla.media.slot_loop import SlotLoop, run_loop
+from pytest_ari_sla.media.loop.memory import Gauge
+from pytest_ari_sla.media.loop.slot_loop import SlotLoop, run_loop
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
 from pytest_ari_sla.rtp_media.commands import (
     AlterLeg,

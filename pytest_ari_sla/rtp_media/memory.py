@@ -1,6 +1,6 @@
 """The memory that the media loop shares with the process that measures.
 
-What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.media.loop_memory`.
+What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.media.loop.memory`.
 
 Time is counted in *turns*: in every cycle of slots each slot has one turn, in which all legs of that slot send one
 packet. A packet carries the number of its turn; which packet of its leg that was follows from the turn that the leg
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.media.loop_memory import NONE, Gauge, LoopMemory
+from pytest_ari_sla.media.loop.memory import NONE, Gauge, LoopMemory
 from pytest_ari_sla.udp.datagrams import DatagramMemory
 
 if TYPE_CHECKING:

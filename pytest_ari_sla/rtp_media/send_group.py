@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.loop_memory import Gauge
+from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.rtp.dtmf import EVENT
 from pytest_ari_sla.rtp.event_frames import EVENT_FRAME_BYTES
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.stamp_clock import StampClock
+    from pytest_ari_sla.media.loop.stamp_clock import StampClock
     from pytest_ari_sla.rtp_media.commands import StartLeg
     from pytest_ari_sla.rtp_media.memory import MediaMemory
 

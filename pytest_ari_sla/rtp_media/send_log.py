@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.media.frame_send_log import Departures
-from pytest_ari_sla.media.loop_memory import NONE, Gauge
-from pytest_ari_sla.media.slot_send_log import SlotSendLog
+from pytest_ari_sla.media.loop.memory import NONE, Gauge
+from pytest_ari_sla.media.loop.send_log import SlotSendLog
 from pytest_ari_sla.rtp_media.memory import BURST_PART
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
-from pytest_ari_sla.media.loop_memory import Gauge
-from pytest_ari_sla.media.loop_process import LoopProcess
+from pytest_ari_sla.media.loop.memory import Gauge
+from pytest_ari_sla.media.loop.process import LoopProcess
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp.send_schedule import SlotAssigner

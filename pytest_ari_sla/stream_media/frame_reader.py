@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.loop_reader import LoopReader
+from pytest_ari_sla.media.loop.reader import LoopReader
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.stream_media.memory import StreamGauge

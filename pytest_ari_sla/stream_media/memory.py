@@ -1,6 +1,6 @@
 """The memory that the loop of stream media shares with the process that measures.
 
-What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.media.loop_memory`.
+What all transports have of it, and who writes what, is :mod:`pytest_ari_sla.media.loop.memory`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.media.loop_memory import LoopMemory
+from pytest_ari_sla.media.loop.memory import LoopMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ STATUS = np.dtype([("at_ns", "i8"), ("leg", "i4"), ("queued", "i4")])
 
 
 class StreamGauge(IntEnum):
-    """What this loop tells of itself beside :class:`~pytest_ari_sla.media.loop_memory.Gauge`: places in ``streams``."""
+    """What this loop tells of itself beside :class:`~pytest_ari_sla.media.loop.memory.Gauge`: places in ``streams``."""
 
     DEPARTURES = 0
     """Rows ever written to the log of departures."""

@@ -14,8 +14,8 @@ from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, WEBSOCKET, WEBSOCKET_SER
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
-from pytest_ari_sla.media.loop_memory import Gauge
-from pytest_ari_sla.media.loop_process import LoopProcess
+from pytest_ari_sla.media.loop.memory import Gauge
+from pytest_ari_sla.media.loop.process import LoopProcess
 from pytest_ari_sla.media.peer_faults import Refuse
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.metrics.histogram import Histogram
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamEndpoint", "StreamMedia", "StreamTransport", "audiosocket", "websocket", "websocket_server"]
 
-_start_process = partial(LoopProcess, "pytest_ari_sla.stream_media.loop")
+_start_process = partial(LoopProcess, "pytest_ari_sla.stream_media.loop.stream_loop")
 
 RING_SECONDS = 1.5
 LEAST_RING_ROWS = 1 << 14

@@ -9,7 +9,7 @@ pytest.register_assert_rewrite(
     "pytest_ari_sla.testing.tracker_contract",
 )
 
-from pytest_ari_sla.far_end.impairment import Impairment  # noqa: E402
+from pytest_ari_sla.peers.echo.impairment import Impairment  # noqa: E402
 from pytest_ari_sla.testing.codec_contract import CodecContract  # noqa: E402
 from pytest_ari_sla.testing.echoed_streams import EchoedStreams  # noqa: E402
 from pytest_ari_sla.testing.manual_clock import ManualClock  # noqa: E402

@@ -13,8 +13,8 @@ import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.hookspecs import TrackerContext, Voice
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.testing.manual_clock import START_NS, ManualClock
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.far_end.impairment import Decisions
     from pytest_ari_sla.hookspecs import Codec, Tracker
+    from pytest_ari_sla.peers.echo.impairment import Decisions
 
 __all__ = ["EchoedStreams", "ScheduledSendLog"]
 

@@ -9,10 +9,10 @@ import execnet
 import numpy as np
 import pytest
 
-from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.testing.echoed_streams import EchoedStreams
 
 if TYPE_CHECKING:

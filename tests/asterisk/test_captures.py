@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.far_end.impairment_log import Action, load_log, overtaken
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
+from pytest_ari_sla.peers.echo.impairment_log import Action, load_log, overtaken
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from tests.oracles.ari_wire import Conversation, conversation
 from tests.oracles.injector import Injector
 from tests.oracles.rtp_wire import legs_of, percentile

@@ -23,7 +23,7 @@ PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if commands_of(pag
 NAMES = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES]
 EXCUSED = {
     "needs hosts of yours",  # test_fleet.py makes a fleet over ssh, on this host
-    "it runs until Ctrl-C",  # tests/unit/far_end has the echo server
+    "it runs until Ctrl-C",  # tests/unit/peers has the echo server
     "its addresses are those of a container and of its host",  # test_nat.py makes both kinds of NAT of sockets
     "its addresses are those of two routers",
     "the test's environment is made by it, of this repository",  # test_readme_commands.py does

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 from pytest_ari_sla.reporting.record.record_file import read_record
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, refusal
 

@@ -9,7 +9,7 @@ from pytest_ari_sla import Codec, Histogram, Tracker, TrackerContext, Voice
 from pytest_ari_sla.codecs.g711 import pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
-from pytest_ari_sla.far_end.impairment import Impairment
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 from pytest_ari_sla.testing import EchoedStreams, TrackerContract
 

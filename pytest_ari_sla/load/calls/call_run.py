@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.calls.call_table import CallLife, CallTable
     from pytest_ari_sla.load.calls.load_end import LoadEnd
     from pytest_ari_sla.load.planning.profile import PlannedCall
-    from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.measuring.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint
 
 __all__ = ["CallRun", "CallSurroundings"]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ari_sla.media.call_media import CallMedia
-    from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.measuring.measurer import LegReport
 
 __all__ = ["first_packet_delay_ns"]
 

@@ -9,13 +9,13 @@ from pytest_ari_sla.ari_client.removal.ownership import session_prefix
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.children.guarding import Protection, protect
 from pytest_ari_sla.children.wards import RemoveResources
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.far_end import FarEnd
-from pytest_ari_sla.far_end.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.own_peers import OwnPeers
+from pytest_ari_sla.peers.relay.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.session.loads.media_addresses import MediaAddresses, media_addresses
 from pytest_ari_sla.settings import DEFAULT_TRANSPORT
 from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
@@ -114,9 +114,9 @@ class Equipment:
             self._relay = process
             try:
                 async with await process.connect() as worker:
-                    far_end = FarEnd(worker, process, self._echo)
-                    await far_end.begin()
-                    yield far_end
+                    peers = OwnPeers(worker, process, self._echo)
+                    await peers.begin()
+                    yield peers
             finally:
                 self._relay = None
 

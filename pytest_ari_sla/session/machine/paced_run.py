@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.far_end.mirror import MirrorProcess
 from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
-from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
+from pytest_ari_sla.media.measuring.capacity import PacedRun, sustainable_calls
 from pytest_ari_sla.media.transport import MediaSite
+from pytest_ari_sla.peers.echo.mirror import MirrorProcess
 from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET, RtpMedia
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.settings import DEFAULT_CODEC, Settings

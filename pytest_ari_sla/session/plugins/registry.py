@@ -9,9 +9,9 @@ import pluggy
 from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
-from pytest_ari_sla.far_end.relay_group import RELAY_METRICS
 from pytest_ari_sla.metrics.catalogue import core_catalogue
 from pytest_ari_sla.metrics.metric import Metric
+from pytest_ari_sla.peers.relay.relay_group import RELAY_METRICS
 from pytest_ari_sla.rtp_media import builtin as rtp_transport
 from pytest_ari_sla.session.plugins.hook_calls import HookCalls, ask
 from pytest_ari_sla.stream_media import builtin as stream_transports

@@ -19,8 +19,8 @@ import numpy as np
 from pytest_ari_sla.ari.messages import decode_event
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.load.run import LoadRun
-from pytest_ari_sla.media.loop_reader import STAMP_TO_QUEUE_NS
-from pytest_ari_sla.media.measurer import Measurer
+from pytest_ari_sla.media.loop.reader import STAMP_TO_QUEUE_NS
+from pytest_ari_sla.media.measuring.measurer import Measurer
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 from pytest_ari_sla.rtp_media.commands import ForgetLeg, StartLeg, StopLeg

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.hookspecs import Tracker
-    from pytest_ari_sla.media.measurer import LegReport
+    from pytest_ari_sla.media.measuring.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.udp.port_leases import PortManager
 

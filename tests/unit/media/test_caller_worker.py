@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
-from pytest_ari_sla.media import caller_worker, loop_process
+from pytest_ari_sla.media import caller_worker
+from pytest_ari_sla.media.loop import process as loop_process
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.rtp import rtcp
 from pytest_ari_sla.rtp_media.transport import LEGS_PER_SOCKET
 from pytest_ari_sla.trackers.packets.sequence import SequenceTracker

@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_ari_sla.media.capacity import PacedRun, sustainable_calls
+from pytest_ari_sla.media.measuring.capacity import PacedRun, sustainable_calls
 
 
 def test_calls_fill_seventy_percent_of_a_core() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media.measurer import LegReport, Measurer
-from pytest_ari_sla.media.tracker_group import TrackerGroup
+from pytest_ari_sla.media.measuring.measurer import LegReport, Measurer
+from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp_media.memory import Gauge
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
-from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.media import caller_worker
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 from pytest_ari_sla.sla.threshold import parse
 from pytest_ari_sla.sla.verdict import Verdict, judge

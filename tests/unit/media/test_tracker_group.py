@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media.tracker_group import SLOW_SHARE, TrackerGroup
+from pytest_ari_sla.media.measuring.tracker_group import SLOW_SHARE, TrackerGroup
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport

@@ -12,7 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.far_end.echo_process import EchoServerProcess
+from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 from pytest_ari_sla.reporting.html import render_html
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.media.callers import PACKETS_PER_SECOND, begin, make_caller

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.loop_reader import STAMP_TO_QUEUE_NS
+from pytest_ari_sla.media.loop.reader import STAMP_TO_QUEUE_NS
 from pytest_ari_sla.rtp_media.memory import Gauge
 from tests.unit.rtp_media.memories import NONCE
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.children.channel import Channel
-from pytest_ari_sla.media import slot_loop
+from pytest_ari_sla.media.loop import slot_loop
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp.event_frames import EVENT_FRAME
 from pytest_ari_sla.rtp_media import loop as media_loop

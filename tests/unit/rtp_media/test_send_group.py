@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media.stamp_clock import StampClock
+from pytest_ari_sla.media.loop.stamp_clock import StampClock
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp_media.memory import BURST_PART, Gauge
 from pytest_ari_sla.rtp_media.send_group import SendGroup

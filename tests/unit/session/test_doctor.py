@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.media.calibration import calibrate
-from pytest_ari_sla.media.capacity import PacedRun
+from pytest_ari_sla.media.measuring.calibration import calibrate
+from pytest_ari_sla.media.measuring.capacity import PacedRun
 from pytest_ari_sla.session.machine import paced_run as paced
 from pytest_ari_sla.session.machine.doctor import describe
 from pytest_ari_sla.targets.preflight import read_machine

@@ -23,8 +23,8 @@ from pytest_ari_sla.media.peer_faults import (
     Wait,
     WaitForFrame,
 )
-from pytest_ari_sla.stream_media.fault_script import FaultScript
-from pytest_ari_sla.stream_media.link import Link, LinkTable
+from pytest_ari_sla.stream_media.loop.fault_script import FaultScript
+from pytest_ari_sla.stream_media.loop.link import Link, LinkTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

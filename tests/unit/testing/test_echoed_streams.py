@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.codecs.g722 import G722Codec
-from pytest_ari_sla.far_end.impairment import Impairment
 from pytest_ari_sla.metrics.metric import Metric
+from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.testing import EchoedStreams, PerPacketTracker

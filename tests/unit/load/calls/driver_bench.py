@@ -17,7 +17,7 @@ from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.load.planning.profile import PlannedCall
 from pytest_ari_sla.media.call_media import CallMedia
-from pytest_ari_sla.media.measurer import LegReport
+from pytest_ari_sla.media.measuring.measurer import LegReport
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint
 
 if TYPE_CHECKING:

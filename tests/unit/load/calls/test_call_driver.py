@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ari_sla.errors import AriTimeout, AsteriskCrashed, ChannelLost, MediaLoopFailed, UsageError
 from pytest_ari_sla.load.calls import call_driver, call_run
-from pytest_ari_sla.media.measurer import LegReport
+from pytest_ari_sla.media.measuring.measurer import LegReport
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
 from tests.unit.load.calls.driver_bench import MS, REMOTE, Bench, calls, plain_report
 

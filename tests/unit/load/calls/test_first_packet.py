@@ -6,7 +6,7 @@ import pytest
 
 from pytest_ari_sla.load.calls.first_packet import first_packet_delay_ns
 from pytest_ari_sla.media.call_media import CallMedia
-from pytest_ari_sla.media.measurer import LegReport
+from pytest_ari_sla.media.measuring.measurer import LegReport
 
 MS = 1_000_000
 UP_NS = 1_700_000_000_000 * MS

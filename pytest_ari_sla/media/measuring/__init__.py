@@ -1,0 +1,1 @@
+"""The thread that measures, and what this machine can be trusted with."""

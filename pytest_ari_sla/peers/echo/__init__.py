@@ -1,0 +1,1 @@
+"""The echo server: sends back what comes, with faults on request."""

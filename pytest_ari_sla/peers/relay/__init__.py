@@ -1,0 +1,1 @@
+"""The relay: forwards calls to an echo server, and measures that leg."""

@@ -1,0 +1,1 @@
+"""The process that moves frames over connections."""
