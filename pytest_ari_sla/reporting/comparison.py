@@ -92,8 +92,7 @@ def compare_scenarios(
     Parameters
     ----------
     before, after
-        The turns of each load, at least one: their intervals count as one run's, so that what differs from turn to turn
-        counts as what may differ by chance.
+        The turns of each load, at least one.
     catalogue, max_regression, floor_s
         As in :func:`with_baseline`.
 
@@ -108,46 +107,13 @@ def compare_scenarios(
     for name, stat in figures:
         if name in catalogue and stat != "count":
             metric = catalogue.lookup(name)
-            earlier, later = _series_of(before, metric), _series_of(after, metric)
-            if len(earlier) and len(later):
+            earlier, later = (_turns_of(scenarios, metric) for scenarios in (before, after))
+            if earlier and later:
                 lags_s = [_lag_s(scenario, metric) for scenario in (*before, *after)]
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
-                item = _recorded(result, metric)
-                # Two turns are two draws of what calls that begin together have once: no number of samples is more.
-                is_drawn = result.interval_ns is not None or len(after) == 1
-                is_sure = is_drawn and _is_in_each_turn(item, before, after, metric, stat)
-                compared.append(item if is_sure or item.verdict == "same" else _by_chance(item))
+                compared.append(_recorded(result, metric))
     return compared
-
-
-def _is_in_each_turn(
-    item: Comparison, before: Sequence[Scenario], after: Sequence[Scenario], metric: Metric, stat: str
-) -> bool:
-    """Tell whether a change shows between any two turns."""
-    if item.verdict not in ("better", "worse") or metric.kind == "count":
-        return True
-    olds, news = ([_figure_of(scenario, metric, stat) for scenario in turns] for turns in (before, after))
-    known = [[value for value in values if value is not None] for values in (olds, news)]
-    if [len(values) for values in known] != [len(before), len(after)]:
-        return True  # a stat that records do not hold
-    is_higher = (item.verdict == "worse") == (metric.better == "lower")
-    low, high = (known[0], known[1]) if is_higher else (known[1], known[0])
-    return max(low) <= min(high)
-
-
-def _figure_of(scenario: Scenario, metric: Metric, stat: str) -> float | None:
-    """Return a figure of a whole turn."""
-    family, _, name = metric.name.partition(".")
-    values = scenario.metrics.get(metric.name if stat else family, {})
-    value = values.get(stat.replace(".", "") if stat else name or "value")
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _by_chance(item: Comparison) -> Comparison:
-    if item.verdict == "cannot tell":
-        return item
-    return replace(item, verdict="cannot tell", sentence=f"{item.sentence}; the turns are too few, or differ, to tell")
 
 
 def compare_capacities(before: Capacity, after: Capacity, max_regression: float) -> Comparison:
@@ -185,17 +151,17 @@ def _lag_s(scenario: Scenario, metric: Metric) -> float:
     return float(lag.get("p99") or 0)
 
 
-def _series_of(scenarios: Sequence[Scenario], metric: Metric) -> TimeSeries:
-    """Rebuild what records hold of a metric over time, one behind the other; empty where they hold nothing."""
-    parts = [part for scenario in scenarios if (part := _intervals_of(scenario, metric))[1]]
-    series = TimeSeries(max((interval_ns for interval_ns, _ in parts), default=_NS_PER_S))
-    begins_ns = 0
-    for interval_ns, snapshots in parts:
+def _turns_of(scenarios: Sequence[Scenario], metric: Metric) -> list[TimeSeries]:
+    """Rebuild what records hold of a metric over time; those that hold nothing are left out."""
+    turns = []
+    for scenario in scenarios:
+        interval_ns, snapshots = _intervals_of(scenario, metric)
+        series = TimeSeries(interval_ns)
         for number, values in enumerate(snapshots):
-            series.add(begins_ns + number * interval_ns, values)
-        # The next one begins with an interval of its own.
-        begins_ns += -(-len(snapshots) * interval_ns // series.interval_ns) * series.interval_ns
-    return series
+            series.add(number * interval_ns, values)
+        if len(series):
+            turns.append(series)
+    return turns
 
 
 def _intervals_of(scenario: Scenario, metric: Metric) -> tuple[int, list[Snapshot]]:

@@ -8,14 +8,16 @@ rare losses would be trimmed away.)
 A figure that a call has once (time to its first packet, MOS) may fall into few intervals, since all calls began or
 ended together: its median or mean is then compared by the samples themselves.
 
-How sure the difference is follows from a bootstrap over blocks of time (:mod:`pytest_ari_sla.sla.bootstrap`). With
+How sure the difference is follows from a bootstrap over blocks of time, and from how much the turns of a side
+differ where there are several (:mod:`pytest_ari_sla.sla.bootstrap`). With
 ``d`` the difference towards the worse and ``m`` the largest regression allowed, which is for times at least a
 floor that this tool can tell apart at all:
 
 ==========  =======================================================================
 change      when
 ==========  =======================================================================
-worse       d is more than m, and its confidence interval lies above zero
+worse       d is more than m, and its confidence interval lies above zero; that of the
+            turns as well, where there are several
 better      the same towards the other side
 same        the confidence interval lies within -m and m
 unclear     otherwise; too few intervals or samples; no value at all
@@ -28,14 +30,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from pytest_ari_sla.metrics.metric import percentile_of
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import format_duration_ns, format_quantity
-from pytest_ari_sla.sla.bootstrap import difference_interval, typical
+from pytest_ari_sla.sla.bootstrap import Difference, difference
 from pytest_ari_sla.sla.threshold import samples_needed
 
 if TYPE_CHECKING:
@@ -134,18 +137,18 @@ def own_floor_s(metric: Metric, stat: str | None, control_lags_s: Iterable[float
 
 
 def compare(
-    baseline: TimeSeries,
-    current: TimeSeries,
+    before: Sequence[TimeSeries],
+    after: Sequence[TimeSeries],
     figures: Iterable[tuple[Metric, str | None]],
     max_regression: float = 0.1,
     floor_s: float = FLOOR_S,
 ) -> tuple[Comparison, ...]:
-    """Compare two runs, figure by figure; the same input gives the same result.
+    """Compare two sides, figure by figure; the same input gives the same result.
 
     Parameters
     ----------
-    baseline, current
-        The earlier run and the one that is judged, over time.
+    before, after
+        The earlier run and the one that is judged, over time; or all turns of each, where they took turns.
     figures
         Metrics, each with the stat to compare (None for ratios and counts).
     max_regression
@@ -153,115 +156,160 @@ def compare(
     floor_s
         Time by which a figure in seconds may change in any case.
     """
-    return tuple(_compared(baseline, current, metric, stat, max_regression, floor_s) for metric, stat in figures)
+    allowance = _Allowance(max_regression, floor_s)
+    return tuple(_compared((before, after), metric, stat, allowance) for metric, stat in figures)
+
+
+class _Allowance(NamedTuple):
+    """By how much a figure may change: a share of itself, and a time."""
+
+    share: float
+    floor_s: float
+
+    def of(self, metric: Metric, old: float) -> float:
+        return max(self.share * abs(old), self.floor_s if metric.unit == "s" else 0.0)
+
+    def words(self, metric: Metric, old: float) -> str:
+        if metric.unit == "s" and self.floor_s > self.share * abs(old):
+            whose = "our own control lag" if metric.of_control and self.floor_s > FLOOR_S else "the floor"
+            return f"{format_quantity(self.floor_s, 's')} allowed, {whose}"
+        return f"{self.share * 100:g} % allowed"
 
 
 def _compared(
-    baseline: TimeSeries, current: TimeSeries, metric: Metric, stat: str | None, max_regression: float, floor_s: float
+    sides: tuple[Sequence[TimeSeries], Sequence[TimeSeries]], metric: Metric, stat: str | None, allowance: _Allowance
 ) -> Comparison:
     figure = f"{metric.name}.{stat}" if stat else metric.name
-    length_ns, cuts = _cut_alike((baseline, current), metric, stat)
-    before, after = (_Run.of(cut, length_ns, metric, stat) for cut in cuts)
-    few = min(before.parts.shape[1], after.parts.shape[1]) < _LEAST_INTERVALS
+    length_ns, cuts = _cut_alike(sides, metric, stat)
+    before, after = (_Side.of(turns, length_ns, metric, stat) for turns in cuts)
+    few = min(before.count, after.count) < _LEAST_INTERVALS
     by_samples = few and (metric.name, stat) in _ONCE_PER_CALL
     if by_samples:
-        before, after = (_Run.of_samples(cut, metric) for cut in cuts)
-    for run, which in ((before, "the baseline"), (after, "this run")):
-        if problem := run.problem(metric, stat):
+        before, after = (_Side.of_samples(turns, metric) for turns in cuts)
+    for side, which in ((before, "the baseline"), (after, "this run")):
+        if problem := side.problem(metric, stat):
             return Comparison(figure, Change.UNCLEAR, f"{figure} cannot be compared: {which} has {problem}")
-    old, new = typical(before.parts), typical(after.parts)
-    interval = difference_interval(before.parts, after.parts, _CONFIDENCE, _SEED)
-    if metric.unit == "s":
-        max_regression = max(max_regression, _ONE_DRAW if by_samples else 0.0)
-    allowed = max(max_regression * abs(old), floor_s if metric.unit == "s" else 0.0)
-    change = _change(metric, new - old, interval, allowed)
-    sentence = _sentence(figure, metric, change, (old, new), interval, max_regression, after)
+    if by_samples and metric.unit == "s":
+        allowance = allowance._replace(share=max(allowance.share, _ONE_DRAW))
+    found = difference(before.turns, after.turns, _CONFIDENCE, _SEED)
+    change = _change(metric, found, allowance.of(metric, found.before))
+    why = ""
+    if change in (Change.BETTER, Change.WORSE) and (why := _only_by_chance(found, before, by_samples=by_samples)):
+        change = Change.UNCLEAR
+    sentence = _sentence(figure, metric, change, found, allowance, after, why)
+    effect = found.after / found.before - 1 if found.before else None
     lengths_ns = None if by_samples else length_ns
-    return Comparison(figure, change, sentence, old, new, new / old - 1 if old else None, interval, lengths_ns)
+    return Comparison(figure, change, sentence, found.before, found.after, effect, found.interval, lengths_ns)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One figure of a run, interval by interval.
+class _Side:
+    """One figure of a side, interval by interval.
 
     Attributes
     ----------
-    parts
-        (1, n) float64, the figure of each interval; or (2, n), the counts that it is divided from.
+    turns
+        Of each turn (1, n) float64, the figure of each interval; or (2, n), the counts that it is divided from.
     samples
         Median number of samples in an interval.
     length_ns
-        Length of an interval.
+        Length of an interval; 0 where single samples stand for intervals.
     """
 
-    parts: NDArray[np.float64]
+    turns: list[NDArray[np.float64]]
     samples: float
     length_ns: int
 
     @property
+    def count(self) -> int:
+        """How many intervals there are in all."""
+        return sum(turn.shape[1] for turn in self.turns)
+
+    @property
     def extent(self) -> str:
         """What it consists of, in words."""
-        count = self.parts.shape[1]
-        return f"{count} intervals of {format_duration_ns(self.length_ns)}" if self.length_ns else f"{count} samples"
+        of_all = f"{self.count} intervals of {format_duration_ns(self.length_ns)}"
+        words = of_all if self.length_ns else f"{self.count} samples"
+        return f"{words} in {len(self.turns)} turns" if len(self.turns) > 1 else words
 
     @classmethod
-    def of_samples(cls, intervals: Sequence[Snapshot], metric: Metric) -> Self:
-        """Take the samples of a whole run, evenly thinned; shuffled, since a histogram knows no order."""
-        histogram = Snapshot.sum_of(intervals).histogram(metric.name)
-        count = min(histogram.count, _MOST_SAMPLES)
-        values = [metric.in_unit(histogram.percentile(100 * (rank + 0.5) / count) or 0) for rank in range(count)]
-        return cls(np.random.default_rng(_SEED).permutation(np.array([values], np.float64), axis=1), count, 0)
+    def of_samples(cls, turns: Sequence[Sequence[Snapshot]], metric: Metric) -> Self:
+        """Take the samples of whole turns, evenly thinned; shuffled, since a histogram knows no order."""
+        parts = []
+        for turn in turns:
+            histogram = Snapshot.sum_of(turn).histogram(metric.name)
+            count = min(histogram.count, _MOST_SAMPLES)
+            values = [metric.in_unit(histogram.percentile(100 * (rank + 0.5) / count) or 0) for rank in range(count)]
+            parts.append(np.random.default_rng(_SEED).permutation(np.array([values], np.float64), axis=1))
+        return cls(_with_any(parts), sum(part.shape[1] for part in parts), 0)
 
     @classmethod
-    def of(cls, intervals: Sequence[Snapshot], length_ns: int, metric: Metric, stat: str | None) -> Self:
-        """Take a figure out of consecutive intervals."""
-        if metric.kind == "distribution":
-            values = [interval.value(metric, stat) for interval in intervals]
-            rows = [[value for value in values if value is not None]]
-        elif metric.kind == "ratio":
-            # Where nothing was counted there is no ratio: calls that all began in one second say nothing of the others.
-            counted = [interval for interval in intervals if interval.count(metric.denominator)]
-            rows = [[interval.count(name) for interval in counted] for name in metric.names]
-        else:
-            rows = [[interval.count(metric.name) for interval in intervals], [1] * len(intervals)]
-        return cls(np.array(rows, np.float64), _median_samples(intervals, metric), length_ns)
+    def of(cls, turns: Sequence[Sequence[Snapshot]], length_ns: int, metric: Metric, stat: str | None) -> Self:
+        """Take a figure out of the intervals of each turn."""
+        parts = [np.array(_rows(turn, metric, stat), np.float64) for turn in turns]
+        return cls(_with_any(parts), _median_samples(chain.from_iterable(turns), metric), length_ns)
 
     def problem(self, metric: Metric, stat: str | None) -> str:
-        """Say why this run cannot be compared; an empty string when it can."""
-        count = self.parts.shape[1]
-        if not count or (len(self.parts) == 2 and not self.parts[1].any()):
+        """Say why this side cannot be compared; an empty string when it can."""
+        if not self.count or (len(self.turns[0]) == 2 and not any(turn[1].any() for turn in self.turns)):
             return "no value of it"
-        if count < _LEAST_INTERVALS:
+        if self.count < _LEAST_INTERVALS:
             one = f"1 interval of {format_duration_ns(self.length_ns)}" if self.length_ns else "1 sample"
-            return f"{one if count == 1 else self.extent} with it, and {_LEAST_INTERVALS} are needed"
+            return f"{one if self.count == 1 else self.extent} with it, and {_LEAST_INTERVALS} are needed"
         needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
         if metric.kind == "distribution" and self.samples < needed:
             return f"about {self.samples:.0f} samples in an interval, and {stat} takes {needed}"
         return ""
 
 
-def _change(metric: Metric, difference: float, interval: tuple[float, float], allowed: float) -> Change:
+def _rows(intervals: Sequence[Snapshot], metric: Metric, stat: str | None) -> list[list[float]]:
+    """Return the parts of a turn: figures of its intervals, or the counts that they are divided from."""
+    if metric.kind == "distribution":
+        return [[value for interval in intervals if (value := interval.value(metric, stat)) is not None]]
+    if metric.kind == "ratio":
+        # Where nothing was counted there is no ratio: calls that all began in one second say nothing of the others.
+        counted = [interval for interval in intervals if interval.count(metric.denominator)]
+        return [[interval.count(name) for interval in counted] for name in metric.names]
+    return [[interval.count(metric.name) for interval in intervals], [1] * len(intervals)]
+
+
+def _with_any(turns: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Leave out the turns that know nothing."""
+    return [turn for turn in turns if turn.shape[1]]
+
+
+def _change(metric: Metric, found: Difference, allowed: float) -> Change:
     """Apply the table of this module."""
-    low, high = interval
+    low, high = found.interval
     if -allowed <= low and high <= allowed:
         return Change.SAME
-    if difference > allowed and low > 0:
+    if found.after - found.before > allowed and low > 0:
         return Change.WORSE if metric.better == "lower" else Change.BETTER
-    if difference < -allowed and high < 0:
+    if found.after - found.before < -allowed and high < 0:
         return Change.BETTER if metric.better == "lower" else Change.WORSE
     return Change.UNCLEAR
 
 
+def _only_by_chance(found: Difference, before: _Side, *, by_samples: bool) -> str:
+    """Say why a change may be one of turns, and not of the target; an empty string when it is not."""
+    low, high = found.of_turns
+    if low <= 0 <= high:
+        return "the turns of a side differ too much to tell"
+    if by_samples and len(before.turns) > 1:
+        return "two turns are two draws of what calls that begin together have once"
+    return ""
+
+
 def _cut_alike(
-    runs: tuple[TimeSeries, TimeSeries], metric: Metric, stat: str | None
-) -> tuple[int, list[list[Snapshot]]]:
-    """Cut both runs into intervals of one length: the shortest that carries the figure and leaves enough intervals."""
-    length_ns = max(run.interval_ns for run in runs)
+    sides: Sequence[Sequence[TimeSeries]], metric: Metric, stat: str | None
+) -> tuple[int, list[list[list[Snapshot]]]]:
+    """Cut all turns into intervals of one length: the shortest that carries the figure and leaves enough intervals."""
+    length_ns = max(turn.interval_ns for turns in sides for turn in turns)
     needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
     while True:
-        cuts = [_cut(run, length_ns, metric) for run in runs]
-        enough = all(_median_samples(cut, metric) >= needed for cut in cuts)
-        if enough or min(len(cut) for cut in cuts) < 2 * _LEAST_INTERVALS:
+        cuts = [[_cut(turn, length_ns, metric) for turn in turns] for turns in sides]
+        enough = all(_median_samples(chain.from_iterable(turns), metric) >= needed for turns in cuts)
+        if enough or min(sum(map(len, turns)) for turns in cuts) < 2 * _LEAST_INTERVALS:
             return length_ns, cuts
         length_ns *= 2
 
@@ -275,7 +323,7 @@ def _cut(series: TimeSeries, length_ns: int, metric: Metric) -> list[Snapshot]:
     return [Snapshot.sum_of(groups[number]) for number in sorted(groups)]
 
 
-def _median_samples(intervals: Sequence[Snapshot], metric: Metric) -> float:
+def _median_samples(intervals: Iterable[Snapshot], metric: Metric) -> float:
     samples = [interval.samples(metric) or 0 for interval in intervals]
     return float(np.median(samples)) if samples else 0.0
 
@@ -289,20 +337,14 @@ _WORDS = {
 
 
 def _sentence(
-    figure: str,
-    metric: Metric,
-    change: Change,
-    values: tuple[float, float],
-    interval: tuple[float, float],
-    max_regression: float,
-    run: _Run,
+    figure: str, metric: Metric, change: Change, found: Difference, allowance: _Allowance, after: _Side, why: str
 ) -> str:
     """Say what changed, by how much, and how sure that is."""
-    old, new = values
+    old, new = found.before, found.after
     share = f", {new / old - 1:+.1%}".replace("%", " %") if old else ""
-    low, high = (f"{'+' if end > 0 else ''}{format_quantity(end, metric.unit)}" for end in interval)
-    texts = [format_quantity(value, metric.unit) for value in values]
+    low, high = (f"{'+' if end > 0 else ''}{format_quantity(end, metric.unit)}" for end in found.interval)
+    texts = [format_quantity(value, metric.unit) for value in (old, new)]
     return (
         f"{figure} {_WORDS[change]}: {texts[1]} after {texts[0]}{share} ({_CONFIDENCE * 100:g} % interval {low} to "
-        f"{high}; {max_regression * 100:g} % allowed; {run.extent})"
+        f"{high}; {allowance.words(metric, old)}; {after.extent})" + (f"; {why}" if why else "")
     )

@@ -5,14 +5,17 @@ again, since the seconds of a run are not independent of each other. The length 
 correlation, of the order of the cube root of their number (P. Hall, J. L. Horowitz, B.-Y. Jing, 1995). What is drawn
 gives an interval; it is widened as Student's t is against the normal distribution, since a short run has few blocks.
 
-A run is an array of parts: (1, n), a figure for each of n intervals; or (2, n), numerators and denominators.
+Where each side was run in several turns, they differ by more than their intervals tell (what calls that began together
+have in common, a neighbour on the host). A second interval is that of the turns' own figures, by Student's t at 99 %.
+
+A turn is an array of parts: (1, n), a figure for each of n intervals; or (2, n), numerators and denominators.
 """
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
-from typing import TYPE_CHECKING
+from statistics import NormalDist, fmean
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["block_length", "difference_interval", "typical"]
+__all__ = ["Difference", "block_length", "difference", "typical"]
 
 _RESAMPLES = 1000
 # Share of the intervals that is left out at each end.
@@ -29,6 +32,8 @@ _TRIMMED = 0.2
 _STRONGEST_CORRELATION = 0.9
 # A run of fewer blocks than this says nothing about its own spread.
 _LEAST_BLOCKS = 4
+# Quantiles at 99.5 % of Student's t, from one degree of freedom on; more turns than these are judged as these.
+_STUDENT_T = (63.657, 9.925, 5.841, 4.604, 4.032, 3.707)
 
 
 def typical(parts: NDArray[np.float64]) -> float:
@@ -36,30 +41,69 @@ def typical(parts: NDArray[np.float64]) -> float:
     return float(_typical_of_each(parts[:, np.newaxis, :])[0])
 
 
-def difference_interval(
-    before: NDArray[np.float64], after: NDArray[np.float64], confidence: float, seed: int
-) -> tuple[float, float]:
-    """Return the confidence interval of ``typical(after) - typical(before)``.
+class Difference(NamedTuple):
+    """By how much two sides differ.
+
+    Attributes
+    ----------
+    before, after
+        The figure of each side's typical interval.
+    interval
+        (low, high) of ``after - before``, as the intervals of both sides tell.
+    of_turns
+        The same as their turns tell; the difference itself, twice, where each side has one.
+    """
+
+    before: float
+    after: float
+    interval: tuple[float, float]
+    of_turns: tuple[float, float]
+
+
+def difference(
+    before: Sequence[NDArray[np.float64]], after: Sequence[NDArray[np.float64]], confidence: float, seed: int
+) -> Difference:
+    """Return the difference of two sides' typical intervals, and its confidence interval.
 
     Parameters
     ----------
     before, after
-        (k, n) parts of the two runs, k = 1 or 2, n at least 8; they may differ in n.
+        The turns of each side, one at least: (k, n) parts, k = 1 or 2; together they have 8 intervals at least.
     confidence
         Level of the interval.
     seed
         The same seed gives the same interval.
     """
+    sides = [np.concatenate(turns, axis=1) for turns in (before, after)]
+    old, new = map(typical, sides)
+    by_intervals = _interval_of_seconds(sides, new - old, confidence, seed)
+    by_turns = _interval_of_turns([[typical(turn) for turn in turns] for turns in (before, after)], new - old)
+    return Difference(old, new, by_intervals, by_turns)
+
+
+def _interval_of_seconds(
+    sides: Sequence[NDArray[np.float64]], middle: float, confidence: float, seed: int
+) -> tuple[float, float]:
+    """Return the interval that the intervals of both sides tell, by the bootstrap."""
     randomness = np.random.default_rng(seed)
-    runs = (before, after)
-    blocks = [block_length(run) for run in runs]
-    drawn_before, drawn_after = (_resampled(run, block, randomness) for run, block in zip(runs, blocks, strict=True))
+    blocks = [block_length(side) for side in sides]
+    drawn_before, drawn_after = (_resampled(side, block, randomness) for side, block in zip(sides, blocks, strict=True))
     tail = (1 - confidence) / 2
-    difference = typical(after) - typical(before)
     ends = np.quantile(drawn_after - drawn_before, [tail, 1 - tail])
-    widening = _widening([run.shape[1] // block for run, block in zip(runs, blocks, strict=True)], confidence)
-    low, high = (difference + (float(end) - difference) * widening for end in ends)
+    widening = _widening([side.shape[1] // block for side, block in zip(sides, blocks, strict=True)], confidence)
+    low, high = (middle + (float(end) - middle) * widening for end in ends)
     return low, high
+
+
+def _interval_of_turns(sides: Sequence[Sequence[float]], middle: float) -> tuple[float, float]:
+    """Return the interval that the turns tell, by Student's t with a pooled variance; no width where there is one."""
+    freedom = sum(len(turns) - 1 for turns in sides)
+    if not freedom:
+        return middle, middle
+    squares = sum(sum((figure - fmean(turns)) ** 2 for figure in turns) for turns in sides)
+    error = math.sqrt(squares / freedom * sum(1 / len(turns) for turns in sides))
+    reach = _STUDENT_T[min(freedom, len(_STUDENT_T)) - 1] * error
+    return middle - reach, middle + reach
 
 
 def block_length(parts: NDArray[np.float64]) -> int:

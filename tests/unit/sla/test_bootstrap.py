@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pytest_ari_sla.sla.bootstrap import block_length, difference_interval, typical
+from pytest_ari_sla.sla.bootstrap import block_length, difference, typical
 
 
 def noise(count: int, correlation: float = 0.0, seed: int = 1) -> NDArray[np.float64]:
@@ -47,14 +47,14 @@ def test_quotients_are_told_from_their_parts() -> None:
 
 def test_equal_seeds_give_equal_intervals() -> None:
     """A comparison can be repeated."""
-    first = difference_interval(noise(60), noise(60, seed=2), 0.99, 5)
-    assert first == difference_interval(noise(60), noise(60, seed=2), 0.99, 5)
-    assert first != difference_interval(noise(60), noise(60, seed=2), 0.99, 6)
+    first = difference([noise(60)], [noise(60, seed=2)], 0.99, 5)
+    assert first == difference([noise(60)], [noise(60, seed=2)], 0.99, 5)
+    assert first != difference([noise(60)], [noise(60, seed=2)], 0.99, 6)
 
 
 def test_the_interval_holds_the_difference() -> None:
     """Ten more in every interval is a difference of about ten, whatever the two lengths."""
-    low, high = difference_interval(noise(60), noise(80, seed=2) + 10, 0.99, 5)
+    low, high = difference([noise(60)], [noise(80, seed=2) + 10], 0.99, 5).interval
     assert 9 < low < 10 < high < 11
 
 
@@ -64,6 +64,6 @@ def test_the_interval_covers_zero_as_often_as_it_says(correlation: float) -> Non
     covered = 0
     for pair in range(200):
         before, after = (noise(60, correlation, seed) for seed in (2 * pair, 2 * pair + 1))
-        low, high = difference_interval(before, after, 0.99, 5)
+        low, high = difference([before], [after], 0.99, 5).interval
         covered += low <= 0 <= high
     assert covered >= 194
