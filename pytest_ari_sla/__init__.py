@@ -19,18 +19,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.codecs.speech import speech_like
     from pytest_ari_sla.errors import SlaError, UsageError
     from pytest_ari_sla.framing.media_control import MediaControl
-    from pytest_ari_sla.hookspecs import (
-        Call,
-        Codec,
-        DecodingTopology,
-        Leg,
-        ReportTracker,
-        SendLog,
-        Topology,
-        Tracker,
-        TrackerContext,
-        Voice,
-    )
+    from pytest_ari_sla.hookspecs.codec import Codec, Voice
+    from pytest_ari_sla.hookspecs.topology import Call, DecodingTopology, Leg, Topology
+    from pytest_ari_sla.hookspecs.tracker import ReportTracker, SendLog, Tracker, TrackerContext
     from pytest_ari_sla.load.planning.stages import hold, ramp, rate
     from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.load.results.result import LoadResult
@@ -96,15 +87,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "AriEndpoint": "ari.endpoint",
     "AriSession": "ari_client.session",
-    "Call": "hookspecs",
+    "Call": "hookspecs.topology",
     "CallOutcome": "load.results.outcome",
     "Caller": "callers.steps",
-    "Codec": "hookspecs",
+    "Codec": "hookspecs.codec",
     "CodecImpairment": "metrics.voice_quality",
-    "DecodingTopology": "hookspecs",
+    "DecodingTopology": "hookspecs.topology",
     "Histogram": "metrics.histogram",
     "FrameTransport": "media.frame_transport",
-    "Leg": "hookspecs",
+    "Leg": "hookspecs.topology",
     "LegEndpoint": "media.transport",
     "LoadResult": "load.results.result",
     "OpenTransport": "media.transport",
@@ -117,16 +108,16 @@ _HOMES = {
     "PacketBatch": "rtp.packet_batch",
     "ReceivedReport": "rtp.rtcp",
     "ReportSection": "reporting.record.run_record",
-    "ReportTracker": "hookspecs",
+    "ReportTracker": "hookspecs.tracker",
     "RunRecord": "reporting.record.run_record",
     "Scenario": "reporting.record.run_record",
-    "SendLog": "hookspecs",
+    "SendLog": "hookspecs.tracker",
     "SlaError": "errors",
-    "Topology": "hookspecs",
-    "Tracker": "hookspecs",
-    "TrackerContext": "hookspecs",
+    "Topology": "hookspecs.topology",
+    "Tracker": "hookspecs.tracker",
+    "TrackerContext": "hookspecs.tracker",
     "UsageError": "errors",
-    "Voice": "hookspecs",
+    "Voice": "hookspecs.codec",
     "dial": "callers.steps",
     "hang_up": "callers.steps",
     "hold": "load.planning.stages",

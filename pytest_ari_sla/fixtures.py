@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.callers.audio import CompiledScript
     from pytest_ari_sla.callers.steps import Script
-    from pytest_ari_sla.hookspecs import Codec, Topology
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.topology import Topology
     from pytest_ari_sla.load.planning.profile import LoadProfile
     from pytest_ari_sla.load.planning.stages import StageRequest
     from pytest_ari_sla.load.results.result import LoadResult
@@ -243,7 +244,7 @@ def _compiled(script: object, topology: Topology, codec: Codec, packet_time_ms: 
     """Return a script with what its callers say; imports what that needs for loads with a script alone."""
     from pytest_ari_sla.callers.audio import compile_script
     from pytest_ari_sla.callers.steps import check_script
-    from pytest_ari_sla.hookspecs import SipTopology
+    from pytest_ari_sla.hookspecs.topology import SipTopology
     from pytest_ari_sla.rtp.dtmf import EVENTS_TYPE
 
     by_sip = isinstance(topology, SipTopology) and topology.calls_by_sip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from pytest_ari_sla import hookspecs, options
+from pytest_ari_sla import options
+from pytest_ari_sla.hookspecs import hooks
 from pytest_ari_sla.session.plugins.hook_calls import HOOKS
 from pytest_ari_sla.session.plugins.registry import builtin_registry
 
@@ -23,13 +24,13 @@ Generated from the code by `python -m tests.reference_page`; a test holds it to 
 
 def hook_signature(name: str) -> str:
     """Return a hook as it is written in Python: ``name(argument: Type) -> Type``."""
-    return f"{name}{inspect.signature(getattr(hookspecs, name))}".replace("'", "")
+    return f"{name}{inspect.signature(getattr(hooks, name))}".replace("'", "")
 
 
 def _hooks() -> list[str]:
     lines = ["## Hooks", ""]
     for name in HOOKS:
-        lines += [f"### `{hook_signature(name)}`", "", *_plain(inspect.getdoc(getattr(hookspecs, name)) or ""), ""]
+        lines += [f"### `{hook_signature(name)}`", "", *_plain(inspect.getdoc(getattr(hooks, name)) or ""), ""]
     return lines
 
 

@@ -15,7 +15,7 @@ from pytest_ari_sla.callers.steps import Dial, Say
 from pytest_ari_sla.callers.wav import read_wav
 from pytest_ari_sla.codecs.speech import dtmf
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.rtp.event_frames import event_frames, pressed_frames
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.callers.steps import Step
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
 
 __all__ = ["SAMPLES_RATE_HZ", "CompiledScript", "compile_script"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.callers.detector import SpeechChange
     from pytest_ari_sla.callers.script import Action, Utterance
     from pytest_ari_sla.callers.steps import OwnStep
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
 
 __all__ = ["pytest_ari_sla_register_codecs"]
 

@@ -101,7 +101,7 @@ def _decoding_table(name: str) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class G711Codec:
-    """G.711 of one law, as a :class:`~pytest_ari_sla.hookspecs.Codec`: one octet per sample at 8 kHz.
+    """G.711 of one law, as a :class:`~pytest_ari_sla.hookspecs.codec.Codec`: one octet per sample at 8 kHz.
 
     Attributes
     ----------
@@ -118,11 +118,11 @@ class G711Codec:
     impairment: ClassVar[CodecImpairment | None] = G711_PLC
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
-        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
+        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.encode`."""
         return _encoding_table(self.name)[split_samples(self, samples, packet_time_ms).view(np.uint16)]
 
     def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.Codec.decode`."""
+        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.decode`."""
         return _decoding_table(self.name)[payload].reshape(-1)
 
 

@@ -24,7 +24,7 @@ CODER = FfmpegCoder("G722", "g722", sample_rate_hz=16000)
 
 @dataclass(frozen=True)
 class G722Codec:
-    """G.722 as a :class:`~pytest_ari_sla.hookspecs.Codec`: one octet per two samples at 16 kHz.
+    """G.722 as a :class:`~pytest_ari_sla.hookspecs.codec.Codec`: one octet per two samples at 16 kHz.
 
     The RTP clock runs at 8000 Hz all the same: RFC 3551, 4.5.2 keeps RFC 1890's mistake.
     """
@@ -38,9 +38,9 @@ class G722Codec:
     impairment: ClassVar[CodecImpairment | None] = G722_64K
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
-        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
+        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.encode`."""
         return CODER.encode(samples, packets=len(split_samples(self, samples, packet_time_ms)), options={})
 
     def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.Codec.decode`."""
+        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.decode`."""
         return CODER.decode([payload.tobytes()])  # a stream of octets: where packets end does not matter

@@ -27,7 +27,7 @@ RAW_FRAMES: dict[str, Any] = {"format": "RAW", "subtype": "GSM610"}
 
 @dataclass(frozen=True)
 class GsmCodec:
-    """GSM full rate as a :class:`~pytest_ari_sla.hookspecs.Codec`: 33 octets per 20 ms, several frames in a row."""
+    """GSM full rate as a :class:`~pytest_ari_sla.hookspecs.codec.Codec`: 33 octets per 20 ms, frames in a row."""
 
     name: ClassVar[str] = "GSM"
     asterisk_format: ClassVar[str] = "gsm"
@@ -38,14 +38,14 @@ class GsmCodec:
     impairment: ClassVar[CodecImpairment | None] = GSM_FR
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
-        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
+        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.encode`."""
         packets = len(split_samples(self, samples, packet_time_ms))
         file = BytesIO()
         load_library("soundfile", self.name).write(file, samples, self.sample_rate_hz, **RAW_FRAMES)
         return np.frombuffer(file.getvalue(), np.uint8).reshape(packets, -1)
 
     def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.Codec.decode`."""
+        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.decode`."""
         file = BytesIO(payload.tobytes())
         samples: NDArray[np.int16]
         samples, _ = load_library("soundfile", self.name).read(

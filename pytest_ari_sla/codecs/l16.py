@@ -21,7 +21,7 @@ __all__ = ["L16Codec", "l16_narrowband", "l16_wideband"]
 
 @dataclass(frozen=True)
 class L16Codec:
-    """Linear PCM at one rate, as a :class:`~pytest_ari_sla.hookspecs.Codec`: two octets per sample.
+    """Linear PCM at one rate, as a :class:`~pytest_ari_sla.hookspecs.codec.Codec`: two octets per sample.
 
     ``impairment`` is None: G.113 gives no value, and an undistorted codec without concealment is not G.711.
     """
@@ -39,11 +39,11 @@ class L16Codec:
         return self.sample_rate_hz
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
-        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
+        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.encode`."""
         return split_samples(self, samples, packet_time_ms).astype(">i2").view(np.uint8)
 
     def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.Codec.decode`."""
+        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.decode`."""
         return np.ascontiguousarray(payload).view(">i2").astype(np.int16).reshape(-1)
 
 

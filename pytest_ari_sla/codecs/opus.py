@@ -24,7 +24,7 @@ CODER = FfmpegCoder("OPUS", "libopus", sample_rate_hz=48000, bit_rate=32000)
 
 @dataclass(frozen=True)
 class OpusCodec:
-    """Opus as a :class:`~pytest_ari_sla.hookspecs.Codec`: mono, 32 kbit/s, so 80 octets in 20 ms.
+    """Opus as a :class:`~pytest_ari_sla.hookspecs.codec.Codec`: mono, 32 kbit/s, so 80 octets in 20 ms.
 
     A constant bit rate, because equal packets let the media loop send from one table. Packets of 30 ms do not exist
     (RFC 6716, 2.1.4). ``impairment`` is an estimate: no ITU value is published.
@@ -41,11 +41,11 @@ class OpusCodec:
     impairment: ClassVar[CodecImpairment | None] = OPUS_ESTIMATE
 
     def encode(self, samples: NDArray[np.int16], packet_time_ms: int) -> NDArray[np.uint8]:
-        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.Codec.encode`."""
+        """Encode mono audio into packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.encode`."""
         packets = len(split_samples(self, samples, packet_time_ms))
         options = {"vbr": "off", "application": "voip", "frame_duration": str(packet_time_ms)}
         return CODER.encode(samples, packets=packets, options=options)
 
     def decode(self, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.Codec.decode`."""
+        """Decode consecutive packets; see :meth:`pytest_ari_sla.hookspecs.codec.Codec.decode`."""
         return CODER.decode(row.tobytes() for row in payload)

@@ -11,7 +11,7 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
 
 __all__ = ["samples_per_packet", "split_samples"]
 

@@ -16,7 +16,7 @@ from pytest_ari_sla.rtp.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
 
 __all__ = ["dialling", "dtmf", "frames", "marker", "speech_like"]
 

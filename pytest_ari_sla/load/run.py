@@ -12,7 +12,7 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
-from pytest_ari_sla.hookspecs import SipTopology
+from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.load.calls.application import Leftovers, check_scripts
 from pytest_ari_sla.load.calls.call import CallTools
 from pytest_ari_sla.load.calls.call_driver import CallDriver

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.load.calls.call import CallListener, RelayControl
     from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.hookspecs.codec import Voice
     from pytest_ari_sla.media.frame_listener import FrameListener
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
     from pytest_ari_sla.media.peer_faults import FaultPlan
@@ -109,7 +109,7 @@ class MediaPlan:
     realtime
         Whether to ask for SCHED_FIFO.
     ari, shard
-        See :class:`~pytest_ari_sla.hookspecs.TrackerContext`.
+        See :class:`~pytest_ari_sla.hookspecs.tracker.TrackerContext`.
     keep_packets
         Whether to keep the last packets of each leg, as evidence.
     receive_buffer_bytes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.capture.kept_packets import PacketKeeper
 from pytest_ari_sla.errors import MediaLoopFailed
-from pytest_ari_sla.hookspecs import TrackerContext
+from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.legs import LegAllocator
 from pytest_ari_sla.media.measuring.measurer import Measurer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_ari_sla.ari.resources import ExternalMedia
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.measuring.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ari_sla.hookspecs import SendLog
+from pytest_ari_sla.hookspecs.tracker import SendLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

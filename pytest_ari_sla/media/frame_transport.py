@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
-    from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.hookspecs.codec import Voice
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.rtp.rtcp import ReceivedReport

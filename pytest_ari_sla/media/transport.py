@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_offer import MediaOffer
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import CapturedStream, KeptPackets
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.metrics.histogram import Histogram

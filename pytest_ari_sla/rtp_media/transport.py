@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.capture.kept_packets import KeptPackets
-    from pytest_ari_sla.hookspecs import Codec, Voice
+    from pytest_ari_sla.hookspecs.codec import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.sip_destination import SipDestination
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.signalling.sip_account import SipAccount
     from pytest_ari_sla.signalling.sip_agent import AgentCall
     from pytest_ari_sla.sip.dialog import OutgoingCall

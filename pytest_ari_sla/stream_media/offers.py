@@ -13,7 +13,7 @@ from pytest_ari_sla.framing.conversations import LEG_PARAMETER
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari.resources import ExternalMedia
-    from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.hookspecs.codec import Voice
 
 __all__ = ["AudioSocketOffers", "Offers", "WebSocketOffers", "WebSocketServerOffers"]
 

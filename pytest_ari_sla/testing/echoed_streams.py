@@ -13,7 +13,8 @@ import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import TrackerContext, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec, Tracker
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.peers.echo.impairment import Decisions
 
 __all__ = ["EchoedStreams", "ScheduledSendLog"]
@@ -38,7 +40,7 @@ LATENESS_NS = 40_000  # how late the sender is: intended and real send times dif
 
 @dataclass
 class ScheduledSendLog:
-    """A :class:`~pytest_ari_sla.hookspecs.SendLog` of legs that sent every packet of their schedule.
+    """A :class:`~pytest_ari_sla.hookspecs.tracker.SendLog` of legs that sent every packet of their schedule.
 
     Attributes
     ----------

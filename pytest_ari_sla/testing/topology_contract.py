@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_ari_sla.ari.media_offer import OfferChanges
-    from pytest_ari_sla.hookspecs import Leg, Topology
+    from pytest_ari_sla.hookspecs.topology import Leg, Topology
 
 __all__ = ["RecordedLeg", "RecordingCall", "TopologyContract"]
 
@@ -28,7 +28,7 @@ class RecordedLeg:
 
 
 class RecordingCall:
-    """A :class:`~pytest_ari_sla.hookspecs.Call` without an Asterisk.
+    """A :class:`~pytest_ari_sla.hookspecs.topology.Call` without an Asterisk.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.testing.echoed_streams import EchoedStreams
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
 
 __all__ = ["TrackerContract"]
 

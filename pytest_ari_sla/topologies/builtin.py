@@ -18,7 +18,7 @@ from pytest_ari_sla.topologies.transcode import Transcode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla.hookspecs.topology import Topology
 
 __all__ = ["pytest_ari_sla_register_topologies"]
 

@@ -13,7 +13,7 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ari_sla.hookspecs import Call
+    from pytest_ari_sla.hookspecs.topology import Call
 
 __all__ = ["Caller"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Call
+    from pytest_ari_sla.hookspecs.topology import Call
 
 __all__ = ["Echo"]
 

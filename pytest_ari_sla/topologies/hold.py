@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Call
+    from pytest_ari_sla.hookspecs.topology import Call
 
 __all__ = ["Hold"]
 

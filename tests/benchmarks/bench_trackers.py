@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.hookspecs import TrackerContext, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
 
 SECOND = 1_000_000_000
 PACKET_TIME_NS = 20_000_000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from tests.contract.raw_ari import RawAri
     from tests.contract.rtp_endpoint import RtpEndpoint
 

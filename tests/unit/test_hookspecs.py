@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ari_sla import hookspecs
+from pytest_ari_sla.hookspecs import hooks
 from pytest_ari_sla.session.plugins.hook_calls import HOOKS
 from tests.reference_page import PAGE, hook_signature, reference_page
 
@@ -38,7 +38,7 @@ def test_every_hook_has_a_test_of_its_name(hook: str) -> None:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_says_when_where_and_what(hook: str) -> None:
     """When it is called, in which process, what it returns, an example, and since which version."""
-    doc = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    doc = inspect.getdoc(getattr(hooks, hook)) or ""
     assert "Called " in doc
     assert "process" in doc or "worker" in doc
     assert "Return " in doc or "Nothing is returned" in " ".join(doc.split())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Leg
+    from pytest_ari_sla.hookspecs.topology import Leg
     from pytest_ari_sla.load.meters.control_meter import ControlMeter
     from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.media.call_media import CallMedia
@@ -144,7 +144,7 @@ class CallLeg:
 
 @dataclass(eq=False)
 class LiveCall:
-    """A call while it lasts; the :class:`~pytest_ari_sla.hookspecs.Call` that topologies get.
+    """A call while it lasts; the :class:`~pytest_ari_sla.hookspecs.topology.Call` that topologies get.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ from pytest_ari_sla.load.calls.load_end import LoadEnd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla.hookspecs.topology import Topology
     from pytest_ari_sla.load.calls.call import CallTools
     from pytest_ari_sla.load.calls.call_table import CallTable
     from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
     from pytest_ari_sla.callers.conductor import Conductor
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla.hookspecs.topology import Topology
     from pytest_ari_sla.load.calls.call import CallTools, LiveCall
     from pytest_ari_sla.load.calls.call_table import CallLife, CallTable
     from pytest_ari_sla.load.calls.load_end import LoadEnd

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.callers.audio import CompiledScript
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Codec, Topology
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.topology import Topology
     from pytest_ari_sla.load.planning.profile import LoadProfile
     from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.media.peer_faults import FaultPlan

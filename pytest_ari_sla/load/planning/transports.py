@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.hookspecs import SipTopology
+from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.media.joined_transport import JoinedMedia
 from pytest_ari_sla.media.transport import ChoosyTransport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.hookspecs import Topology
+    from pytest_ari_sla.hookspecs.topology import Topology
     from pytest_ari_sla.media.call_media import CallMedia
     from pytest_ari_sla.media.transport import MediaTransport
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.codecs.speech import dialling, frames
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.hookspecs import DecodingTopology, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.topology import DecodingTopology
 from pytest_ari_sla.media.call_media import CallMedia
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ari_sla.callers.audio import CompiledScript
-    from pytest_ari_sla.hookspecs import Codec, Topology
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.topology import Topology
 
 __all__ = ["call_media", "echo_media", "scripted_media", "with_options"]
 

@@ -22,7 +22,7 @@ __all__ = ["SlotSendLog"]
 
 
 class SlotSendLog(ABC):
-    """A :class:`~pytest_ari_sla.hookspecs.SendLog` of legs that send once a cycle, in their slot's turn.
+    """A :class:`~pytest_ari_sla.hookspecs.tracker.SendLog` of legs that send once a cycle, in their slot's turn.
 
     Used by the measuring thread; :meth:`show` alone by whoever gives legs out. A leg that was released is hidden until
     the loop has forgotten it: a call of the same number must not inherit its counts.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pytest_ari_sla.hookspecs import DatedTracker, ReportTracker
+from pytest_ari_sla.hookspecs.tracker import DatedTracker, ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.sla.guards import LEFT_OUT
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.clock import Clock
-    from pytest_ari_sla.hookspecs import Tracker, TrackerContext
+    from pytest_ari_sla.hookspecs.tracker import Tracker, TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
 

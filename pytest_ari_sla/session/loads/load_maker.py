@@ -12,7 +12,7 @@ import pytest
 from pytest_ari_sla.ari.media_needs import RTP, SIP
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.hookspecs import SipTopology
+from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
 from pytest_ari_sla.judging.worst_calls import ranked_by

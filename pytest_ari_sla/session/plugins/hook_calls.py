@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ari_sla import hookspecs
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.hookspecs import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_ari_sla.hookspecs import Call
+    from pytest_ari_sla.hookspecs.topology import Call
     from pytest_ari_sla.load.results.outcome import CallOutcome
 
 __all__ = ["HOOKS", "PREFIX", "HookCalls", "HookNames", "add_hooks", "ask"]
 
 PREFIX = "pytest_ari_sla_"
 
-HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
+HOOKS = tuple(name for name in vars(hooks) if name.startswith(PREFIX))
 """The names of all hooks."""
 
 
@@ -46,7 +46,7 @@ class HookNames:
 
 def add_hooks(manager: pytest.PytestPluginManager) -> None:
     """Let plug-ins implement our hooks, and no others of such a name."""
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(hooks)
     manager.register(HookNames(), "ari-sla-hook-names")
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.errors import UnknownName, UsageError
+from pytest_ari_sla.hookspecs import hooks as hookspecs
 from pytest_ari_sla.metrics.catalogue import core_catalogue
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.peers.relay.relay_group import RELAY_METRICS
@@ -21,7 +21,9 @@ from pytest_ari_sla.trackers.builtin import BuiltinTrackers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_ari_sla.hookspecs import Codec, Topology, Tracker
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.topology import Topology
+    from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import MediaTransport
 
@@ -151,7 +153,7 @@ def _collect(hook: Any, kind: str, needed: tuple[str, ...]) -> tuple[dict[str, A
         if problem:
             raise UsageError(
                 f"plug-in {plugin!r} registered {item!r} as a {kind}, but {problem}; "
-                f"see pytest_ari_sla.hookspecs.{kind.capitalize()}"
+                f"see what pytest_ari_sla.hookspecs.hooks says of {hook.name}"
             )
         if item.name in found:
             raise UsageError(f"two plug-ins register a {kind} {item.name!r}: {owners[item.name]} and {plugin}")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec, TrackerContext
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
 
 __all__ = ["ENOUGH_WINDOWS", "LEGS_AT_A_TIME", "WINDOW_NS", "MouthToEarTracker"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["COMFORT_NOISE", "decode_packets", "decode_rows"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Voice
+    from pytest_ari_sla.hookspecs.codec import Voice
 
 __all__ = ["LEAST_LIKENESS", "Talkers"]
 

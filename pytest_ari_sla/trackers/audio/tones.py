@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec, TrackerContext
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 

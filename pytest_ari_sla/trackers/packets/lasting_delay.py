@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["LastingDelayTracker"]

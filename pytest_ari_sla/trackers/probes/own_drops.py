@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
 
 __all__ = ["OwnDrops"]
 

@@ -19,7 +19,7 @@ from pytest_ari_sla.trackers.probes.own_drops import OwnDrops
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["Arrivals", "ProbeRing", "Settlement"]

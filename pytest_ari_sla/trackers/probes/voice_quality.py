@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import TrackerContext
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.trackers.probes.probe_ring import Settlement
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pytest_ari_sla.codecs.builtin import pytest_ari_sla_register_codecs
-from pytest_ari_sla.hookspecs import Codec
+from pytest_ari_sla.hookspecs.codec import Codec
 from pytest_ari_sla.testing import CodecContract
 
 

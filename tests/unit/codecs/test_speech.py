@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pytest_ari_sla.codecs.builtin import pytest_ari_sla_register_codecs
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import frames, marker, speech_like
-from pytest_ari_sla.hookspecs import Codec
+from pytest_ari_sla.hookspecs.codec import Codec
 from pytest_ari_sla.testing.codec_contract import best_match
 
 SEEDS = st.integers(0, 2**32 - 1)

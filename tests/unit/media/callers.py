@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.media.measuring.measurer import LegReport
     from pytest_ari_sla.media.transport import LegEndpoint
     from pytest_ari_sla.udp.port_leases import PortManager

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_ari_sla.codecs.builtin import pytest_ari_sla_register_codecs
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import TrackerContext, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
 from pytest_ari_sla.rtp_media.memory import Gauge, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable

@@ -44,7 +44,7 @@ def test_a_new_package_is_free_of_lint(kind: str, tmp_path: Path) -> None:
 @EVERY_KIND
 def test_the_entry_point_leads_to_the_plugin(kind: str, tmp_path: Path) -> None:
     """Pytest finds the package by its entry point, and the hook that it implements exists."""
-    from pytest_ari_sla import hookspecs
+    from pytest_ari_sla.hookspecs import hooks
 
     files = write_skeleton(kind, "call-shape", tmp_path)
     folder = tmp_path / "pytest-ari-sla-call-shape"
@@ -53,7 +53,7 @@ def test_the_entry_point_leads_to_the_plugin(kind: str, tmp_path: Path) -> None:
     plugin = folder / "src" / Path(*module.split(".")).with_suffix(".py")
     assert plugin in files
     (hook,) = [line.split("(")[0][4:] for line in plugin.read_text().splitlines() if line.startswith("def ")]
-    assert hasattr(hookspecs, hook)
+    assert hasattr(hooks, hook)
 
 
 def test_no_word_is_left_to_fill_in(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pluggy
 import pytest
 
-from pytest_ari_sla import hookspecs
 from pytest_ari_sla.codecs import builtin as codecs
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.errors import ThresholdSyntaxError, UnknownName, UsageError
+from pytest_ari_sla.hookspecs import hooks as hookspecs
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.session.plugins.registry import Registry, builtin_registry, register_builtins
 from pytest_ari_sla.sla.threshold import parse
@@ -103,7 +103,11 @@ def test_what_a_plugin_registers_is_there() -> None:
         ("trackers", [7], "plug-in 'acme' registered 7 as a tracker, but it has no name, observe"),
         ("trackers", [Renamed()], "two plug-ins register a tracker 'loss': ari-sla-trackers and acme"),
         ("trackers", [WithMetric()], "metric 'rtt' is declared twice: by tracker 'latency' of ari-sla-trackers and by"),
-        ("trackers", [WithText()], r"but its metrics are \('rtt',\), not Metrics; see .*hookspecs.Tracker"),
+        (
+            "trackers",
+            [WithText()],
+            r"but its metrics are \('rtt',\), not Metrics; see .*register_trackers",
+        ),
         ("codecs", [pcmu()], "two plug-ins register a codec 'PCMU': ari-sla-codecs and acme"),
         ("topologies", [Echo()], "two plug-ins register a topology 'echo': ari-sla-topologies and acme"),
         ("topologies", [Topology()], r"but its heard_leg is \(3,\)"),

@@ -17,7 +17,7 @@ from pytest_ari_sla.ari.resources import Channel, ExternalMedia
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.l16 import l16_narrowband
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.media.call_media import CallMedia, MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.transport import MediaSite
@@ -28,7 +28,7 @@ from pytest_ari_sla.udp.port_leases import PortManager
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.media.measuring.measurer import LegReport
 
 __all__ = ["OwnPeers", "caller_on", "finish", "plan_for"]

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_ari_sla.codecs.g711 import G711Codec
-from pytest_ari_sla.hookspecs import Codec
+from pytest_ari_sla.hookspecs.codec import Codec
 from pytest_ari_sla.testing import CodecContract
 
 

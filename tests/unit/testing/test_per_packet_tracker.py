@@ -1,7 +1,7 @@
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.hookspecs import Tracker
+from pytest_ari_sla.hookspecs.tracker import Tracker
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.testing import EchoedStreams, Packet, PerPacketTracker, TrackerContract

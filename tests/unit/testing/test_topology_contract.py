@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_ari_sla.hookspecs import Call, Leg, Topology
+from pytest_ari_sla.hookspecs.topology import Call, Leg, Topology
 from pytest_ari_sla.testing import RecordingCall, TopologyContract
 from pytest_ari_sla.topologies.builtin import pytest_ari_sla_register_topologies
 from pytest_ari_sla.topologies.caller import Caller

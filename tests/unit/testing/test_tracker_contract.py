@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pytest_ari_sla.hookspecs import Tracker, TrackerContext
+from pytest_ari_sla.hookspecs.tracker import Tracker, TrackerContext
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.metric import Metric
 from pytest_ari_sla.rtp.packet_batch import PacketBatch

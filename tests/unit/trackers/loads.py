@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import TrackerContext, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from tests.unit.batches import MILLISECOND, START_NS, Packet, split
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
 
 PACKET_TIME_NS = 20 * MILLISECOND
 # Short, so that a few packets reach beyond the limit and around the ring.

@@ -11,7 +11,7 @@ from tests.unit.batches import batch_of
 from tests.unit.trackers.loads import LOSS_LIMIT_NS, FixedLog, context_of, echo, intended_ns
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Tracker
+    from pytest_ari_sla.hookspecs.tracker import Tracker
 
 NAMES = [tracker.name for tracker in BuiltinTrackers().pytest_ari_sla_register_trackers()]
 WINDOW = 256

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.g711 import pcmu
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.rtp.probe import PROBE_BYTES
 from pytest_ari_sla.trackers.audio.content import CHECKED_ONE_IN, ContentTracker
 from tests.unit.batches import MILLISECOND, Packet, batch_sizes, split

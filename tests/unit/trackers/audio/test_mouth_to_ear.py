@@ -9,7 +9,7 @@ import pytest
 from pytest_ari_sla.codecs.g711 import G711Codec, pcma, pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.speech import frames, speech_like
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.trackers.audio.mouth_to_ear import LEGS_AT_A_TIME, WINDOW_NS, MouthToEarTracker
 from tests.unit.batches import MILLISECOND, START_NS, Packet, batch_of, split
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.hookspecs import Codec, TrackerContext
+    from pytest_ari_sla.hookspecs.codec import Codec
+    from pytest_ari_sla.hookspecs.tracker import TrackerContext
 
 FRAMES = frames(pcmu(), 20)
 SPEECH = pcmu().decode(FRAMES)

@@ -12,7 +12,7 @@ from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
 from pytest_ari_sla.codecs.l16 import l16_narrowband
 from pytest_ari_sla.codecs.speech import frames, speech_like
-from pytest_ari_sla.hookspecs import Codec, Voice
+from pytest_ari_sla.hookspecs.codec import Codec, Voice
 from pytest_ari_sla.trackers.audio.silence import ENOUGH_SAMPLES, SAMPLED_ONE_IN, SilenceTracker
 from tests.unit.batches import Packet, batch_of, batch_sizes, split
 from tests.unit.trackers.loads import FixedLog, context_of, echo

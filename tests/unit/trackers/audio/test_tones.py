@@ -12,14 +12,14 @@ from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.g722 import G722Codec
 from pytest_ari_sla.codecs.gsm import GsmCodec
 from pytest_ari_sla.codecs.speech import dialling, dtmf, speech_like
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.rtp.keypad import KEYPAD
 from pytest_ari_sla.trackers.audio.tones import NO_DIGIT, ToneTracker, digits_of
 from tests.unit.batches import START_NS, Packet, split
 from tests.unit.trackers.loads import PACKET_TIME_NS, FixedLog, context_of
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.hookspecs import Codec
+    from pytest_ari_sla.hookspecs.codec import Codec
 
 BLOCK = 160
 PACKETS_PER_DIGIT = 10

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.codecs.opus import OpusCodec
-from pytest_ari_sla.hookspecs import ReportTracker, Voice
+from pytest_ari_sla.hookspecs.codec import Voice
+from pytest_ari_sla.hookspecs.tracker import ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.rtcp import ReceivedReport, ReceiverReport, ReportBlock, middle_32_bits, ntp_timestamp
 from pytest_ari_sla.trackers.packets.rtcp import RtcpTracker

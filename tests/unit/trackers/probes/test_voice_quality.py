@@ -9,7 +9,7 @@ from hypothesis import given
 
 from pytest_ari_sla.codecs.l16 import l16_wideband
 from pytest_ari_sla.codecs.speech import frames
-from pytest_ari_sla.hookspecs import Voice
+from pytest_ari_sla.hookspecs.codec import Voice
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.voice_quality import G711_PLC, burst_ratio, rate
 from pytest_ari_sla.trackers.probes.voice_quality import VoiceQualityTracker
