@@ -157,7 +157,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _run_asterisk(arguments: argparse.Namespace) -> int:
     from threading import Event
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
     with PrivateAsterisk(arguments.path, ari_port=arguments.port) as asterisk:
         scheme, _, rest = asterisk.url.partition("://")

@@ -18,7 +18,7 @@ from pytest_ari_sla.peers.echo.impairment import Impairment
 from pytest_ari_sla.reporting.comparison import compare_runs
 from pytest_ari_sla.reporting.record.record_file import read_record
 from pytest_ari_sla.session.plugins.registry import builtin_registry
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.sessions.session import Session
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.udp.port_blocks import default_lock_folder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from tests.sessions.session import Session
 

@@ -61,7 +61,7 @@ class BugHunt:
         know, such as ``rtp_ports``. An Asterisk of somebody else is left alone.
         """
         from pytest_ari_sla.bugs.victim import Victim
-        from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+        from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
         from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 
         if self._settings.asterisk:

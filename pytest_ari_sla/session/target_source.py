@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.targets.external import external_target
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 from pytest_ari_sla.targets.user_application import UserApplication
 
 if TYPE_CHECKING:

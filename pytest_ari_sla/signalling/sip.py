@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from aiosipua import SipDigestAuth
 
-from pytest_ari_sla.ari.sip_destination import parse_destination
 from pytest_ari_sla.errors import CallNotAnswered, UsageError
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.signalling.sip_agent import SipAgent
+from pytest_ari_sla.sip.destination import parse_destination
 from pytest_ari_sla.sip.dialog import CallState
 from pytest_ari_sla.sip.sdp import OwnStream
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.ari.sip_destination import SipDestination
     from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.signalling.sip_account import SipAccount
     from pytest_ari_sla.signalling.sip_agent import AgentCall
+    from pytest_ari_sla.sip.destination import SipDestination
     from pytest_ari_sla.sip.dialog import OutgoingCall
 
 __all__ = ["SipCall", "SipCaller", "SipMeter"]
@@ -126,7 +126,7 @@ class SipCaller:
         Parameters
         ----------
         to
-            Whom: see :func:`~pytest_ari_sla.ari.sip_destination.parse_destination`.
+            Whom: see :func:`~pytest_ari_sla.sip.destination.parse_destination`.
         local, codec, packet_time_ms
             Where our media ends, and what it is.
         caller_id

@@ -7,9 +7,9 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.ari.sip_destination import SIP_PORT
 from pytest_ari_sla.ari_client.event_stream.pump import arrival_ns, ask_for_stamps
 from pytest_ari_sla.errors import CallNotAnswered
+from pytest_ari_sla.sip.destination import SIP_PORT
 from pytest_ari_sla.sip.dialog import CallState, OutgoingCall
 from pytest_ari_sla.sip.messages import Incoming, MalformedMessage, Party, read_message
 from pytest_ari_sla.sip.retransmission import LONGEST_NS
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aiosipua import SipDigestAuth
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.ari.sip_destination import SipDestination
     from pytest_ari_sla.clock import Clock
+    from pytest_ari_sla.sip.destination import SipDestination
     from pytest_ari_sla.sip.sdp import OwnStream
 
 __all__ = ["AgentCall", "SipAgent"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_ari_sla.ari.sip_destination import parse_destination
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.sip.destination import parse_destination
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, Cha
 from pytest_ari_sla.settings import TRUST_SYSTEM
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 NOWHERE = "127.0.0.1:9"  # discard; nothing is sent to it before media flows
 CALLS = 500

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
 from tests.ends_table import ENDS, SIDE_BY_SIDE, End, EndedSession, run_end
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk import faults
 from tests.asterisk.ari_proxy import AriProxy, Fault
 from tests.asterisk.conftest import provisioned_folder

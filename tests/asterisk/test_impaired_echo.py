@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 MS = 1_000_000
 IMPAIRMENT = Impairment(loss=0.02, delay_ns=30 * MS, jitter_ns=5 * MS, duplicate=0.01, reorder=0.01, seed=7)

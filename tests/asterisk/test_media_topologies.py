@@ -12,7 +12,7 @@ from tests.sessions.session import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 PASS_THROUGH = '''
 async def test_pass_through(load):

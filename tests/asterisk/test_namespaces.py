@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_ari_sla.children.dead_hosts import NOTICED_S
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
 from tests.sessions.session import Session
 

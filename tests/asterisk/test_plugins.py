@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 NAMES = ["pesq", "vitals", "dialplan"]

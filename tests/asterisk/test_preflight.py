@@ -9,10 +9,10 @@ import pytest
 from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, RTP, WEBSOCKET
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import TargetIncomplete, TargetTooSmall
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
+from pytest_ari_sla.targets.checks.preflight import check_target, read_target
+from pytest_ari_sla.targets.checks.preflight_rules import Demand, TargetCapacity
 from pytest_ari_sla.targets.external import external_target
-from pytest_ari_sla.targets.preflight import check_target, read_target
-from pytest_ari_sla.targets.preflight_rules import Demand, TargetCapacity
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ import pytest
 
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed, UsageError
-from pytest_ari_sla.targets import private_asterisk
-from pytest_ari_sla.targets.asterisk_installation import find_installation
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk import private as private_asterisk
+from pytest_ari_sla.targets.asterisk.installation import find_installation
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Starts an Asterisk, says its process id and folder, and waits for what its argument names.
 _OWNER = """
 import sys, time
-from pytest_ari_sla.targets.asterisk_installation import find_installation
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.installation import find_installation
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 asterisk = PrivateAsterisk(sys.argv[1])
 asterisk.start()
 print(asterisk.pid, asterisk.log_path.parent.parent, flush=True)

@@ -19,7 +19,7 @@ import pytest
 from tests.sessions.session import Session
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
     from tests.sessions.session import Finished
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from tests.sessions.session import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 pytestmark = [pytest.mark.usefixtures("marked"), pytest.mark.timeout(600)]  # several loads each
 

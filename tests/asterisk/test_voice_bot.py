@@ -15,7 +15,7 @@ from tests.voice_bot import BotProcess, Conversation
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 CONFTEST = """
 import json

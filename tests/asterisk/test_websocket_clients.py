@@ -12,7 +12,7 @@ from aiohttp import web
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AriRequestFailed, TargetIncomplete
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import aiohttp
 import pytest
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from tests.asterisk.conftest import provisioned_folder
 from tests.contract.api_description import ApiDescription

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.ari.sip_destination import SipDestination
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.errors import CallNotAnswered
 from pytest_ari_sla.signalling.sip import SipCaller
 from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.signalling.sip_agent import SipAgent
+from pytest_ari_sla.sip.destination import SipDestination
 from pytest_ari_sla.sip.dialog import CallState
 
 if TYPE_CHECKING:

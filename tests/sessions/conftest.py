@@ -13,7 +13,7 @@ from tests.sessions.session import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+    from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 
 __all__ = ["asterisk22"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from pytest_ari_sla.targets.private_asterisk import PrivateAsterisk
+from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from tests.asterisk.conftest import provisioned_folder
 

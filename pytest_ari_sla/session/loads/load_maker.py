@@ -24,8 +24,8 @@ from pytest_ari_sla.session.loads.equipment import Equipment
 from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.sla.baseline import too_short
 from pytest_ari_sla.sla.verdict import Rules
-from pytest_ari_sla.targets.preflight import check_machine, check_target
-from pytest_ari_sla.targets.preflight_rules import Demand
+from pytest_ari_sla.targets.checks.preflight import check_machine, check_target
+from pytest_ari_sla.targets.checks.preflight_rules import Demand
 from pytest_ari_sla.targets.target import is_on_this_machine
 from pytest_ari_sla.watch.target_watch import CONNECTIONS
 

@@ -9,12 +9,12 @@ from pytest_ari_sla.media.measuring.calibration import calibrate
 from pytest_ari_sla.media.measuring.capacity import BUSY_RATIO, PacedRun
 from pytest_ari_sla.session.machine.cores import usable_cores
 from pytest_ari_sla.session.machine.paced_run import find_capacity
-from pytest_ari_sla.targets.preflight import read_machine
+from pytest_ari_sla.targets.checks.preflight import read_machine
 from pytest_ari_sla.udp.pacing_timer import may_use_realtime
 
 if TYPE_CHECKING:
     from pytest_ari_sla.media.measuring.calibration import Calibration
-    from pytest_ari_sla.targets.preflight_rules import Machine
+    from pytest_ari_sla.targets.checks.preflight_rules import Machine
 
 __all__ = ["describe", "examine"]
 

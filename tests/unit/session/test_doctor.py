@@ -7,7 +7,7 @@ from pytest_ari_sla.media.measuring.calibration import calibrate
 from pytest_ari_sla.media.measuring.capacity import PacedRun
 from pytest_ari_sla.session.machine import paced_run as paced
 from pytest_ari_sla.session.machine.doctor import describe
-from pytest_ari_sla.targets.preflight import read_machine
+from pytest_ari_sla.targets.checks.preflight import read_machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

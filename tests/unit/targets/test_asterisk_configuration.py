@@ -4,7 +4,7 @@ import configparser
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_ari_sla.targets.asterisk_configuration import MODULES, AsteriskConfiguration, render_configuration
+from pytest_ari_sla.targets.asterisk.configuration import MODULES, AsteriskConfiguration, render_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path

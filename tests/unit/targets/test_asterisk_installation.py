@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_ari_sla.errors import AsteriskStartFailed, UsageError
-from pytest_ari_sla.targets.asterisk_installation import AsteriskInstallation, find_installation
+from pytest_ari_sla.targets.asterisk.installation import AsteriskInstallation, find_installation
 
 if TYPE_CHECKING:
     from pathlib import Path

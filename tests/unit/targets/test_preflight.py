@@ -7,9 +7,9 @@ import pytest
 
 from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.errors import OpenFilesLimit
-from pytest_ari_sla.targets import preflight
-from pytest_ari_sla.targets.preflight import check_machine, read_machine
-from pytest_ari_sla.targets.preflight_rules import Demand, Machine
+from pytest_ari_sla.targets.checks import preflight
+from pytest_ari_sla.targets.checks.preflight import check_machine, read_machine
+from pytest_ari_sla.targets.checks.preflight_rules import Demand, Machine
 
 DEMAND = Demand(calls=10, channels=10, media={RTP: 10}, http_sessions=17, port_pairs=4, open_files=50)
 LEASED = (20_480, 20_487)

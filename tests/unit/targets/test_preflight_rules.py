@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, RTP, WEBSOCKET, WEBSOCKET_SERVER
 from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, SlaError, TargetIncomplete, TargetTooSmall
-from pytest_ari_sla.targets.preflight_rules import (
+from pytest_ari_sla.targets.checks.preflight_rules import (
     Demand,
     Machine,
     TargetCapacity,
@@ -22,7 +22,7 @@ from pytest_ari_sla.targets.preflight_rules import (
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_needs import MediaNeeds
-    from pytest_ari_sla.targets.preflight_rules import Finding
+    from pytest_ari_sla.targets.checks.preflight_rules import Finding
 
 MODULES = frozenset({"chan_rtp", "res_rtp_asterisk", "res_ari_channels", "res_ari_events", "res_stasis", "app_stasis"})
 DEMAND = Demand(calls=100, channels=200, media={RTP: 200}, http_sessions=17, port_pairs=4, open_files=50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.simulator.api import (
+from pytest_ari_sla.targets.simulator.api.operations import (
     applications,
     asterisk,
     bridges,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.codecs.g711 import alaw_to_linear, linear_to_alaw, linear_to_mulaw, mulaw_to_linear
-from pytest_ari_sla.targets.simulator.pbx.frames import sample_rate_hz
+from pytest_ari_sla.targets.simulator.pbx.audio.frames import sample_rate_hz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

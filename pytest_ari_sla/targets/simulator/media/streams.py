@@ -11,7 +11,7 @@ from pytest_ari_sla.framing import audiosocket, websocket
 from pytest_ari_sla.framing.audiosocket import AudioSocketParser
 from pytest_ari_sla.framing.websocket import CloseCode, Opcode, WebSocketParser, close_payload
 from pytest_ari_sla.targets.simulator.media.websocket_driver import WebSocketDriver
-from pytest_ari_sla.targets.simulator.pbx.frames import sample_rate_hz
+from pytest_ari_sla.targets.simulator.pbx.audio.frames import sample_rate_hz
 
 if TYPE_CHECKING:
     from collections.abc import Callable

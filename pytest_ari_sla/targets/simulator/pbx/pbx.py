@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.targets.simulator.pbx.audio.playing import Playing
+from pytest_ari_sla.targets.simulator.pbx.audio.recording import RecordingDesk
 from pytest_ari_sla.targets.simulator.pbx.bridging import Bridging
 from pytest_ari_sla.targets.simulator.pbx.calls import Calls
-from pytest_ari_sla.targets.simulator.pbx.playing import Playing
-from pytest_ari_sla.targets.simulator.pbx.recording import RecordingDesk
 from pytest_ari_sla.targets.simulator.pbx.streams import Streams
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_ari_sla.targets.simulator.pbx.audio.frames import frame_bytes
 from pytest_ari_sla.targets.simulator.pbx.causes import NORMAL
-from pytest_ari_sla.targets.simulator.pbx.frames import frame_bytes
 from pytest_ari_sla.targets.simulator.pbx.reply import Refused
 from pytest_ari_sla.targets.simulator.pbx.resources import Channel, PeerConnection
 from pytest_ari_sla.targets.simulator.pbx.state import MediaUnavailable

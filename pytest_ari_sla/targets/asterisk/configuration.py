@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.websocket_client import SORCERY_CONF
-from pytest_ari_sla.targets.asterisk_sip import SIP_MODULES, render_pjsip
+from pytest_ari_sla.targets.asterisk.sip import SIP_MODULES, render_pjsip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.simulator.pbx.prompts import length_ns
+from pytest_ari_sla.targets.simulator.pbx.audio.prompts import length_ns
 from pytest_ari_sla.targets.simulator.pbx.reply import Refused
 from pytest_ari_sla.targets.simulator.pbx.resources import Playback
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ari_sla.ari.sip_destination import SipDestination, parse_destination
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.sip.destination import SipDestination, parse_destination
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.targets.simulator.api.route import operation
-from pytest_ari_sla.targets.simulator.pbx.recording import EMPTY_WAV, FORMATS
+from pytest_ari_sla.targets.simulator.pbx.audio.recording import EMPTY_WAV, FORMATS
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.ari.resources import Record
 from pytest_ari_sla.errors import AriRequestFailed, SlaError
 from pytest_ari_sla.media.measuring.calibration import receive_buffer_bytes
-from pytest_ari_sla.targets.preflight_rules import (
+from pytest_ari_sla.targets.checks.preflight_rules import (
     Demand,
     Finding,
     Machine,

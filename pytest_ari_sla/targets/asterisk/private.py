@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ari_sla.errors import AsteriskCrashed, AsteriskStartFailed
-from pytest_ari_sla.targets.asterisk_configuration import MODULES, AsteriskConfiguration, render_configuration
-from pytest_ari_sla.targets.asterisk_installation import find_installation
+from pytest_ari_sla.targets.asterisk.configuration import MODULES, AsteriskConfiguration, render_configuration
+from pytest_ari_sla.targets.asterisk.installation import find_installation
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
 from pytest_ari_sla.targets.started_target import StartedTarget
 from pytest_ari_sla.targets.target import Target, local_address_towards

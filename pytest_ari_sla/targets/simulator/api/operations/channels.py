@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.simulator.api.external_media import external_media
+from pytest_ari_sla.targets.simulator.api.operations.external_media import external_media
 from pytest_ari_sla.targets.simulator.api.route import operation
 from pytest_ari_sla.targets.simulator.pbx.causes import NORMAL, REASONS
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply

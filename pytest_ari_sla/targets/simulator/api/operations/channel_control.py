@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.targets.simulator.api.media import play, record
+from pytest_ari_sla.targets.simulator.api.operations.media import play, record
 from pytest_ari_sla.targets.simulator.api.route import operation
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 

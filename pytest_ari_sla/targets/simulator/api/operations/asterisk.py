@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ari_sla.targets.simulator.api.route import operation
-from pytest_ari_sla.targets.simulator.pbx.prompts import PROMPT_FRAMES
+from pytest_ari_sla.targets.simulator.pbx.audio.prompts import PROMPT_FRAMES
 from pytest_ari_sla.targets.simulator.pbx.reply import NO_CONTENT, Refused, Reply
 from pytest_ari_sla.targets.simulator.pbx.state import ENTITY_ID, VERSION
 

@@ -1,0 +1,1 @@
+"""What must hold before the first call, asked of the target and of this host."""

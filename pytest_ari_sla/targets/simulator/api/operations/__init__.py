@@ -1,0 +1,1 @@
+"""The operations of ARI: a function for each, found by its route."""
