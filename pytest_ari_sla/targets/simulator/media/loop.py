@@ -125,6 +125,7 @@ class MediaLoop:
             case OpenLocal(near, far, payload_format):
                 self._engine.open_local(near, far, payload_format)
             case CloseLeg(leg):
+                self._tell_news()  # while the number is still this channel's: the next command may open it for another
                 self._forget(leg)
                 self._channel_of.pop(leg, None)
                 self._engine.close(leg)
