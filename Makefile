@@ -11,6 +11,8 @@ ASTERISK_16 := $(CACHE)/asterisk-16
 
 # Many Pythons are started here: each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Scripts in tests/ take their programs from there.
+export VENV
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test checks lint types layers docs package unit sessions contract asterisk-tests asterisk asterisk-22 asterisk-16 matrix soak bench sample clean
@@ -53,17 +55,18 @@ package: $(VENV)/.ready ## wheel and sdist, in build/dist, held to what PyPI and
 	$(BIN)/check-wheel-contents build/dist/*.whl
 
 unit: $(VENV)/.ready ## tests without Asterisk
-	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/unit/media tests/unit
-	$(BIN)/pytest tests/unit/media
+	tests/look_again -n 2 --dist worksteal --ignore tests/unit/media tests/unit
+	tests/look_again tests/unit/media
 
 sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not matrix' tests/sessions
+	tests/look_again -n 3 --dist worksteal -m 'not matrix' tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
-	$(BIN)/pytest -n 3 --dist worksteal tests/contract
+	tests/look_again -n 3 --dist worksteal tests/contract
 
 asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
-	$(BIN)/pytest tests/asterisk tests/oracles
+	tests/look_again -n 2 --dist loadfile tests/asterisk
+	tests/look_again tests/oracles
 
 asterisk: asterisk-22 asterisk-16 ## provision the Asterisks that tests run on
 
@@ -76,7 +79,7 @@ matrix: $(VENV)/.ready asterisk-22 ## other plug-ins, versions and Pythons, each
 soak: $(VENV)/.ready asterisk ## what must hold many times: new examples for properties, then ROUNDS (20) of all but unit
 	$(BIN)/python -m tests.ends_table $(ASTERISK_22) --runs 10
 	$(BIN)/python -m tests.baseline_pairs $(ASTERISK_22)
-	@VENV=$(VENV) tests/soak $(ROUNDS)
+	@ONCE=1 tests/soak $(ROUNDS)
 
 bench: $(VENV)/.ready ## benchmarks; see README
 	$(BIN)/python -m tests.benchmarks --rounds 5
