@@ -86,6 +86,7 @@ class Conversation:
         # One that does not listen talks at length as well.
         self._next = _GREETING * (_RAMBLING if manners.ignores_barge_in else 1)
         self._is_speaking = False
+        self._sounds_until_ns = answered_ns
         self._loud_frames = 0
         self._loud_since_ns = 0
         self._loud_until_ns: int | None = None
@@ -115,7 +116,7 @@ class Conversation:
             self._tell("caller_began", self._loud_since_ns)
         self._speaks_at_ns = None
         if self._is_speaking and not self._manners.ignores_barge_in:
-            self._stop("interrupted", now_ns)
+            self._stop("interrupted", self._sounds_until_ns)
 
     def frame(self, now_ns: int) -> bytes:
         """Return what to send now."""
@@ -127,8 +128,9 @@ class Conversation:
         if not self._says:
             return _SILENT_FRAME
         frame = self._says.pop()
+        self._sounds_until_ns = now_ns + FRAME_NS
         if not self._says:
-            self._stop("ended", now_ns + FRAME_NS)
+            self._stop("ended", self._sounds_until_ns)
         return frame
 
     def _stop(self, how: str, at_ns: int) -> None:

@@ -13,6 +13,7 @@ from pytest_ari_sla.rtp.event_frames import EVENT_FRAME_BYTES
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE
 from pytest_ari_sla.rtp_media.memory import BURST_PART, BURST_PARTS, BURST_RECORD
+from pytest_ari_sla.rtp_media.own_audio import OwnAudio, says_its_own
 from pytest_ari_sla.udp.batched import make_burst
 from pytest_ari_sla.udp.datagrams import DatagramMemory, host_number
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["GROUP_CAPACITY", "SendGroup"]
 
 # A packet is put together from what all legs of a group share in one turn and what is a leg's own, once for all turns:
-# flags, type, sequence number and time stamp | SSRC and the probe's beginning | the probe's number and the audio.
+# flags, type, sequence number and time stamp | SSRC and the probe's beginning | the probe's number and the audio. Where
+# each says something of its own, the audio is behind the SSRC.
 _FLAGS = struct.Struct("!BB")
 _CLOCKS = struct.Struct("!HI")
 _OWN = np.dtype([("ssrc", ">u4"), ("magic", ">u4"), ("nonce", ">u4"), ("leg", ">u4")])
@@ -50,8 +52,9 @@ _STAMPED_EVERY = 64
 
 
 class SendGroup:
-    """Streams that send the same audio, with the same sequence number and time stamp, at the same time.
+    """Streams that send with the same sequence number and time stamp, at the same time.
 
+    All of them say the same, or each something of its own (:mod:`~pytest_ari_sla.rtp_media.own_audio`).
     What they share is written into one place, a send hands all packets to the kernel and logs one record: what it costs
     in Python does not depend on how many there are. The marker bit stays 0: there is no silence suppression (RFC 3551,
     4.1).
@@ -110,11 +113,14 @@ class SendGroup:
         self._number_bytes = _NUMBER.size if probed else 0
         skipped = PROBE.itemsize if probed else 0
         self._audio = memory.frames.data[like.frame_offset + skipped :]
-        self._audio_bytes = like.frame_bytes - skipped
+        own_bytes = like.frame_bytes if says_its_own(like) else 0
+        self._audio_bytes = like.frame_bytes - skipped - own_bytes
         self._before = bytearray(_FLAGS.pack(PLAIN_FLAGS, like.payload_type)) + bytes(_CLOCKS.size)
         self._after = bytearray(self._number_bytes + self._audio_bytes)
         self._audio_place = memoryview(self._after)[self._number_bytes :]
-        self._packets = DatagramMemory.allocate(capacity, _OWN.itemsize if probed else _SSRC_BYTES)
+        self._head_bytes = _OWN.itemsize if probed else _SSRC_BYTES
+        self._packets = DatagramMemory.allocate(capacity, self._head_bytes + own_bytes)
+        self._own_audio = OwnAudio(memory.frames, self._packets.data[:, _SSRC_BYTES:]) if own_bytes else None
         self._audio_burst = self._burst = make_burst(self._packets, self._before, self._after, sending, BURST_PART)
         self._payload_type = like.payload_type
         self._events: EventPart | None = None
@@ -147,8 +153,11 @@ class SendGroup:
 
     def _enter(self, start: StartLeg, end_turn: int) -> int:
         row = self.count
-        own = np.array((start.ssrc, MAGIC, start.nonce or 0, start.leg), _OWN).tobytes()
-        self._packets.data[row] = np.frombuffer(own, np.uint8)[: self._packets.data.shape[1]]
+        head = np.array((start.ssrc, MAGIC, start.nonce or 0, start.leg), _OWN).tobytes()[: self._head_bytes]
+        self._packets.data[row, : self._head_bytes] = np.frombuffer(head, np.uint8)
+        if self._own_audio is not None:
+            self._own_audio.enter(row, start)
+            self._prepared_turn = -1  # its frame of this turn is still to be written
         self._packets.address["host"][row], self._packets.address["port"][row] = host_number(start.host), start.port
         self._legs_at[row] = start.leg
         self._end_turns[row] = end_turn
@@ -161,6 +170,8 @@ class SendGroup:
         row, last = int(self._memory.legs["place"][leg]), self.count - 1
         for array in (self._packets.data, self._packets.address, self._legs_at, self._end_turns):
             array[row] = array[last]
+        if self._own_audio is not None:
+            self._own_audio.move(last, row)
         if row != last:
             self._move(self._legs_at[row], row, next_turn)
         self.count = last
@@ -219,10 +230,13 @@ class SendGroup:
         _CLOCKS.pack_into(self._before, _FLAGS.size, turn & 0xFFFF, timestamp & 0xFFFFFFFF)
         if self._number_bytes:
             _NUMBER.pack_into(self._after, 0, turn & 0xFFFFFFFF)
+        self._prepared_turn = turn
+        if self._own_audio is not None:
+            self._own_audio.write(turn, self.count)
+            return
         frame = (turn - self._audio_turn) % self._frames
         at = frame * self._frame_bytes
         self._audio_place[:] = self._audio[at : at + self._audio_bytes]
-        self._prepared_turn = turn
         if self._events is not None:
             self._prepare_event(self._events, turn, frame)
 
@@ -295,5 +309,7 @@ class EventPart:
 
 def _kind_of(start: StartLeg) -> tuple[object, ...]:
     """Return what streams must have in common to be in one group."""
-    audio = (start.frame_offset, start.frame_count, start.frame_bytes, start.event_offset, start.audio_turn)
-    return start.payload_type, start.ticks, start.timestamp_offset, start.nonce is None, *audio
+    clocks = start.payload_type, start.ticks, start.timestamp_offset, start.frame_bytes
+    if says_its_own(start):
+        return clocks
+    return *clocks, start.nonce is None, start.frame_offset, start.frame_count, start.event_offset, start.audio_turn

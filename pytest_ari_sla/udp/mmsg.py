@@ -277,7 +277,7 @@ class MmsgBurst:
     ) -> None:
         self._descriptor = sending.fileno()
         rows = len(memory)
-        self._shared = [np.frombuffer(part, np.uint8) for part in (before, after)]
+        self._shared = [np.asarray(memoryview(part)) for part in (before, after)]  # frombuffer() takes no empty one
         self._iovecs = np.zeros((rows, 3), IOVEC)
         for column, part in zip((0, 2), self._shared, strict=True):
             self._iovecs["base"][:, column] = part.ctypes.data

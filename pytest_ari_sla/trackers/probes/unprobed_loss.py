@@ -3,7 +3,8 @@
 A sequence number that is missing for longer than the loss limit is lost; one that turns up before is not. Sequence
 numbers cannot tell of a stream that stops, or never starts. So a leg that hears nothing for longer than the loss limit
 loses a packet for each packet time: of equal streams both ways, as many should have come as it has sent. When the
-stream goes on, with whatever source and numbers, what that silence has cost stays lost.
+stream goes on, with whatever source and numbers, what that silence has cost stays lost. A leg that hears nobody of
+ours, but an application, loses nothing by silence: most applications send nothing while they say nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class UnprobedLoss:
     def __init__(self, context: TrackerContext) -> None:
         self._log = context.send_log
         self._is_ours = context.heard_leg < 0
+        hears_us = True if context.audio_legs is None else (context.audio_legs >= 0).any(axis=1)
+        self._is_steady = self._is_ours & hears_us
         self._packet_time_ns = context.packet_time_ns
         self._limit_ns = context.loss_limit_ns
         # Packets sent within the loss limit may still be answered.
@@ -120,7 +123,8 @@ class UnprobedLoss:
     def _cost(self, legs: NDArray[np.int32], silence_ns: int) -> NDArray[np.int64]:
         """Return how many packets were due to these legs in a silence, as far as they were sending."""
         due = max(silence_ns // self._packet_time_ns - 1, 0)
-        cost: NDArray[np.int64] = np.minimum(due, np.maximum(self._log.sent() - self._sent_when_heard, 0)[legs])
+        sent = np.where(self._is_steady, np.maximum(self._log.sent() - self._sent_when_heard, 0), 0)
+        cost: NDArray[np.int64] = np.minimum(due, sent[legs])
         return cost
 
     def advance(self, now_ns: int) -> None:
@@ -130,7 +134,7 @@ class UnprobedLoss:
         self._heard_lately[:] = False
         due = (now_ns - self._last_heard_ns() - self._limit_ns) // self._packet_time_ns
         expected = np.minimum(due, sent - self._sent_when_heard - self._in_flight)
-        self._silent = np.maximum(expected, self._silent) * self._is_ours
+        self._silent = np.maximum(expected, self._silent) * self._is_steady
         self._looks.append((now_ns, self._missing.copy()))
         while len(self._looks) > 1 and self._looks[1][0] <= now_ns - self._limit_ns:
             self._looks.popleft()

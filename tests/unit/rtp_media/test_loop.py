@@ -335,6 +335,30 @@ def test_a_leg_says_something_else_from_the_beginning_of_that(stage: Stage) -> N
     assert (due_ns > 0).all()
 
 
+def test_legs_that_each_say_something_of_their_own_leave_together(stage: Stage) -> None:
+    """One group for all of them in a slot: each says its own from its beginning, also when another one has ended."""
+    began, voices = {0: 3, 1: 5, 2: 8}, {0: (0, 3), 1: (1, 2), 2: (0, 2)}
+    for leg in began:
+        stage.start(leg, nonce=None, frame_count=1, packets=14 if leg == 0 else 20)
+
+    def during(slot: int) -> None:
+        for leg, turn in began.items():
+            if slot == turn * CYCLE + 1:
+                first, count = voices[leg]
+                stage.command(PlayLeg(leg=leg, frame_offset=first * FRAME_BYTES, frame_count=count))
+
+    stage.run(list(range(20 * CYCLE)), during)
+    packets = stage.datagrams()
+    for leg, (first, count) in voices.items():
+        ssrc = start_leg(leg, ("", 0)).ssrc
+        said = [packet[-1] for packet in packets if int.from_bytes(packet[8:12]) == ssrc]
+        silent = int(stage.memory.voice_turns[leg]) - stage.first_turn(leg)
+        assert said[:silent] == [1] * silent
+        assert said[silent:] == [first + 1 + turn % count for turn in range(len(said) - silent)]
+    # The silent ones, and those who speak.
+    assert np.count_nonzero(stage.memory.group_slot != NONE) == 2
+
+
 def test_a_leg_that_has_ended_plays_nothing(stage: Stage) -> None:
     """The order comes too late, and harms nobody."""
     stage.start(0, packets=1)

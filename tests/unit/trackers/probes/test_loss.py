@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -180,6 +181,23 @@ class TestLegsWithoutProbes:
         """Less what may still be answered within the loss limit."""
         in_flight = LOSS_LIMIT_NS // (20 * MILLISECOND)
         assert counted(self.mixed(), [1]) == {"loss.sent": 30 - in_flight, "loss.lost": 30 - in_flight}
+
+    def test_an_application_that_is_silent_for_a_while_has_lost_nothing(self) -> None:
+        """It greets, sends nothing until it answers, and nothing after that; a number that is missing is lost."""
+        log = FixedLog([300])
+        tracker = LossTracker()
+        tracker.begin(replace(context_of(log, [-1]), audio_legs=np.array([[-1]], np.int32)))
+        turns = [*range(50), *range(200, 230), *range(231, 250)]
+        packets = [Packet(sequence=turn - 150 * (turn >= 200), arrival_ns=intended_ns(turn)) for turn in turns]
+        for batch in split(packets, [7]):
+            tracker.observe(batch)
+            tracker.advance(int(batch.arrival_ns[-1]))
+        tracker.advance(intended_ns(300))
+        tracker.release(np.zeros(1, np.int32))
+        assert {name: tracker.snapshot()[name] for name in ("loss.received", "loss.lost")} == {
+            "loss.received": 99,
+            "loss.lost": 1,
+        }
 
     def test_a_leg_of_a_late_call_has_lost_nothing_before_its_first_packet(self) -> None:
         """It says the same as the legs that were there long before it: its audio began with theirs."""
