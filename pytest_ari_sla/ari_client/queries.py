@@ -18,40 +18,49 @@ BRIDGE = "/bridges/{bridgeId}"
 
 
 class AriQueries:
-    """The questions that `AriSession` can ask."""
+    """The questions that `AriSession` can ask.
 
-    app: str
-    client: AriClient
+    Parameters
+    ----------
+    client
+        Who sends them.
+    app
+        Name of our Stasis application.
+    """
+
+    def __init__(self, client: AriClient, app: str) -> None:
+        self._client = client
+        self.app = app
 
     async def info(self) -> AsteriskInfo:
         """Return version, limits and start time of Asterisk."""
-        return await self.client.fetch(AsteriskInfo, "GET", "/asterisk/info")
+        return await self._client.fetch(AsteriskInfo, "GET", "/asterisk/info")
 
     async def ping(self) -> AsteriskPing:
         """Ask for a sign of life; it comes also while channels are stuck."""
-        return await self.client.fetch(AsteriskPing, "GET", "/asterisk/ping")
+        return await self._client.fetch(AsteriskPing, "GET", "/asterisk/ping")
 
     async def application(self, name: str | None = None) -> Application:
         """Return a Stasis application, by default our own."""
-        return await self.client.fetch(
+        return await self._client.fetch(
             Application, "GET", "/applications/{applicationName}", path={"applicationName": name or self.app}
         )
 
     async def channels(self) -> list[Channel]:
         """Return all channels, also those of others."""
-        return await self.client.fetch(list[Channel], "GET", "/channels")
+        return await self._client.fetch(list[Channel], "GET", "/channels")
 
     async def bridges(self) -> list[Bridge]:
         """Return all bridges, also those of others."""
-        return await self.client.fetch(list[Bridge], "GET", "/bridges")
+        return await self._client.fetch(list[Bridge], "GET", "/bridges")
 
     async def channel(self, channel_id: str) -> Channel:
         """Return one channel, as Asterisk has it in its cache."""
-        return await self.client.fetch(Channel, "GET", CHANNEL, path={"channelId": channel_id})
+        return await self._client.fetch(Channel, "GET", CHANNEL, path={"channelId": channel_id})
 
     async def bridge(self, bridge_id: str) -> Bridge:
         """Return one bridge."""
-        return await self.client.fetch(Bridge, "GET", BRIDGE, path={"bridgeId": bridge_id})
+        return await self._client.fetch(Bridge, "GET", BRIDGE, path={"bridgeId": bridge_id})
 
     async def request(
         self,
@@ -66,11 +75,11 @@ class AriQueries:
 
         What it creates is removed at the end only if its id is from `new_id`.
         """
-        return await self.client.request(method, route, path, query, body)
+        return await self._client.request(method, route, path, query, body)
 
     async def get_variable(self, channel_id: str, variable: str) -> str:
         """Return a channel variable or function; hangs where the channel's lock does."""
-        return await variable_of(self.client, channel_id, variable)
+        return await variable_of(self._client, channel_id, variable)
 
 
 async def variable_of(client: AriClient, channel_id: str, variable: str) -> str:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Self
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari.messages import Event, UnknownEvent
 from pytest_ari_sla.ari.resources import timestamp_ns
-from pytest_ari_sla.ari_client.commands import AriCommands
-from pytest_ari_sla.ari_client.creation import AriCreation
 from pytest_ari_sla.ari_client.event_stream.events import EventStream
 from pytest_ari_sla.ari_client.notes import Notes
 from pytest_ari_sla.ari_client.observer import AriNote, AriObserver, SilentObserver
@@ -19,8 +17,11 @@ from pytest_ari_sla.ari_client.removal.cleanup import CleanupReport, clean_up
 from pytest_ari_sla.ari_client.removal.ownership import IdSource, Kind, Ledger
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.ari_client.tls import tls_towards
+from pytest_ari_sla.ari_client.verbs.commands import AriCommands
+from pytest_ari_sla.ari_client.verbs.creation import AriCreation
+from pytest_ari_sla.ari_client.verbs.external_media import AriExternalMedia
+from pytest_ari_sla.ari_client.verbs.websocket_clients import WebSocketClients
 from pytest_ari_sla.ari_client.watches import Watches
-from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
 
@@ -42,7 +43,7 @@ HURRIED_CLEANUP_S = 2.0
 GRACE_AFTER_UNCERTAIN_S = 2.0
 
 
-class AriSession(AriQueries, AriCreation, AriCommands):
+class AriSession:
     """A session with one Asterisk; an asynchronous context manager.
 
     Entering it checks the address and the credentials, opens the event WebSocket (which registers the application) and
@@ -106,7 +107,6 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         endpoint = parse_ari_url(url)
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
         self.app = app
-        self.media_host = media_host
         self.when_lost: Callable[[SlaError], None] = lambda reason: None
         self.cleanup: CleanupReport | None = None
         self._notes = Notes(clock)
@@ -117,7 +117,6 @@ class AriSession(AriQueries, AriCreation, AriCommands):
         self._observer = observer or SilentObserver()
         self._ids = IdSource(id_prefix)
         self._ledger = Ledger()
-        self._watches = Watches(self, self._ledger, self._notes)
         self._closing: asyncio.Task[CleanupReport] | None = None
         self.tls = tls_towards(self.endpoint, trust)
         self.client = AriClient(
@@ -129,10 +128,38 @@ class AriSession(AriQueries, AriCreation, AriCommands):
             observer=self._observer,
             note=self.on_note,
         )
-        self._websocket_clients = WebSocketClients(self.client, self._ids.prefix)
         self._stream = EventStream(
             self.endpoint, app, self, tls=self.tls, clock=clock, restore_timeout_s=restore_timeout_s, realtime=realtime
         )
+        self._queries = AriQueries(self.client, app)
+        self._watches = Watches(self._queries, self._ledger, self._notes)
+        self._websocket_clients = WebSocketClients(self.client, self._ids.prefix)
+        self._take_verbs(media_host)
+
+    def _take_verbs(self, media_host: str | None) -> None:
+        """Take over the verbs of the parts: a plug-in calls ``call.ari.answer(…)``, and need not know whose it is."""
+        queries = self._queries
+        self.info, self.ping, self.request = queries.info, queries.ping, queries.request
+        self.application, self.get_variable = queries.application, queries.get_variable
+        self.channels, self.bridges = queries.channels, queries.bridges
+        self.channel, self.bridge = queries.channel, queries.bridge
+
+        creation = AriCreation(self.client, self.app, self._stream, self._ledger, self._watches)
+        self.originate, self.create, self.snoop = creation.originate, creation.create, creation.snoop
+        self.play, self.record, self.create_bridge = creation.play, creation.record, creation.create_bridge
+
+        media = AriExternalMedia(self.client, creation, self._websocket_clients, media_host)
+        self.external_media, self.check_websocket_clients = media.external_media, media.check_websocket_clients
+
+        commands = AriCommands(self.client, self._ledger, self._watches)
+        self.dial, self.answer, self.hangup = commands.dial, commands.answer, commands.hangup
+        self.ring, self.stop_ringing = commands.ring, commands.stop_ringing
+        self.hold, self.unhold = commands.hold, commands.unhold
+        self.mute, self.unmute = commands.mute, commands.unmute
+        self.send_dtmf, self.set_variable = commands.send_dtmf, commands.set_variable
+        self.continue_in_dialplan = commands.continue_in_dialplan
+        self.add_to_bridge, self.remove_from_bridge = commands.add_to_bridge, commands.remove_from_bridge
+        self.destroy_bridge = commands.destroy_bridge
 
     def __repr__(self) -> str:
         return f"<AriSession {self.endpoint.base_url} app={self.app!r}>"

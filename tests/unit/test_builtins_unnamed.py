@@ -35,10 +35,10 @@ OTHER_MEANINGS = {
     "hold": {
         "__init__.py",  # a stage of a load: hold("5m")
         "load/planning/stages.py",
-        "ari_client/commands.py",  # what ARI calls putting a channel on hold
+        "ari_client/verbs/commands.py",  # what ARI calls putting a channel on hold
         "session/loads/capacity_run.py",  # the stage of a step that is judged
     },
-    "caller": {"ari/messages.py", "ari_client/commands.py"},  # whom ARI says is shown, and who dials
+    "caller": {"ari/messages.py", "ari_client/verbs/commands.py"},  # whom ARI says is shown, and who dials
     "PCMU": {
         "settings.py",  # what load() takes where a test names none
         "rtp_media/transport.py",  # what a transport carries where nobody says

@@ -7,15 +7,14 @@ import pytest
 
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.resources import AsteriskPing
+from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import AriRequestFailed, TargetIncomplete
-from tests.unit.ari_client.ari_server import FakeAri, cut, refusal
+from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp import web
-
-    from pytest_ari_sla.ari_client.session import AriSession
 
     Verb = Callable[[AriSession, str], Awaitable[object]]
 
@@ -143,8 +142,8 @@ async def test_an_ipv6_address_of_media_is_explained_or_replaced(fake_ari: FakeA
     fake_ari.variables["UNICASTRTP_LOCAL_ADDRESS"] = "fd00::7"
     with pytest.raises(TargetIncomplete, match=r"IPv6 address fd00::7.*--ari-asterisk-media"):
         await session.external_media("c", "127.0.0.1:5000", "ulaw")
-    session.media_host = "192.0.2.7"
-    media = await session.external_media("d", "127.0.0.1:5000", "ulaw")
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="other", media_host="192.0.2.7") as told:
+        media = await told.external_media("d", "127.0.0.1:5000", "ulaw")
     assert media.local_address == ("192.0.2.7", 4000)
 
 

@@ -254,7 +254,8 @@ class ScriptedAsterisk:
                 clock=self._loop.clock,
                 observer=run._meter,
             )
-            session._stream = _Stream()  # type: ignore[assignment]
+            for step in ("open", "wait_open", "close"):
+                monkeypatch.setattr(session._stream, step, _at_once)
             answer(session.client, session)
             return session
 
@@ -331,17 +332,8 @@ class ScriptedAsterisk:
         self._loop.call_soon(session.on_event, decode_event(msgspec.json.encode(event)), self._loop.clock.now_ns, 0)
 
 
-class _Stream:
-    """An event stream that is always open."""
-
-    async def open(self) -> None:
-        """Nothing to do."""
-
-    async def wait_open(self) -> None:
-        """Nothing to wait for."""
-
-    async def close(self) -> None:
-        """Nothing to do."""
+async def _at_once() -> None:
+    """Stand for a step of an event stream that is always open."""
 
 
 def _channel(identity: str) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.ari.resources import Bridge, Channel, ExternalMedia, LiveRecording, Playback
-from pytest_ari_sla.ari_client.queries import CHANNEL, variable_of
+from pytest_ari_sla.ari.resources import Bridge, Channel, LiveRecording, Playback
+from pytest_ari_sla.ari_client.queries import CHANNEL
 from pytest_ari_sla.ari_client.removal.ownership import Kind
-from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed, TargetIncomplete
+from pytest_ari_sla.errors import AriAuthenticationFailed, AriRequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.removal.ownership import Ledger
     from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
     from pytest_ari_sla.ari_client.watches import Watches
-    from pytest_ari_sla.ari_client.websocket_clients import WebSocketClients
 
 __all__ = ["AriCreation"]
 
@@ -26,94 +24,28 @@ _REFUSALS = (AriRequestFailed, AriAuthenticationFailed)
 
 
 class AriCreation:
-    """The verbs of `AriSession` that make something."""
+    """The verbs of `AriSession` that make something.
 
-    app: str
-    client: AriClient
-    _stream: EventStream
-    _ledger: Ledger
-    _watches: Watches
-    _websocket_clients: WebSocketClients
-    media_host: str | None
+    Parameters
+    ----------
+    client
+        Who sends requests.
+    app
+        Name of our Stasis application.
+    stream
+        The events: nothing is made while they are not heard.
+    ledger
+        Where what is made is written down.
+    watches
+        Who hears of each channel.
+    """
 
-    async def external_media(
-        self,
-        channel_id: str,
-        external_host: str,
-        format: str,
-        *,
-        encapsulation: str | None = None,
-        transport: str | None = None,
-        connection_type: str | None = None,
-        direction: str | None = None,
-        data: str | None = None,
-        transport_data: str | None = None,
-        variables: Mapping[str, str] | None = None,
-        websocket_uri: str | None = None,
-    ) -> ExternalMedia:
-        """Create a channel that exchanges media with ``external_host``; see `MediaOffer` for the other parameters.
-
-        Returns
-        -------
-        The channel, and the address at Asterisk that takes our RTP, as far as Asterisk knows it: the session's
-        ``media_host`` stands for its host. StasisStart may have come by then, or come later:
-        ``session.watch(channel_id).in_stasis()`` waits for it.
-
-        Raises
-        ------
-        AriRequestFailed
-            Asterisk refused: an unknown format, no free RTP port, an id in use, or no ExternalMedia (404).
-        TargetIncomplete
-            It cannot be told where to connect to for a WebSocket.
-        """
-        if websocket_uri is not None:
-            external_host = await self._websocket_clients.name_for(websocket_uri)
-        query: dict[str, QueryValue] = {
-            "channelId": channel_id,
-            "app": self.app,
-            "external_host": external_host,
-            "format": format,
-            "encapsulation": encapsulation,
-            "transport": transport,
-            "connection_type": connection_type,
-            "direction": direction,
-            "data": data,
-            "transport_data": transport_data,
-        }
-        channel = await self._create_channel("/channels/externalMedia", channel_id, query, variables)
-        is_rtp = encapsulation in (None, "rtp")
-        return ExternalMedia(channel, await self._local_address(channel) if is_rtp else ("", 0))
-
-    async def check_websocket_clients(self) -> None:
-        """Find out whether Asterisk can be told where to connect to for a WebSocket.
-
-        Raises
-        ------
-        TargetIncomplete
-            It cannot; the sentence says what to load or to write.
-        """
-        await self._websocket_clients.check()
-
-    async def _local_address(self, channel: Channel) -> tuple[str, int]:
-        """Return where Asterisk takes a channel's RTP; asked for where the answer does not hold it."""
-        host = channel.channelvars.get("UNICASTRTP_LOCAL_ADDRESS")
-        port = channel.channelvars.get("UNICASTRTP_LOCAL_PORT")
-        if not host or not port:
-            host = await variable_of(self.client, channel.id, "UNICASTRTP_LOCAL_ADDRESS")
-            port = await variable_of(self.client, channel.id, "UNICASTRTP_LOCAL_PORT")
-        if not _is_port(port) or not _is_address(host):
-            raise AriRequestFailed(
-                "GET",
-                f"/channels/{channel.id}/variable",
-                200,
-                f"UNICASTRTP_LOCAL_ADDRESS and _PORT are {host[:100]!r} and {port[:100]!r}: no address that takes RTP",
-            )
-        if ":" in host and self.media_host is None:
-            raise TargetIncomplete(
-                f"Asterisk takes the RTP of this channel at the IPv6 address {host}, and media travels over IPv4 here: "
-                "name the IPv4 address of Asterisk by --ari-asterisk-media"
-            )
-        return self.media_host or host, int(port)
+    def __init__(self, client: AriClient, app: str, stream: EventStream, ledger: Ledger, watches: Watches) -> None:
+        self._client = client
+        self.app = app
+        self._stream = stream
+        self._ledger = ledger
+        self._watches = watches
 
     async def originate(
         self,
@@ -141,7 +73,7 @@ class AriCreation:
             "timeout": timeout_s,
         }
         query |= _dialled(channel_id, endpoint, app_args, other_channel_id, originator, formats)
-        return await self._create_channel("/channels", channel_id, query, variables)
+        return await self.create_channel("/channels", channel_id, query, variables)
 
     async def create(
         self,
@@ -156,7 +88,7 @@ class AriCreation:
     ) -> Channel:
         """Create a channel that enters our application before it is dialled; see `dial`."""
         query = {"app": self.app, **_dialled(channel_id, endpoint, app_args, other_channel_id, originator, formats)}
-        return await self._create_channel("/channels/create", channel_id, query, variables)
+        return await self.create_channel("/channels/create", channel_id, query, variables)
 
     async def snoop(
         self, channel_id: str, snoop_id: str, *, spy: str = "both", whisper: str = "none", app_args: str | None = None
@@ -170,11 +102,11 @@ class AriCreation:
         if watch is not None and watch.in_stasis_ns is None:
             await watch.in_stasis()
         query: dict[str, QueryValue] = {"app": self.app, "spy": spy, "whisper": whisper, "appArgs": app_args}
-        return await self._create_channel(
+        return await self.create_channel(
             CHANNEL + "/snoop/{snoopId}", snoop_id, query, path={"channelId": channel_id, "snoopId": snoop_id}
         )
 
-    async def _create_channel(
+    async def create_channel(
         self,
         route: str,
         channel_id: str,
@@ -189,7 +121,7 @@ class AriCreation:
         body = None if variables is None else {"variables": dict(variables)}
         watch.is_pending = True
         try:
-            channel = await self.client.fetch(
+            channel = await self._client.fetch(
                 Channel, "POST", route, path=path, query=query, body=body, on_sent=watch.requested
             )
         except _REFUSALS:
@@ -203,7 +135,7 @@ class AriCreation:
     async def play(self, channel_id: str, playback_id: str, media: str | Sequence[str]) -> Playback:
         """Play media (``sound:…``, ``tone:…``, ``digits:…``, ``recording:…``) to a channel."""
         await self._watches.ensure_in_stasis(channel_id)
-        return await self.client.fetch(
+        return await self._client.fetch(
             Playback,
             "POST",
             CHANNEL + "/play/{playbackId}",
@@ -226,7 +158,7 @@ class AriCreation:
         """Record a channel into a file at Asterisk; the file is removed with everything else at the session's end."""
         await self._watches.ensure_in_stasis(channel_id)
         self._ledger.add(Kind.RECORDING, name)
-        return await self.client.fetch(
+        return await self._client.fetch(
             LiveRecording,
             "POST",
             CHANNEL + "/record",
@@ -246,19 +178,7 @@ class AriCreation:
         """Create a bridge: ``mixing``, ``holding``, or with further attributes (``mixing,dtmf_events``)."""
         await self._stream.wait_open()
         self._ledger.add(Kind.BRIDGE, bridge_id)
-        return await self.client.fetch(Bridge, "POST", "/bridges", query={"bridgeId": bridge_id, "type": type})
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+        return await self._client.fetch(Bridge, "POST", "/bridges", query={"bridgeId": bridge_id, "type": type})
 
 
 def _dialled(

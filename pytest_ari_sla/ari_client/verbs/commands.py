@@ -22,11 +22,22 @@ __all__ = ["AriCommands"]
 
 
 class AriCommands:
-    """The verbs of `AriSession` for what exists."""
+    """The verbs of `AriSession` for what exists.
 
-    client: AriClient
-    _ledger: Ledger
-    _watches: Watches
+    Parameters
+    ----------
+    client
+        Who sends requests.
+    ledger
+        Where what is gone is crossed out.
+    watches
+        Who knows of each channel whether it is in the application.
+    """
+
+    def __init__(self, client: AriClient, ledger: Ledger, watches: Watches) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._watches = watches
 
     async def _tell(
         self,
@@ -39,7 +50,7 @@ class AriCommands:
         """Send a request that answers nothing about a channel, once it is in the application."""
         await self._watches.ensure_in_stasis(channel_id)
         path = {"channelId": channel_id}
-        await self.client.request(method, f"{CHANNEL}/{verb}", path, query, on_sent=on_sent)
+        await self._client.request(method, f"{CHANNEL}/{verb}", path, query, on_sent=on_sent)
 
     async def dial(self, channel_id: str, *, caller: str | None = None, timeout_s: int | None = None) -> None:
         """Dial a channel from `create`; waits for its StasisStart, without which Asterisk answers 409."""
@@ -111,7 +122,7 @@ class AriCommands:
         watch = self._watches.known(channel_id)
         if watch is not None:
             watch.hangup_requested = True
-        existed = await self.client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
+        existed = await self._client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
         # What Asterisk is still about to make is not there yet, and not gone.
         is_gone = watch is None or not (watch.is_pending or watch.state is ChannelState.DESTROYED)
         if not existed and is_gone:
@@ -124,18 +135,18 @@ class AriCommands:
         """Put channels into a bridge, each after its own StasisStart."""
         for channel_id in channel_ids:
             await self._watches.ensure_in_stasis(channel_id)
-        await self.client.request(
+        await self._client.request(
             "POST", BRIDGE + "/addChannel", {"bridgeId": bridge_id}, {"channel": ",".join(channel_ids)}
         )
 
     async def remove_from_bridge(self, bridge_id: str, *channel_ids: str) -> None:
         """Take channels out of a bridge; they stay in the application."""
-        await self.client.request(
+        await self._client.request(
             "POST", BRIDGE + "/removeChannel", {"bridgeId": bridge_id}, {"channel": ",".join(channel_ids)}
         )
 
     async def destroy_bridge(self, bridge_id: str) -> bool:
         """Remove a bridge; return False if it was gone already."""
-        existed = await self.client.delete(BRIDGE, {"bridgeId": bridge_id})
+        existed = await self._client.delete(BRIDGE, {"bridgeId": bridge_id})
         self._ledger.forget(Kind.BRIDGE, bridge_id)
         return existed
