@@ -1,4 +1,4 @@
-"""Many frames at once, where each read gave just one whole frame: nearly always. All others go through the parsers.
+"""Many frames at once, where each read gave whole frames of one size: nearly always. All others go through the parsers.
 
 A row is what one read gave: ``data`` (n, width) uint8, of which ``lengths`` (n,) bytes count. The functions return
 which rows are plain, and where the payload of each begins and how long it is.
@@ -34,19 +34,24 @@ MOST_HEADER_BYTES = 8
 """Of what is plain."""
 
 
+_MOST_TOGETHER = 16
+"""Frames of one read that are looked for; a peer that sends more at once, tiny ones, is left to the parsers."""
+
+
 @dataclass(frozen=True, eq=False)
 class PlainFrames:
     """What was found in rows.
 
     Attributes
     ----------
-    is_plain
-        (n,) bool. Whether a row is one whole frame of audio; the rest holds for those only.
+    count
+        (n,) int64. How many whole frames of audio a row is, all with the same header; 0 where it is anything else. The
+        rest holds for the others only.
     offset, size
-        (n,) int64. Where its payload begins, and how long it is.
+        (n,) int64. Where the payload of the first one begins, and how long each is.
     """
 
-    is_plain: NDArray[np.bool_]
+    count: NDArray[np.int64]
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
 
@@ -94,22 +99,50 @@ def alike_payload(
 
 
 def plain_audiosocket(data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:
-    """Find the rows that are one AudioSocket message of audio."""
+    """Find the rows that are AudioSocket messages of audio."""
     size = (data[:, 1].astype(np.int64) << 8) | data[:, 2]
     kind = data[:, 0]
-    is_plain = (lengths == size + HEADER_BYTES) & (kind >= Kind.SLIN) & (kind <= Kind.SLIN192) & (size > 0)
-    return PlainFrames(is_plain, np.full(len(data), HEADER_BYTES, np.int64), size)
+    is_audio_message = (kind >= Kind.SLIN) & (kind <= Kind.SLIN192) & (size > 0)
+    offset = np.full(len(data), HEADER_BYTES, np.int64)
+    return PlainFrames(_count(data, lengths, is_audio_message, offset + size, offset), offset, size)
 
 
 def plain_websocket(data: NDArray[np.uint8], lengths: NDArray[np.int64], *, masked: bool) -> PlainFrames:
-    """Find the rows that are one unfragmented BINARY frame of less than 64 KiB."""
-    flag = _MASKED if masked else 0
+    """Find the rows that are unfragmented BINARY frames of less than 64 KiB."""
+    flag, mask_bytes = (_MASKED, _MASK_BYTES) if masked else (0, 0)
     short = data[:, 1].astype(np.int64) - flag
     is_long = short == 126
     size = np.where(is_long, (data[:, 2].astype(np.int64) << 8) | data[:, 3], short)
-    offset = np.where(is_long, 4, 2) + (4 if masked else 0)
-    is_plain = (data[:, 0] == _BINARY) & (short >= 0) & (short <= 126) & (lengths == offset + size) & (size > 0)
-    return PlainFrames(is_plain, offset, size)
+    header = np.where(is_long, 4, 2)
+    offset = header + mask_bytes
+    is_binary = (data[:, 0] == _BINARY) & (short >= 0) & (short <= 126) & (size > 0)
+    return PlainFrames(_count(data, lengths, is_binary, offset + size, header), offset, size)
+
+
+def _count(
+    data: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
+    is_frame: NDArray[np.bool_],
+    whole: NDArray[np.int64],
+    header: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return how many frames like its first one each row is; 0 where it is not a whole number of such.
+
+    Parameters
+    ----------
+    is_frame
+        Whether a row begins with the header of a frame.
+    whole, header
+        Bytes of that frame, and of its header that all others must have as well.
+    """
+    count = np.where(is_frame & (lengths % np.maximum(whole, 1) == 0), lengths // np.maximum(whole, 1), 0)
+    count[count > _MOST_TOGETHER] = 0
+    for place in range(1, int(count.max(initial=0))):
+        rows = np.flatnonzero(count > place)
+        for byte in range(int(header[rows].max(initial=0))):
+            differs = data[rows, place * whole[rows] + byte] != data[rows, byte]
+            count[rows[differs & (byte < header[rows])]] = 0
+    return count
 
 
 def unmask(data: NDArray[np.uint8], offset: int) -> NDArray[np.uint8]:

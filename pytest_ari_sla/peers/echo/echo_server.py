@@ -36,6 +36,7 @@ from pytest_ari_sla.peers.reflector import (
     TurnaroundMeter,
     send_stamped,
 )
+from pytest_ari_sla.peers.stream_command import STREAMS, transport_of
 from pytest_ari_sla.rtp.header import HEADER_BYTES, PLAIN_FLAGS, header_view
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES, stamp_view
 from pytest_ari_sla.udp.batched import make_sender, open_udp_socket
@@ -247,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla echo", description="Send every RTP packet back to where it came from.")
     parser.add_argument(
         "--transport",
-        choices=("rtp", *stream_echo.LISTENING, "websocket-server"),
+        choices=("rtp", *STREAMS),
         default="rtp",
         help="what to send back (default: %(default)s); see --transport NAME --help for the options of the others",
     )
@@ -307,16 +308,9 @@ def _impairment(options: argparse.Namespace) -> Impairment:
     )
 
 
-def transport_of(argv: Sequence[str]) -> str:
-    """Return which transport a command line asks for: each has options of its own."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--transport", default="rtp")
-    return str(parser.parse_known_args(argv)[0].transport)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an echo server until it is told to stop (Ctrl-C, SIGTERM, or the end of its control connection)."""
-    if transport_of(sys.argv[1:] if argv is None else argv) != "rtp":
+    if transport_of(argv) != "rtp":
         return stream_echo.main(argv)
     parser = _parser()
     options = parser.parse_args(argv)

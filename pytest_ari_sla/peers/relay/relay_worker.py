@@ -25,7 +25,9 @@ from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.peers.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
 from pytest_ari_sla.peers.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.peers.reflector import PacketMover
+from pytest_ari_sla.peers.relay import stream_relay
 from pytest_ari_sla.peers.relay.relay_group import RELAY_METRICS, RelayFigures, RelayGroup
+from pytest_ari_sla.peers.stream_command import STREAMS, transport_of
 from pytest_ari_sla.udp.datagrams import host_number
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
 from pytest_ari_sla.udp.port_leases import DEFAULT_RTP_PORTS, PortManager
@@ -185,6 +187,12 @@ def _address(text: str) -> Address:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla relay", description="Relay RTP between Asterisk and an echo server.")
     parser.add_argument(
+        "--transport",
+        choices=("rtp", *STREAMS),
+        default="rtp",
+        help="what to relay (default: %(default)s); see --transport NAME --help for the options of the others",
+    )
+    parser.add_argument(
         "--echo", type=argument(_address), required=True, metavar="HOST:PORT", help="where the echo server is"
     )
     parser.add_argument("--host", help="address that takes Asterisk's packets (default: where --listen listens)")
@@ -220,6 +228,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a relay until it is told to stop (Ctrl-C, SIGTERM, or the end of its inherited control connection)."""
+    if transport_of(argv) != "rtp":
+        return stream_relay.main(argv)
     parser = _parser()
     options = parser.parse_args(argv)
     host = options.host or (options.listen[0] if options.listen else "127.0.0.1")

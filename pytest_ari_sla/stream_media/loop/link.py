@@ -118,6 +118,8 @@ class Link:
         Whether the socket is gone.
     control
         The control side of a WebSocket.
+    watched_for
+        The events of epoll that the loop has asked for.
     is_muted, is_deaf, wants_closing
         Whether nothing is sent, nothing is read, and the connection is to end: faults on purpose.
     fault
@@ -141,6 +143,7 @@ class Link:
         self.is_closed = False
         self.control = MediaControl()
         self.since_ns = time.monotonic_ns()
+        self.watched_for = 0
         self.is_muted = self.is_deaf = self.wants_closing = False
         self.fault: PeerFault | None = None
         self.frame_bytes, self.kind = 0, 0

@@ -1,7 +1,8 @@
-"""From sockets to the ring: reads that are one whole frame are taken apart many at once, all others one by one."""
+"""From sockets to the ring: reads that are whole frames are taken apart many at once, all others one by one."""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameReceiver"]
 
-READ_BYTES = 8192
+READ_BYTES = 8256
+"""Not a power of two: rows that lie so far apart would all fall into the same few lines of the cache."""
 _READS = 256
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
 _RING, _CONVERSATION = int(Route.RING), int(Route.CONVERSATION)
-_DRAINED_NS = int(StreamGauge.DRAINED_NS)
+_DRAINED_NS, _MERGED_READS = int(StreamGauge.DRAINED_NS), int(StreamGauge.MERGED_READS)
 
 
 class FrameReceiver:
@@ -83,7 +85,7 @@ class FrameReceiver:
         conversation = self._connections[descriptors[0]].conversation
         payload = conversation.payload_of_alike(data, lengths)
         if payload is not None and payload.shape[1] <= self._width and (self._table.route[at] == _RING).all():
-            self._put(at, payload, np.full(len(at), payload.shape[1]), arrival_ns)
+            self._put(at, payload, arrival_ns)
             return []
         return self._sort(at, data, lengths, arrival_ns)
 
@@ -97,17 +99,22 @@ class FrameReceiver:
         """Take reads that differ; return the links whose conversations have to be heard."""
         table, conversation = self._table, self._connections[int(at[0])].conversation
         found = conversation.find_plain(data, lengths)
-        plain = found.is_plain & (table.route[at] != _CONVERSATION) & (found.size <= self._width)
+        plain = (found.count > 0) & (table.route[at] != _CONVERSATION) & (found.size <= self._width)
         table.seen[at] += lengths > 0
         rows = np.flatnonzero(plain & (table.route[at] == _RING))
         while len(rows):
-            offset = int(found.offset[rows[0]])
-            alike = found.offset[rows] == offset
+            offset, size, count = (int(column[rows[0]]) for column in (found.offset, found.size, found.count))
+            alike = (found.offset[rows] == offset) & (found.size[rows] == size) & (found.count[rows] == count)
             chosen, rows = rows[alike], rows[~alike]
-            size = found.size[chosen]
-            read = data[chosen, : offset + int(size.max())]
+            self._streams[_MERGED_READS] += len(chosen) * (count > 1)
+            # After a delay reads hold several frames each: one by one they would cost more than the time there is.
+            read = data[chosen, : count * (offset + size)].reshape(-1, offset + size)
             payload = unmask(read, offset) if conversation.gets_masked_frames else read[:, offset:]
-            self._put(at[chosen], payload, size, arrival_ns[chosen])
+            if count == 1:
+                self._put(at[chosen], payload, arrival_ns[chosen])
+            else:
+                ahead = np.tile(np.arange(count), len(chosen))
+                self._put(at[chosen].repeat(count), payload, arrival_ns[chosen].repeat(count), ahead)
         others = np.flatnonzero(~plain).tolist()
         taken = (self._take_row(row, int(at[row]), int(lengths[row]), int(arrival_ns[row])) for row in others)
         return [link for link in taken if link is not None]
@@ -130,30 +137,49 @@ class FrameReceiver:
         return stamps_ns - self._clock.steps_at(stamps_ns, self._streams[_DRAINED_NS])
 
     def _put(
-        self, at: NDArray[np.intp], payload: NDArray[np.uint8], size: NDArray[np.int64], arrival_ns: NDArray[np.int64]
+        self,
+        at: NDArray[np.intp],
+        payload: NDArray[np.uint8],
+        arrival_ns: NDArray[np.int64],
+        ahead: NDArray[np.intp] | int = 0,
     ) -> None:
-        """Put a frame of each of these connections into the ring, as far as it has room."""
+        """Put frames into the ring, as far as it has room.
+
+        Parameters
+        ----------
+        at, payload, arrival_ns
+            Of each frame: its connection, what it holds, and when it came.
+        ahead
+            How many others here are the same connection's, and come before it.
+        """
         head = self._gauges[_RING_HEAD]
         count = min(len(at), self._rows - (head - self._gauges[_RING_TAIL]))
-        self._streams[StreamGauge.MALFORMED] += len(at) - count
         first = head % self._rows
         split = min(count, self._rows - first)
-        columns, table = self._columns, self._table
-        # Before the ring's end, and from its beginning on.
-        for rows, chosen in (
-            (slice(first, first + split), slice(0, split)),
-            (slice(count - split), slice(split, count)),
-        ):
-            if chosen.start == chosen.stop:
-                continue
-            now = at[chosen]
-            self._memory.ring_data[rows, : payload.shape[1]] = payload[chosen]
-            columns["arrival_ns"][rows] = arrival_ns[chosen]
-            columns["leg"][rows] = table.leg[now]
-            columns["length"][rows] = size[chosen]
-            columns["place"][rows] = table.place[now]
-            table.place[now] += 1
+        place = self._table.place[at] + ahead
+        self._write(slice(first, first + split), at, place, payload[:split], arrival_ns)
+        if split < len(at):
+            self._streams[StreamGauge.MALFORMED] += len(at) - count
+            rest = slice(split, count)
+            self._write(slice(count - split), at[rest], place[rest], payload[rest], arrival_ns[rest])
+        self._table.place[at] = place + 1  # of several for one connection, the last one stays
         self._gauges[_RING_HEAD] = head + count
+
+    def _write(
+        self,
+        rows: slice,
+        at: NDArray[np.intp],
+        place: NDArray[np.int64],
+        payload: NDArray[np.uint8],
+        arrival_ns: NDArray[np.int64],
+    ) -> None:
+        """Write the first frames into rows of the ring that follow each other, as many as there are payloads."""
+        columns, count = self._columns, len(payload)
+        self._memory.ring_data[rows, : payload.shape[1]] = payload
+        columns["arrival_ns"][rows] = arrival_ns[:count]
+        columns["leg"][rows] = self._table.leg[at[:count]]
+        columns["length"][rows] = payload.shape[1]
+        columns["place"][rows] = place[:count]
 
     def _take_apart(self, link: Link, data: bytes, arrival_ns: int) -> None:
         conversation = link.conversation
@@ -162,10 +188,10 @@ class FrameReceiver:
         self._streams[StreamGauge.MALFORMED] += len(conversation.frames) - len(frames)
         self._streams[StreamGauge.MERGED_READS] += len(frames) > 1
         conversation.frames.clear()
-        if link.is_heard:
-            at, came_ns = np.array([link.descriptor]), np.array([arrival_ns])
-            for frame in frames:
-                self._put(at, np.frombuffer(frame, np.uint8)[None], np.array([len(frame)]), came_ns)
+        for _, alike in groupby(frames if link.is_heard else [], len):
+            payload = np.array([np.frombuffer(frame, np.uint8) for frame in alike])
+            at = np.full(len(payload), link.descriptor)
+            self._put(at, payload, np.full(len(at), arrival_ns), np.arange(len(at)))
 
     def take_text(self, link: Link, text: bytes) -> None:
         """Take what Asterisk has said beside the media."""

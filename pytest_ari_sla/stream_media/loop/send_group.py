@@ -56,11 +56,13 @@ class DepartureLog:
         head, count = self._streams[_DEPARTURES], len(sent_ns)
         first = head % self._rows
         split = min(count, self._rows - first)
-        for rows, times in ((slice(first, first + split), sent_ns[:split]), (slice(count - split), sent_ns[split:])):
-            self._due_ns[rows] = due_ns
-            self._sent_ns[rows] = times
+        self._due_ns[first : first + split] = due_ns
+        self._sent_ns[first : first + split] = sent_ns[:split]
+        if split < count:
+            self._due_ns[: count - split] = due_ns
+            self._sent_ns[: count - split] = sent_ns[split:]
         self._streams[_DEPARTURES] = head + count
-        if not sent_ns.all():
+        if np.count_nonzero(sent_ns) < count:
             self._memory.legs["unsent"][legs[sent_ns == 0]] += 1
             self._memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(sent_ns == 0))
 

@@ -57,6 +57,7 @@ _LOOK_SLOTS = 1000
 """What nobody wants any more is looked for once in so many."""
 
 _EVENTS = 1024
+_READABLE, _WRITABLE = select.EPOLLIN, select.EPOLLOUT
 
 _LINKS_PER_READ, _MOST_SLOTS_PER_READ = 300, 4
 """With more connections, what has come is read in every second, third or fourth slot only: together, frames cost less.
@@ -169,7 +170,7 @@ class StreamLoop(SlotLoop):
         if not self._receiver.has_room(_EVENTS):
             return
         events = self._poll.poll(0, _EVENTS)
-        readable = [descriptor for descriptor, event in events if event == select.EPOLLIN]
+        readable = [descriptor for descriptor, event in events if event == _READABLE]
         if len(readable) < len(events) or self._listening in readable:
             readable = self._take_others(events)
         if readable:
@@ -185,9 +186,9 @@ class StreamLoop(SlotLoop):
             if link is None:
                 self._accept()
                 continue
-            if event & select.EPOLLOUT:
+            if event & _WRITABLE:
                 self._flush(link)
-            if event & ~select.EPOLLOUT:
+            if event & ~_WRITABLE:
                 readable.append(descriptor)
         return readable
 
@@ -240,15 +241,18 @@ class StreamLoop(SlotLoop):
 
     def _add(self, link: Link) -> None:
         self._links[link.descriptor] = link
-        self._poll.register(link.descriptor, select.EPOLLIN)
+        self._poll.register(link.descriptor, _READABLE)
+        link.watched_for = _READABLE
         self._flush(link)
 
     def _flush(self, link: Link) -> None:
         if link.is_closed:
             return
-        hears = 0 if link.is_deaf else select.EPOLLIN
-        events = hears if link.flush() else hears | select.EPOLLOUT
-        self._poll.modify(link.descriptor, events)
+        hears = 0 if link.is_deaf else _READABLE
+        events = hears if link.flush() else hears | _WRITABLE
+        if events != link.watched_for:
+            self._poll.modify(link.descriptor, events)
+            link.watched_for = events
 
     def _drop(self, link: Link) -> None:
         """Give a connection up: it has ended."""
@@ -295,7 +299,7 @@ class StreamLoop(SlotLoop):
                 self._listener = socket.socket(fileno=handle)
                 self._listener.setblocking(False)
                 self._listening = self._listener.fileno()
-                self._poll.register(self._listening, select.EPOLLIN)
+                self._poll.register(self._listening, _READABLE)
             case ExpectLeg():
                 self._expect(command)
             case ConnectLeg():

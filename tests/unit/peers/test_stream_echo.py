@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-WITHIN_S = 60.0
-FRAME = bytes(range(256)) + bytes(64)
-
-
-@contextmanager
-def echo(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run ``ari-sla echo``; yield what it says first, and the process, which is ended at the end."""
-    command = [sys.executable, "-m", "pytest_ari_sla.peers.echo.echo_server", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline(), process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def ended(process: subprocess.Popen[str]) -> str:
-    """End an echo server in order; return its last words."""
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=WITHIN_S)
-    assert process.returncode == 0
-    return said
+from tests.unit.peers.stream_processes import FRAME, WITHIN_S, ended, running
 
 
 async def test_frames_of_an_audiosocket_come_back_as_they_went_in_any_pieces() -> None:
     """Under the type that they came with: wide-band ones."""
-    with echo("--transport", "audiosocket") as (greeting, process):
+    with running("echo.echo_server", "--transport", "audiosocket") as (greeting, process):
         found = re.search(r"at 127.0.0.1:(\d+)", greeting)
         assert found is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", int(found[1]))
@@ -60,7 +32,7 @@ async def test_frames_of_an_audiosocket_come_back_as_they_went_in_any_pieces() -
 
 async def test_binary_messages_of_a_websocket_come_back_and_a_ping_is_answered() -> None:
     """Texts are not media."""
-    with echo("--transport", "websocket") as (greeting, _):
+    with running("echo.echo_server", "--transport", "websocket") as (greeting, _):
         url = greeting.split()[-1]
         async with asyncio.timeout(WITHIN_S), aiohttp.ClientSession() as session:
             async with session.ws_connect(url, protocols=("media",)) as ws:

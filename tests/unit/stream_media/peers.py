@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.media.measuring.measurer import LegReport
 
-__all__ = ["OwnPeers", "caller_on", "finish", "plan_for"]
+__all__ = ["OtherSide", "caller_on", "finish", "plan_for"]
 
 CODECS: dict[str, Callable[[], Codec]] = {"audiosocket": l16_narrowband, "websocket": pcmu, "websocket-server": pcmu}
 
 
 @dataclass
-class OwnPeers:
+class OtherSide:
     """Plays Asterisk for one transport.
 
     Attributes
@@ -64,7 +64,7 @@ class OwnPeers:
     connected: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[OwnPeers]:
+    async def serving(self) -> AsyncIterator[OtherSide]:
         """Be there, until the end."""
         application = web.Application()
         application.router.add_get("/media/{id}", self._take)
@@ -142,7 +142,7 @@ def plan_for(transport: str, calls: int, ari: AriEndpoint | None = None) -> Medi
 
 
 @asynccontextmanager
-async def caller_on(far: OwnPeers, calls: int) -> AsyncIterator[CallerWorker]:
+async def caller_on(far: OtherSide, calls: int) -> AsyncIterator[CallerWorker]:
     """Run a caller with all built-in trackers, whose media goes to this far end."""
     registry = builtin_registry()
     plan = plan_for(far.transport, calls, AriEndpoint(far.base_url))
@@ -153,7 +153,7 @@ async def caller_on(far: OwnPeers, calls: int) -> AsyncIterator[CallerWorker]:
             yield caller
 
 
-async def establish(far: OwnPeers, caller: CallerWorker) -> tuple[StreamEndpoint, object]:
+async def establish(far: OtherSide, caller: CallerWorker) -> tuple[StreamEndpoint, object]:
     """Set a call of one leg up."""
     endpoint = caller.take_call()[0]
     assert isinstance(endpoint, StreamEndpoint)

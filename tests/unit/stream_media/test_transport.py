@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.stream_media.transport import audiosocket, websocket
-from tests.unit.stream_media.peers import OwnPeers, caller_on, connect_to, establish, finish
+from tests.unit.stream_media.peers import OtherSide, caller_on, connect_to, establish, finish
 
 if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker
@@ -34,7 +34,7 @@ def _amount(caller: CallerWorker, name: str) -> int:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_every_frame_is_sent_in_its_turn_and_measured_when_it_comes_back(transport: str) -> None:
     """Three legs, thirty frames each: probes tell which is which, whoever masks and whatever the order of bytes."""
-    async with OwnPeers(transport).serving() as far, caller_on(far, 3) as caller:
+    async with OtherSide(transport).serving() as far, caller_on(far, 3) as caller:
         legs = [await establish(far, caller) for _ in range(3)]
         for endpoint, remote in legs:
             caller.start_leg(endpoint, remote, 30)
@@ -52,7 +52,7 @@ async def test_every_frame_is_sent_in_its_turn_and_measured_when_it_comes_back(t
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_legs_number_is_given_to_a_later_call_with_nothing_of_the_former(transport: str) -> None:
     """The earlier connection stays until Asterisk closes it."""
-    async with OwnPeers(transport).serving() as far, caller_on(far, 1) as caller:
+    async with OtherSide(transport).serving() as far, caller_on(far, 1) as caller:
         for frames_sent in (10, 20):
             endpoint, remote = await establish(far, caller)
             caller.start_leg(endpoint, remote, frames_sent)
@@ -63,7 +63,7 @@ async def test_a_legs_number_is_given_to_a_later_call_with_nothing_of_the_former
 
 async def test_a_peer_that_does_not_read_delays_nobody_else_and_is_counted() -> None:
     """What its connection does not take is ours: the frames were not sent."""
-    async with OwnPeers("audiosocket").serving() as far, caller_on(far, 2) as caller:
+    async with OtherSide("audiosocket").serving() as far, caller_on(far, 2) as caller:
         stuck = caller.take_call()[0]
         with connect_to(stuck.offer.external_host) as peer:
             peer.setsockopt(1, 8, 2048)  # SOL_SOCKET, SO_RCVBUF
@@ -81,7 +81,7 @@ async def test_a_peer_that_does_not_read_delays_nobody_else_and_is_counted() -> 
 
 async def test_a_connection_that_nobody_expects_is_counted_and_closed() -> None:
     """Anybody may connect to an open port."""
-    async with OwnPeers("audiosocket").serving() as far, caller_on(far, 1) as caller:
+    async with OtherSide("audiosocket").serving() as far, caller_on(far, 1) as caller:
         endpoint, _ = await establish(far, caller)
         with connect_to(endpoint.offer.external_host) as stranger:
             stranger.settimeout(WITHIN_S)
@@ -94,7 +94,7 @@ async def test_a_connection_that_nobody_expects_is_counted_and_closed() -> None:
 @pytest.mark.parametrize("garbage", [b"\x10\x00\x00", b"\x42\xff\xff" + bytes(400), b"\x10\x01\x40" + bytes(100)])
 async def test_what_is_no_frame_harms_nobody(garbage: bytes) -> None:
     """Zero length, unknown type, and a truncated message."""
-    async with OwnPeers("audiosocket").serving() as far, caller_on(far, 2) as caller:
+    async with OtherSide("audiosocket").serving() as far, caller_on(far, 2) as caller:
         broken = caller.take_call()[0]
         with connect_to(broken.offer.external_host) as peer:
             assert broken.offer.data is not None
@@ -117,7 +117,7 @@ async def test_asterisks_queue_is_asked_for_once_a_second_and_told_as_time(trans
     def answer(text: str) -> str:
         return "STATUS channel_id:c queue_length:100 xon_level:800 xoff_level:900" if text == "GET_STATUS" else ""
 
-    async with OwnPeers(transport, answer=answer).serving() as far, caller_on(far, 1) as caller:
+    async with OtherSide(transport, answer=answer).serving() as far, caller_on(far, 1) as caller:
         endpoint, remote = await establish(far, caller)
         caller.start_leg(endpoint, remote, 10_000)
         await until(caller, "target.queue_backlog")
@@ -136,7 +136,7 @@ async def test_nothing_is_sent_while_asterisk_has_said_media_xoff() -> None:
         said.append(text)
         return "MEDIA_XOFF" if len(said) == 1 else "MEDIA_XON" if len(said) == 2 else ""
 
-    async with OwnPeers("websocket", answer=answer).serving() as far, caller_on(far, 1) as caller:
+    async with OtherSide("websocket", answer=answer).serving() as far, caller_on(far, 1) as caller:
         endpoint, remote = await establish(far, caller)
         caller.start_leg(endpoint, remote, 10_000)
         held = await until(caller, "target.held_frames")
@@ -158,7 +158,7 @@ def test_audiosocket_refuses_what_it_would_mislabel() -> None:
 
 async def test_a_leg_cannot_play_what_its_codec_does_not_speak() -> None:
     """As with RTP."""
-    async with OwnPeers("websocket").serving() as far, caller_on(far, 1) as caller:
+    async with OtherSide("websocket").serving() as far, caller_on(far, 1) as caller:
         endpoint, remote = await establish(far, caller)
         caller.start_leg(endpoint, remote, 10)
         caller.play(endpoint, 0)

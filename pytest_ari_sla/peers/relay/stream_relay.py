@@ -1,0 +1,136 @@
+"""The relay for streams: each connection of Asterisk's has one to the echo server; frames are sent on, and back.
+
+An echo server of streams returns frames in their order: the time between a frame and the next one to come back is its
+round trip, as long as nothing is dropped, which is counted.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_ari_sla.arguments import argument, parse_host_port
+from pytest_ari_sla.framing.conversations import LEG_PARAMETER, AudioSocketClient, WebSocketClient
+from pytest_ari_sla.peers.reflector import TurnaroundMeter
+from pytest_ari_sla.peers.stream_command import run_server, stream_parser
+from pytest_ari_sla.peers.stream_server import StreamConnection, StreamServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ari_sla.arguments import Address
+    from pytest_ari_sla.framing.conversations import Conversation
+    from pytest_ari_sla.peers.ready_loop import ReadyLoop
+
+__all__ = ["StreamRelay", "main"]
+
+_CONNECT_S = 2.0
+"""Longer would hold all other calls up."""
+
+
+class StreamRelay(StreamServer):
+    """Relays what connections bring to an echo server, and back.
+
+    Parameters
+    ----------
+    loop
+        Where connections are watched.
+    echo
+        The echo server's address.
+    transport
+        What Asterisk speaks; the echo server is spoken to in the same way.
+
+    Attributes
+    ----------
+    forwarded, returned
+        Frames that were sent on to the echo server, and back to Asterisk.
+    round_trips
+        From here to the echo server and back, each frame.
+    """
+
+    def __init__(self, loop: ReadyLoop, echo: Address, transport: str) -> None:
+        super().__init__(loop)
+        self._echo = echo
+        self._transport = transport
+        self._sent_ns: dict[StreamConnection, deque[int]] = {}
+        self.forwarded = self.returned = 0
+        self.round_trips = TurnaroundMeter()
+
+    def take(self, connection: StreamConnection) -> None:
+        """Send all frames on; the first thing that Asterisk says tells whose the connection is."""
+        conversation = connection.conversation
+        if connection.partner is None and conversation.is_open:
+            self._pair(connection)
+        partner = connection.partner
+        if partner is None or not conversation.frames:
+            return
+        is_echo = connection in self._sent_ns
+        if is_echo:
+            self._note_returned(connection, len(conversation.frames))
+        for frame in conversation.frames:
+            taken = partner.send(frame, conversation.audio_kind)
+            self.dropped += not taken
+            if taken and is_echo:
+                self.returned += 1
+            elif taken:
+                self._sent_ns[partner].append(time.monotonic_ns())
+                self.forwarded += 1
+        partner.flush()
+
+    def _pair(self, connection: StreamConnection) -> None:
+        tcp = socket.create_connection(self._echo, timeout=_CONNECT_S)
+        partner = self.open(tcp, self._conversation_with_echo(connection.conversation.key))
+        self._sent_ns[partner] = deque()
+        connection.partner, partner.partner = partner, connection
+        partner.flush()
+
+    def _conversation_with_echo(self, key: str) -> Conversation:
+        if self._transport == "audiosocket":
+            return AudioSocketClient(key)
+        host, port = self._echo
+        return WebSocketClient(f"/?{LEG_PARAMETER}={key.strip('/')}", f"{host}:{port}")
+
+    def _note_returned(self, echo: StreamConnection, frames: int) -> None:
+        now_ns, waiting = time.monotonic_ns(), self._sent_ns[echo]
+        first = [waiting.popleft() for _ in range(min(frames, len(waiting)))]
+        self.round_trips.record(now_ns - np.array(first, np.int64))
+
+    def end(self, connection: StreamConnection) -> None:
+        """Close a connection that has ended, and the one beyond it."""
+        super().end(connection)
+        self._sent_ns.pop(connection, None)
+        partner, connection.partner = connection.partner, None
+        if partner is not None and partner.partner is not None:
+            partner.conversation.close()
+            partner.conversation.ended = partner.conversation.ended or "the other side has ended"
+            partner.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C or SIGTERM; where it has connected itself, until that connection ends."""
+    parser = stream_parser("ari-sla relay", "Relay the frames of streams between Asterisk and an echo server.")
+    address = argument(lambda text: parse_host_port(text, lowest=0))
+    parser.add_argument("--echo", type=address, required=True, metavar="HOST:PORT", help="where the echo server is")
+    parser.add_argument(
+        "--listen", type=address, default=("127.0.0.1", 0), metavar="HOST:PORT", help="where Asterisk connects to"
+    )
+    options = parser.parse_args(argv)
+    relay = run_server(parser, options, options.listen, lambda loop: StreamRelay(loop, options.echo, options.transport))
+    rtt = relay.round_trips.histogram()
+    sys.stdout.write(f"{relay.connections:>12,}  connections\n{relay.forwarded:>12,}  frames sent to the echo server\n")
+    sys.stdout.write(f"{relay.returned:>12,}  frames returned to Asterisk\n")
+    sys.stdout.write(f"{relay.dropped:>12,}  frames dropped, since their receiver did not read\n")
+    sys.stdout.write(f"{relay.faults:>12,}  faults of peers\n")
+    if rtt.count:
+        median, p99 = (rtt.percentile(rank) / 1e6 for rank in (50, 99))
+        sys.stdout.write(f"{median:>12.3f}  ms to the echo server and back (median; 99th percentile {p99:.3f})\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What the echo server and the relay share for streams: connections on a loop, each with what its peer has not read."""
+
+from __future__ import annotations
+
+import socket
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ari_sla.framing.conversations import Conversation
+    from pytest_ari_sla.peers.ready_loop import ReadyLoop
+
+__all__ = ["MOST_UNSENT_BYTES", "StreamConnection", "StreamServer"]
+
+_READ_BYTES = 1 << 16
+MOST_UNSENT_BYTES = 1 << 18
+"""Whoever does not read what is sent loses it: nobody's memory is filled."""
+
+
+class StreamConnection:
+    """One connection, from its first byte to its last.
+
+    Parameters
+    ----------
+    server
+        Whose it is; told of what comes, and of the end.
+    tcp
+        Its own from now on.
+    conversation
+        What is spoken on it.
+
+    Attributes
+    ----------
+    partner
+        The connection that its frames go to; None where there is none (yet).
+    """
+
+    def __init__(self, server: StreamServer, tcp: socket.socket, conversation: Conversation) -> None:
+        tcp.setblocking(False)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server = server
+        self._tcp = tcp
+        self.conversation = conversation
+        self.partner: StreamConnection | None = None
+        self._unsent = bytearray()
+
+    def send(self, payload: bytes, kind: int) -> bool:
+        """Send a frame as soon as the peer takes it; return whether it will: not where too much waits already."""
+        if len(self._unsent) > MOST_UNSENT_BYTES or self.conversation.ended:
+            return False
+        self._unsent += self.conversation.frame(payload, kind)
+        return True
+
+    def turn(self) -> None:
+        """Read what has come, let the server answer, and write."""
+        try:
+            self._read()
+            self._server.take(self)
+            self.conversation.frames.clear()
+            self.conversation.texts.clear()
+        except OSError as error:
+            self.conversation.ended = self.conversation.ended or str(error)
+        self.flush()
+
+    def _read(self) -> None:
+        try:
+            data = self._tcp.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self.conversation.receive(data)
+        else:
+            self.conversation.finish()
+
+    def flush(self) -> None:
+        """Write what the peer takes; the rest goes when it reads."""
+        conversation = self.conversation
+        self._unsent += conversation.outgoing
+        conversation.outgoing.clear()
+        try:
+            sent = self._tcp.send(self._unsent) if self._unsent else 0
+            del self._unsent[:sent]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            conversation.ended = conversation.ended or str(error)
+        if conversation.ended:
+            self._server.end(self)
+        else:
+            self._server.loop.watch(self._tcp, self.turn, also_writing=bool(self._unsent))
+
+    def close(self) -> None:
+        """Watch it no longer, and close it."""
+        self._server.loop.forget(self._tcp)
+        self._tcp.close()
+
+
+class StreamServer(ABC):
+    """Serves connections; a context manager that closes those that are left.
+
+    Parameters
+    ----------
+    loop
+        Where connections are watched.
+
+    Attributes
+    ----------
+    connections, dropped, faults
+        Counts: connections ever, frames whose receiver did not read, and what peers did wrong.
+    """
+
+    def __init__(self, loop: ReadyLoop) -> None:
+        self.loop = loop
+        self._open: set[StreamConnection] = set()
+        self.connections = self.dropped = self.faults = 0
+
+    @abstractmethod
+    def take(self, connection: StreamConnection) -> None:
+        """Do what is to be done with the frames that have come."""
+
+    def listen(self, listener: socket.socket, make_conversation: Callable[[], Conversation]) -> None:
+        """Serve whoever connects to a listening socket."""
+        listener.setblocking(False)
+        self.loop.watch(listener, lambda: self._accept(listener, make_conversation))
+
+    def _accept(self, listener: socket.socket, make_conversation: Callable[[], Conversation]) -> None:
+        try:
+            tcp, _ = listener.accept()
+        except OSError:
+            return  # gone again before it was accepted
+        self.serve(tcp, make_conversation())
+
+    def serve(self, tcp: socket.socket, conversation: Conversation) -> None:
+        """Serve one connection until it ends."""
+        self.connections += 1
+        self.open(tcp, conversation).turn()
+
+    def open(self, tcp: socket.socket, conversation: Conversation) -> StreamConnection:
+        """Return a connection of ours."""
+        connection = StreamConnection(self, tcp, conversation)
+        self._open.add(connection)
+        self.loop.watch(tcp, connection.turn)
+        return connection
+
+    def end(self, connection: StreamConnection) -> None:
+        """Close a connection that has ended."""
+        if connection in self._open:
+            self.faults += sum(connection.conversation.faults.values())
+            self._open.discard(connection)
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no connection."""
+        return not self._open
