@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla import __version__
 from pytest_ari_sla.arguments import argument, parse_port
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

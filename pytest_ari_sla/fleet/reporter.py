@@ -82,7 +82,7 @@ class Reporter:
             return
         self._is_shown = True
         terminalreporter.section("SLA")
-        from pytest_ari_sla.reporting.readable import readable
+        from pytest_ari_sla.reporting.wording.readable import readable
 
         summary = self._report.summary() if self._report else self._unreported
         terminalreporter.write(readable(summary, sys.stdout.encoding), flush=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pytest_ari_sla.reporting.record.run_record import ReportSection
-from pytest_ari_sla.reporting.values import show
+from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.metrics.metric import Place

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.ari.call_endings import LOST
-from pytest_ari_sla.reporting.values import show, show_change, show_clock
+from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
 if TYPE_CHECKING:

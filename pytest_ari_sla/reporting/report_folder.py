@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting.calls_csv import calls_csv
-from pytest_ari_sla.reporting.html import render_html
-from pytest_ari_sla.reporting.markdown import render_markdown
+from pytest_ari_sla.reporting.formats.calls_csv import calls_csv
+from pytest_ari_sla.reporting.formats.html import render_html
+from pytest_ari_sla.reporting.formats.markdown import render_markdown
 from pytest_ari_sla.reporting.places import (
     CALLS_NAME,
     CAPTURES_NAME,
@@ -56,7 +56,7 @@ def write_reports(
     calls
         All calls, each with its scenario's nodeid, where the record holds a part of them only.
     templates_folder
-        A team's own templates (see :mod:`pytest_ari_sla.reporting.html`).
+        A team's own templates (see :mod:`pytest_ari_sla.reporting.formats.html`).
     """
     formats = writers(record, folder, calls=calls, templates_folder=templates_folder)
     for write in formats.values():

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.reporting.charts.chart import BASE, Chart, Option, formatter, rounded
-from pytest_ari_sla.reporting.values import show
+from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.reporting.record.run_record import CallGrid, CallRow, Scenario

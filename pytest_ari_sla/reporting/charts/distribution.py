@@ -17,7 +17,7 @@ from pytest_ari_sla.reporting.charts.chart import (
     y_axis,
 )
 from pytest_ari_sla.reporting.figures import shown_in
-from pytest_ari_sla.reporting.values import show
+from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.reporting.record.run_record import EncodedHistogram, Scenario, ShownMetric

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_ari_sla.reporting.findings import findings
-from pytest_ari_sla.reporting.markdown import render_markdown
+from pytest_ari_sla.reporting.formats.markdown import render_markdown
 from pytest_ari_sla.reporting.record.record_file import write_atomically
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.reporting.values import show
+from pytest_ari_sla.reporting.wording.text import clean
+from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from pytest_ari_sla.reporting.record.run_record import Scenario

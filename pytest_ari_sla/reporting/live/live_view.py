@@ -10,8 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.reporting.values import show, show_clock
+from pytest_ari_sla.reporting.wording.text import clean
+from pytest_ari_sla.reporting.wording.values import show, show_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

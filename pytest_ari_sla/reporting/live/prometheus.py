@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.errors import HarnessError, UsageError
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

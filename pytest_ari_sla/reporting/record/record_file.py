@@ -11,7 +11,7 @@ import msgspec
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.reporting.places import RECORD_NAME
 from pytest_ari_sla.reporting.record.run_record import SCHEMA_VERSION, RunRecord
-from pytest_ari_sla.reporting.text import clean_tree
+from pytest_ari_sla.reporting.wording.text import clean_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,16 @@ import pytest
 from msgspec import structs
 
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.judging.evidence import captured_calls, evidence_files
 from pytest_ari_sla.judging.judged_load import JudgedLoad
+from pytest_ari_sla.judging.records.evidence import captured_calls, evidence_files
+from pytest_ari_sla.judging.records.scenario_record import call_rows, scenario_record
 from pytest_ari_sla.judging.regression import judge_change
-from pytest_ari_sla.judging.scenario_record import call_rows, scenario_record
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.comparison import compare_scenarios
 from pytest_ari_sla.reporting.places import CAPTURES_NAME
 from pytest_ari_sla.reporting.record.run_record import BaselineComparison, CallRow, Scenario, Target
 from pytest_ari_sla.reporting.run_comparison import target_name
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 from pytest_ari_sla.shard_names import name_of_test
 from pytest_ari_sla.sla.verdict import Verdict, judge, worst_of
 

@@ -13,9 +13,9 @@ from pytest_ari_sla.ari.media_needs import RTP, SIP
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.hookspecs.topology import SipTopology
+from pytest_ari_sla.judging.records.worst_calls import ranked_by
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
-from pytest_ari_sla.judging.worst_calls import ranked_by
 from pytest_ari_sla.load.meters.host_share import HostShare, SystemTimes
 from pytest_ari_sla.load.planning.transports import carriers
 from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
-from pytest_ari_sla.judging.scenario_record import scenario_record
+from pytest_ari_sla.judging.records.scenario_record import scenario_record
 from pytest_ari_sla.reporting.record.record_file import write_record
 from pytest_ari_sla.session.reports.report import build_record, report_folder_of
 from pytest_ari_sla.sla.verdict import Verdict, judge

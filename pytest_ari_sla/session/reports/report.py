@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 from pytest_ari_sla import __version__
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.reporting.ci.annotations import announce
+from pytest_ari_sla.reporting.formats.terminal_summary import sections_text, summary_text
 from pytest_ari_sla.reporting.record.record_file import RECORD_NAME, write_record
 from pytest_ari_sla.reporting.record.run_record import ReportSection, Run, RunRecord, Target
 from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
-from pytest_ari_sla.reporting.terminal_summary import sections_text, summary_text
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 from pytest_ari_sla.session.machine.environment import describe_environment, reproducing_command
 from pytest_ari_sla.session.plugins.hook_calls import HookCalls
 from pytest_ari_sla.session.reports.places import REPORTS

@@ -1,8 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
-from pytest_ari_sla.judging import call_grid as module
-from pytest_ari_sla.judging.call_grid import call_grid
+from pytest_ari_sla.judging.records import call_grid as module
+from pytest_ari_sla.judging.records.call_grid import call_grid
 from pytest_ari_sla.load.results.outcome import CallOutcome
 
 S = 1_000_000_000

@@ -1,5 +1,5 @@
 from pytest_ari_sla.capture.kept_packets import PackedStream, parse_policy
-from pytest_ari_sla.judging.evidence import captured_calls
+from pytest_ari_sla.judging.records.evidence import captured_calls
 from pytest_ari_sla.load.results.outcome import CallOutcome, LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_ari_sla.judging import scenario_record as module
-from pytest_ari_sla.judging.scenario_record import scenario_record
+from pytest_ari_sla.judging.records import scenario_record as module
+from pytest_ari_sla.judging.records.scenario_record import scenario_record
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
 from pytest_ari_sla.metrics.catalogue import Catalogue, core_catalogue

@@ -1,4 +1,4 @@
-from pytest_ari_sla.judging.worst_calls import worst_calls
+from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.load.results.outcome import CallOutcome, TimelineEvent
 from pytest_ari_sla.metrics.catalogue import Catalogue
 from pytest_ari_sla.metrics.metric import Metric

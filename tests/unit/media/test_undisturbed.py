@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
-from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.media.callers import PACKETS_PER_SECOND, begin, make_caller
 from tests.unit.reporting.factory import make_record, make_scenario

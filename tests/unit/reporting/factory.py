@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pytest_ari_sla.judging.scenario_record import shown_metrics
+from pytest_ari_sla.judging.records.scenario_record import shown_metrics
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.reporting.record.run_record import (
     BaselineComparison,

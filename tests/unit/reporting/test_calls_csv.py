@@ -1,7 +1,7 @@
 import csv
 from io import StringIO
 
-from pytest_ari_sla.reporting.calls_csv import calls_csv
+from pytest_ari_sla.reporting.formats.calls_csv import calls_csv
 from pytest_ari_sla.reporting.record.run_record import CallRow
 
 

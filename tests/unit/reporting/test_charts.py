@@ -6,7 +6,7 @@ import pytest
 from pytest_ari_sla.reporting.charts import Chart, heat_map, percentile_charts, scenario_charts, setup_waterfall
 from pytest_ari_sla.reporting.charts import time_charts as all_time_charts
 from pytest_ari_sla.reporting.charts.chart import Limit, drawable, y_axis
-from pytest_ari_sla.reporting.html import template_environment
+from pytest_ari_sla.reporting.formats.html import template_environment
 from pytest_ari_sla.reporting.record.run_record import CallGrid, CallRow, Scenario, Stage, Threshold
 from tests.unit.reporting.factory import make_scenario, shown_of
 

@@ -10,7 +10,7 @@ from pytest_ari_sla.reporting.comparison import (
     compare_scenarios,
     with_baseline,
 )
-from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.reporting.record.run_record import BlockHistograms, Capacity, RunRecord, Scenario
 from tests.unit.reporting.factory import make_record
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.reporting.record.record_file import decode_record, encode_record
 from pytest_ari_sla.reporting.record.run_record import Scenario, WorstCall
 from tests.unit.reporting.factory import make_record, make_scenario
@@ -166,7 +166,7 @@ def test_a_broken_template_of_a_team_is_named(tmp_path: Path, template: str) -> 
 
 def test_all_blocks_are_documented_at_the_top_of_the_template() -> None:
     """Whoever overrides one finds its name there."""
-    from pytest_ari_sla.reporting import html
+    from pytest_ari_sla.reporting.formats import html
 
     template = Path(html.__file__).with_name("templates").joinpath("report.html").read_text()
     described = template.partition("-#}")[0]

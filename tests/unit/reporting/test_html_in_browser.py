@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.formats.html import render_html
 from tests.unit.reporting.factory import make_record, make_scenario
 
 QUIET = (

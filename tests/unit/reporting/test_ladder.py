@@ -1,7 +1,7 @@
 from msgspec.structs import replace
 
 from pytest_ari_sla.reporting.charts import ladder, scenario_charts
-from pytest_ari_sla.reporting.html import render_html
+from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.reporting.record.run_record import Capacity, CapacityStep, Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 

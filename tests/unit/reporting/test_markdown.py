@@ -1,8 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from pytest_ari_sla.reporting import markdown
-from pytest_ari_sla.reporting.markdown import render_markdown
+from pytest_ari_sla.reporting.formats import markdown
+from pytest_ari_sla.reporting.formats.markdown import render_markdown
 from pytest_ari_sla.reporting.record.run_record import Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 

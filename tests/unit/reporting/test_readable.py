@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ari_sla.reporting.readable import readable
+from pytest_ari_sla.reporting.wording.readable import readable
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 from rich.cells import cell_len
 
+from pytest_ari_sla.reporting.formats.terminal_summary import summary_text
 from pytest_ari_sla.reporting.record.run_record import Scenario
-from pytest_ari_sla.reporting.terminal_summary import summary_text
 from tests.unit.reporting.factory import make_record, make_scenario
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.reporting.text import clean, clean_tree
+from pytest_ari_sla.reporting.wording.text import clean, clean_tree
 
 
 def test_terminal_escapes_become_visible() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.reporting.values import show, show_change, show_clock
+from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ari_sla.capture.kept_packets import CapturedStream, parse_policy, rebuilt_packets
-from pytest_ari_sla.judging.worst_calls import ranked_by, worst_calls
+from pytest_ari_sla.judging.records.worst_calls import ranked_by, worst_calls
 from pytest_ari_sla.load.calls import capture_candidates
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.results.outcome import CallOutcome

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.reporting.record.run_record import CallEvent, WorstCall
-from pytest_ari_sla.reporting.values import show
+from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
-from pytest_ari_sla.reporting.text import clean
+from pytest_ari_sla.reporting.wording.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

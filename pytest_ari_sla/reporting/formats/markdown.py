@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from pytest_ari_sla.reporting.figures import headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.run_comparison import compared_with
-from pytest_ari_sla.reporting.text import clean
-from pytest_ari_sla.reporting.values import show, show_change, show_clock
+from pytest_ari_sla.reporting.wording.text import clean
+from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

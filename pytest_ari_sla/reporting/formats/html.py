@@ -15,7 +15,7 @@ from pytest_ari_sla.reporting.charts.over_time import unit_of
 from pytest_ari_sla.reporting.figures import counts_of, distributions_of, headline, sections, tiles
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.run_comparison import compared_with
-from pytest_ari_sla.reporting.values import show, show_change, show_clock
+from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 
 if TYPE_CHECKING:
     from pathlib import Path

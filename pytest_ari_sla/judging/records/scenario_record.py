@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.judging.call_grid import call_grid
-from pytest_ari_sla.judging.worst_calls import worst_calls
+from pytest_ari_sla.judging.records.call_grid import call_grid
+from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.record import run_record as record
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.capture.pcapng import capture_name
 from pytest_ari_sla.judging.judged_load import CapturedCall, TextFile
-from pytest_ari_sla.judging.worst_calls import worst_calls
+from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.reporting.places import CAPTURES_NAME, EVIDENCE_NAME
 
 if TYPE_CHECKING:

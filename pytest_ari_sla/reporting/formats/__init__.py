@@ -1,0 +1,1 @@
+"""Every format that is made from the record of a run."""
