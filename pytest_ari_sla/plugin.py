@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 
-from pytest_ari_sla import fixtures, options
+from pytest_ari_sla import options
 from pytest_ari_sla.bugs.plugin import MARKER, BugHunts
 from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.fixtures import coroutines, event_loops, given
 from pytest_ari_sla.fleet.hooks import join_fleet, refuse, settings_of_fleet
 from pytest_ari_sla.fleet.item_hooks import ItemHooks
 from pytest_ari_sla.fleet.reporter import Reporter
@@ -44,7 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     check_junit(config)
     settings = config.stash[SETTINGS] = settings_of_fleet(config) or options.settings_from(config)
     judged = config.stash[JUDGED] = JudgedTests()
-    config.pluginmanager.register(fixtures, "ari-sla-fixtures")
+    config.pluginmanager.register(given, "ari-sla-fixtures")
+    config.pluginmanager.register(event_loops, "ari-sla-event-loops")
+    config.pluginmanager.register(coroutines, "ari-sla-coroutines")
     config.pluginmanager.register(ItemHooks(judged), "ari-sla-items")
     config.addinivalue_line("markers", MARKER)
     config.pluginmanager.register(BugHunts(settings), "ari-sla-bugs")
@@ -59,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read all thresholds, so that a mistake in one stops pytest before the first call is made."""
     try:
-        fixtures.check_runner(config, items)
+        coroutines.check_runner(config, items)
         for item in filter(_has_thresholds, items):
             load_maker_of(config).thresholds_of(item)
     except SlaError as error:

@@ -46,7 +46,7 @@ def test_the_ways_through_the_tool_are_short(way: str, most: int) -> None:
 def test_a_threshold_is_parsed_by_those_who_read_what_the_user_wrote_and_nobody_else() -> None:
     """Everybody else is given the parsed one."""
     assert {path for path in _modules() if "parse" in _imported_from(path, "pytest_ari_sla.sla.threshold")} == {
-        "fixtures.py",  # load(until=…)
+        "fixtures/load.py",  # load(until=…)
         "judging/thresholds.py",  # marker, sla.toml, ini and command line
     }
 
