@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_ari_sla.media.loop.commands import ForgetLeg, Stall, StopLeg
+
 __all__ = ["AlterLeg", "Command", "ForgetLeg", "OpenSocket", "PlayLeg", "Stall", "StartLeg", "StopLeg"]
 
 
@@ -92,24 +94,6 @@ class AlterLeg(msgspec.Struct, frozen=True, tag=True):
     leg: int
     ssrc: int
     timestamp_offset: int
-
-
-class StopLeg(msgspec.Struct, frozen=True, tag=True):
-    """Send nothing more for a leg; one whose stream has ended may be named as well."""
-
-    leg: int
-
-
-class ForgetLeg(msgspec.Struct, frozen=True, tag=True):
-    """Set a stopped leg's part of the send log to zero: its number is going to be another leg's."""
-
-    leg: int
-
-
-class Stall(msgspec.Struct, frozen=True, tag=True):
-    """Do nothing for so long: a fault on purpose, to prove that a late generator is noticed."""
-
-    duration_ns: int
 
 
 Command = OpenSocket | StartLeg | PlayLeg | AlterLeg | StopLeg | ForgetLeg | Stall

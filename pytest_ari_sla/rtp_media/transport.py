@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -15,14 +13,11 @@ import numpy as np
 from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
-from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
-from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.media.loop.process import LoopProcess
-from pytest_ari_sla.media.transport import TransportHealth
+from pytest_ari_sla.media.loop.transport import LoopTransport
 from pytest_ari_sla.rtp.header import HEADER_BYTES
-from pytest_ari_sla.rtp.send_schedule import SlotAssigner
-from pytest_ari_sla.rtp_media.commands import AlterLeg, ForgetLeg, OpenSocket, PlayLeg, Stall, StartLeg, StopLeg
+from pytest_ari_sla.rtp_media.commands import AlterLeg, OpenSocket, PlayLeg, StartLeg
 from pytest_ari_sla.rtp_media.faults import alterations
 from pytest_ari_sla.rtp_media.memory import BURST, MediaLayout, MediaMemory
 from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
@@ -34,6 +29,7 @@ from pytest_ari_sla.udp.datagrams import prepare_socket, receive_drops
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from contextlib import AsyncExitStack
 
     from numpy.typing import NDArray
 
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs.codec import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.peer_faults import PeerFault
-    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
+    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, TransportHealth
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
     from pytest_ari_sla.rtp_media.faults import Alteration
     from pytest_ari_sla.udp.port_leases import PortLease
@@ -121,7 +117,7 @@ class RtpMedia:
         return RtpTransport(plan, site, self._start_loop)
 
 
-class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
+class RtpTransport(LoopTransport):
     """The sockets of one load, the process that moves its packets, and what is known of each of them.
 
     Attributes
@@ -131,13 +127,10 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
     """
 
     def __init__(self, plan: MediaPlan, site: MediaSite, start_loop: Callable[..., LoopProcess]) -> None:
-        self._plan = plan
-        self._site = site
-        self._start_loop = start_loop
-        self._nonce = plan.nonce
         self._memory = MediaMemory(_layout(plan), epoch_ns=plan.epoch_ns, clock=plan.clock)
         self.send_log = MediaSendLog(self._memory)
-        self._slots = SlotAssigner(plan.packet_time_ms)
+        super().__init__(plan, site, start_loop, self._memory, self.send_log)
+        self._nonce = plan.nonce
         self._on_socket = [0] * _sockets_for(plan.legs)
         self._sources = SourceTable(len(self._on_socket), plan.legs)
         self.reader = RingReader(self._memory, plan.log_of_all or self.send_log, self._sources, self._nonce)
@@ -153,29 +146,20 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         """How many probes of a leg are awaited."""
         return self._memory.layout.probe_window
 
-    async def __aenter__(self) -> RtpTransport:
-        async with AsyncExitStack() as stack:
-            await self._open(stack)
-            self._opened = stack.pop_all()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._opened.aclose()
-
-    async def _open(self, stack: AsyncExitStack) -> None:
-        stack.callback(self._memory.close)
-        self._memory.touch()
-        np.concatenate([part.reshape(-1) for part in map(_bytes_of, self._plan.media.voices)], out=self._memory.frames)
+    def _take_sockets(self, stack: AsyncExitStack) -> None:
         self._leases = [stack.enter_context(self._site.ports.lease()) for _ in self._on_socket]
         self._sockets = [lease.rtp_socket for lease in self._leases]
         rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
         self._reports = ReportExchange(rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._plan.clock)
-        self._loop = self._start_loop(self._memory, realtime=self._plan.realtime)
-        stack.push_async_callback(self._loop.stop)
+
+    def _hand_sockets_over(self) -> None:
         for number, udp in enumerate(self._sockets):
             self.receive_buffer_bytes = prepare_socket(udp, self._plan.receive_buffer_bytes).buffer_bytes
             self._loop.command(OpenSocket(number), udp)
-        await self._loop.obeyed()
+
+    def _in_memory(self, voice: Voice) -> NDArray[np.uint8]:
+        """Return a voice's frames, and behind them its events."""
+        return _bytes_of(voice)
 
     # --- legs ---
 
@@ -249,10 +233,6 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         self._reports.follow(own.leg, stream)
         self._loop.command(AlterLeg(own.leg, alteration.ssrc, alteration.timestamp_offset))
 
-    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
-        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
-        return self.send_log.voice_began_ns(endpoint.leg)
-
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another voice of the load, from its beginning.
 
@@ -261,24 +241,16 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
         UsageError
             That voice has another codec than the leg, or frames of another size.
         """
-        now, then = self._plan.voice(endpoint.leg), self._plan.media.voices[voice]
-        if now.codec != then.codec or now.frames.shape[1] != then.frames.shape[1]:
-            raise UsageError(f"a leg that speaks {now.codec.name} cannot play frames of {then.codec.name}")
+        then = self._playable(endpoint, voice)
         offset = self._frame_offset(then)
         events = -1 if then.events is None else offset + then.frames.size
         self._loop.command(PlayLeg(endpoint.leg, offset, then.frames.shape[0], events))
-
-    def _frame_offset(self, voice: Voice) -> int:
-        """Return where a voice's frames begin in memory."""
-        before = itertools.takewhile(lambda other: other is not voice, self._plan.media.voices)
-        return sum(_bytes_of(other).size for other in before)
 
     async def stop(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
         for altering in self._altering.pop(endpoint.leg, ()):
             altering.cancel()
-        self._loop.command(StopLeg(endpoint.leg))
-        await self._loop.obeyed()
+        await super().stop(endpoint)
 
     def ignore(self, endpoint: LegEndpoint) -> None:
         """Take what comes from the leg's far end as a stranger's from now on."""
@@ -288,12 +260,8 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
 
     async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
         """Let slots and sockets be taken again, when the loop has forgotten the legs."""
+        await super().give_back(endpoints)
         for endpoint in endpoints:
-            self._loop.command(ForgetLeg(endpoint.leg))
-        await self._loop.obeyed()
-        for endpoint in endpoints:
-            self.send_log.show(endpoint.leg)
-            self._slots.release(endpoint.leg)
             self._on_socket[cast("RtpEndpoint", endpoint).socket] -= 1
             self._remotes.pop(endpoint.leg, None)
 
@@ -325,46 +293,16 @@ class RtpTransport(AbstractAsyncContextManager["RtpTransport"]):
 
     # --- itself ---
 
-    def now_ns(self) -> int:
-        """Return the time by which packets are dated."""
-        return self._memory.now_ns()
-
     def health(self) -> TransportHealth:
         """Return what the loop has told of itself, and what the kernel knows of our sockets."""
-        gauges = self._memory.gauges
-        return TransportHealth(
-            cpu_ns=int(gauges[Gauge.CPU_NS]),
-            clock_steps=int(gauges[Gauge.CLOCK_STEPS]),
-            stalls=int(gauges[Gauge.LOOP_STALLS]),
-            stalled_ns=int(gauges[Gauge.LOOP_STALLED_NS]),
+        return replace(
+            self._loop_health(),
             receive_drops=sum(map(receive_drops, self._sockets)),
             foreign=self.reader.foreign,
             malformed=self.reader.malformed,
             strangers=self.reader.strangers,
             more={"harness.reports_sent": self._reports.sent, "harness.reports_ignored": self._reports.ignored},
         )
-
-    def frames_received(self) -> int:
-        """Return how many datagrams came, from anywhere, and were measured."""
-        return int(self._memory.gauges[Gauge.RING_TAIL])
-
-    @property
-    def has_realtime_priority(self) -> bool:
-        """Whether the loop runs under SCHED_FIFO."""
-        return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
-
-    @property
-    def pid(self) -> int:
-        """Process id of the loop."""
-        return self._loop.pid
-
-    def ensure_alive(self) -> None:
-        """Find out whether the loop ended by itself; see :meth:`LoopProcess.ensure_alive`."""
-        self._loop.ensure_alive()
-
-    def stall(self, duration_ns: int) -> None:
-        """Make the loop do nothing for a while."""
-        self._loop.command(Stall(duration_ns))
 
 
 def _bytes_of(voice: Voice) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_ari_sla.media.loop.commands import ForgetLeg, Stall, StopLeg
 from pytest_ari_sla.media.peer_faults import PeerFault
 
 __all__ = [
@@ -113,27 +114,6 @@ class PlayLeg(msgspec.Struct, frozen=True, tag=True):
     leg: int
     frame_offset: int
     frame_count: int
-
-
-class StopLeg(msgspec.Struct, frozen=True, tag=True):
-    """Send nothing more for a leg; one whose stream has ended may be named as well."""
-
-    leg: int
-
-
-class ForgetLeg(msgspec.Struct, frozen=True, tag=True):
-    """Set a stopped leg's part of the send log to zero: its number is going to be another leg's.
-
-    Its connection is Asterisk's to close.
-    """
-
-    leg: int
-
-
-class Stall(msgspec.Struct, frozen=True, tag=True):
-    """Do nothing for so long: a fault on purpose, to prove that a late generator is noticed."""
-
-    duration_ns: int
 
 
 Command = Listen | ExpectLeg | ConnectLeg | StartLeg | PlayLeg | StopLeg | ForgetLeg | Stall

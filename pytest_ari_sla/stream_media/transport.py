@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import socket
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, WEBSOCKET, WEBSOCKET_SERVER
-from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
-from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.media.loop.process import LoopProcess
+from pytest_ari_sla.media.loop.transport import LoopTransport
 from pytest_ari_sla.media.peer_faults import Refuse
-from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.metrics.histogram import Histogram
-from pytest_ari_sla.rtp.send_schedule import SlotAssigner
 from pytest_ari_sla.stream_media.commands import (
     ConnectLeg,
     ExpectLeg,
-    ForgetLeg,
     Listen,
     PlayLeg,
-    Stall,
     StartLeg,
-    StopLeg,
 )
 from pytest_ari_sla.stream_media.frame_reader import StreamReader, is_swapped
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
@@ -37,6 +30,9 @@ from pytest_ari_sla.stream_media.send_log import StreamSendLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AsyncExitStack
+
+    from numpy.typing import NDArray
 
     from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari.media_offer import MediaOffer
@@ -45,7 +41,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs.codec import Codec, Voice
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.peer_faults import PeerFault
-    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite
+    from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, TransportHealth
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
     from pytest_ari_sla.stream_media.offers import Offers
 
@@ -142,7 +138,7 @@ def websocket_server() -> StreamMedia:
     return StreamMedia("websocket-server", WEBSOCKET_SERVER, "PCMU", WebSocketServerOffers)
 
 
-class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
+class StreamTransport(LoopTransport):
     """The connections of one load, the process that moves its frames, and what is known of each of them."""
 
     receive_buffer_bytes = 0
@@ -150,14 +146,11 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
     def __init__(
         self, name: str, plan: MediaPlan, site: MediaSite, offers: Offers, start_loop: Callable[..., LoopProcess]
     ) -> None:
-        self._plan = plan
-        self._site = site
-        self._offers = offers
-        self._start_loop = start_loop
         self._memory = StreamMemory(_layout(name, plan), epoch_ns=plan.epoch_ns, clock=plan.clock)
         self.send_log = StreamSendLog(self._memory)
+        super().__init__(plan, site, start_loop, self._memory, self.send_log)
+        self._offers = offers
         self.reader = StreamReader(self._memory, plan, self.send_log)
-        self._slots = SlotAssigner(plan.packet_time_ms)
         self._backlog = Histogram()
         self._statuses_read = 0
 
@@ -166,26 +159,19 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
         """How many probes of a leg are awaited."""
         return self._memory.layout.window
 
-    async def __aenter__(self) -> StreamTransport:
-        async with AsyncExitStack() as stack:
-            await self._open(stack)
-            self._opened = stack.pop_all()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._opened.aclose()
-
-    async def _open(self, stack: AsyncExitStack) -> None:
-        stack.callback(self._memory.close)
-        self._memory.touch()
-        np.concatenate([_on_the_wire(voice) for voice in self._plan.media.voices], out=self._memory.frames)
-        self._loop = self._start_loop(self._memory, realtime=self._plan.realtime)
-        stack.push_async_callback(self._loop.stop)
+    def _take_sockets(self, stack: AsyncExitStack) -> None:
         # Where we connect, nobody does to us: the loop runs all the same.
-        with socket.create_server((self._site.ports.host, 0), backlog=BACKLOG) as listener:
-            self._port = listener.getsockname()[1]
-            self._loop.command(Listen(), listener)
-        await self._loop.obeyed()
+        self._listener = stack.enter_context(socket.create_server((self._site.ports.host, 0), backlog=BACKLOG))
+        self._port = self._listener.getsockname()[1]
+
+    def _hand_sockets_over(self) -> None:
+        self._loop.command(Listen(), self._listener)
+        self._listener.close()
+
+    def _in_memory(self, voice: Voice) -> NDArray[np.uint8]:
+        """Return a voice's frames with the bytes of each sample in the wire's order."""
+        frames = np.ascontiguousarray(voice.frames).reshape(-1)
+        return frames.view(np.uint16).byteswap().view(np.uint8) if is_swapped(voice.codec.asterisk_format) else frames
 
     # --- legs ---
 
@@ -231,10 +217,6 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
             )
         )
 
-    def voice_began_ns(self, endpoint: LegEndpoint) -> int:
-        """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
-        return self.send_log.voice_began_ns(endpoint.leg)
-
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another voice of the load, from its beginning.
 
@@ -243,34 +225,12 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
         UsageError
             That voice has another codec than the leg, or frames of another size.
         """
-        now, then = self._plan.voice(endpoint.leg), self._plan.media.voices[voice]
-        if now.codec != then.codec or now.frames.shape[1] != then.frames.shape[1]:
-            raise UsageError(f"a leg that speaks {now.codec.name} cannot play frames of {then.codec.name}")
+        then = self._playable(endpoint, voice)
         self._loop.command(PlayLeg(endpoint.leg, self._frame_offset(then), then.frames.shape[0]))
-
-    def _frame_offset(self, voice: Voice) -> int:
-        """Return where a voice's frames begin in memory."""
-        sizes = [other.frames.size for other in self._plan.media.voices]
-        place = next(place for place, other in enumerate(self._plan.media.voices) if other is voice)
-        return sum(sizes[:place])
-
-    async def stop(self, endpoint: LegEndpoint) -> None:
-        """Send nothing more for a leg; return when the loop has confirmed it."""
-        self._loop.command(StopLeg(endpoint.leg))
-        await self._loop.obeyed()
 
     def ignore(self, endpoint: LegEndpoint) -> None:
         """Take nothing more as this leg's."""
         self.reader.ignore(endpoint.leg)
-
-    async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
-        """Let slots be taken again, when the loop has forgotten the legs."""
-        for endpoint in endpoints:
-            self._loop.command(ForgetLeg(endpoint.leg))
-        await self._loop.obeyed()
-        for endpoint in endpoints:
-            self.send_log.show(endpoint.leg)
-            self._slots.release(endpoint.leg)
 
     def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> Sequence[CapturedStream]:
         """There is nothing that Wireshark could open."""
@@ -288,19 +248,12 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
 
     # --- itself ---
 
-    def now_ns(self) -> int:
-        """Return the time by which frames are dated."""
-        return self._memory.now_ns()
-
     def health(self) -> TransportHealth:
         """Return what the loop has told of itself."""
-        gauges, streams = self._memory.gauges, self._memory.streams
+        streams = self._memory.streams
         foreign, malformed = self.reader.health()
-        return TransportHealth(
-            cpu_ns=int(gauges[Gauge.CPU_NS]),
-            clock_steps=int(gauges[Gauge.CLOCK_STEPS]),
-            stalls=int(gauges[Gauge.LOOP_STALLS]),
-            stalled_ns=int(gauges[Gauge.LOOP_STALLED_NS]),
+        return replace(
+            self._loop_health(),
             foreign=foreign,
             malformed=malformed,
             more={
@@ -311,38 +264,10 @@ class StreamTransport(AbstractAsyncContextManager["StreamTransport"]):
             },
         )
 
-    def frames_received(self) -> int:
-        """Return how many frames came, and were measured."""
-        return int(self._memory.gauges[Gauge.RING_TAIL])
-
-    @property
-    def has_realtime_priority(self) -> bool:
-        """Whether the loop runs under SCHED_FIFO."""
-        return bool(self._memory.gauges[Gauge.REALTIME_PRIORITY])
-
-    @property
-    def pid(self) -> int:
-        """Process id of the loop."""
-        return self._loop.pid
-
-    def ensure_alive(self) -> None:
-        """Find out whether the loop ended by itself; see :meth:`LoopProcess.ensure_alive`."""
-        self._loop.ensure_alive()
-
-    def stall(self, duration_ns: int) -> None:
-        """Make the loop do nothing for a while."""
-        self._loop.command(Stall(duration_ns))
-
 
 def _kind_of(codec: Codec) -> int:
     """Return what AudioSocket calls a codec's audio; of no meaning where it does not carry it."""
     return int(audio_kind(codec.sample_rate_hz) if codec.sample_rate_hz in AUDIO_RATES_HZ.values() else Kind.SLIN)
-
-
-def _on_the_wire(voice: Voice) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return a voice's frames one after the other, with the bytes of each sample in the wire's order."""
-    frames = np.ascontiguousarray(voice.frames).reshape(-1)
-    return frames.view(np.uint16).byteswap().view(np.uint8) if is_swapped(voice.codec.asterisk_format) else frames
 
 
 def _layout(name: str, plan: MediaPlan) -> StreamLayout:

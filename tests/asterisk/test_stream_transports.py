@@ -36,7 +36,7 @@ async def test_mixed(load):
 
 LONG = """
 async def test_long(load):
-    await load(calls=5, duration="60s", topology="pair", transport={transport!r})
+    await load(calls={calls}, duration="60s", topology="pair", transport={transport!r})
 """
 
 BURST = """
@@ -85,9 +85,9 @@ def test_ctrl_c_leaves_nothing_of_calls_over_streams(
 ) -> None:
     """Neither channels nor bridges."""
     session = Session(tmp_path, asterisk22)
-    session.write("test_long.py", LONG.format(transport=transport))
+    session.write("test_long.py", LONG.format(transport=transport, calls=CALLS))
     running = session.start()
-    wait_for_channels(asterisk22, 10)
+    wait_for_channels(asterisk22, 2 * CALLS)
     running.signal(signal.SIGINT, everybody=True)
     done = running.finish(60)
     assert done.exit_code == pytest.ExitCode.INTERRUPTED, done.output

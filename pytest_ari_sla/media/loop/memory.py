@@ -142,6 +142,10 @@ class LoopMemory(ABC):
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
 
     @abstractmethod
+    def touch(self) -> None:
+        """Fault all pages in, so that none is missing while frames wait; changes nothing."""
+
+    @abstractmethod
     def arrival_ns(self, rows: slice) -> NDArray[np.int64]:
         """Return when rows of the ring arrived: (n,) int64."""
 
