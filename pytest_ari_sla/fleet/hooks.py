@@ -22,7 +22,7 @@ from pytest_ari_sla.shard_names import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_ari_sla.fleet.controller import Controller
+    from pytest_ari_sla.fleet.controlling.controller import Controller
     from pytest_ari_sla.judging.judged_tests import JudgedTests
 
 __all__ = ["ControllerHooks", "WorkerHooks", "join_fleet", "refuse", "settings_of_fleet"]
@@ -75,7 +75,7 @@ class ControllerHooks:
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
         """Schedule shards ourselves; everything else is left to the scheduler that was asked for."""
-        from pytest_ari_sla.fleet.shard_scheduler import ShardScheduler
+        from pytest_ari_sla.fleet.controlling.shard_scheduler import ShardScheduler
 
         others = yield
         controller = self._controller
@@ -219,7 +219,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -
     elif config.getoption("dist", "no") != "no" and config.getoption("tx", None):
         from xdist.workermanage import parse_tx_spec_config
 
-        from pytest_ari_sla.fleet.controller import Controller
+        from pytest_ari_sla.fleet.controlling.controller import Controller
 
         shards = len(parse_tx_spec_config(config))
         controller = Controller(config, settings, shards, judged)

@@ -13,7 +13,7 @@ from pytest_ari_sla.fleet.stash import LOAD_MAKER
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_ari_sla.fleet.controller import Controller
+    from pytest_ari_sla.fleet.controlling.controller import Controller
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.session.reports.report import SessionReport
     from pytest_ari_sla.session.reports.run_facts import RunFacts

@@ -43,7 +43,7 @@ class Worker:
     link
         The connection to the controller.
     identity
-        ``run_id``, ``shard``, ``shards``, and ``number``: see :class:`~pytest_ari_sla.fleet.controller.FleetMember`.
+        ``run_id``, ``shard``, ``shards``, and ``number``: see `FleetMember`.
     is_other
         Whether this is for the other target, which loads are compared against.
 

@@ -103,7 +103,8 @@ def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk:
         "conftest.py",
         """
         from functools import partial
-        from pytest_ari_sla.fleet import collectives, controller
+        from pytest_ari_sla.fleet.controlling import collectives
+        from pytest_ari_sla.fleet.controlling import controller
 
         controller.Collectives = partial(collectives.Collectives, patience=collectives.Patience(silence_s=4))
         """,

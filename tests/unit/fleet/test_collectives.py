@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met, Patience
+from pytest_ari_sla.fleet.controlling.collectives import Broken, Collectives, Met, Patience
 
 PATIENCE = Patience(arrival_s=60, silence_s=30, vacancy_s=15)
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from pytest_ari_sla.errors import AriUnreachable, UsageError
-from pytest_ari_sla.fleet import controller as controller_module
 from pytest_ari_sla.fleet import messages as messages
-from pytest_ari_sla.fleet.collectives import Collectives, Patience
-from pytest_ari_sla.fleet.controller import Controller
+from pytest_ari_sla.fleet.controlling import controller as controller_module
+from pytest_ari_sla.fleet.controlling.collectives import Collectives, Patience
+from pytest_ari_sla.fleet.controlling.controller import Controller
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.judged_tests import JudgedTests
 from pytest_ari_sla.judging.standing import Standing, Told

@@ -13,7 +13,7 @@ from xdist.scheduler import (
     WorkStealingScheduling,
 )
 
-from pytest_ari_sla.fleet.shard_scheduler import NodeView, ShardScheduler
+from pytest_ari_sla.fleet.controlling.shard_scheduler import NodeView, ShardScheduler
 from pytest_ari_sla.shard_names import parse_nodeid
 
 DIVIDED = [f"s.py::test_{test}[shard {shard} of 2]" for test in "ab" for shard in (1, 2)]

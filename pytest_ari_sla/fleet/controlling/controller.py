@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_ari_sla.children.dead_hosts import notice_dead_host_of
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.fleet import messages as messages
-from pytest_ari_sla.fleet.collectives import Broken, Collectives, Met
 from pytest_ari_sla.fleet.conftest_hooks import load_conftests
+from pytest_ari_sla.fleet.controlling.collectives import Broken, Collectives, Met
+from pytest_ari_sla.fleet.controlling.member import FleetMember
+from pytest_ari_sla.fleet.controlling.targets import FleetTargets
 from pytest_ari_sla.judging.load_description import LoadDescription
 from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.shard_names import ShardName, parse_nodeid
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_ari_sla.fleet.collectives import Message
+    from pytest_ari_sla.fleet.controlling.collectives import Message
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.session.supervisor import Supervisor
-    from pytest_ari_sla.session.target_source import TargetSource
     from pytest_ari_sla.settings import Settings
     from pytest_ari_sla.targets.target import Target
 
-__all__ = ["Controller", "FleetMember"]
+__all__ = ["Controller"]
 
 _TICK_S = 1.0
 _JUDGING_PATIENCE_S = 5.0
@@ -46,47 +46,6 @@ _JUDGING_PATIENCE_S = 5.0
 
 _END_S = 7.0
 """When workers of an interrupted fleet are killed: they have told all that they measured, and guards clear up."""
-
-_SWEEP_PATIENCE_S = 5.0
-"""How long Asterisk may be out of reach while a dead worker's channels are removed."""
-
-
-class FleetMember:
-    """A worker as the controller sees it.
-
-    Attributes
-    ----------
-    shard
-        Which part of every load it makes.
-    number
-        Its own: a worker that replaces another one has its shard, but a new number, so that ids at Asterisk differ.
-    node
-        xdist's side of it.
-    channel
-        Where messages go.
-    """
-
-    def __init__(self, shard: int, number: int, node: Any) -> None:
-        self.shard = shard
-        self.number = number
-        self.node = node
-        self.channel = node.gateway.newchannel()
-        notice_dead_host_of(node.gateway)
-
-    def send(self, message: messages.ToWorker) -> None:
-        """Tell the worker something; one that is gone hears nothing."""
-        try:
-            self.channel.send(messages.encode(message))
-        except OSError:
-            pass  # its end is an event of its own
-
-    def kill(self) -> None:
-        """End a worker that hangs; xdist notices, and starts another one."""
-        # execnet has no public way: terminating a gateway asks the hanging process itself, and waits for it.
-        connection = self.node.gateway._io
-        connection.kill()
-        if hasattr(connection, "sock"):
-            connection.close_read()
 
 
 class Controller:
@@ -114,6 +73,7 @@ class Controller:
     def __init__(self, config: pytest.Config, settings: Settings, shards: int, judged: JudgedTests) -> None:
         self._config = config
         self._judged = judged
+        self._targets = FleetTargets(settings)
         self.facts = RunFacts(settings, self.target, shards)
         self._members: dict[int, FleetMember] = {}
         self._vacant = set(range(1, shards + 1))
@@ -121,10 +81,6 @@ class Controller:
         self._collectives = Collectives(shards)
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
-        self._target_lock = threading.Lock()
-        self._target_errors: dict[bool, SlaError] = {}
-        self._targets: dict[bool, TargetSource] = {}
-        self._sweepers: list[threading.Thread] = []
         self._supervisor: Supervisor | None = None
         self._refusal = ""
         self._divided: set[str] = set()
@@ -169,11 +125,11 @@ class Controller:
         load_conftests(self._config, self._hook_folders)
         register_builtins(self._config.pluginmanager)
         catalogue = Registry.from_plugins(self._config.pluginmanager).catalogue
-        self._supervisor = open_supervisor(self._config, self.facts, catalogue, self._judged, self._target_crash)
+        self._supervisor = open_supervisor(self._config, self.facts, catalogue, self._judged, self._targets.crash)
         if not self._config.option.setupplan:
             self.target()
             if self.facts.settings.against is not None:
-                self.target(is_other=True)
+                self._targets.get(is_other=True)
 
     # --- workers come and go: called by xdist's main loop ---
 
@@ -232,41 +188,19 @@ class Controller:
 
     # --- the target ---
 
-    def target(self, *, is_other: bool = False) -> Target:
-        """Return the target, started if need be; asked again after a failure, the same error is raised.
-
-        Parameters
-        ----------
-        is_other
-            Whether it is the one that loads are compared against.
-        """
-        with self._target_lock:
-            if is_other in self._target_errors:
-                raise self._target_errors[is_other]
-            if is_other not in self._targets:
-                from pytest_ari_sla.session.target_source import TargetSource
-
-                settings = self.facts.settings
-                self._targets[is_other] = TargetSource((settings.of_other_target() if is_other else None) or settings)
-            try:
-                return self._targets[is_other].get()
-            except SlaError as error:
-                self._target_errors[is_other] = error
-                raise
+    def target(self) -> Target:
+        """Return the target, started if need be; asked again after a failure, the same error is raised."""
+        return self._targets.get()
 
     def _find_target(self, member: FleetMember, is_other: bool) -> None:
         """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
         try:
-            found = messages.TargetIs(values=asdict(self.target(is_other=is_other)))
-            if crash := self._target_crash():
+            found = messages.TargetIs(values=asdict(self._targets.get(is_other=is_other)))
+            if crash := self._targets.crash():
                 raise crash
         except SlaError as error:
             found = messages.TargetIs(error=str(error), culprit=error.culprit)
         member.send(found)
-
-    def _target_crash(self) -> SlaError | None:
-        """Return how a target has ended by itself, if one has."""
-        return next((crash for source in list(self._targets.values()) if (crash := source.crash())), None)
 
     # --- the thread that serves the fleet ---
 
@@ -334,7 +268,7 @@ class Controller:
     def _member_died(self, member: FleetMember, reason: str) -> None:
         why = f"its worker died ({reason})"
         self._deliver(self._collectives.lose(member.shard, why, time.monotonic()))
-        self._sweep_after(member)
+        self._targets.sweep_after(self.facts.id_prefix(member.number))
 
     def _member_finished(self, member: FleetMember, reason: str) -> None:
         output = getattr(member.node, "workeroutput", {})
@@ -414,27 +348,6 @@ class Controller:
         parts = [LoadOutcome.from_plain(msgspec.msgpack.decode(payload)) for payload in payloads]
         return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())
 
-    # --- after a worker's death ---
-
-    def _sweep_after(self, member: FleetMember) -> None:
-        """Remove a dead worker's channels; in a thread, since it takes a while."""
-        prefix = self.facts.id_prefix(member.number)
-        sweeper = threading.Thread(target=self._sweep, args=(prefix,), daemon=True)
-        sweeper.start()
-        self._sweepers.append(sweeper)
-
-    def _sweep(self, prefix: str) -> None:
-        """Remove everything with a prefix."""
-        targets = [target for source in list(self._targets.values()) if (target := source.known)]
-        if not targets:
-            return
-        from pytest_ari_sla.ari_client.removal.sweep import Sweeper
-        from pytest_ari_sla.ari_client.tls import tls_context
-
-        tls = tls_context(self.facts.settings.ari_trust)
-        for target in targets:
-            Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
-
     # --- the end ---
 
     def close(self) -> None:
@@ -442,9 +355,7 @@ class Controller:
         if self._thread.is_alive():
             self._events.put(None)
             self._thread.join()
-        for sweeper in self._sweepers:
-            sweeper.join()
+        self._targets.finish_sweeping()
         if self._supervisor is not None:
             self._supervisor.close()
-        for source in self._targets.values():
-            source.close()
+        self._targets.close()

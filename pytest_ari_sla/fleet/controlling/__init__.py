@@ -1,0 +1,1 @@
+"""The process that xdist calls the controller: how it holds a fleet together."""
