@@ -1,7 +1,7 @@
 """Holds a fleet to its size: ``python -m tests.fleet_at_size`` puts 2,000 calls on this machine by ``pytest -n 2``.
 
 The whole tool works as in any session: two workers that make and measure calls, a controller that merges and judges,
-reports. Only the far end is not Asterisk, whose limit on two cores lies below that, but a reflector in C. It stands for
+reports. Only the peer is not Asterisk, whose limit on two cores lies below that, but a reflector in C. It stands for
 another machine, so it goes before other programs where that is allowed (SCHED_FIFO); it shares the cores all the same,
 and RTT says how long it had to wait: the schedule is what counts here.
 

@@ -171,9 +171,9 @@ class ReportTracker(Tracker, Protocol):
     """A tracker that is told of RTCP reports as well."""
 
     def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
-        """Take in what far ends have reported on legs since the last time; never empty.
+        """Take in what peers have reported on legs since the last time; never empty.
 
-        Called about once a second, and before legs are released. Nothing is ever reported where the far end speaks no
+        Called about once a second, and before legs are released. Nothing is ever reported where the peer speaks no
         RTCP, as Asterisk's ExternalMedia channels do not.
         """
 

@@ -14,9 +14,9 @@ from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
 from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.load.calls.application import Leftovers, check_scripts
-from pytest_ari_sla.load.calls.call import CallTools
 from pytest_ari_sla.load.calls.call_driver import CallDriver
 from pytest_ari_sla.load.calls.call_table import CallState, CallTable
+from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.diagnosis import check_media, left_behind, stood_still, told_by
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
@@ -32,7 +32,7 @@ from pytest_ari_sla.watch.target_watch import TargetWatch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pytest_ari_sla.load.calls.call import RelayControl
+    from pytest_ari_sla.load.calls.call_tools import RelayControl
     from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools

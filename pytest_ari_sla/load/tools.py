@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.hookspecs.tracker import Tracker
-    from pytest_ari_sla.load.calls.call import CallListener, RelayControl
+    from pytest_ari_sla.load.calls.call_tools import CallListener, RelayControl
     from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.media.transport import MediaSite

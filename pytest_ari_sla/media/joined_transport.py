@@ -280,7 +280,7 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
         return self._parts[0].now_ns()
 
     def exchange_reports(self) -> Sequence[ReceivedReport]:
-        """Return what far ends have reported since the last time."""
+        """Return what peers have reported since the last time."""
         return [report for part in self._parts for report in part.exchange_reports()]
 
     def health(self) -> TransportHealth:

@@ -139,7 +139,7 @@ class MeasuredTransport(Protocol):
         """Return the time by which frames are dated: ns since the Unix epoch, on a clock that nobody sets."""
 
     def exchange_reports(self) -> Sequence[ReceivedReport]:
-        """Return what far ends have reported since the last time."""
+        """Return what peers have reported since the last time."""
 
     def health(self) -> TransportHealth:
         """Return what is known of its own work; called by any thread."""

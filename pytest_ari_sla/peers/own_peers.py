@@ -18,7 +18,7 @@ _OF_ECHO = ("harness.echo_stall",)
 
 
 class OwnPeers:
-    """A :class:`~pytest_ari_sla.load.calls.call.RelayControl`.
+    """A :class:`~pytest_ari_sla.load.calls.call_tools.RelayControl`.
 
     Parameters
     ----------

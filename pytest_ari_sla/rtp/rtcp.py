@@ -103,7 +103,7 @@ class ReceivedReport:
     Attributes
     ----------
     leg
-        Whose far end sent it.
+        Whose peer sent it.
     report
         What it says.
     arrival_ns

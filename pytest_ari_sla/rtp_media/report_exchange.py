@@ -1,4 +1,4 @@
-"""RTCP of a load's legs: sends a sender report for each of them every few seconds, and takes in what far ends report.
+"""RTCP of a load's legs: sends a sender report for each of them every few seconds, and takes in what peers report.
 
 Reports are rare, and the kernel stamps their arrival: nothing here is urgent, so the measuring thread does it in
 passing. Far ends that speak no RTCP, as Asterisk's ExternalMedia channels do not, send nothing back: they get one
@@ -145,7 +145,7 @@ class ReportExchange:
     def _send(self, stream: SentStream | None, packets: int, audio_start_ns: int) -> bool:
         """Send a sender report, unless the stream has ended meanwhile or has not begun; return whether it left.
 
-        It has no report blocks: what a leg receives is measured at first hand, and not told to the far end.
+        It has no report blocks: what a leg receives is measured at first hand, and not told to the peer.
         """
         if stream is None or not packets:
             return False

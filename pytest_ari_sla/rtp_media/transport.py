@@ -253,7 +253,7 @@ class RtpTransport(LoopTransport):
         await super().stop(endpoint)
 
     def ignore(self, endpoint: LegEndpoint) -> None:
-        """Take what comes from the leg's far end as a stranger's from now on."""
+        """Take what comes from the leg's peer as a stranger's from now on."""
         self._reports.forget(endpoint.leg)
         if endpoint.leg in self._remotes:
             self._sources.forget(cast("RtpEndpoint", endpoint).socket, self._remotes[endpoint.leg])

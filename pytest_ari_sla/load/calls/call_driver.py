@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_ari_sla.hookspecs.topology import Topology
-    from pytest_ari_sla.load.calls.call import CallTools
     from pytest_ari_sla.load.calls.call_table import CallTable
+    from pytest_ari_sla.load.calls.call_tools import CallTools
     from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
     from pytest_ari_sla.load.planning.profile import PlannedCall
     from pytest_ari_sla.load.results.outcome import CallOutcome

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.callers.conductor import Conductor
     from pytest_ari_sla.hookspecs.topology import Topology
-    from pytest_ari_sla.load.calls.call import CallTools, LiveCall
+    from pytest_ari_sla.load.calls.call import LiveCall
     from pytest_ari_sla.load.calls.call_table import CallLife, CallTable
+    from pytest_ari_sla.load.calls.call_tools import CallTools
     from pytest_ari_sla.load.calls.load_end import LoadEnd
     from pytest_ari_sla.load.planning.profile import PlannedCall
     from pytest_ari_sla.media.measuring.measurer import LegReport

@@ -1,4 +1,4 @@
-"""Sends everything back from many ports: the far end of a measurement of this machine alone.
+"""Sends everything back from many ports: the peer of a measurement of this machine alone.
 
 Asterisk gives each call a port of its own, so the caller's sockets expect that. What comes is sent back by clock, not
 at once: the caller does the same work for it, and this process takes little of the machine.

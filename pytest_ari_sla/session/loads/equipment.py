@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.load.calls.call import RelayControl
+    from pytest_ari_sla.load.calls.call_tools import RelayControl
     from pytest_ari_sla.session.loads.coordination import Coordination
     from pytest_ari_sla.session.plugins.registry import Registry
     from pytest_ari_sla.settings import Settings

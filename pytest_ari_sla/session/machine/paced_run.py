@@ -31,7 +31,7 @@ __all__ = ["find_capacity", "paced_run"]
 
 FEW_CALLS, MORE_CALLS = 200, 800
 _PACKET_TIME_MS = 20
-_PORTS = 2 * LEGS_PER_SOCKET  # no socket of the caller has more legs, and each needs another port at the far end
+_PORTS = 2 * LEGS_PER_SOCKET  # no socket of the caller has more legs, and each needs another port at the peer
 _SETTLE_S = 1.0
 _MOST_WAIT_S = 5.0
 _SECONDS = 3
@@ -87,7 +87,7 @@ def _problem(measured: Snapshot, pacing_limit_s: float) -> str:
         return guard.reason
     sent, returned = measured.histogram("harness.pacing_error").count, measured.histogram("rtt").count
     if returned < _LEAST_RETURNED * sent:
-        return f"{returned:,} of {sent:,} packets came back from our own far end: this machine cannot carry both"
+        return f"{returned:,} of {sent:,} packets came back from our own peer: this machine cannot carry both"
     return ""
 
 

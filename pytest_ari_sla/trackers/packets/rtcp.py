@@ -1,6 +1,6 @@
-"""What far ends report by RTCP: how our packets fared on their way there, and the round trip by LSR and DLSR.
+"""What peers report by RTCP: how our packets fared on their way there, and the round trip by LSR and DLSR.
 
-The far end's word, against which our own measurements can be held. There is none where the far end speaks no RTCP:
+The peer's word, against which our own measurements can be held. There is none where the peer speaks no RTCP:
 Asterisk's ExternalMedia channels do not, its SIP channels and other RTP devices do.
 """
 
@@ -31,16 +31,16 @@ class RtcpTracker:
 
     name = "rtcp"
     metrics = (
-        Metric("rtcp.reports", "count", "count", "RTCP reports of far ends on our packets (RFC 3550, 6.4)", "higher"),
-        Metric("rtcp.rtt", "distribution", "s", "Round trip by far ends' reports: A - LSR - DLSR (RFC 3550, 6.4.1)"),
+        Metric("rtcp.reports", "count", "count", "RTCP reports of peers on our packets (RFC 3550, 6.4)", "higher"),
+        Metric("rtcp.rtt", "distribution", "s", "Round trip by peers' reports: A - LSR - DLSR (RFC 3550, 6.4.1)"),
         Metric(
             "rtcp.fraction_lost",
             "distribution",
             "ratio",
-            "Share of our packets that a far end has missed since its last report (RFC 3550, 6.4.1)",
+            "Share of our packets that a peer has missed since its last report (RFC 3550, 6.4.1)",
             resolution=1 / 256,
         ),
-        Metric("rtcp.jitter", "distribution", "s", "Interarrival jitter of our packets at far ends, as they report it"),
+        Metric("rtcp.jitter", "distribution", "s", "Interarrival jitter of our packets at peers, as they report it"),
     )
     BYTES_PER_LEG = 2 * 8
 
@@ -54,10 +54,10 @@ class RtcpTracker:
         self._rtt, self._fraction_lost, self._jitter = Histogram(), Histogram(), Histogram()
 
     def observe(self, batch: PacketBatch) -> None:
-        """Packets tell nothing of what the far end receives."""
+        """Packets tell nothing of what the peer receives."""
 
     def observe_reports(self, reports: Sequence[ReceivedReport]) -> None:
-        """Take in what far ends say of our streams; other blocks are about somebody else's."""
+        """Take in what peers say of our streams; other blocks are about somebody else's."""
         for report in reports:
             if report.own_block is not None:
                 self._take(report, report.own_block)

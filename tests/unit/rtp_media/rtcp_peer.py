@@ -1,4 +1,4 @@
-"""A far end that speaks RTCP: takes RTP without a word, and answers sender reports as a device would."""
+"""A peer that speaks RTCP: takes RTP without a word, and answers sender reports as a device would."""
 
 from __future__ import annotations
 

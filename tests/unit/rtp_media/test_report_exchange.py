@@ -31,7 +31,7 @@ SOUND = build(ReceiverReport(1), "x")
 
 
 class Bench:
-    """An exchange of two sockets, a leg that has sent ten packets by the second of them, and its far end."""
+    """An exchange of two sockets, a leg that has sent ten packets by the second of them, and its peer."""
 
     def __init__(self, peer: RtcpPeer) -> None:
         self.peer = peer
@@ -55,7 +55,7 @@ class Bench:
         return self.exchange.exchange(self.now_ns)
 
     def send(self, datagram: bytes, number: int = 1) -> None:
-        """Let the far end send something to one of our RTCP sockets."""
+        """Let the peer send something to one of our RTCP sockets."""
         self.peer.send(datagram, self.sockets[number].getsockname())
 
     def close(self) -> None:

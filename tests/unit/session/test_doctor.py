@@ -53,7 +53,7 @@ def test_a_quota_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_load_is_sent_back_and_measured_as_in_every_run() -> None:
-    """Against our own far end: every packet comes back to its call, and both processes' time is counted."""
+    """Against our own peer: every packet comes back to its call, and both processes' time is counted."""
     run = asyncio.run(paced.paced_run(20, seconds=1))
     assert not run.problem
     assert 0 < run.cpu_ratio < 2

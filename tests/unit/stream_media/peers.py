@@ -143,7 +143,7 @@ def plan_for(transport: str, calls: int, ari: AriEndpoint | None = None) -> Medi
 
 @asynccontextmanager
 async def caller_on(far: OtherSide, calls: int) -> AsyncIterator[CallerWorker]:
-    """Run a caller with all built-in trackers, whose media goes to this far end."""
+    """Run a caller with all built-in trackers, whose media goes to this peer."""
     registry = builtin_registry()
     plan = plan_for(far.transport, calls, AriEndpoint(far.base_url))
     with PortManager(host="127.0.0.1") as ports:

@@ -34,7 +34,7 @@ MS = 1_000_000
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Link, socket.socket]]:
-    """A link that may send, and the far end of its connection."""
+    """A link that may send, and the peer of its connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         near = socket.create_connection(listener.getsockname())
         far, _ = listener.accept()

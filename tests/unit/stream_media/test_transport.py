@@ -1,4 +1,4 @@
-"""Each stream transport, with its process, against a far end that other libraries speak for."""
+"""Each stream transport, with its process, against a peer that other libraries speak for."""
 
 from __future__ import annotations
 

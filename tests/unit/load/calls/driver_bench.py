@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import AriTimeout
-from pytest_ari_sla.load.calls.call import CallLeg, CallTools
+from pytest_ari_sla.load.calls.call import CallLeg
 from pytest_ari_sla.load.calls.call_driver import CallDriver
 from pytest_ari_sla.load.calls.call_table import CallTable
+from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.load.planning.profile import PlannedCall

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import AriRequestFailed, UsageError
-from pytest_ari_sla.load.calls.call import CallTools, LiveCall
+from pytest_ari_sla.load.calls.call import LiveCall
+from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.media.call_media import CallMedia
 from pytest_ari_sla.rtp_media.transport import RtpEndpoint

@@ -89,7 +89,7 @@ def test_a_report_about_somebody_else_says_nothing_of_us() -> None:
 
 
 def test_without_reports_there_is_nothing() -> None:
-    """As where the far end speaks no RTCP: a count of 0, and distributions without samples."""
+    """As where the peer speaks no RTCP: a count of 0, and distributions without samples."""
     tracker = begun()
     tracker.advance(START_NS)
     assert tracker.snapshot()["rtcp.reports"] == 0
