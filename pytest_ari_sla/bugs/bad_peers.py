@@ -91,8 +91,11 @@ async def whole_header(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def slow_header(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send frames whose header comes in three pieces, 3 ms apart."""
-    await _send_frames(reader, writer, [*(bytes([byte]) for byte in HEADER), SILENCE])
+    """Send frames whose header comes in three pieces, 3 ms apart; the last with the payload.
+
+    Asterisk waits for a header as long as it takes, and hangs up where the payload comes 5 ms later.
+    """
+    await _send_frames(reader, writer, [HEADER[:1], HEADER[1:2], HEADER[2:] + SILENCE])
 
 
 async def _send_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pieces: list[bytes]) -> None:

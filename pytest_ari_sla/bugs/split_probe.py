@@ -1,4 +1,8 @@
-"""Asks for a channel's variable, which needs the channel's lock, and beside it for a list, which needs none."""
+"""Asks for a variable of a channel that there is not, which needs each channel's lock, and beside it for a list.
+
+Asterisk looks for an id among all its channels, one after the other, and takes the lock of each: a channel that exists
+may be found before the one that is stuck, one that does not never is.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,9 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
 
-__all__ = ["SplitProbe"]
+__all__ = ["NO_CHANNEL", "SplitProbe"]
 
+NO_CHANNEL = "no-such-channel."
 EVERY_S = 0.1
 PATIENCE_S = 60.0
 
@@ -27,8 +32,6 @@ class SplitProbe:
     ----------
     endpoint
         The ARI.
-    channel
-        A living channel that nobody else uses.
     now_ns
         A monotonic clock.
 
@@ -38,9 +41,9 @@ class SplitProbe:
         The longest stall so far; None where there was none.
     """
 
-    def __init__(self, endpoint: AriEndpoint, channel: str, now_ns: Callable[[], int]) -> None:
+    def __init__(self, endpoint: AriEndpoint, now_ns: Callable[[], int]) -> None:
         self._endpoint = endpoint
-        self._variable = f"{endpoint.base_url}/channels/{channel}/variable"
+        self._variable = f"{endpoint.base_url}/channels/{NO_CHANNEL}/variable"
         self._list = f"{endpoint.base_url}/channels"
         self._now_ns = now_ns
         self._rule = StallRule()

@@ -152,9 +152,7 @@ class Victim:
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[SplitProbe]:
         """Look for stalls of channel requests while this lasts."""
-        channel = self.new_id("probe")
-        await self.external_media(channel)
-        async with SplitProbe(self.process.endpoint, channel, time.monotonic_ns) as probe:
+        async with SplitProbe(self.process.endpoint, time.monotonic_ns) as probe:
             yield probe
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from pytest_ari_sla.ari.websocket_client import WEBSOCKET_CLIENT, WebSocketClientSection
 from pytest_ari_sla.bugs.bad_peers import BadPeer, half_header, never_answers, never_sends, slow_header, whole_header
+from pytest_ari_sla.bugs.split_probe import NO_CHANNEL
 
-CHURN_S = 20.0
-AT_ONCE = 8
-CALLS = 4
-NOTICED_NS = 5_000_000
+CHURN_S = 25.0
+BRIDGES, BOTS = 4, 4
+CALLS = 12
 
 
 async def audiosocket(asterisk_bug, pbx, peer):
@@ -31,6 +31,8 @@ async def bridged_audiosocket(asterisk_bug, pbx, peer):
     bridge, caller = pbx.new_id("bridge"), pbx.new_id()
     channel = await audiosocket(asterisk_bug, pbx, peer)
     await pbx.external_media(caller)
+    for one in (channel, caller):
+        await pbx.event("StasisStart", one)
     await pbx.request("POST", f"/bridges/{bridge}", type="mixing")
     await pbx.request("POST", f"/bridges/{bridge}/addChannel", channel=f"{channel},{caller}")
 
@@ -51,24 +53,30 @@ async def test_half_a_header(asterisk_bug):
     "asterisk#2078", "AudioSocket peers that say nothing stall all channels", known_in="20.18, 20.19, 22.10.1"
 )
 async def test_a_peer_that_never_speaks(asterisk_bug):
-    """Calls of 50 ms in a mixing bridge, to a peer that only listens."""
+    """Calls that are moved into a mixing bridge and out of it, to peers that only listen.
 
-    async def call(pbx, peer):
-        asterisk_bug.tries += 1
+    Two threads of Asterisk can then want to read the same empty frame; the one that comes second waits for the peer.
+    """
+
+    async def bots(pbx, peer):
         bridge = pbx.new_id("bridge")
         await pbx.request("POST", f"/bridges/{bridge}", type="mixing")
-        channel = await audiosocket(asterisk_bug, pbx, peer)
-        adding = asyncio.create_task(pbx.request("POST", f"/bridges/{bridge}/addChannel", channel=channel))
-        await asyncio.sleep(0.05)
-        await asyncio.gather(adding, pbx.request("DELETE", f"/channels/{channel}"))
-        await pbx.request("DELETE", f"/bridges/{bridge}")
+        channels = [await audiosocket(asterisk_bug, pbx, peer) for _ in range(BOTS)]
+        for channel in channels:
+            await pbx.event("StasisStart", channel)
+        while watch.worst is None and time.monotonic() < end_s:
+            for move in ("addChannel", "removeChannel"):
+                await pbx.request("POST", f"/bridges/{bridge}/{move}", channel=",".join(channels))
+            asterisk_bug.tries += BOTS
 
     async with asterisk_bug.victim() as pbx, BadPeer(never_sends) as peer, pbx.watch() as watch:
         end_s = time.monotonic() + CHURN_S
-        while watch.worst is None and time.monotonic() < end_s:
-            await asyncio.gather(*(call(pbx, peer) for _ in range(AT_ONCE)))
-        if watch.worst:
-            asterisk_bug.found(watch.worst.words())
+        moving = [asyncio.create_task(bots(pbx, peer)) for _ in range(BRIDGES)]
+        stall = await watch.stalled(within_s=CHURN_S)
+        peer.hang_up()
+        await asyncio.gather(*moving)
+        if stall:
+            asterisk_bug.found(stall.words())
 
 
 @pytest.mark.asterisk_bug(
@@ -99,27 +107,26 @@ async def test_an_upgrade_that_is_never_answered(asterisk_bug):
 async def test_a_header_in_pieces(asterisk_bug):
     """Bytes 3 ms apart are slow, and legal: others must not notice, any more than beside a peer that sends as usual."""
 
-    async def p90_ns(pbx, channel):
+    async def p90_ns(pbx):
         took_ns = []
         for _ in range(100):
             began_ns = time.monotonic_ns()
-            await pbx.request("GET", f"/channels/{channel}/variable", variable="CHANNEL(state)")
+            await pbx.request("GET", f"/channels/{NO_CHANNEL}/variable", variable="CHANNEL(state)")
             took_ns.append(time.monotonic_ns() - began_ns)
             await asyncio.sleep(0.01)
         return sorted(took_ns)[90]
 
     async def p90_beside(behaviour):
         async with asterisk_bug.victim() as pbx, BadPeer(behaviour) as peer:
-            standing = pbx.new_id()
-            await pbx.external_media(standing)
             for _ in range(CALLS):
                 await bridged_audiosocket(asterisk_bug, pbx, peer)
-            return await p90_ns(pbx, standing)
+            return await p90_ns(pbx)
 
-    asterisk_bug.tries = 1
-    usual_ns, pieces_ns = await p90_beside(whole_header), await p90_beside(slow_header)
-    if pieces_ns > 3 * usual_ns and pieces_ns > NOTICED_NS:
-        asterisk_bug.found(
-            f"beside {CALLS} such calls, one of ten requests about a channel takes {pieces_ns / 1e6:.0f} ms and more, "
-            f"beside {CALLS} usual ones {usual_ns / 1e6:.0f} ms"
-        )
+    for _ in range(3):  # what else the machine does may make one of both slow
+        asterisk_bug.tries += 1
+        usual_ns, pieces_ns = await p90_beside(whole_header), await p90_beside(slow_header)
+        if pieces_ns > 3 * usual_ns:
+            asterisk_bug.found(
+                f"beside {CALLS} such calls, one of ten requests about a channel takes {pieces_ns / 1e6:.0f} ms and "
+                f"more, beside {CALLS} usual ones {usual_ns / 1e6:.0f} ms"
+            )

@@ -22,7 +22,7 @@ def test_a_channel_request_that_hangs_while_lists_are_answered_is_a_stall() -> N
     """Told while it lasts."""
     stall = rule_with_lists(*QUICK).judge(1000 * MS, 3500 * MS)
     assert stall == Stall(2500 * MS, 4 * MS)
-    assert stall.words() == "requests about one channel waited 2.5 s while lists were answered in 4 ms at most"
+    assert stall.words() == "requests about one channel waited 2.5 s while lists were answered in 4 ms"
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,11 @@ def test_a_channel_request_that_hangs_while_lists_are_answered_is_a_stall() -> N
 def test_what_stands_still_as_a_whole_is_no_stall(lists: list[tuple[int, int]], what: str) -> None:
     """Blame is earned."""
     assert rule_with_lists(*lists).judge(1000 * MS, 3500 * MS) is None, what
+
+
+def test_one_slow_list_among_many_quick_ones_hides_no_stall() -> None:
+    """A busy machine makes one wait now and then."""
+    assert rule_with_lists(*QUICK, (1600, 2300)).judge(1000 * MS, 3500 * MS) == Stall(2500 * MS, 4 * MS)
 
 
 def test_less_than_a_second_is_slow_and_no_stall() -> None:
