@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Self
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari.messages import Event, UnknownEvent
@@ -26,13 +27,16 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.settings import TRUST_SYSTEM, TlsTrust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from pytest_ari_sla.ari_client.watch import ChannelWatch
     from pytest_ari_sla.clock import Clock
 
 __all__ = ["AriSession"]
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 #: Pause between the two sweeps at the end: usually, and where requests without an answer may still be carried out.
 GRACE_S = 0.1
@@ -41,6 +45,22 @@ GRACE_S = 0.1
 HURRIED_REQUEST_S = 1.0
 HURRIED_CLEANUP_S = 2.0
 GRACE_AFTER_UNCERTAIN_S = 2.0
+
+
+def _verb(
+    part: str, verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, Answer]]
+) -> Callable[Concatenate[AriSession, P], Coroutine[Any, Any, Answer]]:
+    """Return a method of the session that the part of it with this name carries out.
+
+    A plug-in calls ``call.ari.answer(…)`` and need not know whose it is; being methods of the class, they are there for
+    `create_autospec` and for editors too.
+    """
+
+    @wraps(verb)
+    async def method(session: AriSession, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        return await verb(getattr(session, part), *args, **kwargs)
+
+    return method
 
 
 class AriSession:
@@ -134,35 +154,50 @@ class AriSession:
         self._queries = AriQueries(self.client, app)
         self._watches = Watches(self._queries, self._ledger, self._notes)
         self._websocket_clients = WebSocketClients(self.client, self._ids.prefix)
-        self._take_verbs(media_host)
-
-    def _take_verbs(self, media_host: str | None) -> None:
-        """Take over the verbs of the parts: a plug-in calls ``call.ari.answer(…)``, and need not know whose it is."""
-        queries = self._queries
-        self.info, self.ping, self.request = queries.info, queries.ping, queries.request
-        self.application, self.get_variable = queries.application, queries.get_variable
-        self.channels, self.bridges = queries.channels, queries.bridges
-        self.channel, self.bridge = queries.channel, queries.bridge
-
-        creation = AriCreation(self.client, self.app, self._stream, self._ledger, self._watches)
-        self.originate, self.create, self.snoop = creation.originate, creation.create, creation.snoop
-        self.play, self.record, self.create_bridge = creation.play, creation.record, creation.create_bridge
-
-        media = AriExternalMedia(self.client, creation, self._websocket_clients, media_host)
-        self.external_media, self.check_websocket_clients = media.external_media, media.check_websocket_clients
-
-        commands = AriCommands(self.client, self._ledger, self._watches)
-        self.dial, self.answer, self.hangup = commands.dial, commands.answer, commands.hangup
-        self.ring, self.stop_ringing = commands.ring, commands.stop_ringing
-        self.hold, self.unhold = commands.hold, commands.unhold
-        self.mute, self.unmute = commands.mute, commands.unmute
-        self.send_dtmf, self.set_variable = commands.send_dtmf, commands.set_variable
-        self.continue_in_dialplan = commands.continue_in_dialplan
-        self.add_to_bridge, self.remove_from_bridge = commands.add_to_bridge, commands.remove_from_bridge
-        self.destroy_bridge = commands.destroy_bridge
+        self._creation = AriCreation(self.client, app, self._stream, self._ledger, self._watches)
+        self._media = AriExternalMedia(self.client, self._creation, self._websocket_clients, media_host)
+        self._commands = AriCommands(self.client, self._ledger, self._watches)
 
     def __repr__(self) -> str:
         return f"<AriSession {self.endpoint.base_url} app={self.app!r}>"
+
+    # --- verbs ---
+
+    info = _verb("_queries", AriQueries.info)
+    ping = _verb("_queries", AriQueries.ping)
+    request = _verb("_queries", AriQueries.request)
+    application = _verb("_queries", AriQueries.application)
+    get_variable = _verb("_queries", AriQueries.get_variable)
+    channels = _verb("_queries", AriQueries.channels)
+    bridges = _verb("_queries", AriQueries.bridges)
+    channel = _verb("_queries", AriQueries.channel)
+    bridge = _verb("_queries", AriQueries.bridge)
+
+    originate = _verb("_creation", AriCreation.originate)
+    create = _verb("_creation", AriCreation.create)
+    snoop = _verb("_creation", AriCreation.snoop)
+    play = _verb("_creation", AriCreation.play)
+    record = _verb("_creation", AriCreation.record)
+    create_bridge = _verb("_creation", AriCreation.create_bridge)
+
+    external_media = _verb("_media", AriExternalMedia.external_media)
+    check_websocket_clients = _verb("_media", AriExternalMedia.check_websocket_clients)
+
+    dial = _verb("_commands", AriCommands.dial)
+    answer = _verb("_commands", AriCommands.answer)
+    hangup = _verb("_commands", AriCommands.hangup)
+    ring = _verb("_commands", AriCommands.ring)
+    stop_ringing = _verb("_commands", AriCommands.stop_ringing)
+    hold = _verb("_commands", AriCommands.hold)
+    unhold = _verb("_commands", AriCommands.unhold)
+    mute = _verb("_commands", AriCommands.mute)
+    unmute = _verb("_commands", AriCommands.unmute)
+    send_dtmf = _verb("_commands", AriCommands.send_dtmf)
+    set_variable = _verb("_commands", AriCommands.set_variable)
+    continue_in_dialplan = _verb("_commands", AriCommands.continue_in_dialplan)
+    add_to_bridge = _verb("_commands", AriCommands.add_to_bridge)
+    remove_from_bridge = _verb("_commands", AriCommands.remove_from_bridge)
+    destroy_bridge = _verb("_commands", AriCommands.destroy_bridge)
 
     # --- life ---
 
