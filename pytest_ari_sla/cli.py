@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write a first scenario, and a CI job around it")
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: here")
     init.add_argument("--ci", default="github", help="github, gitlab or none (default: %(default)s)")
+    init.add_argument("--containers", action="store_true", help="also files for a load generator and an Asterisk")
     init.set_defaults(run=_write_project)
     new = commands.add_parser("new", help="write a package that adds a tracker, codec or topology")
     new.add_argument("kind", help="tracker, codec or topology")
@@ -236,7 +237,7 @@ def _compare_reports(arguments: argparse.Namespace) -> int:
 def _write_project(arguments: argparse.Namespace) -> int:
     from pytest_ari_sla.scaffold.project import write_project
 
-    _name_files(write_project(arguments.folder, arguments.ci))
+    _name_files(write_project(arguments.folder, arguments.ci, containers=arguments.containers))
     print("Try it: pytest scenarios/")
     return 0
 

@@ -27,7 +27,7 @@ _SETTINGS = {
 """Where pytest looks for its settings, and what a file holds that has some."""
 
 
-def write_project(folder: Path, ci: str = "github") -> list[Path]:
+def write_project(folder: Path, ci: str = "github", *, containers: bool = False) -> list[Path]:
     """Write a first scenario, its thresholds, and a CI job; settings of pytest where there are none.
 
     Parameters
@@ -36,6 +36,9 @@ def write_project(folder: Path, ci: str = "github") -> list[Path]:
         The root of the team's repository.
     ci
         Whose format the job has: ``github`` (Gitea and Forgejo read it too), ``gitlab``, or ``none`` for no job.
+
+    containers
+        Whether to write files for containers too: of a load generator, of an Asterisk, and of both together.
 
     Returns
     -------
@@ -53,6 +56,7 @@ def write_project(folder: Path, ci: str = "github") -> list[Path]:
     trees = ["project"]
     trees += [] if ci == "none" else [f"ci_{ci}"]
     trees += [] if _has_settings(folder) else ["ini"]
+    trees += ["containers"] if containers else []
     contents = planned_files(trees, {})
     if there := sorted(name for name in contents if (folder / name).exists()):
         raise UsageError(f"{folder} has these files already: {', '.join(there)}; nothing was written")

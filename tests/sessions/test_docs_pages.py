@@ -24,6 +24,8 @@ NAMES = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES]
 EXCUSED = {
     "needs hosts of yours",  # test_fleet.py makes a fleet over ssh, on this host
     "it runs until Ctrl-C",  # tests/unit/peers has the echo server
+    "they run until Ctrl-C",  # and the relays
+    "it builds images; tests/asterisk/test_containers.py starts on this host what it starts",
     "its addresses are those of a container and of its host",  # test_nat.py makes both kinds of NAT of sockets
     "its addresses are those of two routers",
     "the test's environment is made by it, of this repository",  # test_readme_commands.py does
