@@ -199,12 +199,17 @@ class ScriptMachine:
         if self.is_over:
             return
         self._now_ns = now_ns
-        step = self._steps[self._number]
-        if isinstance(step, HangUp) and step.within_ns is not None:
+        if self._may_hang_up():
             self._end()
         else:
             after = _s(now_ns - self._answered_ns)
             self._fail(f"the other side hung up {after} after the answer ({reason}); until then {self._heard_words()}")
+
+    def _may_hang_up(self) -> bool:
+        """Whether the other side may end the call now; a key is acted on while it still sounds."""
+        ahead = self._steps[self._number :]
+        step = ahead[1] if isinstance(ahead[0], Dial) and len(ahead) > 1 else ahead[0]
+        return isinstance(step, HangUp) and step.within_ns is not None
 
     def advance(self, now_ns: int) -> list[Action]:
         """Let time pass; return what is to be done now."""

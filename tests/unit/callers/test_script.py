@@ -182,6 +182,19 @@ def test_a_script_that_cannot_go_on_says_where_and_what_was_heard_instead(
     assert talker.actions[-1] == EndCall()
 
 
+def test_who_acts_on_the_last_key_at_once_has_not_hung_up_too_early() -> None:
+    """The key still sounds then, and what follows is that they hang up; at any other step it is too early."""
+    for steps, failed in (
+        ((dial("#"), hang_up(by="them")), False),
+        ((dial("#"), listen(), hang_up(by="them")), True),
+        ((dial("#"),), True),
+    ):
+        talker = Talker(*steps)
+        talker.pass_until(20 * MS)
+        talker.machine.hung_up("cause 16 Normal Clearing", 30 * MS)
+        assert bool(talker.machine.failure) is failed
+
+
 def test_being_hung_up_in_mid_script_tells_when_why_and_what_was_heard() -> None:
     """Unless that is what the script waits for."""
     talker = Talker(listen(), hang_up(by="them"))
