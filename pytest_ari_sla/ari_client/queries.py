@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari_client.requests import AriClient, QueryValue
 
-__all__ = ["BRIDGE", "CHANNEL", "AriQueries", "variable_of"]
+__all__ = ["BRIDGE", "CHANNEL", "NO_CHANNEL", "AriQueries", "variable_of"]
 
 CHANNEL = "/channels/{channelId}"
 BRIDGE = "/bridges/{bridgeId}"
+
+NO_CHANNEL = "no-such-channel."
+"""The id of no channel: Asterisk compares it with each of its channels, and takes the lock of each for that."""
 
 
 class AriQueries:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
+from pytest_ari_sla.ari_client.queries import NO_CHANNEL
 from pytest_ari_sla.bugs.stall import Stall, StallRule
 
 if TYPE_CHECKING:
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
 
-__all__ = ["NO_CHANNEL", "SplitProbe"]
+__all__ = ["SplitProbe"]
 
-NO_CHANNEL = "no-such-channel."
 EVERY_S = 0.1
 PATIENCE_S = 60.0
 

@@ -7,12 +7,13 @@ from uuid import uuid4
 import pytest
 
 from pytest_ari_sla.ari.websocket_client import WEBSOCKET_CLIENT, WebSocketClientSection
+from pytest_ari_sla.ari_client.queries import NO_CHANNEL
 from pytest_ari_sla.bugs.bad_peers import BadPeer, half_header, never_answers, never_sends, slow_header, whole_header
-from pytest_ari_sla.bugs.split_probe import NO_CHANNEL
 
 CHURN_S = 25.0
 BRIDGES, BOTS = 4, 4
 CALLS = 12
+NOTICED_NS = 5_000_000  # what is faster than that may be anything
 
 
 async def audiosocket(asterisk_bug, pbx, peer):
@@ -125,7 +126,7 @@ async def test_a_header_in_pieces(asterisk_bug):
     for _ in range(3):  # what else the machine does may make one of both slow
         asterisk_bug.tries += 1
         usual_ns, pieces_ns = await p90_beside(whole_header), await p90_beside(slow_header)
-        if pieces_ns > 3 * usual_ns:
+        if pieces_ns > max(3 * usual_ns, NOTICED_NS):
             asterisk_bug.found(
                 f"beside {CALLS} such calls, one of ten requests about a channel takes {pieces_ns / 1e6:.0f} ms and "
                 f"more, beside {CALLS} usual ones {usual_ns / 1e6:.0f} ms"

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
+from pytest_ari_sla.ari_client.queries import NO_CHANNEL
 from pytest_ari_sla.errors import AsteriskCrashed
 from pytest_ari_sla.watch import target_watch
 from pytest_ari_sla.watch.target_watch import TargetWatch
@@ -75,11 +76,21 @@ async def test_it_asks_for_what_needs_a_lock_and_for_what_needs_none(answering: 
     assert watch.finding() is None
 
 
-async def test_without_a_channel_only_the_other_one_is_asked(answering: Target, endpoint: AriEndpoint) -> None:
-    """Before the first call is up."""
+async def test_every_other_time_it_asks_for_a_channel_that_there_is_not(
+    answering: Target, endpoint: AriEndpoint
+) -> None:
+    """Ours may be found before Asterisk gets to the one that is stuck; to find none it has to take each one's lock."""
+    async with TargetWatch(endpoint, True, lambda: "ours"):
+        await until(lambda: len(answering.asked) > 12)
+    asked = [path.split("/")[3] for path in answering.asked if "channels" in path]
+    assert asked[:4] == ["ours", NO_CHANNEL, "ours", NO_CHANNEL]
+
+
+async def test_before_the_first_call_only_that_one_is_asked_for(answering: Target, endpoint: AriEndpoint) -> None:
+    """There is none of ours yet."""
     async with TargetWatch(endpoint, True, str):
-        await until(lambda: len(answering.asked) > 2)
-    assert not [path for path in answering.asked if "channels" in path]
+        await until(lambda: len(answering.asked) > 12)
+    assert {path.split("/")[3] for path in answering.asked if "channels" in path} == {NO_CHANNEL}
 
 
 async def test_an_asterisk_that_was_started_anew_is_found_out(answering: Target, endpoint: AriEndpoint) -> None:
