@@ -21,5 +21,5 @@ def count(name: str, description: str, better: Literal["lower", "higher"] = "low
 
 def shares(name: str, description: str) -> Metric:
     """Return a distribution of shares, one for each second."""
-    # 1e-4 is 0.01 %: finer than the kernel's CPU times are (ticks of 10 ms)
+    # 0.01 %: what a watch costs is a few of these
     return Metric(name, "distribution", "ratio", f"{description}, second by second", resolution=1e-4)
