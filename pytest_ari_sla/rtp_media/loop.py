@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.media.loop.slot_loop import SlotLoop, run_loop
-from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
+from pytest_ari_sla.rtp.send_schedule import first_slot
 from pytest_ari_sla.rtp_media.commands import (
     AlterLeg,
     Command,
@@ -44,7 +44,7 @@ _NO_LEG = np.zeros((), LEG)
 _DRAIN_BATCH = 256
 
 
-class MediaLoop(SlotLoop):
+class MediaLoop(SlotLoop[SendGroup]):
     """Sends and receives until its command socket closes.
 
     Parameters
@@ -62,7 +62,6 @@ class MediaLoop(SlotLoop):
         self._memory = memory
         self._receiver = make_receiver(memory.ring)
         self._sockets: dict[int, socket.socket] = {}
-        self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
         self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._drain_slots = min(DRAIN_CYCLE_SLOTS, self._cycle)
         self._drains: list[list[int]] = [[] for _ in range(self._cycle)]
@@ -75,34 +74,9 @@ class MediaLoop(SlotLoop):
         for udp in self._sockets.values():
             udp.close()
 
-    def _run_slot(self, slot: int) -> None:
-        turn, phase = divmod(slot, self._cycle)
-        if not phase:
-            self._prepare(turn)
-        for group in self._groups[phase]:
-            if group.count:
-                group.send(turn, self._origin_ns + slot * SLOT_NS)
-                if turn >= group.ending_turn:
-                    self._forget(group.take_ended(turn))
-        self._turns[phase] = turn + 1
+    def _after_sending(self, slot: int, phase: int) -> None:
         for number in self._drains[phase]:
             self._drain(number)
-
-    def _prepare(self, turn: int) -> None:
-        """Prepare a turn of all groups in a row: see :meth:`~pytest_ari_sla.rtp_media.send_group.SendGroup.prepare`."""
-        for groups in self._groups:
-            for group in groups:
-                if group.count:
-                    group.prepare(turn)
-
-    def _skip(self, slot: int) -> None:
-        turn, phase = divmod(slot, self._cycle)
-        for group in self._groups[phase]:
-            if group.count:
-                group.skip(turn, self._origin_ns + slot * SLOT_NS)
-                if turn >= group.ending_turn:
-                    self._forget(group.take_ended(turn))
-        self._turns[phase] = turn + 1
 
     def _forget(self, ended: list[int]) -> None:
         for leg in ended:

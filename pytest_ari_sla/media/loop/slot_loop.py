@@ -11,7 +11,7 @@ import gc
 import select
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.clock import ProcessClock
     from pytest_ari_sla.media.loop.memory import LoopMemory
 
-__all__ = ["STALL_NS", "SlotLoop", "run_loop"]
+__all__ = ["STALL_NS", "SendGroup", "SlotLoop", "run_loop"]
 
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
 _COMMANDS_SENT, _COMMANDS_DONE = int(Gauge.COMMANDS_SENT), int(Gauge.COMMANDS_DONE)
@@ -43,7 +43,37 @@ _COMMANDS_PER_SLOT = 4
 """More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
 
 
-class SlotLoop(ABC):
+class SendGroup(Protocol):
+    """Streams that are sent together, in one slot of the cycle.
+
+    Attributes
+    ----------
+    count
+        Streams in it.
+    ending_turn
+        The turn in which the next one of them ends.
+    """
+
+    count: int
+    ending_turn: int
+
+    def prepare(self, turn: int) -> None:
+        """Do what can be done of a turn before it is due."""
+
+    def send(self, turn: int, due_ns: int) -> object:
+        """Send what each stream says in a turn."""
+
+    def skip(self, turn: int, due_ns: int) -> None:
+        """Let a turn pass unsent, because it is too late for it."""
+
+    def take_ended(self, turn: int) -> list[int]:
+        """Take out the streams that have no turn after this one, and return their legs."""
+
+
+Group = TypeVar("Group", bound=SendGroup)
+
+
+class SlotLoop(ABC, Generic[Group]):
     """Runs slots until its command socket closes.
 
     Parameters
@@ -64,6 +94,7 @@ class SlotLoop(ABC):
         self._gauges = memory.gauges.data
         self._turns = memory.turns.data
         self._cycle = memory.layout.cycle
+        self._groups: list[list[Group]] = [[] for _ in range(self._cycle)]
         self._commands: Channel[Any] = Channel(commands, expected)
         self._running = True
         self._next_slot = 0
@@ -75,12 +106,12 @@ class SlotLoop(ABC):
         """Whether there is any reason to wake up every slot."""
 
     @abstractmethod
-    def _run_slot(self, slot: int) -> None:
-        """Send what is due in a slot, and receive what has come."""
+    def _after_sending(self, slot: int, phase: int) -> None:
+        """Do what else is due in a slot: receive what has come."""
 
     @abstractmethod
-    def _skip(self, slot: int) -> None:
-        """Let a slot pass unsent, because it is too late for it."""
+    def _forget(self, ended: list[int]) -> None:
+        """Take note that the streams of these legs have ended."""
 
     @abstractmethod
     def _carry_out(self, command: Any, handle: int | None) -> None:
@@ -131,6 +162,34 @@ class SlotLoop(ABC):
         finally:
             timer.close()
 
+    def _run_slot(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        if not phase:
+            self._prepare(turn)
+        for group in self._groups[phase]:
+            if group.count:
+                group.send(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
+        self._after_sending(slot, phase)
+
+    def _prepare(self, turn: int) -> None:
+        """Prepare a turn of all groups in a row: after a wait all caches are cold, and Python several times slower."""
+        for groups in self._groups:
+            for group in groups:
+                if group.count:
+                    group.prepare(turn)
+
+    def _skip(self, slot: int) -> None:
+        turn, phase = divmod(slot, self._cycle)
+        for group in self._groups[phase]:
+            if group.count:
+                group.skip(turn, self._origin_ns + slot * SLOT_NS)
+                if turn >= group.ending_turn:
+                    self._forget(group.take_ended(turn))
+        self._turns[phase] = turn + 1
+
     def _skip_until(self, now_slot: int) -> None:
         """Let those slots pass that are too late for their packets."""
         if now_slot - self._next_slot >= _STALL_SLOTS:
@@ -165,7 +224,7 @@ def run_loop(
     arguments: Sequence[str],
     layout: type[msgspec.Struct],
     make_memory: Callable[[Any, int], Any],
-    make_loop: Callable[[Any, socket.socket], SlotLoop],
+    make_loop: Callable[[Any, socket.socket], SlotLoop[Any]],
 ) -> None:
     """Run a loop on the memory and the command socket whose descriptors were inherited; the main program of a loop.
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from pytest_ari_sla.framing.conversations import AudioSocketServer, WebSocketClient, WebSocketServer
 from pytest_ari_sla.media.loop.slot_loop import SlotLoop, run_loop
-from pytest_ari_sla.rtp.send_schedule import SLOT_NS, first_slot
+from pytest_ari_sla.rtp.send_schedule import first_slot
 from pytest_ari_sla.stream_media.commands import (
     Command,
     ConnectLeg,
@@ -69,7 +69,7 @@ _ACCEPTED_PER_SLOT = 8
 _DRAINED_NS = int(StreamGauge.DRAINED_NS)
 
 
-class StreamLoop(SlotLoop):
+class StreamLoop(SlotLoop[SendGroup]):
     """Sends and receives until its command socket closes.
 
     Parameters
@@ -97,7 +97,6 @@ class StreamLoop(SlotLoop):
         self._link_of = self._table.of_leg
         self._expected: dict[str, ExpectLeg] = {}
         self._strangers: dict[str, Link] = {}
-        self._groups: list[list[SendGroup]] = [[] for _ in range(self._cycle)]
         self._sent_by: dict[int, tuple[SendGroup, StartLeg]] = {}
         self._idle: list[list[Link]] = [[] for _ in range(self._cycle)]
         self._receiver = FrameReceiver(memory, self._clock, self._links, self._table)
@@ -115,19 +114,10 @@ class StreamLoop(SlotLoop):
 
     # --- slots ---
 
-    def _run_slot(self, slot: int) -> None:
-        turn, phase = divmod(slot, self._cycle)
-        if not phase:
-            self._prepare(turn)
-        for group in self._groups[phase]:
-            if group.count:
-                group.send(turn, self._origin_ns + slot * SLOT_NS)
-                if turn >= group.ending_turn:
-                    self._forget(group.take_ended(turn))
+    def _after_sending(self, slot: int, phase: int) -> None:
         for link in self._idle[phase]:
             if link.is_ready:
                 link.send(link.silence)
-        self._turns[phase] = turn + 1
         if self._scripts:
             self._misbehave()
         if slot % (1 + min(len(self._links) // _LINKS_PER_READ, _MOST_SLOTS_PER_READ - 1)) == 0:
@@ -135,22 +125,6 @@ class StreamLoop(SlotLoop):
         self._ask_for_status(slot)
         if slot % _LOOK_SLOTS == 0:
             self._look_around()
-
-    def _prepare(self, turn: int) -> None:
-        """Prepare a turn of all groups in a row: after a wait all caches are cold, and Python several times slower."""
-        for groups in self._groups:
-            for group in groups:
-                if group.count:
-                    group.prepare(turn)
-
-    def _skip(self, slot: int) -> None:
-        turn, phase = divmod(slot, self._cycle)
-        for group in self._groups[phase]:
-            if group.count:
-                group.skip(turn, self._origin_ns + slot * SLOT_NS)
-                if turn >= group.ending_turn:
-                    self._forget(group.take_ended(turn))
-        self._turns[phase] = turn + 1
 
     def _forget(self, ended: list[int]) -> None:
         """Let legs whose streams have ended be silent."""
