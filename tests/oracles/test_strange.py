@@ -110,7 +110,7 @@ def blocks_of(leg: WireLeg) -> list[Block]:
     return [Block(at_ns, data[12], *struct.unpack_from("!III", data, 20)) for at_ns, data in reports]
 
 
-def test_what_far_ends_report_is_what_the_wire_says(strange: Load) -> None:
+def test_what_peers_report_is_what_the_wire_says(strange: Load) -> None:
     """Their round trip, jitter and share of losses; reports of ours, and what was no report."""
     blocks = [block for leg in legs_of(strange) for block in blocks_of(leg)]
     assert blocks

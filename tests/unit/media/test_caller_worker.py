@@ -242,7 +242,7 @@ async def test_copies_do_not_hide_what_is_still_on_its_way(ports: PortManager) -
     assert duplicated - 5 <= total.count("duplicates") <= duplicated
 
 
-async def test_far_ends_are_told_what_was_sent_and_heard(ports: PortManager, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_peers_are_told_what_was_sent_and_heard(ports: PortManager, monkeypatch: pytest.MonkeyPatch) -> None:
     """By RTCP, to and from a device that speaks it; what it holds a report for is no part of the round trip."""
     monkeypatch.setattr(rtcp, "REPORT_INTERVAL_NS", 200 * MS)
     told: list[rtcp.SenderReport] = []
@@ -270,7 +270,7 @@ async def test_far_ends_are_told_what_was_sent_and_heard(ports: PortManager, mon
     assert total.histogram("rtcp.jitter").max == 20 * MS
 
 
-async def test_a_far_end_without_rtcp_reports_nothing(
+async def test_a_peer_without_rtcp_reports_nothing(
     ports: PortManager, echo: EchoServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which is told as no reports, not as no loss."""

@@ -100,7 +100,7 @@ def test_reports_come_at_an_interval(bench: Bench) -> None:
         assert len(bench.peer.sender_reports()) == 1
 
 
-def test_a_far_end_that_says_nothing_gets_one_report(bench: Bench) -> None:
+def test_a_peer_that_says_nothing_gets_one_report(bench: Bench) -> None:
     """Asterisk's ExternalMedia channels never do; where one speaks after all, reports go on."""
     for _ in range(5):
         bench.later()

@@ -59,7 +59,7 @@ def test_a_load_is_sent_back_and_measured_as_in_every_run() -> None:
     assert 0 < run.cpu_ratio < 2
 
 
-def test_a_far_end_that_sends_nothing_back_makes_no_cheap_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_sends_nothing_back_makes_no_cheap_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not received costs nothing: such a figure would promise too much."""
     monkeypatch.setattr(paced, "_start", to_nobody)
     assert asyncio.run(paced.paced_run(20, seconds=1)).problem.startswith("0 of ")

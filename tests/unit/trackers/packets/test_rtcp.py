@@ -53,7 +53,7 @@ def test_it_asks_for_reports() -> None:
 
 
 @given(st.integers(0, 3600 * 10**9), st.integers(200_000, 5 * 10**9), st.integers(0, 10**10))
-def test_the_round_trip_is_what_the_far_end_did_not_hold(start_ns: int, rtt_ns: int, held_ns: int) -> None:
+def test_the_round_trip_is_what_the_peer_did_not_hold(start_ns: int, rtt_ns: int, held_ns: int) -> None:
     """A - LSR - DLSR, to the 1/65536 s in which RTCP counts, whatever the time of day."""
     sent_ns = START_NS + start_ns
     tracker = begun()
@@ -62,7 +62,7 @@ def test_the_round_trip_is_what_the_far_end_did_not_hold(start_ns: int, rtt_ns: 
     assert distribution(tracker, "rtcp.rtt").count == 1
 
 
-def test_a_far_end_that_knows_no_report_of_ours_tells_no_round_trip() -> None:
+def test_a_peer_that_knows_no_report_of_ours_tells_no_round_trip() -> None:
     """But what it misses, and how unevenly it hears: a quarter lost, 80 ticks are 10 ms at 8 kHz."""
     tracker = begun()
     tracker.observe_reports([report(fraction_lost=64, jitter=80)])
