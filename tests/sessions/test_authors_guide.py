@@ -45,7 +45,9 @@ def test_every_step_of_the_guide_works(session: Session, command: Command) -> No
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
+@pytest.mark.parametrize(
+    "fleet", [pytest.param([], id="alone", marks=pytest.mark.soak), pytest.param(["-n", "2"], id="fleet")]
+)
 def test_a_tracker_of_one_page_is_everywhere(session: Session, fleet: list[str]) -> None:
     """Under forty lines: in thresholds, terminal, report.json, its course over time, and HTML; merged over a fleet."""
     command = STEPS[0]

@@ -54,7 +54,13 @@ def scenarios(session: Session) -> Session:
     return session
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "loadfile", "loadgroup", "worksteal"])
+@pytest.mark.parametrize(
+    "dist",
+    [
+        "load",
+        *(pytest.param(other, marks=pytest.mark.soak) for other in ("loadscope", "loadfile", "loadgroup", "worksteal")),
+    ],
+)
 def test_a_fleet_gives_one_verdict_for_each_load_whatever_the_distribution(scenarios: Session, dist: str) -> None:
     """Loads keep the names that they have alone, their numbers are those of the whole fleet, all else runs once."""
     done = scenarios.run("-n", "2", "--dist", dist)
@@ -75,7 +81,7 @@ def test_a_fleet_gives_one_verdict_for_each_load_whatever_the_distribution(scena
     ]
 
 
-@pytest.mark.parametrize("arguments", [("-n", "0"), ("-p", "no:xdist")])
+@pytest.mark.parametrize("arguments", [pytest.param(("-n", "0"), marks=pytest.mark.soak), ("-p", "no:xdist")])
 def test_without_a_fleet_nothing_is_divided_and_the_verdicts_are_the_same(
     scenarios: Session, arguments: tuple[str, ...]
 ) -> None:
@@ -91,6 +97,7 @@ def test_without_a_fleet_nothing_is_divided_and_the_verdicts_are_the_same(
     assert done.count("passed") == 6
 
 
+@pytest.mark.soak
 def test_more_workers_than_calls_still_meet(session: Session) -> None:
     """Shards without a call are there at every barrier."""
     session.write("test_one.py", 'async def test_one(load):\n    await load(calls=1, duration="1s")\n')
@@ -123,9 +130,9 @@ def test_maxfail_counts_scenarios_and_not_shards(scenarios: Session) -> None:
     [
         ("-k", "second and shard and 1"),
         ("--deselect", "test_scenarios.py::test_second[shard 2 of 2]", "-k", "second"),
-        ("test_scenarios.py::test_second[shard 1 of 2]",),
-        ("test_scenarios.py::test_second[shard 3 of 4]",),
-        ("test_scenarios.py::test_second",),
+        pytest.param(("test_scenarios.py::test_second[shard 1 of 2]",), marks=pytest.mark.soak),
+        pytest.param(("test_scenarios.py::test_second[shard 3 of 4]",), marks=pytest.mark.soak),
+        pytest.param(("test_scenarios.py::test_second",), marks=pytest.mark.soak),
     ],
 )
 def test_whoever_selects_a_part_of_a_load_gets_all_of_it(scenarios: Session, arguments: tuple[str, ...]) -> None:
@@ -138,6 +145,7 @@ def test_whoever_selects_a_part_of_a_load_gets_all_of_it(scenarios: Session, arg
     assert done.scenarios["test_second"]["calls"]["established"] == 3
 
 
+@pytest.mark.soak
 def test_the_last_failures_are_run_again_by_fleets_of_any_size_and_alone(scenarios: Session) -> None:
     """What failed was a scenario, and not its first shard."""
     scenarios.run("-n", "2")
@@ -225,6 +233,7 @@ def test_a_test_may_make_several_loads(session: Session) -> None:
     assert list(done.scenarios) == ["test_several load 1", "test_several load 2"]
 
 
+@pytest.mark.soak
 def test_the_calls_of_all_shards_together_follow_the_ramp(session: Session) -> None:
     """Within two percent of the top, second by second: shards take turns, and none starts in bursts.
 

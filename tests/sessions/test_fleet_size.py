@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.soak
 def test_a_fleet_is_held_to_a_reflector(tmp_path: Path) -> None:
     """All calls come up along the ramp, and whatever the verdict says about a busy machine, no packet is lost here."""
     scenario = run_fleet(tmp_path, calls=200, ramp_s=8, hold_s=3)

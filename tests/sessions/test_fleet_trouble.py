@@ -58,7 +58,7 @@ WHEN_FAILED = """
 """
 
 
-@pytest.mark.parametrize("victim", [1, 2])
+@pytest.mark.parametrize("victim", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_a_killed_worker_fails_its_load_at_once_and_nothing_else(session_on_asterisk: Session, victim: int) -> None:
     """A sentence names the shard, the others clean up, the dead one's channels are swept, later tests run."""
     session = session_on_asterisk
@@ -83,6 +83,7 @@ def test_a_killed_worker_fails_its_load_at_once_and_nothing_else(session_on_aste
     assert len(done.scenarios["test_after"]["harness"]) == 2
 
 
+@pytest.mark.soak
 def test_a_worker_that_dies_before_its_load_begins_is_not_waited_for(session_on_asterisk: Session) -> None:
     """The one that replaces it goes on with the next test; the others are told which one it died in."""
     session = session_on_asterisk
@@ -117,7 +118,10 @@ def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk:
     assert session.channels_left() == []
 
 
-@pytest.mark.parametrize("everybody", [True, False], ids=["Ctrl-C", "only pytest's own process"])
+@pytest.mark.parametrize(
+    "everybody",
+    [pytest.param(True, id="Ctrl-C"), pytest.param(False, id="only pytest's own process", marks=pytest.mark.soak)],
+)
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
 def test_an_interrupted_session_leaves_no_channel_behind(
     session_on_asterisk: Session, arguments: tuple[str, ...], everybody: bool
@@ -151,7 +155,9 @@ def test_an_interrupted_session_leaves_no_channel_behind(
     assert done.scenarios["test_long"]["calls"]["requested"] == 30
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+@pytest.mark.parametrize(
+    "arguments", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="fleet", marks=pytest.mark.soak)]
+)
 def test_a_hopeless_load_is_ended_and_judged(session: Session, arguments: tuple[str, ...]) -> None:
     """``abort_after``: broken at that time, the load ends on all shards, with the reason in the report."""
     session.write(
@@ -190,7 +196,7 @@ def test_a_load_ends_in_good_order_when_its_condition_comes_true(session: Sessio
     assert any("when calls.established >= 6 came true" in note for note in done.scenarios["test_until"]["notes"])
 
 
-@pytest.mark.parametrize("kind", ["simulator", "private Asterisk"])
+@pytest.mark.parametrize("kind", [pytest.param("simulator", marks=pytest.mark.soak), "private Asterisk"])
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
 def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
     session: Session, arguments: tuple[str, ...], kind: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from tests.sessions.session import Session
 
@@ -54,6 +56,7 @@ def test_a_target_whose_media_is_late_is_worse_than_another_one(tmp_path: Path) 
         assert "The change is worse" in text
 
 
+@pytest.mark.soak
 def test_a_fleet_loads_both_and_tells_where_that_was_too_short(tmp_path: Path) -> None:
     """Every worker makes its share of each turn on either target."""
     with SimulatorProcess() as before, SimulatorProcess() as after:
@@ -68,6 +71,7 @@ def test_a_fleet_loads_both_and_tells_where_that_was_too_short(tmp_path: Path) -
     assert any("too short to compare" in note for note in last["notes"])
 
 
+@pytest.mark.soak
 def test_capacities_are_compared_by_their_answers(tmp_path: Path) -> None:
     """Each target's own search, and what both came to."""
     with SimulatorProcess() as before, SimulatorProcess() as after:

@@ -12,6 +12,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.udp.port_leases import PortManager
@@ -64,6 +66,7 @@ async def pacing_p99_ns(caller: CallerWorker, disturb: Callable[[], None]) -> fl
     return during.percentile(99)
 
 
+@pytest.mark.soak
 async def test_a_busy_process_does_not_delay_packets(tmp_path: Path) -> None:
     """A garbage collection, a thousand log lines a second and a slow report, each beside 500 calls.
 
