@@ -134,9 +134,15 @@ class Injector:
             action(self, leg)
             leg.done += 1
 
-    def has_done_all(self) -> bool:
-        """Tell whether each leg was sent all of it: a machine that stands still lets packets go by unseen."""
-        return bool(self.legs) and all(leg.done == len(_ACTIONS) and leg.reports for leg in self.legs.values())
+    def not_sent(self) -> list[str]:
+        """Say which legs were not sent all of it: a machine that stands still lets packets go by unseen."""
+        if not self.legs:
+            return ["no leg was seen"]
+        return [
+            f"leg {leg.number} was sent {leg.done} of {len(_ACTIONS)} and {leg.reports} reports"
+            for leg in self.legs.values()
+            if leg.done < len(_ACTIONS) or not leg.reports
+        ]
 
     # --- what is sent ---
 

@@ -92,8 +92,8 @@ class Load:
         Of each channel, our RTP port and Asterisk's.
     echo_port, stranger_port
         The echo server's, and one from which no call expects packets.
-    is_whole
-        Whether all was sent that was to be.
+    not_sent
+        What was to be sent to legs, and was not.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Load:
     media: dict[str, tuple[int, int]]
     echo_port: int
     stranger_port: int
-    is_whole: bool
+    not_sent: list[str]
 
     @property
     def heard_leg(self) -> tuple[int, ...]:
@@ -140,17 +140,18 @@ class Load:
         captured_s = percentile(self.control_samples_s()[metric], 99)
         return abs(self.percentile_s(metric, 99) - captured_s) <= max(CONTROL_P99_WITHIN_S, 0.01 * captured_s)
 
-    def is_troubled(self) -> bool:
-        """Tell whether the tool itself says that its figures are not to be believed, or a tail was moved."""
+    def trouble(self) -> str:
+        """Say why the tool itself does not believe in the figures, or which tail was moved; empty where nothing did."""
         names = ("harness.receive_drops", "harness.not_sent", "harness.clock_steps", "loss.unknown")
         stalls = ("harness.measuring_stall", "harness.media_stall")
-        if any(map(self.total.count, names)) or any(self.total.histogram(name).count for name in stalls):
-            return True
-        if not self.is_whole:
-            return True
+        found = [name for name in names if self.total.count(name)]
+        found += [name for name in stalls if self.total.histogram(name).count]
+        found += self.not_sent
         if self.name == "fifty":
-            return not all(map(self.has_control_tail, self.control_samples_s()))
-        return self.name in ("echo", "pair", "relay") and not self.has_media_tail()
+            found += [f"p99 of {name}" for name in self.control_samples_s() if not self.has_control_tail(name)]
+        if self.name in ("echo", "pair", "relay") and not self.has_media_tail():
+            found.append(f"p99 of {self.delay_name}")
+        return ", ".join(found)
 
     @property
     def delay_name(self) -> str:
@@ -172,14 +173,14 @@ def make_loads(target: StartedTarget, folder: Path) -> dict[str, Load]:
     """Make all loads on a target, those that come out troubled again."""
     made: dict[str, Load] = {}
     for attempt in range(ATTEMPTS):
-        wanted = [name for name in LOADS if name not in made or made[name].is_troubled()]
+        wanted = [name for name in LOADS if name not in made or made[name].trouble()]
         if not wanted:
             return made
         place = folder / f"attempt{attempt}"
         place.mkdir()
         made |= _make(target, place, wanted)
-    if troubled := [name for name in LOADS if made[name].is_troubled()]:
-        pytest.fail(f"this machine let none of {ATTEMPTS} sessions measure {' and '.join(troubled)}")
+    if troubled := [f"{name} ({trouble})" for name in LOADS if (trouble := made[name].trouble())]:
+        pytest.fail(f"none of {ATTEMPTS} sessions could measure {' and '.join(troubled)}")
     return made
 
 
@@ -210,6 +211,6 @@ def _make(target: StartedTarget, folder: Path, names: Iterable[str]) -> dict[str
         legs = legs_of(datagrams, media)
         by_call = {call: [legs[channel] for channel in media if channel.startswith(call)] for call in load["calls"]}
         total = Snapshot.from_plain(load["total"])
-        is_whole = name != "strange" or injector.has_done_all()
-        loads[name] = Load(name, total, load["calls"], by_call, said, datagrams, media, echo_port, high - 1, is_whole)
+        not_sent = injector.not_sent() if name == "strange" else []
+        loads[name] = Load(name, total, load["calls"], by_call, said, datagrams, media, echo_port, high - 1, not_sent)
     return loads
