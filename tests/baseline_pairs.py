@@ -32,6 +32,7 @@ async def test_load(load):
     await load(calls={calls}, duration="{seconds:g}s", topology="{topology}")
 '''
 MS = 1_000_000
+PATIENCE_S = 600.0
 
 
 def run(asterisk: PrivateAsterisk, folder: Path, scenario: str, *arguments: str) -> RunRecord:
@@ -39,7 +40,7 @@ def run(asterisk: PrivateAsterisk, folder: Path, scenario: str, *arguments: str)
     folder.mkdir()
     session = Session(folder, asterisk)
     session.write("test_load.py", scenario)
-    finished = session.run("--sla-inconclusive", "pass", *arguments)
+    finished = session.start("--sla-inconclusive", "pass", *arguments).finish(timeout_s=PATIENCE_S)
     assert finished.exit_code == 0, finished.output
     return read_record(folder / "report" / "report.json")
 

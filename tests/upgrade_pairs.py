@@ -30,6 +30,8 @@ async def test_load(load):
 DELAY_S = 0.05
 SLOWER = 1.2
 MISSES = 1 / 20
+PATIENCE_S = 600.0
+"""Four loads one after the other, also on a machine that others use."""
 
 
 def compared(before: StartedTarget, after: StartedTarget, folder: Path, scenario: str) -> dict[str, str]:
@@ -38,7 +40,7 @@ def compared(before: StartedTarget, after: StartedTarget, folder: Path, scenario
     session = Session(folder, after)
     session.write("test_load.py", scenario)
     address = endpoint.base_url.replace("://", f"://{endpoint.user}:{endpoint.password}@")
-    done = session.run("--sla-inconclusive", "pass", "--sla-against", address)
+    done = session.start("--sla-inconclusive", "pass", "--sla-against", address).finish(timeout_s=PATIENCE_S)
     assert done.report is not None, done.output
     last = done.report["scenarios"][-1]["baseline"]
     assert last is not None, done.output

@@ -402,7 +402,7 @@ class MediaEngine:
     def _dispatch(self, rows: NDArray[np.int64], out: NDArray[np.int64], now_ns: int) -> None:
         """Send packets, as often and as late as the faults want it."""
         if self._faults.active:
-            copies, delays_ns = self._faults.copies(len(rows)), self._faults.delays_ns(len(rows))
+            copies, delays_ns = self._faults.copies(len(rows)), self._faults.delays_ns(len(rows), now_ns)
             for row, leg, delay_ns, times in zip(rows, out, delays_ns, copies, strict=True):
                 datagram = self._memory.data[row, : self._memory.length[row]].tobytes()
                 for _ in range(times):

@@ -36,9 +36,22 @@ def test_ratios_are_kept() -> None:
 
 def test_delays_are_within_their_bounds() -> None:
     """Never less than the delay, never more than delay and jitter."""
-    delays_ns = MediaFaults(Faults(rtp_delay_s=0.05, rtp_jitter_s=0.02)).delays_ns(_MANY)
+    delays_ns = MediaFaults(Faults(rtp_delay_s=0.05, rtp_jitter_s=0.02)).delays_ns(_MANY, 0)
     assert 50_000_000 <= delays_ns.min() < 51_000_000
     assert 69_000_000 < delays_ns.max() <= 70_000_000
+
+
+def test_more_than_is_served_waits_ever_longer_and_no_more_than_a_second() -> None:
+    """A packet a millisecond, of which each takes one: of 19 streams none waits, and 21 are too many."""
+
+    def last_wait_ns(streams: int, seconds: int) -> int:
+        media = MediaFaults(Faults(rtp_service_s=0.001))
+        waits = [media.delays_ns(streams, packet * 20_000_000) for packet in range(50 * seconds)]
+        return int(waits[-1].max())
+
+    assert last_wait_ns(19, 4) < 25_000_000
+    assert last_wait_ns(22, 4) == pytest.approx(420_000_000, rel=0.1)
+    assert last_wait_ns(30, 4) == 1_000_000_000
 
 
 @given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 100))
