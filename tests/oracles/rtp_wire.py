@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.oracles.wire import UdpPacket
 
-__all__ = ["PACKET_NS", "RTP", "Heard", "WireLeg", "legs_of", "losses_of", "percentile", "probe_of"]
+__all__ = ["PACKET_NS", "RTP", "SECOND_NS", "Heard", "WireLeg", "legs_of", "losses_of", "percentile", "probe_of"]
 
 RTP = struct.Struct("!BBHII")
 _PROBE = struct.Struct("!IIII")
@@ -23,7 +23,7 @@ _LIMIT_NS = 3_000_000_000
 _CLOCK_HZ = 8000
 _GMIN = 16
 TELEPHONE_EVENT = 101
-_BUFFER_NS, PACKET_NS = 60_000_000, 20_000_000
+_BUFFER_NS, PACKET_NS, SECOND_NS = 60_000_000, 20_000_000, 1_000_000_000
 
 Probe = tuple[int, int, int]
 """The run's number, the leg that sent it, and the number of the packet."""
@@ -123,6 +123,29 @@ class WireLeg:
         """Return how fast time stamps ran against a clock of 8,000 Hz, from the first packet to the last."""
         first, last = self.heard[0], self.heard[-1]
         return ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / _CLOCK_HZ / ((last.at_ns - first.at_ns) / 1e9)
+
+    def lasting_delay_ns(self, sender: WireLeg, phase_ns: int) -> int | None:
+        """Return by how much the least delay of two seconds rose above the least until then, at most.
+
+        Parameters
+        ----------
+        sender
+            Whom this leg hears.
+        phase_ns
+            When a second begins, after the first packet.
+        """
+        delays = [
+            (packet.at_ns, packet.at_ns - sender.sent[packet.probe])
+            for packet in self.heard
+            if packet.probe in sender.sent
+        ]
+        seconds: dict[int, int] = {}
+        for at_ns, delay_ns in delays:
+            second = (at_ns - delays[0][0] - phase_ns) // SECOND_NS
+            seconds[second] = min(delay_ns, seconds.get(second, delay_ns))
+        least = list(accumulate(seconds.values(), min))
+        rises = [max(0, min(pair) - low) for pair, low in zip(pairwise(seconds.values()), least[1:], strict=True)]
+        return max(rises, default=None)
 
     def reordered(self) -> int:
         """Return how many packets arrived behind a later one (RFC 4737, 3.3): numbers of 16 bits, each once."""

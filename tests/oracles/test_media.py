@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.oracles.loads import HISTOGRAM, P50_WITHIN_S, P99_WITHIN_S, Load
-from tests.oracles.rtp_wire import Heard, WireLeg, losses_of, percentile, probe_of
+from tests.oracles.rtp_wire import PACKET_NS, SECOND_NS, Heard, WireLeg, losses_of, percentile, probe_of
 
+LASTING_S = 0.2
 TOPOLOGIES = ("echo", "pair", "relay")
 
 
@@ -116,8 +117,16 @@ def test_the_relay_counts_what_passes_it(relayed: tuple[Load, list[WireLeg], Wir
         "relay.echoed": len(beyond.heard),
         "relay.duplicates": len(beyond.heard) - len(beyond.delays_ns(beyond)),
         "relay.lost": len(beyond.lost(beyond)),
+        "relay.returned": returned_by(load),
     }
     assert {name: load.total.count(name) for name in counts} == counts
+
+
+def returned_by(load: Load) -> int:
+    """Return how many packets a relay sent to Asterisk: to the channels of each call but the caller's."""
+    relays = {channel for call in load.calls for channel in [one for one in load.media if one.startswith(call)][1:]}
+    ways = {ports for channel, ports in load.media.items() if channel in relays}
+    return sum((packet.source, packet.target) in ways for packet in load.datagrams)
 
 
 @pytest.mark.parametrize("percent", [0, 50, 99])
@@ -130,3 +139,17 @@ def test_the_relays_round_trips_are_those_of_the_wire(
     assert load.total.histogram("relay_rtt").count == len(wire_s)
     captured_s, held_s = percentile(wire_s, percent), load.total.histogram("harness.relay_turnaround").max / 1e9
     assert captured_s - P50_WITHIN_S <= load.percentile_s("relay_rtt", percent) <= captured_s * HISTOGRAM + held_s
+
+
+def test_delay_that_stays_is_that_of_the_wire(loads: dict[str, Load]) -> None:
+    """One value a leg, wherever its seconds begin; a single packet that comes 3 s late does not stay."""
+    load = loads["strange"]
+    rises_s = []
+    for heard, sender in load.callers():
+        found = [heard.lasting_delay_ns(sender, phase_ns) for phase_ns in range(0, SECOND_NS, PACKET_NS // 2)]
+        rises_s.append([rise / 1e9 for rise in found if rise is not None])
+    reported = load.total.histogram("lasting_delay")
+    assert reported.count == len(rises_s)
+    assert load.total.count("lasting_delay.legs") == sum(min(rises) > LASTING_S for rises in rises_s)
+    for value_s, which in ((reported.min / 1e9, min), (reported.max / 1e9, max)):
+        assert which(map(min, rises_s)) - P50_WITHIN_S <= value_s <= which(map(max, rises_s)) + P50_WITHIN_S

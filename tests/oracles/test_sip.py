@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from pytest_ari_sla.signalling.sip_account import SipAccount
 from pytest_ari_sla.signalling.sip_agent import SipAgent
 from pytest_ari_sla.sip.destination import SipDestination
 from pytest_ari_sla.sip.dialog import CallState
+from tests.oracles.rtp_wire import percentile
+from tests.oracles.sip_wire import sip_calls
+from tests.oracles.wire import captured, packets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 SCENARIOS = Path(__file__).parent / "sipp"
 CALLS = int(os.environ.get("SIP_CALLS", "10"))
 PER_SECOND = 20
+CLOCK_S = 1e-6
+HISTOGRAM = 1.001
 DEADLINE_S = 60 + CALLS / PER_SECOND
 
 
@@ -186,3 +192,61 @@ async def test_garbage_on_the_socket_does_not_disturb_calls(tmp_path: Path) -> N
     finally:
         sipp.kill()
         await caller.aclose()
+
+
+# --- what is measured, against a capture ---
+
+
+async def measured(folder: Path, password: str) -> tuple[SipCaller, int, list[float]]:
+    """Call a SIPp that knows one password; return what was measured, SIPp's port, and how long answers took for us."""
+    sipp = Sipp(folder, "answers", CALLS, "udp")
+    caller = SipCaller(SipAccount("127.0.0.1", sipp.port, "alice", password))
+    seen_s: list[float] = []
+
+    async def one(caller: SipCaller, number: int) -> None:
+        began_s = time.perf_counter()
+        call = await dial(caller, "udp", number)
+        try:
+            await caller.answered(call, lambda there: None)
+        except CallNotAnswered:
+            return
+        seen_s.append(time.perf_counter() - began_s)
+        await call.held.until(is_held)
+        await call.hang_up()
+
+    try:
+        await sipp.listens("udp")
+        with captured(folder / "sip.pcapng", f"udp port {sipp.port}"):
+            await call_all(caller, one)
+            await sipp.ended_well()
+    finally:
+        sipp.kill()
+        await caller.aclose()
+    return caller, sipp.port, seen_s
+
+
+async def test_times_of_calls_are_those_of_the_wire(tmp_path: Path) -> None:
+    """Until it rang, and until it was answered: no less than on the wire, no more than for whoever waited for it."""
+    caller, port, seen_s = await measured(tmp_path, "secret")
+    calls = sip_calls(packets(tmp_path / "sip.pcapng")[1], port)
+    values = caller.meter.values()
+    assert values["sip.failed"] == sum(call.refused is not None for call in calls) == 0
+    wire_s = {"sip.pdd": [call.post_dial_delay_s for call in calls], "sip.setup": [call.setup_s for call in calls]}
+    for name, found_s in wire_s.items():
+        known_s = [it for it in found_s if it is not None]
+        reported = values[name]
+        assert not isinstance(reported, int)
+        assert reported.count == len(known_s) == len(seen_s) == CALLS
+        for percent in (0, 50, 100):
+            value_s = reported.percentile(percent) / 1e9
+            assert percentile(known_s, percent) - CLOCK_S <= value_s <= percentile(seen_s, percent) * HISTOGRAM
+
+
+async def test_calls_that_are_refused_are_those_of_the_wire(tmp_path: Path) -> None:
+    """None of them rang, and none has a time."""
+    caller, port, _ = await measured(tmp_path, "wrong")
+    calls = sip_calls(packets(tmp_path / "sip.pcapng")[1], port)
+    assert caller.meter.failed == {"403 Forbidden": sum(call.refused == 403 for call in calls)}
+    assert len(calls) == CALLS
+    assert (caller.meter.pdd.count, caller.meter.setup.count) == (0, 0)
+    assert not any(call.progress_ns or call.answered_ns for call in calls)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -23,6 +24,7 @@ __all__ = ["TcpSegment", "UdpPacket", "captured", "datagram_of", "packets"]
 
 _ETHERNET = 14
 _TCP, _UDP = 6, 17
+_QUIET_S = 0.5
 
 
 class TcpSegment(NamedTuple):
@@ -72,11 +74,19 @@ def captured(path: Path, ports: str) -> Iterator[None]:
         try:
             yield
         finally:
+            _wait_until_written(path)
             dumpcap.send_signal(signal.SIGINT)
             end = dumpcap.stderr.read()
     dropped = re.search(r"received/dropped on interface '[^']*': \d+/(\d+)", end)
     assert dropped, end
     assert dropped[1] == "0", f"the capture is incomplete: {end}"
+
+
+def _wait_until_written(path: Path) -> None:
+    """Wait until nothing more comes: dumpcap leaves behind what it has not read from the kernel when it ends."""
+    size = -1
+    while size != (size := path.stat().st_size):
+        time.sleep(_QUIET_S)
 
 
 def packets(path: Path) -> tuple[list[TcpSegment], list[UdpPacket]]:
