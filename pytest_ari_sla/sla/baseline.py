@@ -10,13 +10,13 @@ ended together: its median or mean is then compared by the samples themselves.
 
 How sure the difference is follows from a bootstrap over blocks of time, and from how much the turns of a side
 differ where there are several (:mod:`pytest_ari_sla.sla.bootstrap`). With
-``d`` the difference towards the worse and ``m`` the largest regression allowed, which is for times at least a
-floor that this tool can tell apart at all:
+``d`` the difference towards the worse, ``f`` the floor of times, below which this tool cannot tell a difference from
+none (0 for what is no time), and ``m`` the largest regression allowed, ``f`` at least:
 
 ==========  =======================================================================
 change      when
 ==========  =======================================================================
-worse       d is more than m, and its confidence interval lies above zero; that of the
+worse       d is more than m, and its confidence interval lies above f; that of the
             turns as well, where there are several
 better      the same towards the other side
 same        the confidence interval lies within -m and m
@@ -166,8 +166,12 @@ class _Allowance(NamedTuple):
     share: float
     floor_s: float
 
+    def least(self, metric: Metric) -> float:
+        """Return the change that cannot be told from none."""
+        return self.floor_s if metric.unit == "s" else 0.0
+
     def of(self, metric: Metric, old: float) -> float:
-        return max(self.share * abs(old), self.floor_s if metric.unit == "s" else 0.0)
+        return max(self.share * abs(old), self.least(metric))
 
     def words(self, metric: Metric, old: float) -> str:
         if metric.unit == "s" and self.floor_s > self.share * abs(old):
@@ -192,9 +196,12 @@ def _compared(
     if by_samples and metric.unit == "s":
         allowance = allowance._replace(share=max(allowance.share, _ONE_DRAW))
     found = difference(before.turns, after.turns, _CONFIDENCE, _SEED)
-    change = _change(metric, found, allowance.of(metric, found.before))
+    least = allowance.least(metric)
+    change = _change(metric, found, allowance.of(metric, found.before), least)
     why = ""
-    if change in (Change.BETTER, Change.WORSE) and (why := _only_by_chance(found, before, by_samples=by_samples)):
+    if change in (Change.BETTER, Change.WORSE) and (
+        why := _only_by_chance(found, least, before, by_samples=by_samples)
+    ):
         change = Change.UNCLEAR
     sentence = _sentence(figure, metric, change, found, allowance, after, why)
     effect = found.after / found.before - 1 if found.before else None
@@ -278,22 +285,22 @@ def _with_any(turns: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]
     return [turn for turn in turns if turn.shape[1]]
 
 
-def _change(metric: Metric, found: Difference, allowed: float) -> Change:
+def _change(metric: Metric, found: Difference, allowed: float, least: float) -> Change:
     """Apply the table of this module."""
     low, high = found.interval
     if -allowed <= low and high <= allowed:
         return Change.SAME
-    if found.after - found.before > allowed and low > 0:
+    if found.after - found.before > allowed and low > least:
         return Change.WORSE if metric.better == "lower" else Change.BETTER
-    if found.after - found.before < -allowed and high < 0:
+    if found.after - found.before < -allowed and high < -least:
         return Change.BETTER if metric.better == "lower" else Change.WORSE
     return Change.UNCLEAR
 
 
-def _only_by_chance(found: Difference, before: _Side, *, by_samples: bool) -> str:
+def _only_by_chance(found: Difference, least: float, before: _Side, *, by_samples: bool) -> str:
     """Say why a change may be one of turns, and not of the target; an empty string when it is not."""
     low, high = found.of_turns
-    if low <= 0 <= high:
+    if low <= least and high >= -least:
         return "the turns of a side differ too much to tell"
     if by_samples and len(before.turns) > 1:
         return "two turns are two draws of what calls that begin together have once"

@@ -103,6 +103,25 @@ def test_the_same_is_not_called_worse_on_a_busy_machine() -> None:
     assert changes[Change.WORSE] + changes[Change.BETTER] < 0.02 * PAIRS
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_called_a_change_is_beyond_what_we_can_tell(count: int) -> None:
+    """At the near end of its interval too: the seconds' chance comes on top of what measuring adds."""
+    floor_s = 400e-6
+    changes: Counter[Change] = Counter()
+    for pair in range(5 * PAIRS):
+        before, after = (
+            [busy(4 * pair + place + turn, level_us, seconds=16, spread=0.8) for turn in range(count)]
+            for place, level_us in ((0, 300), (2, 900))
+        )
+        (result,) = compare(before, after, [(RTT, "p99")], floor_s=floor_s)
+        changes[result.change] += 1
+        if result.change is Change.WORSE:
+            assert result.confidence_interval is not None
+            assert result.confidence_interval[0] > floor_s
+    assert changes[Change.WORSE]
+    assert changes[Change.UNCLEAR]
+
+
 def turns(seed: int, scale: float = 1.0, *, differ: float) -> list[TimeSeries]:
     """Simulate two turns on one target, each of which is slower or faster as a whole by a factor of its own."""
     factors = np.random.default_rng(seed).lognormal(0, differ, 2) * scale
