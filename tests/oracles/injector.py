@@ -22,7 +22,7 @@ from tests.oracles.wire import datagram_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Injector", "is_bound_below_us"]
+__all__ = ["STRAY_SSRC", "Injector", "is_bound_below_us"]
 
 POLL_S = 0.05
 SO_RCVBUFFORCE, BUFFER_BYTES = 33, 32 << 20
@@ -148,8 +148,11 @@ class Injector:
 
     def to_leg(self, leg: _Leg, data: bytes, *, source: int | None = None, rtcp: bool = False) -> None:
         """Send a datagram to a leg, as if from where its packets come from, or from another port."""
-        port = leg.theirs + rtcp if source is None else source
-        udp = struct.pack("!HHHH", port, leg.ours + rtcp, 8 + len(data), 0) + data
+        self.send(leg.theirs + rtcp if source is None else source, leg.ours + rtcp, data)
+
+    def send(self, source: int, target: int, data: bytes) -> None:
+        """Send a datagram from any port to any other."""
+        udp = struct.pack("!HHHH", source, target, 8 + len(data), 0) + data
         ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0, LOCALHOST, LOCALHOST)
         self._out.sendto(ip + udp, ("127.0.0.1", 0))
 

@@ -18,6 +18,7 @@ from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 from pytest_ari_sla.peers.echo.impairment import Impairment
 from tests.oracles.ari_wire import Conversation, conversation
 from tests.oracles.injector import Injector
+from tests.oracles.relay_injector import RelayInjector
 from tests.oracles.rtp_wire import legs_of, percentile
 from tests.oracles.wire import captured, packets
 from tests.sessions.session import Session
@@ -106,6 +107,14 @@ class Load:
     echo_port: int
     stranger_port: int
     not_sent: list[str]
+
+    def relay_ways(self) -> set[tuple[int, int]]:
+        """Return the ways from a relay to Asterisk, by their ports: to the channels of each call but the caller's."""
+        return {
+            self.media[channel]
+            for call in self.calls
+            for channel in [one for one in self.media if one.startswith(call)][1:]
+        }
 
     @property
     def heard_leg(self) -> tuple[int, ...]:
@@ -196,8 +205,11 @@ def _make(target: StartedTarget, folder: Path, names: Iterable[str]) -> dict[str
     with EchoServerProcess(impairment=BAD_NETWORK) as echo:
         host, echo_port = echo.address
         ports = f"tcp port {ari_port} or udp portrange {low}-{high} or udp port {echo_port}"
+        ours = (low, high), high - 1
+        relayed = folder / "relay.begun", folder / "relay.json"
         with (
-            Injector(folder / "strange.begun", folder / "strange.json", (low, high), high - 1) as injector,
+            Injector(folder / "strange.begun", folder / "strange.json", *ours) as injector,
+            RelayInjector(*relayed, *ours, echo_port=echo_port) as relay_injector,
             captured(folder / "wire.pcapng", ports),
         ):
             finished = session.run("--sla-inconclusive", "pass", "--ari-echo", f"{host}:{echo_port}", *tests)
@@ -206,11 +218,13 @@ def _make(target: StartedTarget, folder: Path, names: Iterable[str]) -> dict[str
     said = conversation(segments, ari_port)
     told: dict[str, Any] = {name: json.loads((folder / f"{name}.json").read_text()) for name in names}
     loads = {}
+    not_sent = {"strange": injector.not_sent(), "relay": relay_injector.not_sent()}
     for name, load in told.items():
         media = said.media(tuple(load["calls"]))
         legs = legs_of(datagrams, media)
         by_call = {call: [legs[channel] for channel in media if channel.startswith(call)] for call in load["calls"]}
         total = Snapshot.from_plain(load["total"])
-        not_sent = injector.not_sent() if name == "strange" else []
-        loads[name] = Load(name, total, load["calls"], by_call, said, datagrams, media, echo_port, high - 1, not_sent)
+        loads[name] = Load(
+            name, total, load["calls"], by_call, said, datagrams, media, echo_port, high - 1, not_sent.get(name, [])
+        )
     return loads

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     from tests.oracles.wire import UdpPacket
 
-__all__ = ["PACKET_NS", "RTP", "SECOND_NS", "Heard", "WireLeg", "legs_of", "losses_of", "percentile", "probe_of"]
+__all__ = [
+    "PACKET_NS",
+    "RTP",
+    "SECOND_NS",
+    "Heard",
+    "WireLeg",
+    "is_rtp",
+    "legs_of",
+    "losses_of",
+    "percentile",
+    "probe_of",
+]
 
 RTP = struct.Struct("!BBHII")
 _PROBE = struct.Struct("!IIII")
@@ -230,7 +241,7 @@ def legs_of(datagrams: Iterable[UdpPacket], media: dict[str, tuple[int, int]]) -
             if (probe := probe_of(packet.data)) is not None:
                 leg.sent.setdefault(probe, packet.at_ns)
                 leg.sent_payload.setdefault(probe, packet.data[RTP.size :])
-        elif (leg := by_ports.get((packet.target, packet.source))) and _is_rtp(packet.data):
+        elif (leg := by_ports.get((packet.target, packet.source))) and is_rtp(packet.data):
             _, kind, sequence, timestamp, ssrc = RTP.unpack_from(packet.data)
             more = probe_of(packet.data), ssrc, kind & 0x7F, packet.data[RTP.size :]
             leg.heard.append(Heard(packet.at_ns, sequence, timestamp, *more))
@@ -241,7 +252,8 @@ def legs_of(datagrams: Iterable[UdpPacket], media: dict[str, tuple[int, int]]) -
     return legs
 
 
-def _is_rtp(data: bytes) -> bool:
+def is_rtp(data: bytes) -> bool:
+    """Tell whether a datagram is an RTP packet (RFC 3550, 5.1)."""
     return len(data) >= RTP.size and data[0] >> 6 == 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.oracles.loads import HISTOGRAM, P50_WITHIN_S, P99_WITHIN_S, Load
-from tests.oracles.rtp_wire import PACKET_NS, SECOND_NS, Heard, WireLeg, losses_of, percentile, probe_of
+from tests.oracles.rtp_wire import PACKET_NS, RTP, SECOND_NS, Heard, WireLeg, is_rtp, losses_of, percentile, probe_of
 
 LASTING_S = 0.2
 TOPOLOGIES = ("echo", "pair", "relay")
@@ -94,7 +94,7 @@ def relayed(loads: dict[str, Load]) -> tuple[Load, list[WireLeg], WireLeg]:
     beyond = WireLeg()
     for packet in load.datagrams:
         probe = probe_of(packet.data)
-        if probe is None or probe not in probes:
+        if probe is None or probe not in probes or not is_rtp(packet.data):
             continue
         if packet.target == load.echo_port:
             beyond.sent.setdefault(probe, packet.at_ns)
@@ -111,22 +111,41 @@ def test_the_network_was_as_bad_as_it_was_to_be(loads: dict[str, Load]) -> None:
 def test_the_relay_counts_what_passes_it(relayed: tuple[Load, list[WireLeg], WireLeg]) -> None:
     """From Asterisk, to the echo server, back from it, and back to Asterisk."""
     load, legs, beyond = relayed
+    ways = load.relay_ways()
     counts = {
         "relay.received": sum(len(leg.heard) for leg in legs),
         "relay.forwarded": len(beyond.sent),
         "relay.echoed": len(beyond.heard),
         "relay.duplicates": len(beyond.heard) - len(beyond.delays_ns(beyond)),
         "relay.lost": len(beyond.lost(beyond)),
-        "relay.returned": returned_by(load),
+        "relay.returned": sum((one.source, one.target) in ways for one in load.datagrams),
     }
     assert {name: load.total.count(name) for name in counts} == counts
 
 
-def returned_by(load: Load) -> int:
-    """Return how many packets a relay sent to Asterisk: to the channels of each call but the caller's."""
-    relays = {channel for call in load.calls for channel in [one for one in load.media if one.startswith(call)][1:]}
-    ways = {ports for channel, ports in load.media.items() if channel in relays}
-    return sum((packet.source, packet.target) in ways for packet in load.datagrams)
+def test_what_a_relay_does_not_expect_is_counted_as_on_the_wire(loads: dict[str, Load]) -> None:
+    """From where no packet of its calls comes, of no call's source, and what is no RTP, on either side."""
+    load = loads["relay"]
+    from_asterisk = {(theirs, ours) for ours, theirs in load.relay_ways()}
+    to_echo = [packet for packet in load.datagrams if packet.target == load.echo_port]
+    sources = {RTP.unpack_from(packet.data)[4] for packet in to_echo}
+    from_echo = {(load.echo_port, packet.source) for packet in to_echo}
+    relay_ports = {ours for _, ours in from_asterisk | from_echo}
+    # Other loads have used these ports before, or will: a port is leased again.
+    own_ns = [one.at_ns for one in load.datagrams if (one.source, one.target) in from_asterisk | from_echo]
+    counts = dict.fromkeys(("relay.foreign", "relay.invalid"), 0)
+    for packet in load.datagrams:
+        way = packet.source, packet.target
+        if packet.target not in relay_ports or not min(own_ns) <= packet.at_ns <= max(own_ns):
+            continue
+        if not is_rtp(packet.data):
+            counts["relay.invalid"] += 1
+        elif way not in from_asterisk | from_echo:
+            counts["relay.foreign"] += 1
+        elif way in from_echo:
+            counts["relay.foreign"] += RTP.unpack_from(packet.data)[4] not in sources
+    assert all(counts.values())
+    assert {name: load.total.count(name) for name in counts} == counts
 
 
 @pytest.mark.parametrize("percent", [0, 50, 99])
