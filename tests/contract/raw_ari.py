@@ -8,16 +8,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    import aiohttp
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from tests.contract.api_description import ApiDescription
 
 _PATIENCE_S = 20.0
 _QUIET_S = 0.15
+_CLOSING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ class RawAri:
     async def listen(self, apps: str = "contract", **parameters: str) -> EventLog:
         """Open an event WebSocket for one or more applications (with commas between them)."""
         url = self.base + "/events"
-        socket = await self.session.ws_connect(url, params={"app": apps, **parameters})
+        closing = aiohttp.ClientWSTimeout(ws_close=_CLOSING_S)
+        socket = await self.session.ws_connect(url, params={"app": apps, **parameters}, timeout=closing)
         log = EventLog(socket, self.description)
         self.logs.append(log)
         self._readers.append(asyncio.create_task(log.read()))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE_S = 20.0
+_CLOSING_S = 1.0
 T = TypeVar("T")
 
 
@@ -209,7 +210,7 @@ class MediaPeer(_Awaiting):
         self.tell()
         if self.refuses:
             return web.Response(status=503)
-        socket = web.WebSocketResponse(protocols=("media",), max_msg_size=0)
+        socket = web.WebSocketResponse(protocols=("media",), max_msg_size=0, timeout=_CLOSING_S)
         await socket.prepare(request)
         connection = MediaConnection(socket, request.path_qs)
         self.connections.append(connection)
