@@ -121,7 +121,9 @@ class Conversation:
     def frame(self, now_ns: int) -> bytes:
         """Return what to send now."""
         self._notice_end(now_ns)
-        if self._speaks_at_ns is not None and now_ns >= self._speaks_at_ns and not self._manners.is_silent:
+        is_due = self._speaks_at_ns is not None and now_ns >= self._speaks_at_ns
+        # One that ignores an interruption finishes what it says first.
+        if is_due and not self._says and not self._manners.is_silent:
             self._speaks_at_ns = None
             self._says, self._is_speaking = list(reversed(self._next)), True
             self._tell("began", now_ns)

@@ -61,6 +61,16 @@ def test_it_stops_when_it_is_interrupted_unless_it_ignores_that(*, ignores: bool
     assert stopped == (None if ignores else 1 * S + 2 * FRAME_NS)
 
 
+def test_one_that_ignores_barge_in_says_all_that_it_had_to_say_before_it_answers() -> None:
+    """An answer in place of the rest would end what was interrupted earlier, as if it had stopped."""
+    caller = Caller(Manners(ignores_barge_in=True))
+    caller.pass_time(1 * S)
+    caller.pass_time(1 * S, speaking=True)
+    caller.pass_time(10 * S)
+    talk = [(what, at_ns) for what, at_ns in caller.log if what in ("began", "ended")]
+    assert talk == [("began", 300 * MS), ("ended", 9300 * MS), ("began", 9300 * MS), ("ended", 11300 * MS)]
+
+
 def test_a_silent_one_says_nothing() -> None:
     """It listens all the same."""
     caller = Caller(Manners(is_silent=True))
