@@ -122,8 +122,9 @@ class EventLog:
         """Return everything that happened to a channel, bridge or playback, in few words, once all is quiet."""
         return [tell(event) for event in await self.settle() if subject in subjects(event)]
 
-    def clear(self) -> None:
-        """Forget what has arrived."""
+    async def forget(self) -> None:
+        """Forget what has happened until now, also what arrives late of it."""
+        await self.settle()
         self.events.clear()
 
 
@@ -201,8 +202,7 @@ class RawAri:
         assert reply.status == 200, reply.body
         if log:
             await log.wait_for("StasisStart", channel_id)
-            await log.settle()
-            log.clear()
+            await log.forget()
         return reply
 
     async def hang_up_everything(self) -> None:

@@ -202,7 +202,7 @@ async def test_what_ends_a_call(raw_ari: RawAri, new_id: NewId, peer: AudioSocke
     """All of it with the same cause: Asterisk does not tell a hang-up from nonsense."""
     log, channel = await raw_ari.listen(), new_id("chan")
     connection = await call(raw_ari, log, channel, peer)
-    log.clear()
+    await log.forget()
     connection.writer.write(data)
     if not data:
         connection.writer.write_eof()

@@ -21,7 +21,7 @@ async def channels_in_stasis(ari: RawAri, log: EventLog, new_id: NewId, count: i
     channels = [new_id("chan") for _ in range(count)]
     for channel in channels:
         await ari.external_media(channel, log)
-    log.clear()
+    await log.forget()
     return channels
 
 
@@ -32,8 +32,7 @@ async def bridge_with(ari: RawAri, log: EventLog, new_id: NewId, channels: list[
     if channels:
         assert (await ari.post(f"/bridges/{bridge}/addChannel", channel=",".join(channels))).status == 204
         await log.wait_for("ChannelEnteredBridge", channels[-1])
-    await log.settle()
-    log.clear()
+    await log.forget()
     return bridge
 
 

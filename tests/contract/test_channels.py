@@ -160,7 +160,7 @@ async def test_continue_goes_to_the_dialplan(raw_ari: RawAri, new_id: NewId) -> 
     dialplan = (await raw_ari.get(f"/channels/{channel}")).body["dialplan"]
     assert dialplan == {"context": "default", "exten": "echo", "priority": 2, "app_name": "Echo", "app_data": ""}
     assert (await raw_ari.get("/applications/contract")).body["channel_ids"] == [channel]
-    log.clear()
+    await log.forget()
     await raw_ari.delete(f"/channels/{channel}")
     await log.wait_for("ChannelDestroyed", channel)
     assert await log.story(channel) == [

@@ -41,7 +41,7 @@ async def test_subscribers_see_a_device_change(raw_ari: RawAri, new_id: NewId) -
     assert changed["device_state"] == {"name": device, "state": "RINGING"}
     unsubscribed = await raw_ari.delete("/applications/contract/subscription", eventSource=source)
     assert unsubscribed.body["device_names"] == []
-    log.clear()
+    await log.forget()
     await raw_ari.put(f"/deviceStates/{device}", deviceState="BUSY")
     assert await log.settle() == []
     await raw_ari.delete(f"/deviceStates/{device}")

@@ -205,7 +205,7 @@ async def test_an_id_can_be_used_again(raw_ari: RawAri, new_id: NewId) -> None:
         await raw_ari.external_media(channel, log)
         await raw_ari.delete(f"/channels/{channel}")
         await log.wait_for("ChannelDestroyed", channel)
-        log.clear()
+        await log.forget()
 
 
 async def test_it_has_no_rtp_statistics(raw_ari: RawAri, new_id: NewId) -> None:

@@ -57,7 +57,7 @@ async def test_its_answer_is_ours(raw_ari: RawAri, new_id: NewId) -> None:
     """Then our half enters our application."""
     near, far = new_id("near"), new_id("far")
     ours, bot = await ringing(raw_ari, near, far)
-    ours.clear()
+    await ours.forget()
     await raw_ari.post(f"/channels/{far}/answer")
     start = await ours.wait_for("StasisStart", near)
     assert start["channel"]["state"] == "Up"
@@ -70,7 +70,7 @@ async def test_its_ringing_is_heard_by_ours(raw_ari: RawAri, new_id: NewId) -> N
     """As a state of our half."""
     near, far = new_id("near"), new_id("far")
     ours, _ = await ringing(raw_ari, near, far)
-    ours.clear()
+    await ours.forget()
     await raw_ari.post(f"/channels/{far}/ring")
     changed = await ours.wait_for("ChannelStateChange", near)
     assert changed["channel"]["state"] == "Ringing"

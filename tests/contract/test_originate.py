@@ -53,7 +53,7 @@ async def test_originate_into_the_application(raw_ari: RawAri, new_id: NewId) ->
         "ChannelStateChange Up",
         "ChannelDialplan Echo",
     ]
-    log.clear()
+    await log.forget()
     await raw_ari.delete(f"/channels/{near}")
     await log.wait_for("ChannelDestroyed", far)
     assert await log.story(near) == [
@@ -164,7 +164,7 @@ async def test_create_then_dial(raw_ari: RawAri, new_id: NewId) -> None:
     assert (reply.status, reply.body["state"]) == (200, "Down")
     await log.wait_for("StasisStart", near)
     assert await log.story(near) == ["ChannelDialplan Stasis", "ChannelVarset STASISSTATUS=", "StasisStart"]
-    log.clear()
+    await log.forget()
     assert (await raw_ari.post(f"/channels/{near}/dial", timeout=5)).status == 204
     await log.wait_for("Dial", near, count=2)
     check_dial(await log.story(near))
@@ -188,7 +188,7 @@ async def test_create_then_dial_external_media(raw_ari: RawAri, new_id: NewId) -
     )
     assert reply.status == 200
     await log.wait_for("StasisStart", channel)
-    log.clear()
+    await log.forget()
     assert (await raw_ari.post(f"/channels/{channel}/dial")).status == 204
     await log.wait_for("Dial", channel, count=2)
     check_dial(await log.story(channel))

@@ -106,7 +106,7 @@ async def test_hanging_up_fails_the_playback(raw_ari: RawAri, new_id: NewId) -> 
     await raw_ari.external_media(channel, log)
     await raw_ari.post(f"/channels/{channel}/play/{playback}", media=_LONG)
     await log.wait_for("PlaybackStarted", playback)
-    log.clear()
+    await log.forget()
     await raw_ari.delete(f"/channels/{channel}")
     await log.wait_for("ChannelDestroyed", channel)
     assert (await log.story(channel))[:3] == [

@@ -184,7 +184,7 @@ async def test_dtmf_events_end_at_the_channel(raw_ari: RawAri, new_id: NewId, ne
     """UnicastRTP has no telephone-event (RFC 4733): such packets are neither passed on nor told as an event."""
     log, left, right = await raw_ari.listen(), new_rtp(), new_rtp()
     await bridged(raw_ari, log, new_id, [left, right])
-    log.clear()
+    await log.forget()
     await left.stream(range(3))
     digit_five, end = 5, 0x80
     for number in range(3, 9):

@@ -191,7 +191,7 @@ async def test_a_peer_that_closes_ends_the_call(raw_ari: RawAri, new_id: NewId, 
     """The request to hang up has a cause, the channel's end has none."""
     log, channel = await raw_ari.listen(), new_id("chan")
     connection = await call(raw_ari, log, channel, peer)
-    log.clear()
+    await log.forget()
     await connection.socket.close()
     await log.wait_for("ChannelDestroyed", channel)
     assert await log.story(channel) == [
