@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write a first scenario, and a CI job around it")
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: here")
     init.add_argument("--ci", default="github", help="github, gitlab or none (default: %(default)s)")
-    init.add_argument("--containers", action="store_true", help="also files for a load generator and an Asterisk")
+    init.add_argument(
+        "--containers", action="store_true", help="instead, files for containers: load generator and Asterisk"
+    )
     init.set_defaults(run=_write_project)
     new = commands.add_parser("new", help="write a package that adds a tracker, codec or topology")
     new.add_argument("kind", help="tracker, codec or topology")
@@ -235,9 +237,13 @@ def _compare_reports(arguments: argparse.Namespace) -> int:
 
 
 def _write_project(arguments: argparse.Namespace) -> int:
-    from pytest_ari_sla.scaffold.project import write_project
+    from pytest_ari_sla.scaffold.project import write_containers, write_project
 
-    _name_files(write_project(arguments.folder, arguments.ci, containers=arguments.containers))
+    if arguments.containers:
+        _name_files(write_containers(arguments.folder))
+        print("Try it: ARI_PASSWORD=… docker compose up --build --exit-code-from load")
+        return 0
+    _name_files(write_project(arguments.folder, arguments.ci))
     print("Try it: pytest scenarios/")
     return 0
 

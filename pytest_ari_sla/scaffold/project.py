@@ -1,4 +1,4 @@
-"""Writes a team's first scenario and a CI job around it: ``ari-sla init``."""
+"""Writes a team's first scenario and a CI job around it, and what runs both in containers: ``ari-sla init``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pytest_ari_sla.errors import UnknownName, UsageError
 from pytest_ari_sla.scaffold.files import planned_files, write_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["CI_SYSTEMS", "write_project"]
+__all__ = ["CI_SYSTEMS", "write_containers", "write_project"]
 
 CI_SYSTEMS = ("github", "gitlab", "none")
 
@@ -27,7 +28,7 @@ _SETTINGS = {
 """Where pytest looks for its settings, and what a file holds that has some."""
 
 
-def write_project(folder: Path, ci: str = "github", *, containers: bool = False) -> list[Path]:
+def write_project(folder: Path, ci: str = "github") -> list[Path]:
     """Write a first scenario, its thresholds, and a CI job; settings of pytest where there are none.
 
     Parameters
@@ -36,9 +37,6 @@ def write_project(folder: Path, ci: str = "github", *, containers: bool = False)
         The root of the team's repository.
     ci
         Whose format the job has: ``github`` (Gitea and Forgejo read it too), ``gitlab``, or ``none`` for no job.
-
-    containers
-        Whether to write files for containers too: of a load generator, of an Asterisk, and of both together.
 
     Returns
     -------
@@ -56,7 +54,30 @@ def write_project(folder: Path, ci: str = "github", *, containers: bool = False)
     trees = ["project"]
     trees += [] if ci == "none" else [f"ci_{ci}"]
     trees += [] if _has_settings(folder) else ["ini"]
-    trees += ["containers"] if containers else []
+    return _write_new(folder, trees)
+
+
+def write_containers(folder: Path) -> list[Path]:
+    """Write files for containers beside scenarios: of a load generator, of an Asterisk, and of both together.
+
+    Parameters
+    ----------
+    folder
+        The root of the team's repository, where ``scenarios/`` is or will be.
+
+    Returns
+    -------
+    The files written, sorted.
+
+    Raises
+    ------
+    UsageError
+        One of the files is there already; nothing was written then.
+    """
+    return _write_new(folder, ["containers"])
+
+
+def _write_new(folder: Path, trees: Sequence[str]) -> list[Path]:
     contents = planned_files(trees, {})
     if there := sorted(name for name in contents if (folder / name).exists()):
         raise UsageError(f"{folder} has these files already: {', '.join(there)}; nothing was written")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from pytest_ari_sla.scaffold.project import write_project
+from pytest_ari_sla.scaffold.project import write_containers, write_project
 from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
 
@@ -26,7 +26,8 @@ PASSWORD = "not \"a' word"
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, Any]:
     """Return the services of a project's compose file."""
-    write_project(tmp_path, "none", containers=True)
+    write_project(tmp_path, "none")
+    write_containers(tmp_path)
     text = re.sub(r"\$\{ARI_PASSWORD:\?[^}]*\}", "PASSWORD", (tmp_path / "compose.yaml").read_text())
     found: dict[str, Any] = yaml.safe_load(text)["services"]
     return found
