@@ -2,7 +2,8 @@
 
 The rules, in this order:
 
-1. Nothing was measured: ``fail``. (A sliding window without samples is passed over, as long as another one has some.)
+1. Nothing was measured: ``fail``, and ``inconclusive`` where the load was cut short: it might have come. (A sliding
+   window without samples is passed over, as long as another one has some.)
 2. A percentile that the number of samples cannot carry is ``inconclusive``: fewer than ``tail_samples`` samples are
    to be expected beyond it, so that it is the extreme value under another name. With 0.5, p99 takes 50 samples and
    p99.9 takes 500. Where even the interval's known end breaks the limit, it is a ``fail`` nevertheless.
@@ -145,7 +146,12 @@ class Judgement:
 
 
 def judge(
-    thresholds: Sequence[Threshold], total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES
+    thresholds: Sequence[Threshold],
+    total: Snapshot,
+    series: TimeSeries,
+    rules: Rules = USUAL_RULES,
+    *,
+    cut_short: bool = False,
 ) -> Judgement:
     """Judge a scenario by its thresholds.
 
@@ -157,8 +163,10 @@ def judge(
         Everything measured, and the same over time.
     rules
         How strictly to judge.
+    cut_short
+        Whether the load was ended before its time, by other than its own conditions.
     """
-    outcomes = tuple(evaluate(threshold, total, series, rules) for threshold in thresholds)
+    outcomes = tuple(evaluate(threshold, total, series, rules, cut_short=cut_short) for threshold in thresholds)
     verdict = worst_of(outcome.verdict for outcome in outcomes)
     late = [guard for guard in tripped_guards(total, rules.pacing_error_s) if guard.name == "pacing"]
     if verdict is Verdict.PASS and (left := _left_behind(thresholds, total)) is not None:
@@ -195,16 +203,23 @@ def _all_failed(thresholds: Sequence[Threshold], total: Snapshot) -> bool:
     return not judges_calls and bool(total.count("calls.failed")) and not total.count("calls.established")
 
 
-def evaluate(threshold: Threshold, total: Snapshot, series: TimeSeries, rules: Rules = USUAL_RULES) -> ThresholdOutcome:
+def evaluate(
+    threshold: Threshold,
+    total: Snapshot,
+    series: TimeSeries,
+    rules: Rules = USUAL_RULES,
+    *,
+    cut_short: bool = False,
+) -> ThresholdOutcome:
     """Judge one threshold by the rules of this module; parameters as in :func:`judge`."""
     stages = {stage.name: stage for stage in series.stages}
     if threshold.stage is not None and threshold.stage not in stages:
-        return _nothing_measured(threshold, f"there was no stage {threshold.stage!r}")
+        return _nothing_measured(threshold, f"there was no stage {threshold.stage!r}", cut_short=cut_short)
     stage = stages[threshold.stage] if threshold.stage is not None else None
     scope = Scope(total, series) if stage is None else Scope.of_stage(series, stage)
     figures = figures_of(threshold, scope, rules.tail_samples, rules.confidence)
     if not figures:
-        return _nothing_measured(threshold, "there is not a single sample of it")
+        return _nothing_measured(threshold, "there is not a single sample of it", cut_short=cut_short)
     # Where some windows have enough samples, the others have no say.
     with_say = [figure for figure in figures if figure.carried] or figures
     guards = tripped_guards(scope.total, rules.pacing_error_s)
@@ -248,11 +263,12 @@ def _breaks_for_certain(threshold: Threshold, figure: Figure) -> bool:
     return end is not None and not threshold.holds(end)
 
 
-def _nothing_measured(threshold: Threshold, why: str) -> ThresholdOutcome:
+def _nothing_measured(threshold: Threshold, why: str, *, cut_short: bool) -> ThresholdOutcome:
+    """Apply rule 1."""
     return ThresholdOutcome(
         expression=str(threshold),
-        verdict=Verdict.FAIL,
-        sentence=nothing_measured(threshold, why),
+        verdict=Verdict.INCONCLUSIVE if cut_short else Verdict.FAIL,
+        sentence=nothing_measured(threshold, f"{why}; the load was cut short" if cut_short else why),
         value=None,
         limit=threshold.limit,
         unit=threshold.unit,

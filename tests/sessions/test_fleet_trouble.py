@@ -132,7 +132,9 @@ def test_an_interrupted_session_leaves_no_channel_behind(
         "test_long.py",
         """
         from pathlib import Path
+        import pytest
 
+        @pytest.mark.sla("calls.leaked == 0")
         async def test_long(load):
             await load(calls=30, duration="60s")
 
@@ -151,8 +153,11 @@ def test_an_interrupted_session_leaves_no_channel_behind(
     assert session.channels_left() == []
     assert not (session.folder / "never").exists()
     assert "INTERNALERROR" not in done.output
-    assert done.scenarios["test_long"]["verdict"] == "fail"
-    assert done.scenarios["test_long"]["calls"]["requested"] == 30
+    scenario = done.scenarios["test_long"]
+    assert scenario["verdict"] == "fail"
+    assert "KeyboardInterrupt" in scenario["reason"], scenario["reason"]
+    assert scenario["thresholds"][0]["verdict"] != "fail", scenario["thresholds"]
+    assert scenario["calls"]["requested"] == 30
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,13 @@ def _judged(
 ) -> JudgedLoad:
     thresholds = maker.thresholds_of(item) if job.capacity is None else job.thresholds
     catalogue = maker.registry.catalogue
-    judgement = judge([sourced.threshold for sourced in thresholds], outcome.total, outcome.series, maker.rules)
+    limits, cut_short = [sourced.threshold for sourced in thresholds], bool(outcome.cut_off)
+    judgement = judge(limits, outcome.total, outcome.series, maker.rules, cut_short=cut_short)
     # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
     is_ours = isinstance(failure, SlaError) and not isinstance(failure, UsageError)
     if failure is not None and (judgement.verdict is not Verdict.FAIL or is_ours):
         judgement = replace(judgement, verdict=Verdict.FAIL, reason=why(failure))
-    elif outcome.cut_off and judgement.verdict is Verdict.PASS:
+    elif outcome.cut_off and judgement.verdict is not Verdict.FAIL:
         judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
     captures = captured_calls(outcome, maker.capture, catalogue)
     paths = {call: capture.path for call, capture in captures.items()}
@@ -149,9 +150,9 @@ def _turn(job: LoadJob, shown: Scenario, maker: LoadMaker) -> Scenario:
     """Return the record of one turn, on either target, judged by the limits of the test."""
     outcome = job.outcome
     assert outcome is not None
-    limits = job.thresholds
-    judgement = judge([sourced.threshold for sourced in limits], outcome.total, outcome.series, maker.rules)
-    scenario = scenario_record(shown.nodeid, shown.doc, outcome, judgement, limits, maker.registry.catalogue)
+    limits, cut_short = [sourced.threshold for sourced in job.thresholds], bool(outcome.cut_off)
+    judgement = judge(limits, outcome.total, outcome.series, maker.rules, cut_short=cut_short)
+    scenario = scenario_record(shown.nodeid, shown.doc, outcome, judgement, job.thresholds, maker.registry.catalogue)
     return structs.replace(scenario, capacity=job.capacity)
 
 

@@ -121,8 +121,8 @@ class InterimReport:
         """Judge a load by what there is of it: it can have failed already, but not have passed."""
         told = watch.description
         thresholds = [sourced.threshold for sourced in told.thresholds]
-        judgement = judge(thresholds, outcome.total, outcome.series, self._rules)
-        if judgement.verdict is Verdict.PASS:
+        judgement = judge(thresholds, outcome.total, outcome.series, self._rules, cut_short=True)
+        if judgement.verdict is not Verdict.FAIL:
             judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=outcome.notes[0])
         scenario = scenario_record(
             watch.name, told.doc, outcome, judgement, told.thresholds, self._catalogue, comparable=False

@@ -59,6 +59,16 @@ def test_nothing_measured_fails(expression: str) -> None:
         assert "not a single sample" in result.sentence
 
 
+@pytest.mark.parametrize("expression", ["calls.leaked == 0", "rtt.p99 < 60ms", "rtt.p99@hold < 60ms"])
+def test_what_a_load_that_was_cut_short_has_not_shown_is_inconclusive(expression: str) -> None:
+    """It might have come; what was measured until then can have failed."""
+    limit, series = threshold(expression), TimeSeries()
+    missing = evaluate(limit, Snapshot(), series, cut_short=True)
+    assert missing.verdict is Verdict.INCONCLUSIVE
+    assert missing.sentence.endswith("; the load was cut short")
+    assert evaluate(limit, Snapshot(), series).verdict is Verdict.FAIL
+
+
 def test_a_stage_that_did_not_take_place_fails() -> None:
     """A load that ended before the stage began has shown nothing about it."""
     result = outcome("rtt.p99@hold < 60ms", rtts_ms(1))
