@@ -34,8 +34,11 @@ class SendLog(Protocol):
     def due(self) -> NDArray[np.int64]:
         """(legs,) Packets that each leg's schedule has called for, so far; the difference was not sent by us."""
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
-        """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
+        """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``.
+
+        That is one time for all legs, or each leg's own ((legs,)).
+        """
 
     def closed(self) -> NDArray[np.bool_]:
         """(legs,) Whether a leg is ending: all that it has sent is settled now, whatever its age."""
@@ -89,6 +92,9 @@ class TrackerContext:
         measured by shard 1 only, or it counts several times.
     began_ns
         Tells when the load began, from where seconds are counted: ns since the Unix epoch.
+    alive_ns
+        Tells until when each leg's call is known to have been alive ((legs,) ns since the Unix epoch): a probe that was
+        sent later is not lost yet. None where all calls live as long as they send.
     """
 
     legs: int
@@ -104,6 +110,7 @@ class TrackerContext:
     receive_drops: Callable[[], int] = int
     shard: int = 1
     began_ns: Callable[[], int] = int
+    alive_ns: Callable[[], NDArray[np.int64]] | None = None
 
     @property
     def codec(self) -> Codec:

@@ -98,10 +98,11 @@ class CallerWorker:
             receive_drops=lambda: transport.health().receive_drops,
             shard=plan.shard,
             began_ns=lambda: self._measurer.begin_ns,
+            alive_ns=lambda: self._measurer.life.known_ns(),
         )
         self._trackers.begin(context)
         keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
-        measurer = self._make_measurer(transport, self._trackers, plan.legs, keeper, plan.listener)
+        measurer = self._make_measurer(transport, self._trackers, plan.legs, keeper, plan.listener, len(plan.media))
         measurer.start()
         return measurer
 
@@ -199,10 +200,22 @@ class CallerWorker:
         return sum(map(self._measurer.outstanding, probed)) + max(missing, 0)
 
     def silent_legs(self, packets: int) -> set[int]:
-        """Return the legs that have sent so many packets, or more, since the last one that came back; probed legs."""
-        return {leg for leg in self._measurer.silent_legs(packets).tolist() if self._plan.has_probes(leg)}
+        """Return the legs that have sent so many packets, or more, since the last one that came back.
 
-    async def retire_legs(self, endpoints: Sequence[LegEndpoint], *, ended_by_other: bool = False) -> list[LegReport]:
+        Of a leg that sends no probes, but hears one of ours, that is for how long it has heard nothing.
+        """
+        plan = self._plan
+        silent = {leg for leg in self._measurer.silent_legs(packets).tolist() if plan.has_probes(leg)}
+        deaf = self._measurer.deaf_legs(packets * plan.packet_time_ns).tolist()
+        return silent | {leg for leg in deaf if not plan.has_probes(leg) and plan.media.sources(leg % len(plan.media))}
+
+    def vouch(self, endpoints: Sequence[LegEndpoint], until_ns: int) -> None:
+        """Take note that a call existed at a time (as :meth:`now_ns`): what it had sent by then can be lost."""
+        self._measurer.life.vouch([endpoint.leg for endpoint in endpoints], until_ns)
+
+    async def retire_legs(
+        self, endpoints: Sequence[LegEndpoint], *, ended_by_other: bool = False, lived: bool = True
+    ) -> list[LegReport]:
         """Give the stopped legs of a call back, and return what was measured of each.
 
         Parameters
@@ -211,7 +224,10 @@ class CallerWorker:
             All legs of the call.
         ended_by_other
             Whether the other side ended the call: what was sent after the last packet that came back is judged by
-            nobody then, except what the loss limit has decided on already.
+            nobody then.
+        lived
+            Whether the call is known to have been there to its end; else nothing is known of what was sent since its
+            last sign of life.
 
         Raises
         ------
@@ -227,7 +243,7 @@ class CallerWorker:
                 self._transport.ignore(endpoint)
             loop.call_soon_threadsafe(reported.set_result, reports)
 
-        self._measurer.retire([endpoint.leg for endpoint in endpoints], done, withdraw=ended_by_other)
+        self._measurer.retire([endpoint.leg for endpoint in endpoints], done, withdraw=ended_by_other, lived=lived)
         while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
             self._transport.ensure_alive()
             self._check_measurer()

@@ -95,7 +95,7 @@ class FrameLog:
         """(n,) Frames that these legs' schedule has called for, so far."""
         return self.due()[legs]
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of frames of each leg that were due at least ``age_ns`` before ``now_ns``."""
         settled: NDArray[np.int64] = np.clip((now_ns - age_ns - self._begin_ns) // self._frame_ns + 1, 0, self.due())
         return settled

@@ -100,7 +100,7 @@ class JoinedSendLog(FrameSendLog):
         """(legs,) Frames that each leg's schedule has called for, so far."""
         return self._of_all(lambda part: part.due()).astype(np.int64)
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of frames of each leg that were due at least ``age_ns`` before ``now_ns``."""
         return self._of_all(lambda part: part.settled(now_ns, age_ns)).astype(np.int64)
 

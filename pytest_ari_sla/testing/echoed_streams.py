@@ -67,9 +67,9 @@ class ScheduledSendLog:
         """(legs,) Packets that were due by now: all of them were sent."""
         return self.sent()
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
-        moment_ns = min(now_ns - age_ns, self.clock.now_ns)
+        moment_ns = np.minimum(now_ns - age_ns, self.clock.now_ns)
         return np.clip((moment_ns - self.first_ns) // self.packet_time_ns + 1, 0, self.packets)
 
     def closed(self) -> NDArray[np.bool_]:

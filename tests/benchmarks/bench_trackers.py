@@ -49,9 +49,10 @@ class SteadyLog:
 
     sent = due
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Packets due so long ago."""
-        return np.full(self.legs, min(max((now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1, 0), self.packets))
+        settled: NDArray[np.int64] = np.clip((now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1, 0, self.due())
+        return settled
 
     def audio_start_ns(self) -> NDArray[np.int64]:
         """(legs,) When each leg's first packet was due."""

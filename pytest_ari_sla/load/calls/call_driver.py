@@ -171,7 +171,7 @@ class CallDriver:
 
     async def _ask(self, *, all_deaf: bool) -> None:
         """Ask Asterisk which channels it still has; one that neither answers nor sends a packet has gone."""
-        asked_ns = self._around.now_ns()
+        asked_ns, asked_at_ns = self._around.now_ns(), self._tools.caller.now_ns()
         try:
             await self._tools.ari.reconcile()
         except (AriUnreachable, AriTimeout) as problem:
@@ -185,6 +185,9 @@ class CallDriver:
             return  # it answers, so it is there
         else:
             self._unreachable_since_ns = None
+            for run in self._runs:
+                if run.sending and not run.call.why_lost():
+                    self._tools.caller.vouch(run.sending, asked_at_ns)
 
     def _start(self, planned: PlannedCall) -> None:
         late_ns = self._around.now_ns() - planned.start_ns

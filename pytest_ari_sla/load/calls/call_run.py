@@ -242,24 +242,29 @@ class CallRun:
         for endpoint in endpoints:
             await caller.stop_leg(endpoint)
         hung_up = bool(failure) or call.told_to_end
+        lived = True
         deadline_ns = self._around.now_ns() + (LINGER_NS if hung_up else LOSS_LIMIT_NS)
         while caller.outstanding(endpoints) > 0 and not self._end.hurried:
             if self._around.now_ns() >= deadline_ns:
-                failure = failure if hung_up else await self._ask()
+                if not hung_up:
+                    failure, lived = await self._ask()
                 break
             await asyncio.sleep(POLL_S)
         hung_up = hung_up or bool(failure) or self._end.lost_target is not None
-        reports = await caller.retire_legs(call.endpoints, ended_by_other=hung_up)
+        lived = lived and not self._end.hurried
+        reports = await caller.retire_legs(call.endpoints, ended_by_other=hung_up, lived=lived)
         self.reports = dict(zip(call.endpoints, reports, strict=True))
         return failure
 
-    async def _ask(self) -> str:
-        """Ask Asterisk whether the call is still there; return why it is not, empty where that cannot be told."""
+    async def _ask(self) -> tuple[str, bool]:
+        """Ask Asterisk whether the call is still there; return why it is not, and whether that could be told."""
+        told = True
         try:
             await self.call.find_out()
         except SlaError as problem:
+            told = False
             self.call.note("request", "GET /channels", str(problem))
-        return self.call.why_lost()
+        return self.call.why_lost(), told
 
     async def _hang_up(self) -> None:
         """Remove the call at Asterisk; what is left of it is swept up, or told, at the load's end."""

@@ -97,13 +97,13 @@ class SlotSendLog(ABC):
         due: NDArray[np.int64] = np.clip(past, 0, self._judged[chosen]) * self._shown[chosen]
         return due
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
         turns = self._turns_by(now_ns - age_ns, self._memory.legs["slot"])
         settled: NDArray[np.int64] = np.clip(turns - self._memory.legs["first_turn"], 0, self.due())
         return settled
 
-    def _turns_by(self, moment_ns: int, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _turns_by(self, moment_ns: int | NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many turns these slots were due to have by then."""
         elapsed_ns = moment_ns - int(self._memory.gauges[Gauge.ORIGIN_NS]) - slots * SLOT_NS
         turns: NDArray[np.int64] = elapsed_ns // self._cycle_ns + 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_ari_sla.capture.kept_packets import KeptPackets
+from pytest_ari_sla.media.measuring.signs_of_life import FOR_GOOD_NS, SignsOfLife
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.leg_courses import LegCourses
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -85,12 +86,13 @@ class LegReport:
 
 @dataclass(frozen=True)
 class _Retirement:
-    """Legs that shall end, who is told of it, when that was asked for, and whether their last packets are judged."""
+    """Legs that shall end, who is told of it, when that was asked for, and what is known of the end of their call."""
 
     legs: Sequence[int]
     done: Callable[[list[LegReport]], None]
     asked_ns: int
     withdraw: bool
+    lived: bool
 
 
 class Measurer:
@@ -111,9 +113,13 @@ class Measurer:
         Keeps packets as evidence; None for none.
     listener
         Hears packets as they come; None for none.
+    legs_of_call
+        How many legs, one after the other, are a call.
 
     Attributes
     ----------
+    life
+        Until when calls were alive.
     packets_sent
         Packets that left.
     begin_ns
@@ -129,7 +135,10 @@ class Measurer:
         legs: int,
         keeper: PacketKeeper | None = None,
         listener: FrameListener | None = None,
+        legs_of_call: int = 1,
     ) -> None:
+        self.life = SignsOfLife(legs, legs_of_call)
+        self._sent_after_end = 0
         self._transport = transport
         self._send_log = transport.send_log
         self._reader = transport.reader
@@ -184,13 +193,22 @@ class Measurer:
         """
         return [self._dated.popleft() for _ in range(len(self._dated))]
 
-    def retire(self, legs: Sequence[int], done: Callable[[list[LegReport]], None], *, withdraw: bool = False) -> None:
+    def retire(
+        self,
+        legs: Sequence[int],
+        done: Callable[[list[LegReport]], None],
+        *,
+        withdraw: bool = False,
+        lived: bool = True,
+    ) -> None:
         """End the legs of a call: settle them, reset their state, and call ``done`` with their reports.
 
         That call is made by the measuring thread, when all has been read that arrived before now, and before it reads
         what arrives later. ``withdraw``: what they sent after their last packet that came back is judged by nobody.
+        ``lived``: the call is known to have been there to its end; else nothing is known of what was sent since its
+        last sign of life.
         """
-        self._retirements.append(_Retirement(legs, done, self._transport.now_ns(), withdraw))
+        self._retirements.append(_Retirement(legs, done, self._transport.now_ns(), withdraw, lived))
         self._wake.set()
 
     def received(self, legs: Sequence[int]) -> int:
@@ -208,6 +226,12 @@ class Measurer:
     def silent_legs(self, packets: int) -> NDArray[np.intp]:
         """Return the legs whose last so many packets have not come back to anybody."""
         return np.flatnonzero(self._send_log.due() - 1 - self._back.max(axis=1) >= packets)
+
+    def deaf_legs(self, silence_ns: int) -> NDArray[np.intp]:
+        """Return the legs that have sent for so long, or longer, and heard nothing since."""
+        until_ns = self._transport.now_ns() - silence_ns
+        sent = self._send_log.settled(until_ns, 0)
+        return np.flatnonzero((sent > 0) & (self.life.heard_ns() <= until_ns))
 
     def _run(self) -> None:
         try:
@@ -269,6 +293,7 @@ class Measurer:
         known = self._first_arrival_ns[groups.legs]
         self._first_arrival_ns[groups.legs] = np.where(known == 0, first_ns, known)
         probed = batch.sent_ns > 0
+        self.life.hear(batch)
         self._courses.observe(
             batch.leg[probed], batch.arrival_ns[probed], batch.arrival_ns[probed] - batch.sent_ns[probed]
         )
@@ -311,7 +336,8 @@ class Measurer:
     def _retire(self, leaving: list[_Retirement], read_ns: int) -> None:
         legs = np.array([leg for call in leaving for leg in call.legs], np.int32)
         withdrawn = [leg for call in leaving if call.withdraw for leg in call.legs]
-        self._send_log.withdraw(withdrawn, self._back[withdrawn].max(axis=1) + 1)
+        self._withdraw(withdrawn)
+        self.life.vouch([leg for call in leaving if call.lived for leg in call.legs], FOR_GOOD_NS)
         self._send_log.close(legs)
         reports = self._last_words(legs, read_ns)
         self._trackers.release(legs)
@@ -322,9 +348,17 @@ class Measurer:
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
         self._back[legs] = -1
+        self.life.forget(legs)
         for call in leaving:
             self._retirements.remove(call)
             call.done([reports[leg] for leg in call.legs])
+
+    def _withdraw(self, legs: list[int]) -> None:
+        """Let what legs sent after their last packet that came back be nobody's."""
+        judged = self._back[legs].max(axis=1) + 1
+        sent = self._send_log.sent_by(legs)
+        self._send_log.withdraw(legs, judged)
+        self._sent_after_end += int((sent - self._send_log.sent_by(legs)).sum())
 
     def _last_words(self, legs: NDArray[np.int32], read_ns: int) -> dict[int, LegReport]:
         """Let trackers decide on all that is open for these legs, and report on each."""
@@ -359,6 +393,7 @@ class Measurer:
             "harness.pacing_error": self._pacing,
             "harness.cpu": self._cpu,
             "harness.not_sent": self._not_sent,
+            "harness.sent_after_end": self._sent_after_end,
             "harness.receive_drops": health.receive_drops,
             "harness.measuring_stall": self._stalls,
             "harness.media_stall": self._loop_stalls,

@@ -21,6 +21,10 @@ GENERATOR_METRICS: tuple[Metric, ...] = (
     ),
     count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
+    count(
+        "harness.sent_after_end",
+        "Packets sent after the last sign of life of calls that were over before we knew; nobody is judged by them",
+    ),
     times("harness.measuring_stall", "How long the measuring process stood still, where it did for 1 s"),
     times("harness.media_stall", "How long the process that moves packets stood still, where it did for 250 ms"),
     times("harness.echo_stall", "How long the echo server behind the relay stood still, where it did for 250 ms"),

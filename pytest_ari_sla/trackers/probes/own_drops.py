@@ -36,7 +36,6 @@ class OwnDrops:
 
     def __init__(self, context: TrackerContext) -> None:
         self._log = context.send_log
-        self._limit_ns = context.loss_limit_ns
         self._total = context.receive_drops
         self._seen = 0
         self._drops: list[_Drops] = []
@@ -57,10 +56,9 @@ class OwnDrops:
             explained += used
         return explained
 
-    def expire(self, now_ns: int) -> None:
-        """Forget drops before which nothing was sent that is undecided at ``now_ns``."""
+    def expire(self, decided: NDArray[np.int64]) -> None:
+        """Forget drops before which nothing was sent that is undecided; of each leg, ``decided`` probes are not."""
         if self._drops:
-            decided = self._log.settled(now_ns, self._limit_ns)
             self._drops = [drops for drops in self._drops if drops.left and (decided < drops.due).any()]
 
     def release(self, legs: NDArray[np.int32]) -> None:

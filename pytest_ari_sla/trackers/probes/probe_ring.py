@@ -3,8 +3,9 @@
 A leg expects the probes of the leg that it hears (``TrackerContext.heard_leg``). Each is marked when its first copy
 arrives in time, and is *settled* once all has been read that arrived within the loss limit: seen, or lost if it was
 really sent. Whatever arrives later than the limit counts as late, by its own times: so neither the split into batches
-nor a reader that is late changes a result. What cannot be known is neither: a probe on its way when its leg ends, or
-one that was read so late that the send log has forgotten it.
+nor a reader that is late changes a result. What cannot be known is neither: a probe on its way when its leg ends, one
+that was read so late that the send log has forgotten it, or one that was sent to a call of which there has been no sign
+of life since. Those wait for one as long as there is room.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = ["Arrivals", "ProbeRing", "Settlement"]
+
+_HELD_SHARE = 0.75
+"""Of the window, for probes of calls that may be over; the rest is for what comes until the next look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,8 @@ class ProbeRing:
         self._settled = np.zeros(context.legs, np.int64)
         self._sent = np.zeros(context.legs, np.int64)
         self._began_ns = context.began_ns
+        self._alive_ns = context.alive_ns
+        self._held_ns = int(_HELD_SHARE * context.probe_window) * context.packet_time_ns
         # All that arrived before then has been marked.
         self._marked_ns = 0
         self.drops = OwnDrops(context)
@@ -178,22 +184,29 @@ class ProbeRing:
 
     def settle(self, now_ns: int) -> Settlement:
         """Decide on all probes that were due a loss limit ago; what arrived before ``now_ns`` must have been marked."""
-        end = self._settled_by(now_ns)
+        by_sender = self._decided_by(now_ns)
         self.drops.look()
-        settlement = self._settle_up_to(end)
-        self.drops.expire(now_ns)
+        settlement = self._settle_up_to(self._settled_of(by_sender))
+        self.drops.expire(by_sender)
         return settlement
 
-    def _settled_by(self, now_ns: int) -> NDArray[np.int64]:
-        """Return up to which number each leg's expected probes are settled: (legs,), 0 where none are."""
+    def _decided_by(self, now_ns: int) -> NDArray[np.int64]:
+        """Return up to which number each leg's own probes can be decided on: (legs,)."""
         self._marked_ns = max(self._marked_ns, now_ns)
-        by_sender = np.where(self._log.closed(), self._log.due(), self._log.settled(self._marked_ns, self._limit_ns))
+        decided = self._log.settled(self._marked_ns, self._limit_ns)
+        if self._alive_ns is not None:
+            held = self._log.settled(self._marked_ns, self._held_ns)
+            decided = np.minimum(decided, np.maximum(self._log.settled(self._alive_ns(), 0), held))
+        return np.where(self._log.closed(), self._log.due(), decided)
+
+    def _settled_of(self, by_sender: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return up to which number each leg's expected probes are settled: (legs,), 0 where none are."""
         settled: NDArray[np.int64] = np.where(self._heard >= 0, np.maximum(by_sender[self._heard], self._settled), 0)
         return settled
 
     def forget(self, now_ns: int) -> None:
         """Make room as :meth:`settle` does, without asking what became of the probes."""
-        self._settled = self._settled_by(now_ns)
+        self._settled = self._settled_of(self._decided_by(now_ns))
 
     def reset(self, legs: NDArray[np.int32]) -> None:
         """Begin anew with number 0 for these legs."""
@@ -222,6 +235,8 @@ class ProbeRing:
         due_ns = self._log.due_ns(senders, probes)
         was_sent = self._log.was_sent(senders, probes)
         is_back, is_unknown = self._fates(legs, probes, due_ns)
+        if self._alive_ns is not None:
+            is_unknown |= ~is_back & (due_ns > self._alive_ns()[senders])
         is_unknown &= was_sent
         was_sent &= ~is_unknown
         # Places among the probes that were really sent: running count, less what it was where the leg began.

@@ -4,7 +4,8 @@ A sequence number that is missing for longer than the loss limit is lost; one th
 numbers cannot tell of a stream that stops, or never starts. So a leg that hears nothing for longer than the loss limit
 loses a packet for each packet time: of equal streams both ways, as many should have come as it has sent. When the
 stream goes on, with whatever source and numbers, what that silence has cost stays lost. A leg that hears nobody of
-ours, but an application, loses nothing by silence: most applications send nothing while they say nothing.
+ours, but an application, loses nothing by silence: most applications send nothing while they say nothing. Nor does one
+whose call may be over: its silence counts as far as there are other signs of life.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class UnprobedLoss:
         self._is_steady = self._is_ours & hears_us
         self._packet_time_ns = context.packet_time_ns
         self._limit_ns = context.loss_limit_ns
+        self._alive_ns = context.alive_ns
         # Packets sent within the loss limit may still be answered.
         self._in_flight = -(-context.loss_limit_ns // context.packet_time_ns)
         self._accounting = SequenceAccounting(context.legs)
@@ -132,7 +134,9 @@ class UnprobedLoss:
         sent = self._log.sent()
         self._sent_when_heard = np.where(self._heard_lately, sent, self._sent_when_heard)
         self._heard_lately[:] = False
-        due = (now_ns - self._last_heard_ns() - self._limit_ns) // self._packet_time_ns
+        until_ns = now_ns - self._limit_ns
+        known_ns = until_ns if self._alive_ns is None else np.minimum(until_ns, self._alive_ns())
+        due = (known_ns - self._last_heard_ns()) // self._packet_time_ns
         expected = np.minimum(due, sent - self._sent_when_heard - self._in_flight)
         self._silent = np.maximum(expected, self._silent) * self._is_steady
         self._looks.append((now_ns, self._missing.copy()))

@@ -74,7 +74,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         The present.
     transport
         Carries media in this time.
+    silent_from_ns
+        What is due from then on does not come back; ns since the loop's beginning.
     """
+
+    silent_from_ns = 1 << 62
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -115,11 +119,12 @@ class _SimulatedMeasurer(Measurer):
         """Nothing runs by itself."""
 
     def stop(self) -> None:
+        self._stopping = True
         self._finish()
 
     def look(self, now_ns: int) -> None:
         """Do what the thread does between two of its waits."""
-        if self._retirements or now_ns >= self._next_read_ns:
+        if not self._stopping and (self._retirements or now_ns >= self._next_read_ns):
             self._next_read_ns = now_ns + MEASURE_NS
             self._read()
 
@@ -134,7 +139,7 @@ class _SimulatedMedia:
 
     def __init__(self, memory: MediaMemory, loop: SimulatedLoop) -> None:
         self._memory = memory
-        self._clock = loop.clock
+        self._loop = loop
         self._origin_ns = memory.gauges[Gauge.ORIGIN_NS] = loop.clock.now_ns
         self._streams: dict[int, StartLeg] = {}
         loop.call_on_jump(self._run_until)
@@ -177,6 +182,8 @@ class _SimulatedMedia:
         sent = (turns >= begin) & (turns < end)
         turns, due_ns = turns[sent], due_ns[sent]
         self._log(stream.slot, turns, due_ns)
+        is_heard = due_ns < self._origin_ns + self._loop.silent_from_ns
+        turns, due_ns = turns[is_heard], due_ns[is_heard]
         self._echo(stream, turns, due_ns + SEND_LATE_NS + ROUND_TRIP_NS + turns % 97 * 10_000)
 
     def _log(self, slot: int, turns: NDArray[np.int64], due_ns: NDArray[np.int64]) -> None:
@@ -223,7 +230,11 @@ class ScriptedAsterisk:
     ----------
     channels
         Those that exist.
+    lists
+        Whether it tells which those are.
     """
+
+    lists = True
 
     def __init__(
         self, loop: SimulatedLoop, *, refused_every: int = 0, dropped_every: int = 0, posts_per_s: float = math.inf
@@ -296,6 +307,12 @@ class ScriptedAsterisk:
         match method, route:
             case "GET", "/asterisk/info":
                 return 200, {"system": {"version": "22.0.0", "entity_id": "soak"}}
+            case "GET", ("/channels" | "/channels/{channelId}") if not self.lists:
+                return 500, {"message": "Internal"}
+            case "GET", "/channels/{channelId}" if path[2] in self.channels:
+                return 200, _channel(path[2])
+            case "GET", "/channels/{channelId}":
+                return 404, {"message": "Channel not found"}
             case "GET", "/channels":
                 return 200, [_channel(channel) for channel in sorted(self.channels)]
             case "GET", _:

@@ -34,11 +34,14 @@ PLANNED_S = 35
 class Overload:
     """A load on an Asterisk that carries out so many POST requests a second; an echo call takes two of them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, calls: int, posts_per_s: float) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *, calls: int, posts_per_s: float, planned_s: int = PLANNED_S
+    ) -> None:
         monkeypatch.setattr(simulated, "MEASURE_NS", S)  # well within the loss limit
         monkeypatch.setattr(call_run, "POLL_S", 0.1)
         self.loop = SimulatedLoop()
-        ScriptedAsterisk(self.loop, posts_per_s=posts_per_s).serve(monkeypatch)
+        self.asterisk = ScriptedAsterisk(self.loop, posts_per_s=posts_per_s)
+        self.asterisk.serve(monkeypatch)
         registry = builtin_registry()
         self._tools = LoadTools(
             endpoint=None,  # type: ignore[arg-type] # the scripted Asterisk has none
@@ -53,7 +56,7 @@ class Overload:
             clock=self.loop.clock,
             make_measurer=self.loop.make_measurer,
         )
-        profile = LoadProfile((Calls("hold", calls, calls, PLANNED_S * S),))
+        profile = LoadProfile((Calls("hold", calls, calls, planned_s * S),))
         plan = LoadPlan(profile, Echo(), echo_media(pcmu(), 20), 20, self.loop.transport, realtime=False)
         self._run = LoadRun(plan, self._tools, lambda progress: None)
 

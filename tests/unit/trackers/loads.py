@@ -46,10 +46,10 @@ class FixedLog:
         unsent = Counter(leg for leg, _ in self.unsent)
         return np.array([due - unsent[leg] for leg, due in enumerate(self.packets)], np.int64)
 
-    def settled(self, now_ns: int, age_ns: int) -> NDArray[np.int64]:
+    def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Packets due at least ``age_ns`` before ``now_ns``."""
-        old_enough = (now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1
-        return np.array([min(max(old_enough, 0), due) for due in self.packets], np.int64)
+        settled: NDArray[np.int64] = np.clip((now_ns - age_ns - START_NS) // PACKET_TIME_NS + 1, 0, self.due())
+        return settled
 
     def audio_start_ns(self) -> NDArray[np.int64]:
         """(legs,) When each leg's packet 0 was due, which carries frame 0; 0 for legs that send nothing."""

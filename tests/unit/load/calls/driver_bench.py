@@ -124,6 +124,8 @@ class Caller:
     silent: set[int] = field(default_factory=set)
     ended_by_other: list[int] = field(default_factory=list)
     fault: str = ""
+    lived: list[int] = field(default_factory=list)
+    vouched: list[int] = field(default_factory=list)
 
     def now_ns(self) -> int:
         """Return the time that media is dated by."""
@@ -161,8 +163,15 @@ class Caller:
         """Tell on which legs nothing comes back any more."""
         return self.silent
 
-    async def retire_legs(self, endpoints: Sequence[RtpEndpoint], *, ended_by_other: bool) -> list[LegReport]:
+    def vouch(self, endpoints: Sequence[RtpEndpoint], until_ns: int) -> None:
+        """Note it."""
+        self.vouched += [endpoint.leg for endpoint in endpoints]
+
+    async def retire_legs(
+        self, endpoints: Sequence[RtpEndpoint], *, ended_by_other: bool, lived: bool
+    ) -> list[LegReport]:
         """Give the endpoints back."""
+        self.lived += [endpoint.leg for endpoint in endpoints if lived]
         self.ended_by_other += [endpoint.leg for endpoint in endpoints if ended_by_other]
         self.retired += [endpoint.leg for endpoint in endpoints]
         self.free_calls += len(endpoints) // 2

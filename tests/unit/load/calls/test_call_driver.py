@@ -183,6 +183,7 @@ async def test_a_call_whose_last_packets_stay_out_is_asked_for_before_they_are_c
     await bench.driver.run(calls(1))
     assert bench.counts() == {"requested": 1, "established": 1, state: 1}
     assert bench.caller.ended_by_other == ([1, 2] if state == "dropped" else [])
+    assert bench.caller.lived == ([] if problem is not None else [1, 2])
 
 
 async def test_a_target_that_has_gone_drops_all_calls(bench: Bench) -> None:
@@ -212,6 +213,7 @@ async def test_a_call_that_falls_silent_is_asked_for(bench: Bench) -> None:
     bench.driver.look()
     await asyncio.sleep(0)
     assert bench.ari.asked == 1
+    assert bench.caller.vouched == [1, 2]
     bench.driver.end_early()
     await running
 

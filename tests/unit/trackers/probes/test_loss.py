@@ -345,3 +345,44 @@ def test_drops_explain_gaps_in_what_legs_without_probes_hear() -> None:
     tracker.advance(intended_ns(10) + LOSS_LIMIT_NS)
     snapshot = tracker.snapshot()
     assert (snapshot["loss.dropped_here"], snapshot["loss.lost"], snapshot["loss.received"]) == (3, 0, 5)
+
+
+class Life:
+    """A load on which nothing came back after probe 9, and until when its call is known to have lived."""
+
+    def __init__(self, heard_leg: int) -> None:
+        self.alive_ns = np.full(1, intended_ns(9))
+        packets = [echo(probe) if heard_leg == 0 else echo(probe)._replace(source_leg=-1) for probe in range(10)]
+        log = FixedLog([10])
+        self.tracker = LossTracker()
+        self.tracker.begin(replace(context_of(log, [heard_leg], 256), alive_ns=lambda: self.alive_ns))
+        for batch in split(packets, [100]):
+            self.tracker.observe(batch)
+        self.tracker.advance(intended_ns(10))
+        log.packets[0] = 100
+
+    def lost(self, now_ns: int) -> int:
+        """Return what is lost at a time."""
+        self.tracker.advance(now_ns)
+        lost = self.tracker.snapshot()["loss.lost"]
+        assert isinstance(lost, int)
+        return lost
+
+
+@pytest.mark.parametrize("heard_leg", [0, -1], ids=["probed", "unprobed"])
+def test_a_silence_is_a_loss_as_far_as_the_call_is_known_to_have_lived(heard_leg: int) -> None:
+    """Also later than the loss limit; each sign of life tells of what was sent before it."""
+    life = Life(heard_leg)
+    assert life.lost(intended_ns(60)) == 0
+    life.alive_ns[:] = intended_ns(30) + 2 * MILLISECOND
+    assert life.lost(intended_ns(60)) == 21
+    assert life.lost(intended_ns(70)) == 21
+
+
+def test_of_what_was_sent_after_the_last_sign_of_life_nothing_is_known() -> None:
+    """Where the leg ends, and where there is no more room to wait for another sign."""
+    life = Life(0)
+    assert life.lost(intended_ns(9 + 200)) == 0
+    life.tracker.release(np.zeros(1, np.int32))
+    counts = life.tracker.snapshot()
+    assert (counts["loss.lost"], counts["loss.unknown"], counts["loss.sent"]) == (0, 90, 10)
