@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla import __version__
 from pytest_ari_sla.arguments import argument, parse_port
+from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.reporting.wording.text import clean
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ari-sla: {error}", file=sys.stderr)
         return 2
     except SlaError as error:
-        print(f"ari-sla: {error} (at fault: {error.culprit})", file=sys.stderr)
+        print(f"ari-sla: {at_fault(str(error), error.culprit)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read, such as `head`, has seen enough; at exit, Python would flush into the pipe once more.

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from pytest_ari_sla import options
+from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.bugs.plugin import MARKER, BugHunts
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import coroutines, event_loops, given
@@ -80,7 +81,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         check_reports(session.config.stash[SETTINGS])
         load_maker_of(session.config).find_targets()
     except SlaError as error:
-        raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
+        raise pytest.UsageError(at_fault(str(error), error.culprit)) from error
 
 
 def _has_thresholds(item: pytest.Item) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.stash import WORKER_HOOKS
 from pytest_ari_sla.session.reports.places import check_reports
@@ -94,7 +95,7 @@ class ControllerHooks:
                 check_reports(self._controller.facts.settings)
                 self._controller.prepare()
         except SlaError as error:
-            raise pytest.UsageError(f"{error} (at fault: {error.culprit})") from error
+            raise pytest.UsageError(at_fault(str(error), error.culprit)) from error
 
 
 class WorkerHooks:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.removal.ownership import call_of
-from pytest_ari_sla.errors import ChannelLost, MediaUnreachable
+from pytest_ari_sla.blame.evidence import Incident, IncidentKind
+from pytest_ari_sla.blame.sentences import at_fault
+from pytest_ari_sla.blame.sides import Side
+from pytest_ari_sla.errors import (
+    ApplicationCrashed,
+    ApplicationFailed,
+    AriUnreachable,
+    ChannelLost,
+    HarnessError,
+    MediaUnreachable,
+    TargetError,
+)
 from pytest_ari_sla.load.calls.call import CONTINUED
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.sla.guards import stalls_of
+from pytest_ari_sla.sla.guards import stalled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +30,15 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import MediaSite
 
-__all__ = ["check_media", "left_behind", "stood_still", "told_by"]
+__all__ = ["check_media", "incident_of", "left_behind", "stood_still", "told_by"]
+
+
+_INCIDENTS = (
+    ((ApplicationCrashed, ApplicationFailed), IncidentKind.APPLICATION_ENDED),
+    ((TargetError, AriUnreachable), IncidentKind.ASTERISK_ENDED),
+    ((HarnessError,), IncidentKind.GENERATOR_BROKE),
+)
+"""What ends a whole load, the most special error first."""
 
 
 def check_media(outcome: LoadOutcome, caller: CallerWorker, site: MediaSite) -> None:
@@ -63,9 +82,16 @@ def _not_ours(total: Snapshot) -> int:
     return total.count("harness.foreign_packets") + total.count("harness.malformed_packets")
 
 
+def incident_of(error: BaseException, at_s: float) -> Incident | None:
+    """Return what the end of a load by an error is, for whoever lays blame; None where it says nothing of others."""
+    kind = next((kind for errors, kind in _INCIDENTS if isinstance(error, errors)), None)
+    words = str(error).splitlines() or [type(error).__name__]
+    return None if kind is None else Incident(kind, at_s, at_s, words[0])
+
+
 def stood_still(total: Snapshot) -> list[str]:
     """Return which of our own processes stood still, whatever the verdict: a pass tells it as well."""
-    return [f"{words[:1].upper()}{words[1:]} (at fault: this tool)" for words in stalls_of(total).values()]
+    return [at_fault(f"{words[:1].upper()}{words[1:]}", Side.GENERATOR.value) for words in stalled(total).values()]
 
 
 def left_behind(cleanup: CleanupReport) -> Snapshot:

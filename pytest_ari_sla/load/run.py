@@ -18,7 +18,7 @@ from pytest_ari_sla.load.calls.call_driver import CallDriver
 from pytest_ari_sla.load.calls.call_table import CallState, CallTable
 from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
-from pytest_ari_sla.load.diagnosis import check_media, left_behind, stood_still, told_by
+from pytest_ari_sla.load.diagnosis import check_media, incident_of, left_behind, stood_still, told_by
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.load.meters.own_memory import OwnMemory
 from pytest_ari_sla.load.results.load_series import LoadSeries
@@ -32,6 +32,7 @@ from pytest_ari_sla.watch.target_watch import TargetWatch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pytest_ari_sla.blame.evidence import Incident
     from pytest_ari_sla.load.calls.call_tools import RelayControl
     from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan
@@ -112,6 +113,7 @@ class LoadRun:
         self._relayed = Snapshot()
         self._floor = Snapshot({"harness.clock_floor": clock_floor()})
         self._notes: list[str] = []
+        self._incidents: list[Incident] = []
         self._driver: CallDriver | None = None
         self._watch: TargetWatch | None = None
         self._forensics: Forensics | None = None
@@ -131,6 +133,11 @@ class LoadRun:
             self._forensics.begin(str(error).splitlines()[0])
         if self._driver is not None:
             self._driver.lose_target(error)
+
+    def _note_break(self, error: BaseException) -> None:
+        """Take note of what ended the load, for whoever lays blame."""
+        if (incident := incident_of(error, self._now_ns() / 1e9)) is not None:
+            self._incidents.append(incident)
 
     def end_early(self, *, hurried: bool = False) -> None:
         """End the load before its time, once it has begun; hurried: without waiting for packets on their way."""
@@ -178,6 +185,7 @@ class LoadRun:
                 if not self._calls.requested:
                     raise
                 self.broken_by = error
+                self._note_break(error)
             finally:
                 self._ended_ns = self._now_ns()
                 ticking.cancel()
@@ -426,4 +434,5 @@ class LoadRun:
             ),
             captures=self._candidates.kept(),
             evidence=self._forensics.evidence if self._forensics is not None else (),
+            incidents=(*self._incidents, *(self._watch.incidents() if self._watch is not None else ())),
         )

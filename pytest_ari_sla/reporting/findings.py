@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.ari.call_endings import LOST
+from pytest_ari_sla.blame.sentences import sentence
 from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
@@ -87,6 +88,7 @@ def findings(scenario: Scenario) -> list[str]:
     if scenario.verdict == "pass":
         return []
     return [
+        *_blame_findings(scenario),
         *_generator_findings(scenario),
         *_failure_findings(scenario),
         *_broken_findings(scenario),
@@ -101,6 +103,13 @@ def _value_at(scenario: Scenario, series: str, t_s: float) -> float | None:
     moments = zip(scenario.time_series["t"], scenario.time_series.get(series, []), strict=False)
     earlier = [value for t, value in moments if t is not None and t <= t_s]
     return earlier[-1] if earlier else None
+
+
+def _blame_findings(scenario: Scenario) -> Iterator[str]:
+    """Tell whose fault the bad calls are."""
+    groups = [(group.side, group.why, group.calls) for group in scenario.blame]
+    if words := sentence(groups, scenario.calls.requested):
+        yield f"{words}."
 
 
 def _generator_findings(scenario: Scenario) -> Iterator[str]:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
-__all__ = ["LEFT_OUT", "Guard", "reach_names", "reaching_guards", "stalls_of", "tripped_guards"]
+__all__ = ["LEFT_OUT", "Guard", "reach_names", "reaching_guards", "stalled", "tripped_guards"]
 
 LEFT_OUT = "left_out:"
 """Begins the names of counts in a snapshot that tell how many batches are missing in a metric, whose name follows."""
@@ -233,7 +233,7 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         yield Guard(
             "starving", f"the load generator took {took} of the cores that the target runs on, all of them busy"
         )
-    for name, words in stalls_of(measured).items():
+    for name, words in stalled(measured).items():
         yield Guard(name, words)
 
 
@@ -269,7 +269,7 @@ def _control_lag(metric: Metric, stat: str | None, measured: Snapshot) -> Iterat
     yield Guard("control_lag", f"it may be too long by our own control lag ({metric.lag}): {words} {late}", lag_s)
 
 
-def stalls_of(measured: Snapshot) -> dict[str, str]:
+def stalled(measured: Snapshot) -> dict[str, str]:
     """Return which part of the generator stood still, and for how long, in words by the guard's name."""
     stalls = {name: measured.histogram(f"harness.{name}") for name in _STALLS}
     return {

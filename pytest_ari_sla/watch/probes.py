@@ -25,6 +25,8 @@ STALL_NS = 2_000_000_000
 SILENCE_NS = 3_000_000_000
 """An ARI that answers nothing for so long stands still; a machine that is only busy answers sooner."""
 
+_GAPS_KEPT = 100
+
 _OWN_GAP_NS = 2_000_000_000
 """Who looks once a second, and did not for so long, stood still himself."""
 
@@ -74,13 +76,13 @@ class Probes:
         How long each probe that needs a channel's lock took; those that hung with all others are not among them.
     silence
         How long each probe that needs none took.
-    worst
-        The longest time without an answer, of those that are too long; None: there was none.
+    gaps
+        The times without an answer that are too long, in the order of their ends; of very many, the first.
     """
 
     stall: Histogram = field(default_factory=Histogram)
     silence: Histogram = field(default_factory=Histogram)
-    worst: Gap | None = None
+    gaps: list[Gap] = field(default_factory=list)
     _pending: dict[Lane, _Pending] = field(default_factory=dict)
     _looked_ns: int | None = None
     _is_paused: bool = False
@@ -144,8 +146,14 @@ class Probes:
             return
         if is_gap:
             others = pending.others if lane is Lane.CHANNEL else 0
-            gap = Gap(lane, pending.sent_ns, lasted_ns, others)
-            self.worst = max(filter(None, (self.worst, gap)), key=lambda gap: gap.lasted_ns)
+            if len(self.gaps) < _GAPS_KEPT or lasted_ns > self.gaps[-1].lasted_ns:
+                self.gaps[_GAPS_KEPT - 1 :] = []
+                self.gaps.append(Gap(lane, pending.sent_ns, lasted_ns, others))
+
+    @property
+    def worst(self) -> Gap | None:
+        """The longest time without an answer, of those that are too long; None: there was none."""
+        return max(self.gaps, key=lambda gap: gap.lasted_ns, default=None)
 
     def values(self) -> Iterator[tuple[str, Histogram]]:
         """Yield all values since the beginning, by metric name."""

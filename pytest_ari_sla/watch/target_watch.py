@@ -14,6 +14,7 @@ from pytest_ari_sla.ari.resources import AsteriskInfo
 from pytest_ari_sla.ari_client.observer import SilentObserver
 from pytest_ari_sla.ari_client.queries import CHANNEL, NO_CHANNEL
 from pytest_ari_sla.ari_client.requests import AriClient
+from pytest_ari_sla.blame.evidence import Incident, IncidentKind
 from pytest_ari_sla.errors import AriRequestFailed, AsteriskCrashed, AsteriskStalled, SlaError
 from pytest_ari_sla.watch.own_time import OwnTime
 from pytest_ari_sla.watch.probes import Lane, Probes
@@ -45,6 +46,7 @@ _STUCK = {
     Lane.CHANNEL: "Requests that need a channel's lock hang, while others are answered",
     Lane.CACHE: "ARI answers no request",
 }
+_INCIDENTS = {Lane.CHANNEL: IncidentKind.CHANNELS_LOCKED, Lane.CACHE: IncidentKind.ARI_SILENT}
 _VARIABLE = "CHANNEL(state)"
 
 
@@ -171,6 +173,21 @@ class TargetWatch:
         lane = self._probes.stuck(now_ns)
         if lane is not None:
             self._when_stuck(f"{_STUCK[lane]}, {self._at(now_ns)}")
+
+    def incidents(self) -> list[Incident]:
+        """Return what happened to the target, for whoever lays blame."""
+        found = []
+        if self._restarted_ns is not None:
+            at_s = (self._restarted_ns - self._began_ns) / 1e9
+            found.append(Incident(IncidentKind.ASTERISK_RESTARTED, at_s, at_s))
+        if self._is_gone:
+            at_s = (self._clock.monotonic_ns() - self._began_ns) / 1e9 - BEGINS_ANEW_S
+            words = f"it ended all calls, and ARI has not answered for {BEGINS_ANEW_S:g} s since"
+            found.append(Incident(IncidentKind.ASTERISK_ENDED, at_s, at_s, words))
+        for gap in self._probes.gaps:
+            from_s = (gap.since_ns - self._began_ns) / 1e9
+            found.append(Incident(_INCIDENTS[gap.lane], from_s, from_s + gap.lasted_ns / 1e9))
+        return found
 
     def finding(self) -> SlaError | None:
         """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.blame.sentences import at_fault, groups_of
+from pytest_ari_sla.judging.records.blames import lay_blame
 from pytest_ari_sla.judging.records.call_grid import call_grid
 from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.reporting.record import run_record as record
+from pytest_ari_sla.sla.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pytest_ari_sla.blame.rules import Blame
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
@@ -60,6 +64,7 @@ def scenario_record(
         the largest part of a record, and take seconds to encode for a load of a thousand calls.
     """
     total = outcome.total
+    blames = lay_blame(outcome, any_loss=_loses_too_much(judgement, thresholds))
     return record.Scenario(
         nodeid=nodeid,
         doc=doc,
@@ -85,8 +90,12 @@ def scenario_record(
             for metric in _measured_distributions(total, catalogue)
         },
         blocks=_blocks(outcome.series, _compared(total, catalogue)) if comparable else None,
-        worst_calls=worst_calls(outcome.calls, captures or {}, catalogue),
-        call_table=_call_table(outcome.calls),
+        worst_calls=worst_calls(outcome.calls, captures or {}, catalogue, blames=blames),
+        call_table=_call_table(outcome.calls, blames),
+        blame=[
+            record.BlameGroup(side=blame.side.value, why=blame.why, calls=calls)
+            for blame, calls in groups_of(blames.values())
+        ],
         call_grid=call_grid(outcome.calls, outcome.duration_ns),
         harness=[_health(generator, catalogue) for generator in outcome.generators],
         notes=list(outcome.notes),
@@ -227,22 +236,33 @@ def _blocks(series: TimeSeries, names: list[str]) -> record.BlockHistograms | No
     )
 
 
-def _call_table(calls: Sequence[CallOutcome]) -> list[record.CallRow]:
+def _loses_too_much(judgement: Judgement, thresholds: Sequence[SourcedThreshold]) -> bool:
+    """Whether a limit of loss was broken: then each lost packet is somebody's fault."""
+    judged = zip(judgement.outcomes, thresholds, strict=False)
+    broken = {limit.threshold.metric.name for found, limit in judged if found.verdict is Verdict.FAIL}
+    return any(name.startswith("loss.") for name in broken)
+
+
+def _call_table(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> list[record.CallRow]:
     """Return calls in starting order; where they are too many, those that failed and the slowest to be set up."""
 
     def dullness(call: CallOutcome) -> tuple[bool, int]:
         return call.state == "ended", call.started_ns - (call.established_ns or call.started_ns)
 
     kept = sorted(calls, key=dullness)[:_TABLE_CALLS]
-    return call_rows(sorted(kept, key=lambda call: call.started_ns))
+    return _call_rows(sorted(kept, key=lambda call: call.started_ns), blames)
 
 
-def call_rows(calls: Sequence[CallOutcome]) -> list[record.CallRow]:
-    """Return calls as reports hold them."""
-    return [_call_row(call) for call in calls]
+def call_rows(outcome: LoadOutcome) -> list[record.CallRow]:
+    """Return all calls as reports hold them."""
+    return _call_rows(outcome.calls, lay_blame(outcome))
 
 
-def _call_row(call: CallOutcome) -> record.CallRow:
+def _call_rows(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> list[record.CallRow]:
+    return [_call_row(call, blames.get(call.id)) for call in calls]
+
+
+def _call_row(call: CallOutcome, blame: Blame | None) -> record.CallRow:
     return record.CallRow(
         id=call.id,
         outcome=call.state,
@@ -252,6 +272,7 @@ def _call_row(call: CallOutcome) -> record.CallRow:
         ended_s=None if call.closed_ns is None else call.closed_ns / 1e9,
         shard=call.shard,
         reason=call.reason,
+        blame="" if blame is None else at_fault(blame.why, blame.side.value),
         values=dict(call.values),
     )
 

@@ -6,12 +6,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.ari.call_endings import LOST
+from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.reporting.record.run_record import CallEvent, WorstCall
 from pytest_ari_sla.reporting.wording.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_ari_sla.blame.rules import Blame
     from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.metric import Metric
@@ -31,7 +33,11 @@ def ranked_by(catalogue: Catalogue) -> dict[str, Metric]:
 
 
 def worst_calls(
-    calls: Sequence[CallOutcome], captures: Mapping[str, str], catalogue: Catalogue, count: int = _USUAL_COUNT
+    calls: Sequence[CallOutcome],
+    captures: Mapping[str, str],
+    catalogue: Catalogue,
+    count: int = _USUAL_COUNT,
+    blames: Mapping[str, Blame] | None = None,
 ) -> list[WorstCall]:
     """Return up to ``count`` calls that failed or stand out, the worst first.
 
@@ -45,6 +51,8 @@ def worst_calls(
         All metrics: which ones make a call stand out.
     count
         How many to return at most.
+    blames
+        Who is to blame for bad calls, by call id.
     """
     lost = [
         (call, f"{_WHY_LOST[call.state]}: {call.reason or 'no reason is known'}")
@@ -53,7 +61,14 @@ def worst_calls(
     ]
     heard = [call for call in calls if call.state not in LOST]
     ranked = lost[:count] + _outstanding(heard, ranked_by(catalogue))
-    return [_described(call, why, captures.get(call.id, "")) for call, why in ranked[:count]]
+    return [
+        _described(call, _blamed(why, (blames or {}).get(call.id)), captures.get(call.id, ""))
+        for call, why in ranked[:count]
+    ]
+
+
+def _blamed(why: str, blame: Blame | None) -> str:
+    return why if blame is None else at_fault(why.rstrip("."), blame.side.value)
 
 
 def _outstanding(calls: Sequence[CallOutcome], metrics: Mapping[str, Metric]) -> list[tuple[CallOutcome, str]]:

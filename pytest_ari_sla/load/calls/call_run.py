@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.blame.evidence import HUNG_UP, PEER_FAULT, SCRIPT_FAILED
 from pytest_ari_sla.errors import AriTimeout, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.calls.first_packet import first_packet_delay_ns
 from pytest_ari_sla.load.calls.load_end import set_within
@@ -104,6 +105,7 @@ class CallRun:
         self._end = around.end
         self._building: asyncio.Timeout | None = None
         self._packets = 0
+        self._cause = ""
         self._fault = around.tools.caller.fault_of(call.endpoints)
         self._figures: dict[str, float] = {}
         self.sending: list[LegEndpoint] = []
@@ -133,15 +135,16 @@ class CallRun:
             finally:
                 failure = await self._settle(failure)
             # Also a call that has just sent its last packet: the target was gone before anyone knew.
-            failure = self._end.target_loss or failure
+            if self._end.lost_target is not None:
+                failure, self._cause = self._end.target_loss, type(self._end.lost_target).__name__
         except (TargetError, NetworkError) as error:
-            failure = "" if call.told_to_end else str(error)
+            failure, self._cause = "" if call.told_to_end else str(error), type(error).__name__
         except Exception as error:
             self._end.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
         await self._hang_up()
         if self._fault:
             call.note("media", f"peer fault {self._fault}", failure)
-            failure = ""  # it was asked for
+            failure, self._cause = "", PEER_FAULT  # it was asked for
         return self._close(failure)
 
     @asynccontextmanager
@@ -210,6 +213,7 @@ class CallRun:
         if call.answered_ns is not None:
             answered_ns += call.answered_ns - call.tools.clock.monotonic_ns()
         failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
+        self._cause = SCRIPT_FAILED
         # A script ends with the call: what the application says from then on is nobody's business.
         await self._hang_up()
         return failure
@@ -229,6 +233,7 @@ class CallRun:
                 await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
         finally:
             self.sending = []
+        self._cause = HUNG_UP
         return call.why_lost()
 
     async def _settle(self, failure: str) -> str:
@@ -264,6 +269,7 @@ class CallRun:
         except SlaError as problem:
             told = False
             self.call.note("request", "GET /channels", str(problem))
+        self._cause = HUNG_UP
         return self.call.why_lost(), told
 
     async def _hang_up(self) -> None:
@@ -318,6 +324,7 @@ class CallRun:
             values=_worst_values(reports, self._tools.higher_is_better) | self._figures,
             timeline=self.call.timeline,
             delay_course=_worst_course(reports, began_at_ns),
+            cause=self._cause if life.reason or self._fault else "",
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_ari_sla.blame.evidence import Incident
 from pytest_ari_sla.capture.kept_packets import PackedStream
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
@@ -54,6 +55,8 @@ class CallOutcome(msgspec.Struct, frozen=True):
         From its start until its first packet came back, set-up included.
     reason
         Why it failed or was dropped.
+    cause
+        What of: an error's name, or what :mod:`pytest_ari_sla.blame.evidence` calls it; empty where it did neither.
     shard
         Who made it, from 1.
     values
@@ -76,6 +79,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     values: dict[str, float]
     timeline: list[TimelineEvent] = []
     delay_course: list[tuple[int, int, float]] = []
+    cause: str = ""
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True):
@@ -132,6 +136,8 @@ class LoadOutcome:
         Packets of calls that may be worth a file, by the call's id.
     evidence
         Files of what was found where the target stalled or died.
+    incidents
+        What happened to the load as a whole, for whoever lays blame.
     cut_off
         Why the load was not made to its end, so that these are the figures of its beginning; empty: it was.
     """
@@ -147,6 +153,7 @@ class LoadOutcome:
     notes: tuple[str, ...] = field(default=())
     captures: Mapping[str, Sequence[PackedStream]] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     cut_off: str = ""
 
     @classmethod
@@ -165,6 +172,7 @@ class LoadOutcome:
             notes=tuple(_unique(note for part in parts for note in part.notes)),
             captures={call: streams for part in parts for call, streams in part.captures.items()},
             evidence=tuple(file for part in parts for file in part.evidence),
+            incidents=tuple(incident for part in parts for incident in part.incidents),
             cut_off=next((part.cut_off for part in parts if part.cut_off), ""),
         )
 
@@ -182,6 +190,7 @@ class LoadOutcome:
             "notes": list(self.notes),
             "captures": msgspec.to_builtins(self.captures),
             "evidence": msgspec.to_builtins(self.evidence),
+            "incidents": msgspec.to_builtins(self.incidents),
             "cut_off": self.cut_off,
         }
 
@@ -200,6 +209,7 @@ class LoadOutcome:
             notes=tuple(plain["notes"]),
             captures=msgspec.convert(plain["captures"], dict[str, list[PackedStream]]),
             evidence=msgspec.convert(plain["evidence"], tuple[Evidence, ...]),
+            incidents=msgspec.convert(plain["incidents"], tuple[Incident, ...]),
             cut_off=plain["cut_off"],
         )
 

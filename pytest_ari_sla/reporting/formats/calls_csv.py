@@ -25,6 +25,7 @@ _COLUMNS: Final = (
     "first_packet_s",
     "ended_s",
     "reason",
+    "blame",
 )
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
@@ -57,6 +58,7 @@ def _row(scenario: str, row: CallRow, metrics: Sequence[str]) -> list[object]:
         row.first_packet_s,
         row.ended_s,
         _cell(row.reason),
+        _cell(row.blame),
         *(row.values.get(name) for name in metrics),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 __all__ = [
+    "BlameGroup",
     "CallCounts",
     "CallEvent",
     "CallGrid",
@@ -44,6 +45,24 @@ class CallCounts(Struct, kw_only=True):
     leaked: int = 0
     left_unknown: int = 0
     success_ratio: float | None = None
+
+
+class BlameGroup(Struct, kw_only=True):
+    """Bad calls with the same one to blame, for the same reason.
+
+    Attributes
+    ----------
+    side
+        Who is to blame: ``Asterisk``, ``the network``, ``this tool`` …
+    why
+        The rest of "2 calls …".
+    calls
+        How many.
+    """
+
+    side: str
+    why: str
+    calls: int
 
 
 class CallEvent(Struct, kw_only=True):
@@ -88,6 +107,8 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
         Which shard made it, from 1.
     reason
         Why it failed, in one sentence.
+    blame
+        Who is to blame for it, and why; empty for a call that is not a bad one.
     values
         What was measured of this call, by metric or ``metric.stat``, in the metric's unit.
     """
@@ -100,6 +121,7 @@ class CallRow(Struct, kw_only=True, omit_defaults=True):
     ended_s: float | None = None
     shard: int = 1
     reason: str = ""
+    blame: str = ""
     values: dict[str, float | None] = field(default_factory=dict)
 
 

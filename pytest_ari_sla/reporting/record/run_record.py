@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, convert, field, to_builtins
 
-from pytest_ari_sla.reporting.record.record_calls import CallCounts, CallEvent, CallGrid, CallRow, WorstCall
+from pytest_ari_sla.reporting.record.record_calls import BlameGroup, CallCounts, CallEvent, CallGrid, CallRow, WorstCall
 from pytest_ari_sla.reporting.record.record_capacity import Capacity, CapacityStep
 from pytest_ari_sla.reporting.record.record_figures import (
     BaselineComparison,
@@ -32,6 +32,7 @@ from pytest_ari_sla.reporting.record.record_figures import (
 __all__ = [
     "SCHEMA_VERSION",
     "BaselineComparison",
+    "BlameGroup",
     "BlockHistograms",
     "CallCounts",
     "CallEvent",
@@ -184,6 +185,8 @@ class Scenario(Struct, kw_only=True):
         The calls most worth a look, the worst first.
     call_table
         All calls, or the most interesting where there are too many; ``calls.csv`` has all.
+    blame
+        Who is to blame for bad calls, most calls first; ``docs/explanation/blame.md`` shows by which evidence.
     call_grid
         One metric of every call over time.
     harness
@@ -216,6 +219,7 @@ class Scenario(Struct, kw_only=True):
     blocks: BlockHistograms | None = None
     worst_calls: list[WorstCall] = field(default_factory=list)
     call_table: list[CallRow] = field(default_factory=list)
+    blame: list[BlameGroup] = field(default_factory=list)
     call_grid: CallGrid | None = None
     harness: list[ShardHealth] = field(default_factory=list)
     baseline: BaselineComparison | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
+from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.judging.judged_load import JudgedLoad
 from pytest_ari_sla.judging.records.evidence import captured_calls, evidence_files
@@ -119,7 +120,7 @@ def _judged(
         scenario.notes.append(clean(outcome.cut_off))
     if maker.baseline is not None:
         scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
-    rows: list[CallRow] = call_rows(outcome.calls) if len(scenario.call_table) < len(outcome.calls) else []
+    rows: list[CallRow] = call_rows(outcome) if len(scenario.call_table) < len(outcome.calls) else []
     texts = evidence_files(outcome, name)
     scenario = structs.replace(scenario, evidence=[file.path for file in texts])
     return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()), texts)
@@ -191,7 +192,7 @@ def _explain(scenario: Scenario) -> str:
 def why(failure: BaseException, what: str = "The test itself failed") -> str:
     """Return in one line why a test failed, and by whose fault if it was not its own."""
     if isinstance(failure, SlaError):
-        return f"{first_line(failure)} (at fault: {failure.culprit})"
+        return at_fault(first_line(failure), failure.culprit)
     return f"{what}: {first_line(failure)}"
 
 

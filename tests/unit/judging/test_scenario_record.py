@@ -63,7 +63,7 @@ def measured_load() -> LoadOutcome:
         series=series,
         calls=(
             CallOutcome("r-00001", "ended", 0, 500 * MS, 3_500 * MS, 520 * MS, "", 1, {"rtt.p99": 0.05}),
-            CallOutcome("r-00002", "failed", 1 * S, None, 2 * S, None, "ARI answered 500", 1, {}),
+            CallOutcome("r-00002", "failed", S, None, 2 * S, None, "ARI answered 500", 1, {}, cause="AriRequestFailed"),
         ),
         generators=(
             GeneratorHealth(1, "load-1", Snapshot({"harness.clock_steps": 2}).to_plain(), True, "python", 4 << 20),
@@ -157,11 +157,19 @@ def test_calls_keep_their_times_in_seconds() -> None:
     assert (second_call.outcome, second_call.setup_s, second_call.reason) == ("failed", None, "ARI answered 500")
 
 
+def test_the_record_says_who_is_to_blame_for_each_bad_call() -> None:
+    """One by one, and in groups."""
+    scenario = built()
+    assert [call.blame for call in scenario.call_table] == ["", "refused by ARI (at fault: Asterisk's control plane)"]
+    (group,) = scenario.blame
+    assert (group.side, group.why, group.calls) == ("Asterisk's control plane", "refused by ARI", 1)
+
+
 def test_the_failed_call_is_the_worst_and_points_to_its_packets() -> None:
     """What could not be established comes before what was slow."""
     (worst,) = built().worst_calls
     assert worst.id == "r-00002"
-    assert worst.why == "It was not established: ARI answered 500."
+    assert worst.why == "It was not established: ARI answered 500 (at fault: Asterisk's control plane)."
     assert worst.capture == "captures/r-00002.pcapng"
 
 
