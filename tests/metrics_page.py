@@ -40,6 +40,8 @@ CORE_TESTS = {
     "relay_rtt": "tests/unit/peers/test_relay_worker.py",
     "target.held_frames": "tests/unit/stream_media/test_transport.py",
     "target.restarts": "tests/unit/watch/test_target_watch.py",
+    "target.rtp_statistics_compared": "tests/asterisk/test_rtp_statistics.py",
+    "target.rtp_statistics_off": "tests/asterisk/test_rtp_statistics.py",
     "target.stall": "tests/unit/watch/test_probes.py",
     "target.stopped_answering": "tests/unit/watch/test_probes.py",
     "target.queue_backlog": "tests/unit/stream_media/test_transport.py",

@@ -25,6 +25,7 @@ __all__ = [
     "LiveRecording",
     "Playback",
     "Record",
+    "RtpStatistics",
     "StatusInfo",
     "StoredRecording",
     "SystemInfo",
@@ -198,6 +199,37 @@ class Variable(Record, frozen=True):
     """Answer to ``GET /channels/{id}/variable``."""
 
     value: str
+
+
+class RtpStatistics(Record, frozen=True):
+    """Answer to ``GET /channels/{id}/rtp_statistics``: what Asterisk says of a channel's RTP (res_rtp_asterisk.c).
+
+    Attributes
+    ----------
+    txcount, rxcount
+        Packets that it has sent and received; the latter count anew when the SSRC changes.
+    txploss
+        Packets of its own that are lost, as the last RTCP report from the other side says.
+    rxploss
+        Packets that did not reach it, by their sequence numbers; counted when it sends a report of its own.
+    rxjitter
+        Jitter of its packets, as the other side reports, in s. That of what it receives is ``txjitter``: the names tell
+        who receives from the other side's view.
+    local_ssrc, remote_ssrc
+        Of what it sends, and of what it receives.
+    rtt
+        Round trip in s, by the other side's reports; 0 without one.
+    """
+
+    txcount: int
+    rxcount: int
+    txploss: int = 0
+    rxploss: int = 0
+    rxjitter: float = 0.0
+    txjitter: float = 0.0
+    local_ssrc: int = 0
+    remote_ssrc: int = 0
+    rtt: float = 0.0
 
 
 class ExternalMedia(Record, frozen=True):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ari_sla.ari.resources import Application, AsteriskInfo, AsteriskPing, Bridge, Channel, Variable
+from pytest_ari_sla.ari.resources import (
+    Application,
+    AsteriskInfo,
+    AsteriskPing,
+    Bridge,
+    Channel,
+    RtpStatistics,
+    Variable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +68,12 @@ class AriQueries:
     async def channel(self, channel_id: str) -> Channel:
         """Return one channel, as Asterisk has it in its cache."""
         return await self._client.fetch(Channel, "GET", CHANNEL, path={"channelId": channel_id})
+
+    async def rtp_statistics(self, channel_id: str) -> RtpStatistics:
+        """Return what Asterisk says of a channel's RTP; ExternalMedia channels have none."""
+        return await self._client.fetch(
+            RtpStatistics, "GET", f"{CHANNEL}/rtp_statistics", path={"channelId": channel_id}
+        )
 
     async def bridge(self, bridge_id: str) -> Bridge:
         """Return one bridge."""

@@ -172,6 +172,7 @@ class AriSession:
     bridges = _verb("_queries", AriQueries.bridges)
     channel = _verb("_queries", AriQueries.channel)
     bridge = _verb("_queries", AriQueries.bridge)
+    rtp_statistics = _verb("_queries", AriQueries.rtp_statistics)
 
     originate = _verb("_creation", AriCreation.originate)
     create = _verb("_creation", AriCreation.create)

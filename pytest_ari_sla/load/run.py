@@ -12,7 +12,6 @@ from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.callers.conductor import Conductor
 from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
-from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.load.calls.application import Leftovers, check_scripts
 from pytest_ari_sla.load.calls.call_driver import CallDriver
 from pytest_ari_sla.load.calls.call_table import CallState, CallTable
@@ -27,6 +26,7 @@ from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.measuring.calibration import clock_floor, packet_backend
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
+from pytest_ari_sla.watch.rtp_questions import RtpQuestions
 from pytest_ari_sla.watch.target_watch import TargetWatch
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class LoadRun:
         self._parts: _Parts | None = None
         self._conductor: Conductor | None = None
         self._sip: SipCaller | None = None
+        self._rtp_questions: RtpQuestions | None = None
         self._leftovers: Leftovers | None = None
         self._gone: set[str] = set()
         self._ended_ns: int | None = None
@@ -265,12 +266,14 @@ class LoadRun:
                     self._leftovers = Leftovers(ari)
                     await self._leftovers.begin()
                 media = replace(media, listener=self._conductor.listener(plan.codec, media.legs))
-            if isinstance(plan.topology, SipTopology) and plan.topology.calls_by_sip:
+            if plan.calls_by_sip:
                 # Only here, since it needs a library that not everybody has.
                 from pytest_ari_sla.signalling.sip import SipCaller
 
                 self._sip = SipCaller(tools.sip, tools.clock)
                 stack.push_async_callback(self._sip.aclose)
+                asking = RtpQuestions(ari.endpoint, ari.tls, tools.clock)
+                self._rtp_questions = await stack.enter_async_context(asking)
             caller = CallerWorker(
                 media,
                 plan.transport,
@@ -337,6 +340,7 @@ class LoadRun:
             conductor=self._conductor,
             sip=self._sip,
             packet_time_ms=plan.packet_time_ms,
+            rtp_questions=self._rtp_questions,
         )
         packet_time_ns = plan.packet_time_ms * 1_000_000
         return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._candidates)
@@ -389,7 +393,8 @@ class LoadRun:
         watched = self._watch.values() if self._watch is not None else {}
         scripted = self._conductor.meter.values() if self._conductor is not None else {}
         by_sip = self._sip.meter.values() if self._sip is not None else {}
-        own = self._meter.values() | self._memory.values() | share | scripted | by_sip | counts | watched
+        said = self._rtp_questions.values() if self._rtp_questions is not None else {}
+        own = self._meter.values() | self._memory.values() | share | scripted | by_sip | said | counts | watched
         total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
         return total + self._floor + self._relayed
 
@@ -428,6 +433,7 @@ class LoadRun:
                 *caller.remarks(),
                 *parts.driver.remarks(),
                 *(self._sip.meter.remarks() if self._sip is not None else []),
+                *(self._rtp_questions.remarks() if self._rtp_questions is not None else []),
                 *stood_still(total),
                 *self._tools.listener.remarks(),
                 *told_by(parts.ari),

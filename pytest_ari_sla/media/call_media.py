@@ -126,6 +126,8 @@ class MediaPlan:
         What is known of the frames of all legs, where other transports carry some of them; None: the transport's own.
     listener
         Who hears what arrives as it arrives; None where nobody needs to know at once.
+    tells_reception
+        Whether peers are told in RTCP how what they send arrives, as SIP devices do.
     """
 
     calls: int
@@ -142,6 +144,7 @@ class MediaPlan:
     faults: FaultPlan | None = None
     log_of_all: FrameSendLog | None = None
     listener: FrameListener | None = None
+    tells_reception: bool = False
 
     @property
     def legs(self) -> int:

@@ -15,7 +15,7 @@ from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.legs import LegAllocator
 from pytest_ari_sla.media.measuring.measurer import Measurer
 from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
-from pytest_ari_sla.media.transport import FaultyTransport
+from pytest_ari_sla.media.transport import FaultyTransport, RtcpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -238,6 +238,7 @@ class CallerWorker:
         reported: asyncio.Future[list[LegReport]] = loop.create_future()
 
         def done(reports: list[LegReport]) -> None:
+            reports = [self._with_record(end, report) for end, report in zip(endpoints, reports, strict=True)]
             # In the measuring thread, so that no packet of this call can be taken for one of the legs' next call.
             for endpoint in endpoints:
                 self._transport.ignore(endpoint)
@@ -255,6 +256,11 @@ class CallerWorker:
             self._faults.pop(endpoint.leg, None)
             self._legs.give_back(endpoint.leg)
         return reports
+
+    def _with_record(self, endpoint: LegEndpoint, report: LegReport) -> LegReport:
+        """Return a report with what its leg and the leg's peer told each other."""
+        transport = self._transport
+        return replace(report, rtcp=transport.rtcp_record(endpoint)) if isinstance(transport, RtcpTransport) else report
 
     def _with_streams(self, endpoint: LegEndpoint, report: LegReport) -> LegReport:
         """Return a report with what its leg sent and received, where packets were kept."""

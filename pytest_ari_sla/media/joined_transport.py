@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog
-from pytest_ari_sla.media.transport import FaultyTransport, FrameReader, TransportHealth
+from pytest_ari_sla.media.transport import FaultyTransport, FrameReader, RtcpTransport, TransportHealth
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, MediaTransport, OpenTransport
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.rtp.rtcp_record import RtcpRecord
 
 __all__ = ["JoinedMedia", "JoinedReader", "JoinedSendLog", "JoinedTransport"]
 
@@ -282,6 +283,11 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
     def exchange_reports(self) -> Sequence[ReceivedReport]:
         """Return what peers have reported since the last time."""
         return [report for part in self._parts for report in part.exchange_reports()]
+
+    def rtcp_record(self, endpoint: LegEndpoint) -> RtcpRecord | None:
+        """Return what a leg and its peer have told each other; None where its transport has no RTCP."""
+        part = self._part(endpoint.leg)
+        return part.rtcp_record(endpoint) if isinstance(part, RtcpTransport) else None
 
     def health(self) -> TransportHealth:
         """Return what is known of the work of all."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.rtp.rtcp_record import RtcpRecord
     from pytest_ari_sla.udp.port_leases import PortManager
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "MediaSite",
     "MediaTransport",
     "OpenTransport",
+    "RtcpTransport",
     "TransportHealth",
 ]
 
@@ -251,3 +253,11 @@ class FaultyTransport(OpenTransport, Protocol):
 
     def take_faulty_leg(self, leg: int, fault: PeerFault | None) -> LegEndpoint:
         """Reserve an endpoint for a leg whose peer misbehaves; None: it does not."""
+
+
+@runtime_checkable
+class RtcpTransport(OpenTransport, Protocol):
+    """The media of a load whose peers can be told in RTCP how what they send arrives."""
+
+    def rtcp_record(self, endpoint: LegEndpoint) -> RtcpRecord | None:
+        """Return what a leg and its peer have told each other; None: nothing. Called by the measuring thread."""

@@ -113,6 +113,10 @@ class SequenceAccounting:
         """Return each leg's highest number, counted on where 16 bits wrap around: (legs,), 0 before a first packet."""
         return self._state["highest"].copy()
 
+    def first(self) -> NDArray[np.int64]:
+        """Return the number that each leg's stream began with: (legs,), 0 before a first packet."""
+        return self._state["first"].copy()
+
     def update(self, batch: PacketBatch) -> SequenceChange:
         """Take in a batch and tell what it has brought."""
         groups = batch.by_leg

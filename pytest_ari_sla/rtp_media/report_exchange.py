@@ -3,6 +3,7 @@
 Reports are rare, and the kernel stamps their arrival: nothing here is urgent, so the measuring thread does it in
 passing. Far ends that speak no RTCP, as Asterisk's ExternalMedia channels do not, send nothing back: they get one
 report, and no more before they have sent one. Reports to nobody would cost thousands of calls a few percent of a core.
+Where peers are SIP devices, reports also say how what they send arrives.
 """
 
 from __future__ import annotations
@@ -10,12 +11,21 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.rtp.rtcp import ReceivedReport, SenderReport, build, ntp_timestamp, parse, report_interval_ns
+from pytest_ari_sla.rtp.rtcp import (
+    ReceivedReport,
+    SenderReport,
+    build,
+    middle_32_bits,
+    ntp_timestamp,
+    parse,
+    report_interval_ns,
+)
+from pytest_ari_sla.rtp.rtcp_record import RtcpRecord, ToldReport
 from pytest_ari_sla.udp.datagrams import DatagramMemory
 from pytest_ari_sla.udp.mmsg_python import PythonReceiver
 
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.clock import Clock
+    from pytest_ari_sla.rtp.rtcp import ReportBlock
+    from pytest_ari_sla.rtp_media.reception import Reception
     from pytest_ari_sla.rtp_media.ring_reader import SourceTable
     from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 
@@ -36,6 +48,9 @@ _ROWS = 256
 _NEVER_NS = 1 << 62
 _WIDTH = 1501
 """One byte more than an Ethernet frame holds, so that a longer datagram is known by filling its row."""
+
+_TOLD = 8
+"""So many of our reports to a leg's peer are remembered: Asterisk tells in 5 s which of them it has."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,8 @@ class ReportExchange:
         Number of legs.
     clock
         The time.
+    reception
+        What legs receive, where their peers are told; None: they are not.
 
     Attributes
     ----------
@@ -97,6 +114,7 @@ class ReportExchange:
         send_log: MediaSendLog,
         legs: int,
         clock: Clock = time,
+        reception: Reception | None = None,
     ) -> None:
         self._now_ns = clock.time_ns
         self._sockets = sockets
@@ -105,6 +123,10 @@ class ReportExchange:
         self._streams: list[SentStream | None] = [None] * legs
         self._next_ns = [0] * legs
         self._speaks_rtcp = [False] * legs
+        self._reception = reception
+        self._records: list[RtcpRecord | None] = [None] * legs
+        # Of the peer's last sender report: what it is called, and when it came.
+        self._last_sr: list[tuple[int, int]] = [(0, 0)] * legs
         self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
         # For so few datagrams the portable receiver is as good as any.
         self._receiver = PythonReceiver(self._memory)
@@ -121,11 +143,31 @@ class ReportExchange:
         """
         self._next_ns[leg] = self._now_ns() + self._interval_ns(is_first=True)
         self._speaks_rtcp[leg] = False
+        if self._reception is not None:
+            self._follow_source(leg, stream)
         self._streams[leg] = stream if stream.remote[1] % 2 == 0 else None
+
+    def _follow_source(self, leg: int, stream: SentStream) -> None:
+        """Begin a record of a source; what was told of the one before is not about it (RFC 3550, 8.2)."""
+        before = self._records[leg]
+        if before is None or before.own_ssrc != stream.ssrc:
+            sent_before = 0 if before is None else int(self._send_log.due_by([leg])[0])
+            self._records[leg] = RtcpRecord(stream.ssrc, stream.clock_rate_hz, sent_before=sent_before)
 
     def forget(self, leg: int) -> None:
         """Report on a leg no more."""
-        self._streams[leg] = None
+        self._streams[leg] = self._records[leg] = None
+        self._last_sr[leg] = (0, 0)
+        if self._reception is not None:
+            self._reception.release(leg)
+
+    def record(self, leg: int) -> RtcpRecord | None:
+        """Return what a leg and its peer have told each other so far; None where peers are told nothing."""
+        record, stream = self._records[leg], self._streams[leg]
+        if record is None or stream is None or self._reception is None or record.own_ssrc != stream.ssrc:
+            return None
+        first = self._send_log.first_turn(leg) + record.sent_before
+        return replace(record, first_sequence=first % (1 << 16), missing=self._reception.missing(leg))
 
     def exchange(self, now_ns: int) -> list[ReceivedReport]:
         """Send the reports that are due at ``now_ns`` (ns since the Unix epoch); return those that have come."""
@@ -134,7 +176,7 @@ class ReportExchange:
         if due:
             packets, audio_start_ns = self._send_log.sent(), self._send_log.audio_start_ns()
             for leg in due:
-                has_left = self._send(self._streams[leg], int(packets[leg]), int(audio_start_ns[leg]))
+                has_left = self._send(leg, int(packets[leg]), int(audio_start_ns[leg]))
                 is_enough = has_left and not self._speaks_rtcp[leg]
                 self._next_ns[leg] = _NEVER_NS if is_enough else now_ns + self._interval_ns(is_first=False)
         return received
@@ -142,24 +184,43 @@ class ReportExchange:
     def _interval_ns(self, *, is_first: bool) -> int:
         return report_interval_ns(self._random.random(), is_first=is_first)
 
-    def _send(self, stream: SentStream | None, packets: int, audio_start_ns: int) -> bool:
-        """Send a sender report, unless the stream has ended meanwhile or has not begun; return whether it left.
-
-        It has no report blocks: what a leg receives is measured at first hand, and not told to the peer.
-        """
+    def _send(self, leg: int, packets: int, audio_start_ns: int) -> bool:
+        """Send a sender report, unless the stream has ended meanwhile or has not begun; return whether it left."""
+        stream = self._streams[leg]
         if stream is None or not packets:
             return False
         now_ns = self._now_ns()
         ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
-        octets = packets * stream.payload_bytes
-        report = SenderReport(stream.ssrc, ntp_timestamp(now_ns), ticks % 2**32, packets % 2**32, octets % 2**32)
+        octets, block = packets * stream.payload_bytes, self._block(leg, now_ns)
+        report = SenderReport(
+            stream.ssrc,
+            ntp_timestamp(now_ns),
+            ticks % 2**32,
+            packets % 2**32,
+            octets % 2**32,
+            () if block is None else (block,),
+        )
         host, port = stream.remote
         try:
             self._sockets[stream.socket].sendto(build(report, self._cname), (host, port + 1))
         except OSError:
             return False  # the next report makes up for one that could not leave; ``sent`` tells
         self.sent += 1
+        self._remember(leg, ToldReport(middle_32_bits(report.ntp), block))
         return True
+
+    def _block(self, leg: int, now_ns: int) -> ReportBlock | None:
+        """Return what the peer is told of its stream."""
+        if self._reception is None:
+            return None
+        name, arrival_ns = self._last_sr[leg]
+        delay = (now_ns - arrival_ns << 16) // 1_000_000_000 if name else 0
+        return self._reception.report(leg, name, max(0, delay))
+
+    def _remember(self, leg: int, told: ToldReport) -> None:
+        record = self._records[leg]
+        if record is not None:
+            self._records[leg] = replace(record, told=(*record.told[1 - _TOLD :], told))
 
     def _receive(self, number: int) -> Iterator[ReceivedReport]:
         """Yield all reports that have come by a socket."""
@@ -190,4 +251,15 @@ class ReportExchange:
         self._speaks_rtcp[leg] = True
         if self._next_ns[leg] == _NEVER_NS:
             self._next_ns[leg] = arrival_ns + self._interval_ns(is_first=False)
-        return [ReceivedReport(leg, report, arrival_ns, stream.ssrc) for report in reports]
+        received = [ReceivedReport(leg, report, arrival_ns, stream.ssrc) for report in reports]
+        for report in received:
+            self._take_note(report)
+        return received
+
+    def _take_note(self, received: ReceivedReport) -> None:
+        """Remember what the next report to this peer, and its leg's record, need of one that has come."""
+        if isinstance(received.report, SenderReport):
+            self._last_sr[received.leg] = middle_32_bits(received.report.ntp), received.arrival_ns
+        record = self._records[received.leg]
+        if record is not None and received.own_block is not None:
+            self._records[received.leg] = replace(record, heard=received.own_block)

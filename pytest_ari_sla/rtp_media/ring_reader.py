@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.frame_send_log import FrameSendLog
     from pytest_ari_sla.rtp.header import ParsedHeaders
     from pytest_ari_sla.rtp_media.memory import MediaMemory
+    from pytest_ari_sla.rtp_media.reception import Reception
 
 __all__ = ["RingReader", "SourceTable"]
 
@@ -68,13 +69,28 @@ class RingReader(LoopReader):
 
     _memory: MediaMemory
 
-    def __init__(self, memory: MediaMemory, send_log: FrameSendLog, sources: SourceTable, nonce: int) -> None:
+    def __init__(
+        self,
+        memory: MediaMemory,
+        send_log: FrameSendLog,
+        sources: SourceTable,
+        nonce: int,
+        reception: Reception | None = None,
+    ) -> None:
         super().__init__(memory)
+        self._reception = reception
         self._send_log = send_log
         self._sources = sources
         self._nonce = nonce
 
     def _batch(self, rows: slice, arrival_ns: NDArray[np.int64]) -> PacketBatch:
+        batch = self._sound(rows, arrival_ns)
+        if self._reception is not None:
+            self._reception.observe(batch)
+        return batch
+
+    def _sound(self, rows: slice, arrival_ns: NDArray[np.int64]) -> PacketBatch:
+        """Return the packets that are RTP and a leg's; count the others."""
         ring = self._memory.ring
         source = ring.address[rows]
         legs = self._sources.legs_of(

@@ -20,6 +20,7 @@ from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.rtp_media.commands import AlterLeg, OpenSocket, PlayLeg, StartLeg
 from pytest_ari_sla.rtp_media.faults import alterations
 from pytest_ari_sla.rtp_media.memory import BURST, MediaLayout, MediaMemory
+from pytest_ari_sla.rtp_media.reception import Reception
 from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.peer_faults import PeerFault
     from pytest_ari_sla.media.transport import LegEndpoint, MediaSite, TransportHealth
     from pytest_ari_sla.rtp.rtcp import ReceivedReport
+    from pytest_ari_sla.rtp.rtcp_record import RtcpRecord
     from pytest_ari_sla.rtp_media.faults import Alteration
     from pytest_ari_sla.udp.port_leases import PortLease
 
@@ -133,7 +135,10 @@ class RtpTransport(LoopTransport):
         self._nonce = plan.nonce
         self._on_socket = [0] * _sockets_for(plan.legs)
         self._sources = SourceTable(len(self._on_socket), plan.legs)
-        self.reader = RingReader(self._memory, plan.log_of_all or self.send_log, self._sources, self._nonce)
+        self._reception = _reception(plan)
+        self.reader = RingReader(
+            self._memory, plan.log_of_all or self.send_log, self._sources, self._nonce, self._reception
+        )
         self._remotes: dict[int, Address] = {}
         self._ssrc: dict[int, int] = {}
         self._altering: dict[int, list[asyncio.TimerHandle]] = {}
@@ -150,7 +155,9 @@ class RtpTransport(LoopTransport):
         self._leases = [stack.enter_context(self._site.ports.lease()) for _ in self._on_socket]
         self._sockets = [lease.rtp_socket for lease in self._leases]
         rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
-        self._reports = ReportExchange(rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._plan.clock)
+        self._reports = ReportExchange(
+            rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._plan.clock, self._reception
+        )
 
     def _hand_sockets_over(self) -> None:
         for number, udp in enumerate(self._sockets):
@@ -291,6 +298,10 @@ class RtpTransport(LoopTransport):
         """Send the RTCP reports that are due, and return those that have come."""
         return self._reports.exchange(self._plan.clock.time_ns())
 
+    def rtcp_record(self, endpoint: LegEndpoint) -> RtcpRecord | None:
+        """Return what a leg and its peer have told each other; None where peers are told nothing."""
+        return self._reports.record(endpoint.leg)
+
     # --- itself ---
 
     def health(self) -> TransportHealth:
@@ -313,6 +324,14 @@ def _bytes_of(voice: Voice) -> NDArray[np.uint8]:
 
 def _encoding(codec: Codec) -> str:
     return f"{codec.name}/{codec.clock_rate_hz}"
+
+
+def _reception(plan: MediaPlan) -> Reception | None:
+    """Return what follows what legs receive, where their peers are told."""
+    if not plan.tells_reception:
+        return None
+    rates = np.array([plan.voice(leg).codec.clock_rate_hz for leg in range(plan.legs)], np.int64)
+    return Reception(plan.legs, rates, plan.packet_time_ns)
 
 
 def _sockets_for(legs: int) -> int:

@@ -79,8 +79,8 @@ class OutgoingCall:
         When the first response above 100 came, and the answer; None before that.
     began_ns
         When it began.
-    theirs
-        What the other side takes, from the time when it says so.
+    theirs, described_ns
+        What the other side takes, from the time when it says so, and when that was.
     failed_with
         The final response that refused it; 0 where nothing refused it.
     failure
@@ -115,6 +115,7 @@ class OutgoingCall:
         self.provisional_ns: int | None = None
         self.answered_ns: int | None = None
         self.theirs: TheirStream | None = None
+        self.described_ns: int | None = None
         self.failed_with = 0
         self.failure = ""
         self.hung_up = ""
@@ -250,18 +251,19 @@ class OutgoingCall:
         if response.status > 100 and self.provisional_ns is None:
             self.provisional_ns = now_ns
         if response.message.body and self.theirs is None:
-            self._learn(response)
+            self._learn(response, now_ns)
         if self.state is CallState.CALLING:
             self.state = CallState.PROCEEDING
         elif self._wants_cancel:
             self._cancel(now_ns)
 
-    def _learn(self, response: Incoming) -> str:
+    def _learn(self, response: Incoming, now_ns: int) -> str:
         """Read what the other side takes; return why we cannot send it."""
         try:
             self.theirs = read_description(response.message.text, self._stream)
         except ValueError as problem:
             return str(problem)
+        self.described_ns = now_ns if self.described_ns is None else self.described_ns
         return ""
 
     def _take_refusal(self, response: Incoming, now_ns: int) -> None:
@@ -327,7 +329,7 @@ class OutgoingCall:
             self._bye(peer, now_ns)
 
     def _enter_answered(self, response: Incoming, peer: _Peer, now_ns: int) -> None:
-        problem = self._learn(response) if response.message.body else ""
+        problem = self._learn(response, now_ns) if response.message.body else ""
         if self.theirs is None:
             self.failure = problem or "it was answered without a session description"
             self.state = CallState.ENDING

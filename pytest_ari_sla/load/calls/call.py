@@ -66,6 +66,8 @@ class LiveCall:
         Whether it is being hung up, whatever it was about.
     answered_ns
         When the other side answered, on the monotonic clock; None where that is when it is established.
+    media_began_ns
+        When its media began at our end, likewise; None before that.
     """
 
     id: str
@@ -78,6 +80,7 @@ class LiveCall:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told_to_end: bool = False
     answered_ns: int | None = None
+    media_began_ns: int | None = None
     _followed_one: asyncio.Event = field(default_factory=asyncio.Event)
     _free: list[LegEndpoint] = field(default_factory=list)
     _creating: set[asyncio.Future[None]] = field(default_factory=set)
@@ -142,7 +145,13 @@ class LiveCall:
         if self.tools.conductor is not None and leg.endpoint is not None:
             # A caller with a script hears from the first moment, and is silent until it has something to say.
             self.tools.conductor.begin(leg.endpoint)
-            self.tools.caller.start_leg(leg.endpoint, leg.remote, ENDLESS)
+            self.start_media(ENDLESS)
+
+    def start_media(self, packets: int) -> None:
+        """Let all legs that end at the caller send so many packets from now on, and hear."""
+        self.media_began_ns = self.tools.clock.monotonic_ns()
+        for endpoint, remote in self.caller_legs:
+            self.tools.caller.start_leg(endpoint, remote, packets)
 
     @contextmanager
     def _being_made(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pytest_ari_sla.blame.evidence import HUNG_UP, PEER_FAULT, SCRIPT_FAILED
 from pytest_ari_sla.errors import AriTimeout, NetworkError, SlaError, TargetError
 from pytest_ari_sla.load.calls.first_packet import first_packet_delay_ns
 from pytest_ari_sla.load.calls.load_end import set_within
+from pytest_ari_sla.load.calls.truth_of_call import TruthOfCall
 from pytest_ari_sla.load.planning.profile import LATE_NS
 from pytest_ari_sla.load.results.outcome import CallOutcome
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
@@ -108,6 +109,7 @@ class CallRun:
         self._cause = ""
         self._fault = around.tools.caller.fault_of(call.endpoints)
         self._figures: dict[str, float] = {}
+        self._truth = TruthOfCall(call, around.packet_time_ns)
         self.sending: list[LegEndpoint] = []
         self.came_up_late_ns = 0
         self.outcome: CallOutcome | None = None
@@ -214,6 +216,9 @@ class CallRun:
             answered_ns += call.answered_ns - call.tools.clock.monotonic_ns()
         failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
         self._cause = SCRIPT_FAILED
+        if not failure and not call.told_to_end:
+            await caller.stop_leg(endpoint)
+            await self._truth.ask()
         # A script ends with the call: what the application says from then on is nobody's business.
         await self._hang_up()
         return failure
@@ -222,8 +227,8 @@ class CallRun:
         """Stream for the holding time; return why it ended too early, or an empty string."""
         packets = self._packets = self._sending_ns() // self._around.packet_time_ns
         call, caller = self.call, self._tools.caller
-        for endpoint, remote in call.caller_legs if packets and not self._is_over else ():
-            caller.start_leg(endpoint, remote, packets)
+        if packets and not self._is_over:
+            call.start_media(packets)
         call.note("media", "sending", f"{packets} packets a leg")
         end_ns = self._around.now_ns() + packets * self._around.packet_time_ns
         endpoints = self.sending = [endpoint for endpoint, _ in call.caller_legs]
@@ -256,9 +261,12 @@ class CallRun:
                 break
             await asyncio.sleep(POLL_S)
         hung_up = hung_up or bool(failure) or self._end.lost_target is not None
-        lived = lived and not self._end.hurried
+        if not hung_up and not self._end.hurried:
+            await self._truth.ask()
+        lived, retired_ns = lived and not self._end.hurried, self._tools.clock.monotonic_ns()
         reports = await caller.retire_legs(call.endpoints, ended_by_other=hung_up, lived=lived)
         self.reports = dict(zip(call.endpoints, reports, strict=True))
+        self._truth.compare(reports, retired_ns)
         return failure
 
     async def _ask(self) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.signalling.sip import SipCaller
+    from pytest_ari_sla.watch.rtp_questions import RtpQuestions
 
 __all__ = ["CallListener", "CallTools", "RelayControl"]
 
@@ -84,6 +85,8 @@ class CallTools:
         Makes calls by SIP; None where the topology makes none.
     packet_time_ms
         Of what we send.
+    rtp_questions
+        Asks Asterisk what it says of the RTP of calls by SIP; None where the topology makes none.
     """
 
     ari: AriSession
@@ -99,6 +102,7 @@ class CallTools:
     conductor: Conductor | None = None
     sip: SipCaller | None = None
     packet_time_ms: int = 20
+    rtp_questions: RtpQuestions | None = None
 
     def elapsed_ns(self) -> int:
         """Return the time since the load's beginning."""

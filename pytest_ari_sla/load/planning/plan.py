@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.media.call_media import MediaPlan
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class LoadPlan:
         """The codec of each call's first leg."""
         return self.media.voices[0].codec
 
+    @property
+    def calls_by_sip(self) -> bool:
+        """Whether calls come by SIP."""
+        return isinstance(self.topology, SipTopology) and self.topology.calls_by_sip
+
     def media_plan(
         self, ari: AriEndpoint | None = None, *, keep_packets: bool = False, clock: Clock = time
     ) -> MediaPlan:
@@ -87,4 +93,5 @@ class LoadPlan:
             faults=self.faults,
             clock=clock,
             epoch_ns=clock.time_ns() - clock.monotonic_ns(),
+            tells_reception=self.calls_by_sip,
         )

@@ -97,6 +97,10 @@ class SlotSendLog(ABC):
         due: NDArray[np.int64] = np.clip(past, 0, self._judged[chosen]) * self._shown[chosen]
         return due
 
+    def first_turn(self, leg: int) -> int:
+        """Return the turn of a leg's first packet."""
+        return int(self._memory.legs["first_turn"][leg])
+
     def settled(self, now_ns: int | NDArray[np.int64], age_ns: int) -> NDArray[np.int64]:
         """(legs,) Number of probes of each leg that were due at least ``age_ns`` before ``now_ns``."""
         turns = self._turns_by(now_ns - age_ns, self._memory.legs["slot"])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
     from pytest_ari_sla.media.transport import MeasuredTransport
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
+    from pytest_ari_sla.rtp.rtcp_record import RtcpRecord
 
 __all__ = ["LegReport", "Measurer"]
 
@@ -72,6 +73,10 @@ class LegReport:
         The last packets that it received, and when it sent its own; None where packets are not kept.
     streams
         The same as streams with addresses, which the caller adds.
+    due
+        Packets that its schedule called for: of these it has left some out where it could not send.
+    rtcp
+        What it and its peer told each other, which the caller adds; None where that is nothing.
     """
 
     first_arrival_ns: int
@@ -82,6 +87,8 @@ class LegReport:
     delay_course: Sequence[tuple[int, int, float]]
     kept: KeptPackets | None = None
     streams: Sequence[CapturedStream] = ()
+    due: int = 0
+    rtcp: RtcpRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -377,6 +384,7 @@ class Measurer:
             values=own,
             delay_course=self._courses.course(leg),
             kept=self._take_packets(leg),
+            due=int(self._send_log.due_by([leg])[0]),
         )
 
     def _take_packets(self, leg: int) -> KeptPackets | None:

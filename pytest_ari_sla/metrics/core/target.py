@@ -12,6 +12,14 @@ TARGET_METRICS: tuple[Metric, ...] = (
     times("target.stall", "How long a request took that needs a channel's lock, once a second, while others did not"),
     times("target.stopped_answering", "How long a request took that needs no lock, once a second"),
     count("target.restarts", "Times that Asterisk was found to have been started anew"),
+    Metric(
+        "target.rtp_statistics_off",
+        "count",
+        "count",
+        "SIP calls of which Asterisk's rtp_statistics tell something else than was measured at their other end",
+        judges_loss=True,
+    ),
+    count("target.rtp_statistics_compared", "SIP calls of which both could be held against each other", "higher"),
     count("target.held_frames", "Frames that were not sent since Asterisk had said that its queue is full"),
     Metric(
         "target.queue_backlog",

@@ -12,7 +12,6 @@ import pytest
 from pytest_ari_sla.ari.media_needs import RTP, SIP
 from pytest_ari_sla.capture.kept_packets import parse_policy
 from pytest_ari_sla.errors import SlaError, UsageError
-from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.judging.records.worst_calls import ranked_by
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
@@ -27,6 +26,7 @@ from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.checks.preflight import check_machine, check_target
 from pytest_ari_sla.targets.checks.preflight_rules import Demand
 from pytest_ari_sla.targets.target import is_on_this_machine
+from pytest_ari_sla.watch.rtp_questions import SESSIONS
 from pytest_ari_sla.watch.target_watch import CONNECTIONS
 
 if TYPE_CHECKING:
@@ -186,17 +186,18 @@ class LoadMaker:
         legs = len(plan.topology.heard_leg) + plan.topology.relay_legs
         own_pairs = plan.transport.port_pairs(calls * legs) + 1
         media = Counter(carrier.needs for carrier in carriers(plan.transport, len(plan.topology.heard_leg)))
-        if isinstance(plan.topology, SipTopology) and plan.topology.calls_by_sip:
+        if plan.calls_by_sip:
             media = self._check_sip(media)
         connections = sum(needs.connections * heard for needs, heard in media.items())
         # No more calls are being set up at a time than requests are in flight.
         handshakes = REQUESTS_IN_FLIGHT if any(needs.has_handshakes for needs in media) else 0
         media[RTP] += plan.topology.relay_legs  # the relay takes RTP, whatever the legs take
+        asking = SESSIONS if plan.calls_by_sip else 0
         demand = Demand(
             calls=calls,
             channels=calls * legs,
             media={needs: calls * channels for needs, channels in (+media).items()},
-            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes) * plan.shards + CONNECTIONS,
+            http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes + asking) * plan.shards + CONNECTIONS,
             port_pairs=own_pairs,
             open_files=2 * own_pairs + connections * calls + 200,
         )

@@ -6,14 +6,18 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from pytest_ari_sla.rtp.rtcp import ReceiverReport, build, ntp_timestamp
+from pytest_ari_sla.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, build, middle_32_bits, ntp_timestamp
+from pytest_ari_sla.rtp.rtcp_record import RtcpRecord, ToldReport
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
+from pytest_ari_sla.rtp_media.reception import Reception
 from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.rtp_media.ring_reader import SourceTable
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.datagrams import open_udp_socket
+from tests.unit.batches import Packet, batch_of
 from tests.unit.rtp_media.memories import ORIGIN_NS, Schedule, make_memory
 from tests.unit.rtp_media.rtcp_peer import HERE, RtcpPeer
 
@@ -33,7 +37,7 @@ SOUND = build(ReceiverReport(1), "x")
 class Bench:
     """An exchange of two sockets, a leg that has sent ten packets by the second of them, and its peer."""
 
-    def __init__(self, peer: RtcpPeer) -> None:
+    def __init__(self, peer: RtcpPeer, reception: Reception | None = None) -> None:
         self.peer = peer
         self.memory = make_memory()
         self.schedule = Schedule(self.memory)
@@ -41,7 +45,7 @@ class Bench:
         self.schedule.turns(1, 10)
         self.sources = SourceTable(sockets=2, legs=6)
         self.sockets = [open_udp_socket((HERE, 0)) for _ in range(2)]
-        self.exchange = ReportExchange(self.sockets, self.sources, MediaSendLog(self.memory), 6)
+        self.exchange = ReportExchange(self.sockets, self.sources, MediaSendLog(self.memory), 6, time, reception)
         self.now_ns = time.time_ns()
 
     def follow(self, remote: Address, leg: int = LEG) -> None:
@@ -184,3 +188,69 @@ def test_strangers_are_ignored(bench: Bench) -> None:
     bench.send(SOUND)
     assert bench.later(0) == []
     assert bench.exchange.ignored == 3
+
+
+HEARD_SSRC, PEER_NTP = 0xFA4, ntp_timestamp(1_700_000_000_000_000_000)
+
+
+@pytest.fixture
+def telling() -> Iterator[Bench]:
+    """A leg whose peer is told how what it sends arrives; of twelve packets two were lost."""
+    reception = Reception(6, np.full(6, 8000, np.int64), 20_000_000)
+    numbers = [*range(100, 105), *range(107, 112)]
+    reception.observe(batch_of([Packet(leg=LEG, sequence=number, ssrc=HEARD_SSRC) for number in numbers]))
+    with RtcpPeer() as peer:
+        bench = Bench(peer, reception)
+        bench.follow(peer.address)
+        yield bench
+        bench.close()
+
+
+def test_a_peer_is_told_how_its_stream_arrives(telling: Bench) -> None:
+    """And what it needs to know the round trip: which report of its own came, and how long ago."""
+    telling.later()
+    (first,) = telling.peer.sender_reports()
+    (block,) = first.blocks
+    assert (block.ssrc, block.lost, block.fraction_lost, block.extended_highest) == (HEARD_SSRC, 2, 42, 111)
+    assert (block.last_sr, block.delay_since_last_sr) == (0, 0)
+    telling.send(build(SenderReport(HEARD_SSRC, PEER_NTP, 0, 12, 1920), "peer"))
+    telling.later()
+    telling.later()
+    (block,) = telling.peer.sender_reports()[-1].blocks
+    assert block.last_sr == middle_32_bits(PEER_NTP)
+    assert block.fraction_lost == 0
+
+
+def test_what_both_have_told_each_other_is_remembered(telling: Bench) -> None:
+    """Until the leg is over; of a peer that is told nothing there is no record."""
+    telling.later()
+    (report,) = telling.peer.sender_reports()
+    telling.peer.answer(report, jitter=80)
+    telling.later()
+    last = telling.peer.sender_reports()[-1]
+    heard = ReportBlock(SSRC, 0, 0, 10, 80, middle_32_bits(report.ntp), 0)
+    names = [middle_32_bits(one.ntp) for one in (report, last)]
+    told = tuple(ToldReport(name, one.blocks[0]) for name, one in zip(names, (report, last), strict=True))
+    assert telling.exchange.record(LEG) == RtcpRecord(SSRC, 8000, 0, 0, 2, told, heard)
+    telling.exchange.forget(LEG)
+    assert telling.exchange.record(LEG) is None
+
+
+def test_a_record_begins_anew_with_another_source(telling: Bench) -> None:
+    """Packets that were due before are not its own; with the same source, it goes on."""
+    telling.later()
+    telling.follow(telling.peer.address)
+    same = telling.exchange.record(LEG)
+    assert same is not None
+    assert (len(same.told), same.sent_before) == (1, 0)
+    stream = SentStream(1, telling.peer.address, SSRC + 1, clock_rate_hz=8000, payload_bytes=160)
+    telling.exchange.follow(LEG, stream)
+    anew = telling.exchange.record(LEG)
+    assert anew is not None
+    assert (anew.own_ssrc, anew.told, anew.sent_before, anew.first_sequence) == (SSRC + 1, (), 10, 10)
+
+
+def test_of_peers_that_are_told_nothing_there_is_no_record(bench: Bench) -> None:
+    """Asterisk's ExternalMedia channels speak no RTCP."""
+    bench.later()
+    assert bench.exchange.record(LEG) is None
