@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.tools import LoadTools
     from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.signalling.sip import SipCaller
+    from pytest_ari_sla.watch.leak_audit import LeakAudit
 
 __all__ = ["LoadProgress", "LoadRun"]
 
@@ -165,6 +166,9 @@ class LoadRun:
             Not one call went as its script says.
         """
         plan = self._plan
+        audit = self._tools.leak_audit if plan.shard == 1 else None  # once for the fleet
+        if audit is not None:
+            await audit.begin()
         async with AsyncExitStack() as stack:
             ari, relay, caller = await self._prepare(stack)
             await begin()
@@ -199,6 +203,8 @@ class LoadRun:
                 await self._watch.look_again(lambda: ari.hears)
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
+        if audit is not None and self.broken_by is None:
+            left += await self._audit(audit, ari)
         total = self._total(caller, driver) + left
         self._enter(max(0, duration_ns - 1), total, caller)
         outcome = self._outcome(parts, duration_ns, total)
@@ -233,6 +239,13 @@ class LoadRun:
                 0, f"the application has left {len(left):,} channels and bridges that outlive its calls: {shown}"
             )
         return Snapshot({"target.leftovers": len(left)})
+
+    async def _audit(self, audit: LeakAudit, ari: AriSession) -> Snapshot:
+        """Return what the target keeps of what the load's calls made it take."""
+        plan = self._plan
+        found = await audit.end(self._calls.requested * plan.shards, plan.profile.peak_calls(), ari.tls)
+        self._notes += found.notes
+        return Snapshot(found.values)
 
     def so_far(self, why: str) -> LoadOutcome | None:
         """Return what was measured of a load that did not come to its end; None if it never began.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.media.transport import MediaSite
+    from pytest_ari_sla.watch.leak_audit import LeakAudit
 
 __all__ = ["LoadTools"]
 
@@ -60,6 +61,8 @@ class LoadTools:
         Begins to read what we take from the target's machine; None where that is another one.
     sip
         Where the target's SIP is, and who we are there.
+    leak_audit
+        Looks whether the target keeps what calls made it take; None where its process is not ours to look into.
     clock
         The time.
     make_measurer
@@ -83,5 +86,6 @@ class LoadTools:
     sip: SipAccount = NO_ACCOUNT
     forensics: bool = False
     asterisk_pid: int | None = None
+    leak_audit: LeakAudit | None = None
     clock: Clock = time
     make_measurer: Callable[..., Measurer] = Measurer

@@ -49,3 +49,4 @@ def test_what_is_lost_at_the_end_is_missing_in_its_figures(asterisk22: PrivateAs
     target = scenario["metrics"]["target"]
     assert target["rtp_statistics_off"] == target["rtp_statistics_compared"] == 2, done.output
     assert "of them were lost" in done.output
+    assert target["leaked_files"] == target["leaked_ports"] == 0, done.output

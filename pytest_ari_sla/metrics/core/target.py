@@ -20,6 +20,15 @@ TARGET_METRICS: tuple[Metric, ...] = (
         judges_loss=True,
     ),
     count("target.rtp_statistics_compared", "SIP calls of which both could be held against each other", "higher"),
+    count("target.leaked_files", "File descriptors that Asterisk holds after a load beyond those before it"),
+    count("target.leaked_ports", "UDP sockets among them: its RTP ports"),
+    count("target.leaked_threads", "Threads that Asterisk has after a load beyond those before it"),
+    Metric(
+        "target.leaked_memory",
+        "count",
+        "B",
+        "Memory that Asterisk holds after a load beyond that before it, at no more calls at a time than earlier",
+    ),
     count("target.held_frames", "Frames that were not sent since Asterisk had said that its queue is full"),
     Metric(
         "target.queue_backlog",

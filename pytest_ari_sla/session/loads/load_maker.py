@@ -26,6 +26,8 @@ from pytest_ari_sla.sla.verdict import Rules
 from pytest_ari_sla.targets.checks.preflight import check_machine, check_target
 from pytest_ari_sla.targets.checks.preflight_rules import Demand
 from pytest_ari_sla.targets.target import is_on_this_machine
+from pytest_ari_sla.watch.holdings import server_at
+from pytest_ari_sla.watch.leak_audit import LeakAudit
 from pytest_ari_sla.watch.rtp_questions import SESSIONS
 from pytest_ari_sla.watch.target_watch import CONNECTIONS
 
@@ -80,6 +82,7 @@ class LoadMaker:
         self.baseline = Baseline.from_settings(settings)
         self.capture = parse_policy(settings.capture)
         self.interrupted = False
+        self._audits: dict[str, LeakAudit | None] = {}
         there = coordination.other
         self.other = None if there is None else LoadMaker(there.facts.settings, registry, there)
 
@@ -160,6 +163,7 @@ class LoadMaker:
             sip=self._sip_account(),
             forensics=settings.forensics,
             asterisk_pid=self._own_asterisk(),
+            leak_audit=self._leak_audit(),
             host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )
 
@@ -175,6 +179,16 @@ class LoadMaker:
         target = self.target()
         is_ours = target.kind == "private" and is_on_this_machine(urlsplit(target.url).hostname or "")
         return target.pid if is_ours else None
+
+    def _leak_audit(self) -> LeakAudit | None:
+        """Return the audit of the target's process; None where it is a simulator, or not on this machine."""
+        target, own = self.target(), self._own_asterisk()
+        name = f"{target.url} {own}"
+        if name not in self._audits:
+            is_here = target.kind == "external" and is_on_this_machine(target.endpoint.host)
+            pid = own if own is not None or not is_here else server_at(target.endpoint.port)
+            self._audits[name] = None if pid is None else LeakAudit(pid, target.endpoint, is_ours=own is not None)
+        return self._audits[name]
 
     def _share_host(self) -> HostShare:
         """Begin to read what we take from the machine that the target runs on as well."""
