@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_ari_sla.blame.rules import BAD_LOSS_RATIO, RULES
+from pytest_ari_sla.blame.rules import BAD_LOSS_RATIO, FIGURES, RULES
 
 __all__ = ["PAGE", "blame_page"]
 
@@ -31,6 +31,15 @@ calls' packets in the first place; what this tool does badly makes verdicts [inc
 """
 
 
+FIGURES_FOLLOW = """
+A limit that is broken names a side by itself where its metric is of one side only; what a round trip or a loss is due
+to takes the evidence above.
+
+| Metric | At fault |
+|---|---|
+"""
+
+
 def _cell(text: str) -> str:
     return text.replace("{from_s}", "12.3 s").replace("{until_s}", "17.4 s").replace("{words}", "how")
 
@@ -38,7 +47,8 @@ def _cell(text: str) -> str:
 def blame_page() -> str:
     """Return the page."""
     rows = (f"| {rule.evidence} | {rule.side.value} | {_cell(rule.why)} |\n" for rule in RULES)
-    return INTRODUCTION + "".join(rows)
+    figures = (f"| `{name}{'…' if name.endswith('.') else ''}` | {side.value} |\n" for name, side in FIGURES)
+    return INTRODUCTION + "".join(rows) + FIGURES_FOLLOW + "".join(figures)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.blame.evidence import Incident
 
-__all__ = ["BAD_LOSS_RATIO", "LATE_S", "RULES", "Blame", "Rule", "blame_for", "is_bad"]
+__all__ = ["BAD_LOSS_RATIO", "FIGURES", "LATE_S", "RULES", "Blame", "Rule", "blame_for", "is_bad", "side_of_figure"]
 
 BAD_LOSS_RATIO = 0.01
 """A call that lost so much of its packets, or more, is a bad one."""
@@ -64,6 +64,27 @@ class Rule:
     side: Side
     why: str
     holds: Callable[[CallEvidence, LoadEvidence], Incident | bool | None]
+
+
+FIGURES: tuple[tuple[str, Side], ...] = (
+    ("harness.", Side.GENERATOR),
+    ("ari.", Side.CONTROL_PLANE),
+    ("target.stall", Side.CONTROL_PLANE),
+    ("target.leftovers", Side.APPLICATION),
+    ("target.", Side.ASTERISK),
+    ("script.", Side.APPLICATION),
+    ("greeting", Side.APPLICATION),
+    ("turn", Side.APPLICATION),
+    ("barge_in", Side.APPLICATION),
+    ("dead_air", Side.APPLICATION),
+    ("talk_over", Side.APPLICATION),
+)
+"""Whose fault a broken limit is by itself, by how its metric's name begins, the first that fits."""
+
+
+def side_of_figure(metric: str) -> Side | None:
+    """Return whose fault it is where a metric breaks its limit; None where that takes more evidence."""
+    return next((side for beginning, side in FIGURES if metric.startswith(beginning)), None)
 
 
 def is_bad(call: CallEvidence, *, any_loss: bool = False) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.snapshot import Snapshot
     from pytest_ari_sla.reporting.record.record_capacity import CapacityStep
 
-__all__ = ["UNITS", "answer", "answer_of_death", "evidence"]
+__all__ = ["UNITS", "answer", "answer_of_death", "evidence", "why_not_held"]
 
 UNITS = {"calls": "calls", "call rate": "call set-ups/s"}
 """What each kind of level is counted in."""
@@ -115,3 +115,15 @@ def evidence(total: Snapshot) -> str:
         for name, (least, words, where) in _NOTABLE.items()
         if shares[name] >= least
     )
+
+
+def why_not_held(total: Snapshot, precision: float) -> str:
+    """Say that a level was not put on the target, by more than the precision of the answer; empty where it was.
+
+    What that step came to says nothing of the level then, whatever was put up with when it was judged.
+    """
+    unsent = total.count("harness.not_sent")
+    due = unsent + total.histogram("harness.pacing_error").count
+    if unsent <= precision * due:
+        return ""
+    return f"the level was not held: the load generator left {unsent / due * 100:.0f} % of its packets unsent"

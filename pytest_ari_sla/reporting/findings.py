@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.ari.call_endings import LOST
-from pytest_ari_sla.blame.sentences import sentence
+from pytest_ari_sla.blame.rules import side_of_figure
+from pytest_ari_sla.blame.sentences import at_fault, sentence
 from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
@@ -190,7 +191,9 @@ def _broken_findings(scenario: Scenario) -> Iterator[str]:
         if threshold.verdict == "fail":
             since, beyond = broken_since(scenario, threshold), excess(threshold)
             moment = f", first at {when(scenario, since)}" if since is not None else ""
-            yield f"{threshold.expression} was missed{_amount(beyond)}{moment}."
+            missed = f"{threshold.expression} was missed{_amount(beyond)}{moment}"
+            side = side_of_figure(threshold.metric)
+            yield f"{missed if side is None else at_fault(missed, side.value)}."
 
 
 def _amount(beyond: float | None) -> str:

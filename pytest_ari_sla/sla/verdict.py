@@ -7,7 +7,8 @@ The rules, in this order:
 2. A percentile that the number of samples cannot carry is ``inconclusive``: fewer than ``tail_samples`` samples are
    to be expected beyond it, so that it is the extreme value under another name. With 0.5, p99 takes 50 samples and
    p99.9 takes 500. Where even the interval's known end breaks the limit, it is a ``fail`` nevertheless.
-3. The value decides between ``pass`` and ``fail``.
+3. The value decides between ``pass`` and ``fail``. A count that has not reached what it is to reach is ``inconclusive``
+   where the load was cut short: it grows, and might have.
 4. A fault of the load generator turns that into ``inconclusive`` by the table in :mod:`pytest_ari_sla.sla.guards`.
    Of several windows, each is judged by itself up to here, and the worst verdict stands.
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_ari_sla.metrics.snapshot import Snapshot
-    from pytest_ari_sla.metrics.time_series import TimeSeries
+    from pytest_ari_sla.metrics.time_series import Stage, TimeSeries
     from pytest_ari_sla.metrics.units import Unit
     from pytest_ari_sla.sla.confidence import Ends
     from pytest_ari_sla.sla.threshold import Threshold
@@ -227,7 +228,22 @@ def evaluate(
     _, worst = max(outcomes, key=lambda found: (_SEVERITY[found[1].verdict], -threshold.margin(found[0].value)))
     if worst.verdict is not Verdict.FAIL:
         return worst
+    if cut_short and _might_have_held(threshold, worst) and not _is_over(series, stage):
+        sentence = f"{worst.sentence}; inconclusive, since the load was cut short before it could get there"
+        return replace(worst, verdict=Verdict.INCONCLUSIVE, sentence=sentence)
     return replace(worst, since_s=first_break_s(threshold, scope, figures))
+
+
+def _might_have_held(threshold: Threshold, outcome: ThresholdOutcome) -> bool:
+    """Tell whether a condition that does not hold is one on a count that grows, and is not beyond the limit yet."""
+    grows = (threshold.metric.kind == "count" or threshold.stat == "count") and threshold.window_ns is None
+    is_below = outcome.value is not None and outcome.value <= threshold.limit
+    return grows and is_below and not threshold.wants_low
+
+
+def _is_over(series: TimeSeries, stage: Stage | None) -> bool:
+    """Tell whether a stage had ended when the last thing was measured; the whole load never has."""
+    return stage is not None and any(interval.start_ns >= stage.end_ns for interval in series.intervals(()))
 
 
 def _outcome(threshold: Threshold, figure: Figure, guards: Sequence[Guard], rules: Rules) -> ThresholdOutcome:

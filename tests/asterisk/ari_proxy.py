@@ -65,6 +65,7 @@ class AriProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="ari-proxy", daemon=True)
         self._acting: asyncio.Task[None] | None = None
         self.endpoint = target
+        self._streams: list[asyncio.Transport] = []
         self.created: dict[str, None] = {}
         self.media: dict[str, None] = {}
 
@@ -104,6 +105,11 @@ class AriProxy:
         async with self._http.request(method, self._target.base_url + path) as response:
             return await response.read()
 
+    async def cut_events(self) -> None:
+        """Cut the event WebSockets that are open."""
+        for transport in self._streams:
+            transport.abort()
+
     async def _act(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
         await self._fault.act(self)
@@ -111,7 +117,7 @@ class AriProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix("/ari")
         if path == "/events":
-            return await self._events(request)
+            return self._abort(request) if self._fault.request("GET", path) == CUT else await self._events(request)
         if path == "/channels/externalMedia" and self._fault.after_s is not None and self._acting is None:
             self._acting = asyncio.create_task(self._act(self._fault.after_s))
         await self._fault.pause(request.method, path)
@@ -149,6 +155,8 @@ class AriProxy:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         downstream = web.WebSocketResponse()
         await downstream.prepare(request)
+        assert request.transport is not None
+        self._streams.append(request.transport)
         async with self._http.ws_connect(self._target.base_url + "/events", params=request.query) as upstream:
             async for message in upstream:
                 await self._fault.pause("WEBSOCKET", path="/events")
@@ -156,6 +164,9 @@ class AriProxy:
                 if passed is None:
                     self._abort(request)
                     break
-                for text in passed:
-                    await downstream.send_str(text)
+                try:
+                    for text in passed:
+                        await downstream.send_str(text)
+                except ConnectionError:  # who listened has gone, or was cut off
+                    break
         return downstream

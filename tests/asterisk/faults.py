@@ -60,6 +60,22 @@ class StreamCutInSetUp(Fault):
         return 1
 
 
+class StreamCutForGood(Fault):
+    """The event WebSocket is cut in mid-load, and cannot be opened again."""
+
+    after_s = 1.5
+    cut = False
+
+    async def act(self, proxy: AriProxy) -> None:
+        """Cut it."""
+        self.cut = True
+        await proxy.cut_events()
+
+    def request(self, method: str, path: str) -> str | None:
+        """Refuse to open it."""
+        return CUT if self.cut and path == "/events" else None
+
+
 class Redirected(Fault):
     """A proxy sends everybody to https."""
 
@@ -141,6 +157,15 @@ class RefusedInMidRun(Fault):
         if path == "/channels/externalMedia" and self.asked > 2:
             return web.json_response({"message": "Channel with given unique ID already exists"}, status=409)
         return None
+
+
+class FailsInMidRun(RefusedInMidRun):
+    """From the third call on, Asterisk says that it cannot."""
+
+    def request(self, method: str, path: str) -> web.Response | None:
+        """Refuse."""
+        refused = super().request(method, path)
+        return None if refused is None else web.json_response({"message": "Allocation failed"}, status=500)
 
 
 class RefusedToAnybody(RefusedInMidRun):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as replaced
 
-from pytest_ari_sla.capacity.answer import UNITS, answer, answer_of_death, evidence
+from pytest_ari_sla.capacity.answer import UNITS, answer, answer_of_death, evidence, why_not_held
 from pytest_ari_sla.capacity.search import Bracket, Range, Step, known_so_far, next_level
 from pytest_ari_sla.errors import (
     AsteriskCrashed,
@@ -219,6 +219,8 @@ class CapacityRun:
             verdict = Verdict.INCONCLUSIVE
         elif has_stalled(outcome.total):  # told by the figures, which all shards of a fleet have
             verdict, reason = Verdict.FAIL, refused or "Asterisk stood still, or had its channels locked"
+        elif not_held := why_not_held(outcome.total, self._span.precision):
+            verdict, reason = Verdict.INCONCLUSIVE, not_held
         broken = [item.expression for item in judged.outcomes if item.verdict is Verdict.FAIL]
         return CapacityStep(
             level=level,

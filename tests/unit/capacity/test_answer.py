@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from pytest_ari_sla.capacity.answer import answer, evidence
+from pytest_ari_sla.capacity.answer import answer, evidence, why_not_held
 from pytest_ari_sla.capacity.search import Bracket
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
@@ -59,3 +60,13 @@ def test_who_was_busy_in_half_of_the_seconds_is_evidence() -> None:
     assert evidence(Snapshot(measured)) == "the target and others took 97 % of the cores that it shares with us"
     assert evidence(Snapshot({"harness.cpu": shares(0.9)})) == "the process that moves packets used 90 % of a core"
     assert evidence(Snapshot()) == ""
+
+
+@pytest.mark.parametrize(("unsent", "is_held"), [(0, True), (5, True), (6, False)])
+def test_a_level_that_we_did_not_put_on_the_target_was_not_held(unsent: int, is_held: bool) -> None:
+    """By more than the precision of the answer; then a step says nothing, whatever its limits came to."""
+    pacing = Histogram()
+    pacing.record(np.zeros(100 - unsent, np.int64))
+    words = why_not_held(Snapshot({"harness.pacing_error": pacing, "harness.not_sent": unsent}), 0.05)
+    told = f"the level was not held: the load generator left {unsent} % of its packets unsent"
+    assert words == ("" if is_held else told)

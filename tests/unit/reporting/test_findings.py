@@ -2,6 +2,7 @@ import pytest
 
 from pytest_ari_sla.reporting.findings import broken_since, excess, findings, series_of, when
 from pytest_ari_sla.reporting.record.run_record import (
+    BlameGroup,
     CallCounts,
     CallRow,
     MetricValues,
@@ -86,6 +87,20 @@ def test_a_passing_scenario_needs_no_advice() -> None:
 def test_a_broken_limit_is_told_with_amount_and_moment() -> None:
     """What broke, by how much, since when."""
     assert findings(failing()) == ["rtt.p99 < 20ms was missed by 50 %, first at 2 s (stage hold, 3 calls up)."]
+
+
+def test_a_broken_limit_of_one_side_only_names_that_side() -> None:
+    """What ARI takes is Asterisk's control plane's; a round trip may be anybody's."""
+    (line,) = findings(failing(thresholds=[rtt_threshold(metric="ari.request", expression="ari.request.p99 < 20ms")]))
+    assert line.startswith("ari.request.p99 < 20ms was missed by 50 %")
+    assert line.endswith(" (at fault: Asterisk's control plane).")
+
+
+def test_bad_calls_come_first_with_who_is_to_blame() -> None:
+    """In one sentence."""
+    blame = [BlameGroup(side="Asterisk", why="hung up by Asterisk", calls=2)]
+    (line, *_) = findings(failing(blame=blame, calls=CallCounts(requested=4)))
+    assert line == "2 of 4 calls are bad: 2 hung up by Asterisk (at fault: Asterisk)."
 
 
 def test_a_limit_that_was_missed_many_times_over_is_told_as_such() -> None:

@@ -69,6 +69,32 @@ def test_what_a_load_that_was_cut_short_has_not_shown_is_inconclusive(expression
     assert evaluate(limit, Snapshot(), series).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("expression", "verdict"),
+    [
+        ("calls.established >= 100", Verdict.INCONCLUSIVE),
+        ("calls.established > 40", Verdict.INCONCLUSIVE),
+        ("calls.established == 100", Verdict.INCONCLUSIVE),
+        ("calls.established == 39", Verdict.FAIL),
+        ("calls.established < 40", Verdict.FAIL),
+        ("calls.established >= 40", Verdict.PASS),
+        ("calls.established@past >= 100", Verdict.FAIL),
+        ("calls.established@now >= 100", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_a_load_that_was_cut_short_has_not_reached_is_inconclusive(expression: str, verdict: Verdict) -> None:
+    """A count grows: a lower limit might have been reached, an upper one is broken for good. A stage may be over."""
+    series = TimeSeries()
+    series.mark_stage("past", 0, 10 * SECOND)
+    series.mark_stage("now", 10 * SECOND, 99 * SECOND)
+    series.add(5 * SECOND, Snapshot({"calls.established": 20}))
+    series.add(15 * SECOND, Snapshot({"calls.established": 20}))
+    limit = threshold(expression)
+    assert evaluate(limit, series.total(), series, cut_short=True).verdict is verdict
+    whole = evaluate(limit, series.total(), series).verdict
+    assert whole is (Verdict.PASS if verdict is Verdict.PASS else Verdict.FAIL)
+
+
 def test_a_stage_that_did_not_take_place_fails() -> None:
     """A load that ended before the stage began has shown nothing about it."""
     result = outcome("rtt.p99@hold < 60ms", rtts_ms(1))
