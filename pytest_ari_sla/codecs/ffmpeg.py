@@ -47,6 +47,7 @@ class FfmpegCoder:
         """
         av = load_library("av", self.codec_name)
         encoder = self._context("w")
+        # So that time stamps count samples.
         encoder.time_base = Fraction(1, self.sample_rate_hz)
         encoder.options = dict(options)
         if self.bit_rate is not None:

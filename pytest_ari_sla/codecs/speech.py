@@ -44,7 +44,7 @@ def _formant_gain(frequency_hz: NDArray[np.float64], formants_hz: NDArray[np.flo
     """Gain of a vocal tract at each frequency: a resonance per formant, falling 6 dB per octave as lips radiate."""
     detuning = (frequency_hz[:, None] - formants_hz) / FORMANT_WIDTHS_HZ
     resonance: NDArray[np.float64] = (1.0 / (1.0 + detuning**2)).sum(axis=1)
-    return resonance / np.maximum(frequency_hz / 500.0, 0.4)
+    return resonance / np.maximum(frequency_hz / 500.0, 0.4)  # no pole at 0 Hz
 
 
 def _envelope(length: int, ramp: int) -> NDArray[np.float64]:
@@ -83,7 +83,7 @@ def _syllable(length: int, rate_hz: int, random: np.random.Generator) -> NDArray
 
 
 def _unit_rms(audio: NDArray[np.float64]) -> NDArray[np.float64]:
-    return audio / max(float(np.sqrt(np.mean(audio**2))), 1e-12)
+    return audio / max(float(np.sqrt(np.mean(audio**2))), 1e-12)  # silence stays silence
 
 
 def speech_like(seconds: float, sample_rate_hz: int, seed: int = 0) -> NDArray[np.int16]:
@@ -105,7 +105,7 @@ def speech_like(seconds: float, sample_rate_hz: int, seed: int = 0) -> NDArray[n
     while position < end:
         for _ in range(random.integers(3, 9)):
             length = min(round(random.uniform(0.1, 0.3) * sample_rate_hz), end - position)
-            if length < sample_rate_hz // 50:
+            if length < sample_rate_hz // 50:  # less than 20 ms is a click, not a syllable
                 break
             audio[position : position + length] = _syllable(length, sample_rate_hz, random)
             active[position : position + length] = True

@@ -119,6 +119,7 @@ class ControlLink:
     """The serving end of a control connection; never blocks."""
 
     def __init__(self, stream: socket.socket) -> None:
+        # A client that does not read its replies must not hold up the packets of all others.
         stream.setblocking(False)
         self.stream = stream
         self._received = bytearray()
@@ -149,6 +150,7 @@ class ControlLink:
             return [_request_decoder.decode(line) for line in lines]
         except msgspec.DecodeError as error:
             message = f"not a request: {error}"
+            # A stranger is cut off; the requests in front of its nonsense are not served either.
             raise ConnectionAbortedError(message) from error
 
     def write(self, reply: Reply) -> None:

@@ -50,6 +50,7 @@ class MediaProcess:
         self._stop_grace_s = stop_grace_s
         self._child: Child | None = None
         self._received = b""
+        # Replies are taken in order: two requests at a time would read each other's.
         self._asking = threading.Lock()
 
     @property
@@ -73,6 +74,7 @@ class MediaProcess:
         self._child = Child(self._module, self._arguments, kind=socket.SOCK_STREAM, grace_s=self._stop_grace_s)
         try:
             return self._receive(self._child, START_TIMEOUT_S)
+        # A child that is silent still runs.
         except MediaLoopFailed:
             self.stop()
             raise
@@ -129,6 +131,7 @@ class MediaProcess:
         return reply.result
 
     def _gone(self, child: Child) -> MediaLoopFailed:
+        # The connection ends a moment before the process does: without a wait there is no exit code to tell.
         ending = child.ending(STOP_GRACE_S)
         ended = ending if child.has_ended else "closed its control connection"
         return MediaLoopFailed(f"{self._name} {ended}; its own words are on stderr")
@@ -156,6 +159,7 @@ class MediaProcess:
         """
         if self._child is None:
             return 0
+        # First of all, so that a second stop finds nothing to end.
         child, self._child = self._child, None
         self._received = b""
         return child.end()

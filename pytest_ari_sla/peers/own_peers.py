@@ -58,5 +58,6 @@ class OwnPeers:
         return relayed if self._echo is None else relayed + await self._of_echo(self._echo)
 
     async def _of_echo(self, echo: EchoServerProcess) -> Snapshot:
+        # It blocks until the reply (up to 5 s), while the loop has calls to serve.
         figures = await asyncio.to_thread(echo.snapshot)
         return figures.only(_OF_ECHO) - self._before

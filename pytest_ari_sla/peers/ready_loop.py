@@ -61,6 +61,7 @@ class ReadyLoop:
         self._woken_ns = 0
         self.stalls = Histogram()
         self._running = True
+        # A signal alone does not end the wait: Python goes on with select() after the handler (PEP 475).
         self._wake_reader, self._wake_writer = os.pipe()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._ready: dict[FileDescriptorLike, Callable[[], None]] = {}
@@ -102,6 +103,7 @@ class ReadyLoop:
 
     def close(self) -> None:
         """Free what the loop itself holds; the watched sockets stay open."""
+        # First: a signal that comes now must not write to a closed pipe.
         self._running = False
         self._selector.close()
         os.close(self._wake_reader)
@@ -137,6 +139,7 @@ class ReadyLoop:
         return ready
 
     def _wake_up(self, now_ns: int) -> None:
+        # Less the longest wait that was asked for: the rest is what nobody wanted.
         stood_ns = now_ns - self._woken_ns - LONGEST_WAIT_NS
         if stood_ns >= STALL_NS:
             self.stalls.record_one(stood_ns)

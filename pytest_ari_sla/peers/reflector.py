@@ -67,7 +67,9 @@ class PacketMover:
     def _receive(self, udp: socket.socket) -> tuple[NDArray[np.intp], int]:
         count = self._receiver.receive(udp, 0, BATCH)
         lengths = self.memory.length[:count]
+        # Two bits tell RTP from STUN and DTLS (RFC 7983, 7).
         is_rtp = self.memory.data[:count, 0] >> 6 == _RTP_VERSION
+        # A row that is full was cut off by the kernel.
         is_rtp &= (lengths >= HEADER_BYTES) & (lengths < PACKET_WIDTH)
         rows = np.flatnonzero(is_rtp)
         return rows, count - len(rows)
@@ -122,6 +124,7 @@ def send_stamped(sender: RowSender, udp: socket.socket, rows: NDArray[np.intp]) 
     done = 0
     waited = False
     while done < len(rows):
+        # CLOCK_REALTIME, as the kernel's times of arrival are: their difference is the time held.
         before_ns = time.time_ns()
         left = sender.send_rows(udp, rows[done:])
         if left:

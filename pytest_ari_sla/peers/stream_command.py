@@ -37,6 +37,7 @@ _BACKLOG = 1000
 
 def transport_of(argv: Sequence[str] | None) -> str:
     """Return which transport a command line asks for: each has options of its own."""
+    # Options of the others, which it passes over, are no abbreviations of its one.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--transport", default="rtp")
     return str(parser.parse_known_args(argv)[0].transport)
@@ -97,6 +98,6 @@ def _listen(server: StreamServer, options: argparse.Namespace, listening: Addres
 
 def _connect(server: StreamServer, url: str) -> str:
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80
+    host, port = parts.hostname or "", parts.port or 80  # RFC 6455, section 3
     server.serve(socket.create_connection((host, port)), WebSocketClient(parts.path, f"{host}:{port}"))
     return f"connected to {url}"

@@ -39,6 +39,7 @@ class StreamConnection:
 
     def __init__(self, server: StreamServer, tcp: socket.socket, conversation: Conversation) -> None:
         tcp.setblocking(False)
+        # Nagle's algorithm would hold a frame back until the one before it is acknowledged.
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = server
         self._tcp = tcp
@@ -89,6 +90,7 @@ class StreamConnection:
         if conversation.ended:
             self._server.end(self)
         else:
+            # Only while something waits: a socket can nearly always be written, and would wake the loop all the time.
             self._server.loop.watch(self._tcp, self.turn, also_writing=bool(self._unsent))
 
     def close(self) -> None:
@@ -135,6 +137,7 @@ class StreamServer(ABC):
     def serve(self, tcp: socket.socket, conversation: Conversation) -> None:
         """Serve one connection until it ends."""
         self.connections += 1
+        # Who connects as a WebSocket client speaks first: nothing would come that wakes it up.
         self.open(tcp, conversation).turn()
 
     def open(self, tcp: socket.socket, conversation: Conversation) -> StreamConnection:
@@ -146,6 +149,7 @@ class StreamServer(ABC):
 
     def end(self, connection: StreamConnection) -> None:
         """Close a connection that has ended."""
+        # A relay's connection is ended with its partner, and once more at the end of its own turn.
         if connection in self._open:
             self.faults += sum(connection.conversation.faults.values())
             self._open.discard(connection)

@@ -109,7 +109,7 @@ def encode(event: int, duration: int, step: int, volume_dbm0: int = -10) -> Even
     # A segment ends with a packet whose duration field is full; the packets after it count from there.
     updates = np.union1d(np.arange(step, duration, step), np.arange(MAX_DURATION, duration, MAX_DURATION))
     times = np.append(updates, [duration] * END_COPIES).astype(np.int64)
-    segment = (times - 1) // MAX_DURATION
+    segment = (times - 1) // MAX_DURATION  # - 1: a packet whose field is just full still belongs to its segment
     payload = np.zeros(len(times), EVENT)
     payload["event"] = event
     payload["flags"] = -volume_dbm0

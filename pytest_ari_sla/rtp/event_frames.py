@@ -22,8 +22,8 @@ began, whose time stamp all its packets carry; and what it carries."""
 
 EVENT_FRAME_BYTES = EVENT_FRAME.itemsize
 
-TONE_MS = 100
-GAP_FRAMES = 2
+TONE_MS = 100  # receivers must know a tone of 40 ms (ITU-T Q.24)
+GAP_FRAMES = 2  # at 20 ms the pause of 40 ms that ITU-T Q.24 asks for between two digits
 _MARKER = 0x80
 
 
@@ -58,5 +58,6 @@ def event_frames(digits: str, payload_type: int, clock_rate_hz: int, packet_time
 
 def pressed_frames(digits: str, packet_time_ms: int) -> int:
     """Return how many packets it is from the first key's beginning until the last one is released."""
+    # The first of the end's copies is the packet of the last packet time, so only the others add to it.
     each = -(-TONE_MS // packet_time_ms) + END_COPIES - 1 + GAP_FRAMES
     return each * (len(digits) - 1) + -(-TONE_MS // packet_time_ms)

@@ -133,6 +133,7 @@ def parse(rows: NDArray[np.uint8], lengths: NDArray[np.int32]) -> ParsedHeaders:
     slow = np.flatnonzero((flags != PLAIN_FLAGS) | (length < 0))
     if len(slow):
         offset[slow], length[slow], fault[slow] = _parse_slowly(rows[slow], lengths[slow])
+    # One comparison for both ends: below the first type, uint8 wraps around to a large number.
     is_rtcp = second - np.uint8(_FIRST_RTCP_TYPE) <= _LAST_RTCP_TYPE - _FIRST_RTCP_TYPE
     if is_rtcp.any():
         is_rtcp &= fault == Fault.NONE
@@ -162,6 +163,7 @@ def _parse_slowly(
     words = _bytes_at(rows, offset + 2) << 8 | _bytes_at(rows, offset + 3)
     offset += np.where(has_extension, 4 + 4 * words, 0)
     has_padding = (flags & _PADDING_FLAG) != 0
+    # The last byte counts the padding, itself included (RFC 3550, 5.1): 0 is a fault.
     padding = np.where(has_padding, _bytes_at(rows, end - 1), 0)
     # The first fault found is the one that is told; a row too short for a header has no flags to speak of.
     fault = np.select(

@@ -40,7 +40,7 @@ CLOCK_TOLERANCE = 0.1
 _LEAST_SPAN_NS = 1_000_000_000
 """A stream must be so long before the speed of its time stamps can be told."""
 
-_GAIN = 1 / 16
+_GAIN = 1 / 16  # RFC 3550, 6.4.1: a good noise reduction at a reasonable rate of convergence
 # Weights by age. Beyond the table a packet's weight is below 1e-28: what is left of it is no tick.
 _DECAY = np.power(1 - _GAIN, np.arange(1024), dtype=np.float64)
 
@@ -95,6 +95,7 @@ class JitterEstimator:
         rates = np.unique(clock_rate_hz)
         # One number where there is one rate: that is cheaper for every packet.
         self._ticks_per_ns: float | NDArray[np.float64] = (rates[0] if len(rates) == 1 else clock_rate_hz) / 1e9
+        # A table, so that each packet costs one look-up.
         self._is_excluded = np.zeros(256, bool)
         self._is_excluded[list(excluded_payload_types)] = True
         self._packet_time_ns = packet_time_ns
@@ -151,8 +152,10 @@ class JitterEstimator:
         # The first packet of a source has none before it; what came from another source counts no more.
         deviation[begins[is_new]] = 0
         deviation[jumped] = 0
+        # Packets that a leg got after it: each of them weakens it by 15/16.
         ages = np.repeat(last, groups.counts) - np.arange(len(batch))
         weighted = deviation * _decay(ages)
+        # The same object says that no leg had a change of its source: the usual case.
         if begins is not starts:
             weighted[np.arange(len(batch)) < np.repeat(begins, groups.counts)] = 0
         before = np.where(is_new, 0, state["jitter"][legs])

@@ -87,6 +87,7 @@ class LossPatterns:
         # "After last" is the position behind the previous loss; 0 says that there was none.
         is_first = after_last == 0
         distance = np.where(is_first, 0, positions - after_last + 1)
+        # A distance of d has d - 1 received packets in it: Gmin of them make two bursts.
         continues = ~is_first & (distance <= self._gmin)
         was_in_burst = np.zeros(len(legs), bool)
         was_in_burst[1:] = continues[:-1]
@@ -95,7 +96,7 @@ class LossPatterns:
         self._keep(legs, positions, continues)
         return LossSpread(
             distance=distance,
-            opens_period=distance != 1,
+            opens_period=distance != 1,  # 0, a leg's first loss, opens one too
             opens_burst=opens_burst,
             # Two losses make a burst: the one before it counts too, as soon as the second one shows.
             burst_lost=continues.astype(np.int64) + opens_burst,

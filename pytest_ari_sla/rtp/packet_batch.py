@@ -121,5 +121,5 @@ class PacketBatch:
         """Whether each leg's probes are in ascending order: then none of them is there twice."""
         groups = self.by_leg
         steps = np.diff(self.probe[groups.order])
-        steps[groups.starts[1:] - 1] = 1
+        steps[groups.starts[1:] - 1] = 1  # from one leg to the next there is nothing to compare
         return bool((steps > 0).all())

@@ -91,6 +91,7 @@ def read(
     is_ours = (
         (stamps["magic"] == MAGIC) & (stamps["nonce"] == nonce) & (lengths >= PROBE_BYTES) & (stamps["leg"] < legs)
     )
+    # Unsafe in name only: what is copied is below 2**31.
     np.copyto(source_leg, stamps["leg"], where=is_ours, casting="unsafe")
     np.copyto(probe, stamps["number"], where=is_ours)
     return source_leg, probe

@@ -164,6 +164,7 @@ def round_trip_s(arrival: int, block: ReportBlock) -> float | None:
     """
     if not block.last_sr:
         return None
+    # The middle 32 bits wrap around every 18 hours; the upper half stands for negative times.
     units = (arrival - block.last_sr - block.delay_since_last_sr) % 2**32
     return units / 65536 if units < 2**31 else None
 
@@ -193,10 +194,12 @@ def build(report: SenderReport | ReceiverReport, cname: str) -> bytes:
 
 
 def _packet(kind: int, count: int, body: bytes) -> bytes:
+    # The length is in words, less one: that of the header itself (RFC 3550, 6.4.1).
     return _HEADER.pack(2 << 6 | count, kind, len(body) // 4) + body
 
 
 def _pack_block(block: ReportBlock) -> bytes:
+    # Two's complement of 24 bits: copies can make the loss negative.
     loss = block.fraction_lost << 24 | block.lost & 0xFFFFFF
     times = (block.last_sr, block.delay_since_last_sr)
     return _BLOCK.pack(block.ssrc, loss, block.extended_highest, block.jitter, *times)
@@ -220,6 +223,7 @@ def parse(datagram: bytes) -> list[SenderReport | ReceiverReport]:
         if first >> 6 != 2:
             message = f"RTCP of version {first >> 6}, not 2"
             raise ValueError(message)
+        # RFC 3550, 6.1: a compound packet begins with a report; a lone BYE or feedback (RFC 5506) is refused.
         if not position and kind not in (_SENDER_REPORT, _RECEIVER_REPORT):
             message = f"RTCP begins with a report, not with packet type {kind}"
             raise ValueError(message)
@@ -237,6 +241,7 @@ def _parse_report(kind: int, blocks: int, body: bytes) -> SenderReport | Receive
     if len(body) < end:
         raise ValueError("an RTCP report is shorter than its count of blocks says")
     (ssrc,) = struct.unpack_from(">I", body)
+    # What follows the blocks is a profile's extension (RFC 3550, 6.4.3), which is passed over.
     parsed = tuple(_parse_block(*fields) for fields in _BLOCK.iter_unpack(body[fixed:end]))
     if kind == _RECEIVER_REPORT:
         return ReceiverReport(ssrc, parsed)

@@ -16,7 +16,7 @@ __all__ = ["SLOT_NS", "SlotAssigner", "first_slot", "plan_catch_up"]
 SLOT_NS = 1_000_000
 """Length of a slot."""
 
-_GOLDEN_RATIO = 0.618
+_GOLDEN_RATIO = 0.618  # multiples of it, modulo 1, spread more evenly than those of any other number
 
 
 class SlotAssigner:
@@ -76,6 +76,7 @@ class SlotAssigner:
 def _spreading_stride(cycle: int) -> int:
     """Return a stride that visits every slot of the cycle once, each far from those just visited."""
     stride = max(round(_GOLDEN_RATIO * cycle), 1)
+    # A common divisor would have it come back before it has visited all slots.
     while gcd(stride, cycle) != 1:
         stride += 1
     return stride

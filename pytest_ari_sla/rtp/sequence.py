@@ -32,7 +32,7 @@ MAX_MISORDER = 100
 WINDOW = 512
 """So many numbers back, it is known whether each has come: ten seconds of 20 ms."""
 
-_CYCLE = 1 << 16
+_CYCLE = 1 << 16  # sequence numbers have 16 bits
 _WINDOW_BITS = WINDOW.bit_length() - 1
 _NONE = -1
 
@@ -142,11 +142,13 @@ class SequenceAccounting:
         previous = np.empty_like(sequence)
         previous[1:] = sequence[:-1]
         previous[starts] = base
+        # Modulo 2**16, so that a wrap-around is a step like all others.
         step = (sequence - previous) & (_CYCLE - 1)
         forward = (step > 0) & (step < MAX_DROPOUT) & (ssrc == np.repeat(source, counts))
         in_order: NDArray[np.bool_] = np.logical_and.reduceat(forward, starts)
         in_order &= ~known | ((self._state["ssrc"][legs] == source) & (self._state["doubted"][legs] == _NONE))
 
+        # Sums over the whole batch, less what stands before a leg's run: no loop over legs.
         running = np.cumsum(step)
         before = running[starts] - step[starts]
         advance = running[starts + counts - 1] - before
@@ -162,6 +164,7 @@ class SequenceAccounting:
         return in_order
 
     def _mark(self, legs: NDArray[np.intp], numbers: NDArray[np.int64]) -> None:
+        # A mark of an earlier turn differs, so that none needs to be cleared (255 turns: 130,560 numbers).
         self._marks.reshape(-1)[legs * WINDOW + (numbers & (WINDOW - 1))] = (numbers >> _WINDOW_BITS) % 255 + 1
 
     def _keep(self, legs: NDArray[np.intp], **columns: NDArray[Any] | bool) -> None:
@@ -256,6 +259,7 @@ class _Stream:
             self.counts["duplicates"] += 1
         elif abs(steps) < MAX_MISORDER:
             self.counts["restarts"] += 1
+            # The numbers of the new stream may be those of the old one.
             self.marks[:] = 0
             self._begin(self.doubted, source)
             self.doubted = _NONE

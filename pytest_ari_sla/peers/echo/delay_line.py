@@ -76,12 +76,14 @@ class DelayLine:
         self._free_count = first
         lengths = source.length[rows]
         width = int(lengths.max(initial=0))
+        # Only as wide as the longest: a row has 1,601 bytes, a packet of 20 ms of G.711 is 172.
         self.memory.data[places, :width] = source.data[rows, :width]
         self.memory.length[places] = lengths
         self.memory.address[places] = source.address[rows]
         self.records[places] = records
         order = np.argsort(due_ns, kind="stable")
         due_ns = due_ns[order]
+        # To the right: behind what is due at the same time and came before.
         at = np.searchsorted(self._due_ns, due_ns, side="right")
         # places is a view of the stack of free rows, which later calls overwrite; indexing by order copies it.
         self._rows = np.insert(self._rows, at, places[order])

@@ -145,6 +145,7 @@ class Impairment:
     @cached_property
     def most_reorder(self) -> float:
         """The largest share of packets that can be overtaken."""
+        # q (1 - q) is largest at q = 1/2, where it is 1/4.
         return (1 - self._enter_bad) / 4
 
     @cached_property
@@ -182,7 +183,9 @@ class Impairment:
         kept = ~dropped
         duplicated = kept & (draws.uniform(number, _Purpose.DUPLICATE) < self.duplicate)
         held = kept & self._held(draws, number)
+        # With jitters of their own, a held packet could still leave before its successor.
         delay_ns = self._delay_ns(draws, number + held)
+        # Half-way between its successor, one packet time later, and the one after that.
         delay_ns[held] += self.packet_ns * 3 // 2
         delay_ns[dropped] = 0
         return Decisions(dropped, duplicated, held, delay_ns)
@@ -202,6 +205,7 @@ class Impairment:
         open_rows = np.arange(len(number))
         back = 0
         while len(open_rows):
+            # Numbers before 0 wrap around to the top of 64 bits: draws like all others.
             uniform = draws.of(open_rows).uniform(number[open_rows] - back, _Purpose.LOSS)
             is_bad = uniform < self._enter_bad
             dropped[open_rows[is_bad]] = True
@@ -244,6 +248,7 @@ class _Draws:
     @classmethod
     def seeded(cls, seed: int, leg: NDArray[np.int64]) -> _Draws:
         """Return the draws of packets of these legs."""
+        # The mask makes a negative seed one of 64 bits, too.
         start = _mix(np.array([seed & _LAST_64_BITS], np.uint64))
         return cls(_mix(leg.astype(np.uint64) * np.uint64(_GOLDEN) + start))
 

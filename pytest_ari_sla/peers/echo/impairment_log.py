@@ -80,6 +80,7 @@ class ImpairmentLog:
         self.cut += len(records) - len(kept)
         needed = self._count + len(kept)
         if needed > len(self._records):
+            # Doubling copies each record about once, however long the log gets.
             room = min(max(needed, 2 * len(self._records)), self._most)
             grown = np.zeros(room, LOG_RECORD)
             grown[: self._count] = self.records
@@ -108,6 +109,7 @@ class ImpairmentLog:
 
 def load_log(path: Path) -> NDArray[np.void]:
     """Read the records of a log saved as ``.npz``: LOG_RECORD, (n,)."""
+    # A pickle in a file from elsewhere could run code.
     with np.load(path, allow_pickle=False) as saved:
         records: NDArray[np.void] = saved["records"]
     return records
@@ -119,6 +121,7 @@ def overtaken(records: NDArray[np.void]) -> int:
     Second copies do not count.
     """
     sent = records[records["action"] == Action.SENT]
+    # Sorted by leg last, and stably: each leg's packets stay in the order in which they left.
     sent = sent[np.argsort(sent["arrival_ns"] + sent["done_ns"], kind="stable")]
     sent = sent[np.argsort(sent["leg"], kind="stable")]
     # Offsets larger than any number keep the running maximum of one leg out of the next one's.

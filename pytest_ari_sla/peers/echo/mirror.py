@@ -33,7 +33,7 @@ __all__ = ["Mirror", "MirrorProcess", "main"]
 _ROUND_NS = 20_000_000
 """Each socket is looked at once in so long: packet times are no shorter, so it finds about one packet of each call."""
 
-_STEPS = 10
+_STEPS = 10  # a tenth of the sockets each 2 ms: all of them at once would be a burst
 
 
 class Mirror:
@@ -52,6 +52,7 @@ class Mirror:
         for udp in self._sockets[self._step :: _STEPS]:
             self._send_back(udp)
         self._step = (self._step + 1) % _STEPS
+        # After a stall it goes on from now: steps made up for would come as a burst.
         self.next_due_ns = max(self.next_due_ns + _ROUND_NS // _STEPS, time.monotonic_ns())
 
     def _send_back(self, udp: socket.socket) -> None:

@@ -23,7 +23,7 @@ CALLS_PER_GROUP = 128
 ECHO_LOST_AFTER_NS = 3_000_000_000
 """A packet that the echo server has not returned by then counts as lost, and its entry is freed."""
 
-_SLOT_BITS = 7
+_SLOT_BITS = 7  # the low bits of a call's SSRC are its slot: what comes back needs no search
 _ENTRIES = 512  # per call; a power of two: 5 s of packets at 100 a second
 _ANSWERED, _GIVEN_UP = -1, -2
 
@@ -99,6 +99,7 @@ class RelayCalls:
         return slot
 
     def _sort_addresses(self) -> None:
+        # Sorted here, where a call begins: packets, of which there are thousands a second, only search.
         keys = _address_keys(self.host, self.port)
         order = np.argsort(keys)
         self._keys, self._slot_of_key = keys[order], order
@@ -108,7 +109,9 @@ class RelayCalls:
         if not len(self._keys):
             return np.full(len(hosts), -1, np.intp)
         wanted = _address_keys(hosts, ports)
+        # What is beyond the last key is looked up at the last one, which does not match.
         at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        # Slots that are not connected have the key 0.
         return np.where((self._keys[at] == wanted) & (wanted != 0), self._slot_of_key[at], -1)
 
     def slots_by_ssrc(self, ssrc: NDArray[np.uint32]) -> NDArray[np.intp]:
@@ -151,6 +154,7 @@ class EchoStamps:
     def note_sent(self, slots: NDArray[np.intp], sequence: NDArray[np.uint16], sent_ns: NDArray[np.int64]) -> int:
         """Note (n,) packets; return how many older ones had to be given up for them."""
         at = slots, (sequence & np.uint16(_ENTRIES - 1)).astype(np.intp)
+        # Answered and given up are below 0, never used is 0: only what is still waited for is lost by this.
         given_up = int(np.count_nonzero((self._sent_ns[at] > 0) & (self._sequence[at] != sequence)))
         self._sent_ns[at] = sent_ns
         self._sequence[at] = sequence

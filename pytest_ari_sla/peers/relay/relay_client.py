@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RelayProcess", "RelayWorker"]
 
-_MOST_REPLY_BYTES = 16 << 20
+_MOST_REPLY_BYTES = 16 << 20  # asyncio's own limit of 64 KiB is too short for a snapshot with its histograms
 _REPLY_TIMEOUT_S = 5.0
 
 
@@ -61,6 +61,7 @@ class RelayWorker:
         try:
             async with asyncio.timeout(_REPLY_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(*address, limit=_MOST_REPLY_BYTES)
+                # A host that loses its power closes nothing: without probes its calls would wait for hours.
                 notice_dead_host(writer.get_extra_info("socket"))
                 await _hear_greeting(reader, writer)
         except (OSError, ValueError) as error:
@@ -102,6 +103,7 @@ class RelayWorker:
         """End all calls and the connection; twice does no harm."""
         self._reading.cancel()
         self._writer.close()
+        # One that has broken already is closed.
         with suppress(OSError):
             await self._writer.wait_closed()
 
@@ -112,6 +114,7 @@ class RelayWorker:
         await self.close()
 
     async def _ask(self, request: Request) -> Any:
+        # Nobody is left who would read the answer.
         if self._reading.done():
             raise MediaLoopFailed(_GONE)
         answered = asyncio.get_running_loop().create_future()
@@ -137,6 +140,7 @@ class RelayWorker:
             while line := await self._reader.readline():
                 reply = decode_reply(line)
                 answered = self._waiting.get(reply.number)
+                # Who asked may have given up meanwhile.
                 if answered and not answered.done():
                     answered.set_result(reply)
         except (OSError, ValueError):
@@ -154,6 +158,7 @@ async def _hear_greeting(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     """Read a relay's greeting; close the connection when there is none that we understand."""
     try:
         _check_greeting(decode_reply(await reader.readline()).result)
+    # The time limit too, which comes as a cancellation.
     except BaseException:
         writer.close()
         raise

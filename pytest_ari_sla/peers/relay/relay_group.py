@@ -129,6 +129,7 @@ class RelayGroup:
     ) -> None:
         self._loop = loop
         self._lease = lease
+        # Routing chooses our address: the echo server may be behind any interface.
         self._echo_side = open_udp_socket(("0.0.0.0", 0))
         self._echo_host, self._echo_port = host_number(echo[0]), echo[1]
         self._mover = mover
@@ -160,6 +161,7 @@ class RelayGroup:
 
     def expire(self) -> None:
         """Count packets as lost that left for the echo server too long ago."""
+        # Times of sending are kept on CLOCK_REALTIME, which the kernel stamps arrivals with.
         self._figures.counts["relay.lost"] += self._stamps.expire(time.time_ns())
 
     def receive_drops(self) -> int:
@@ -169,6 +171,7 @@ class RelayGroup:
     def close(self) -> None:
         """Close the sockets."""
         for udp in (self._asterisk_side, self._echo_side):
+            # Before they are closed: a closed socket has no number any more to be taken off by.
             self._loop.forget(udp)
         self._lease.release()
         self._echo_side.close()
@@ -193,6 +196,7 @@ class RelayGroup:
         counts["relay.strays"] += len(is_live) - len(rows)
         if not len(rows):
             return
+        # In place: the rows are ours until the next batch is received.
         self._headers["ssrc"][rows] = self.calls.ssrc[slots]
         self._address["host"][rows] = self._echo_host
         self._address["port"][rows] = self._echo_port
@@ -210,6 +214,7 @@ class RelayGroup:
         rows, slots = self._own(rows, np.where(is_echo, by_ssrc, -1))
         counts["relay.echoed"] += len(rows)
         arrival_ns = self._mover.arrival_ns(rows)
+        # Before those of ended calls are sorted out: they count as late.
         matches = self._stamps.match(slots, self._headers["sequence"][rows].astype(np.uint16), arrival_ns)
         self._figures.rtt.record(matches.rtt_ns)
         counts["relay.duplicates"] += matches.duplicates
@@ -224,6 +229,7 @@ class RelayGroup:
     def _own(self, rows: NDArray[np.intp], slots: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows of known calls with their slots; count the others as foreign."""
         is_known = slots >= 0
+        # The usual case costs no copy.
         if is_known.all():
             return rows, slots
         self._figures.counts["relay.foreign"] += len(rows) - int(np.count_nonzero(is_known))

@@ -86,6 +86,7 @@ class Relay:
             control, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # gone again before it was accepted
+        # Nagle's algorithm would hold a reply back until the one before it is acknowledged, up to 40 ms.
         control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_dead_host(control)
         self.serve(control, only=False)
@@ -114,6 +115,7 @@ class _RelaySession:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._figures = RelayFigures()
+        # The loop serves all clients: what stood still before this one came is none of its calls'.
         self._before = Snapshot({"harness.relay_stall": relay.loop.stalls})
         self._groups: list[RelayGroup] = []
         self._group_of: dict[str, RelayGroup] = {}
@@ -146,6 +148,7 @@ class _RelaySession:
         if call in self._group_of:
             message = f"call {call} has a place at the relay already"
             raise UsageError(message)
+        # Packets of many calls at one socket make large batches, which cost less each.
         group = next((group for group in self._groups if group.reserve(call)), None)
         if group is None:
             relay = self._relay
@@ -245,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _listen(relay, listener)
         else:
             relay.serve(inherited_control(options.control_fd), only=True)
+        # The collector then never walks what start-up made: its pauses would be in somebody's round trip.
         gc.freeze()
         if options.realtime == "auto":
             ask_for_realtime()

@@ -97,14 +97,17 @@ class StreamRelay(StreamServer):
 
     def _note_returned(self, echo: StreamConnection, frames: int) -> None:
         now_ns, waiting = time.monotonic_ns(), self._sent_ns[echo]
+        # A foreign echo server may send more than it was sent: such a frame has no round trip.
         first = [waiting.popleft() for _ in range(min(frames, len(waiting)))]
         self.round_trips.record(now_ns - np.array(first, np.int64))
 
     def end(self, connection: StreamConnection) -> None:
         """Close a connection that has ended, and the one beyond it."""
         super().end(connection)
+        # Connections of Asterisk's are not in it.
         self._sent_ns.pop(connection, None)
         partner, connection.partner = connection.partner, None
+        # Without the second question the two would end each other for ever.
         if partner is not None and partner.partner is not None:
             partner.conversation.close()
             partner.conversation.ended = partner.conversation.ended or "the other side has ended"

@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         topology = Dialplan.parse(extension, hears_itself=hears == "itself")
     except UsageError as problem:
         raise pytest.UsageError(f"--dialplan-extension: {problem}") from problem
+    # A plug-in that knows the topology: the hook that asks for it is not given the config.
     config.pluginmanager.register(_Registration(topology), "ari-sla-dialplan-topology")
 
 
@@ -53,6 +54,7 @@ class _Registration:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
 
+    # Optional: pytest-ari-sla may be switched off (-p no:…), and its hooks with it.
     @pytest.hookimpl(optionalhook=True)
     def pytest_ari_sla_register_topologies(self) -> Sequence[Topology]:
         """Add the topology ``dialplan``."""

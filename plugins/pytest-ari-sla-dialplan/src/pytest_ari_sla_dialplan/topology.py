@@ -67,5 +67,6 @@ class Dialplan:
         """Build one call; an extension that does not exist hangs up at once, which is a dropped call."""
         leg = await call.external_media()
         for name, value in (self.variables or {}).items():
+            # Before the channel leaves Stasis: in the dialplan, its first step may read them.
             await call.ari.set_variable(leg.channel_id, name, value)
         await call.continue_in_dialplan(leg, self.context, self.extension, self.priority)

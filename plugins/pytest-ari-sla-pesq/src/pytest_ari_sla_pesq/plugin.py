@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @pytest.hookimpl(optionalhook=True)
 def pytest_ari_sla_register_trackers() -> Sequence[Tracker]:
     """Add the metrics ``pesq.nb`` and ``pesq.wb``."""
+    # Not above: every pytest of the environment loads this module, and few need NumPy and PESQ.
     from pytest_ari_sla_pesq.tracker import PesqTracker
 
     return [PesqTracker()]

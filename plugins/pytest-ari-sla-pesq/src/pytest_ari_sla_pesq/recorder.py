@@ -106,10 +106,12 @@ class Recorder:
         """Let a slot record the next leg in turn that is not recorded yet, from its first packet in this batch on."""
         groups = batch.by_leg
         first_rows = groups.order[groups.starts]
+        # A probe whose entry in the send log was freed does not tell which frame it carries.
         is_known = (batch.probe[first_rows] < 0) | (batch.intended_ns[first_rows] > 0)
         waiting = np.flatnonzero((self._slot_of_leg[groups.legs] < 0) & is_known)
         if not len(waiting):
             return
+        # Round robin: always the lowest leg would leave the others without a score.
         later = waiting[groups.legs[waiting] > self._last_leg]
         group = int(later[0] if len(later) else waiting[0])
         row, leg = int(first_rows[group]), int(groups.legs[group])
@@ -117,6 +119,7 @@ class Recorder:
         self._started_ns[slot] = batch.arrival_ns[row]
         self._first_frame[slot] = self._frame_of(batch, row)
         self._first_probe[slot], self._first_timestamp[slot] = batch.probe[row], batch.timestamp[row]
+        # The payloads stay: only places that have arrived are read.
         self._arrived[slot] = False
 
     def _frame_of(self, batch: PacketBatch, row: int) -> int:
@@ -124,6 +127,7 @@ class Recorder:
         if batch.probe[row] < 0:
             return -1
         begin_ns = self._send_log.audio_start_ns()[batch.source_leg[row]]
+        # By the schedule, not by when it left: a late packet carries the frame of its own time.
         return round(int(batch.intended_ns[row] - begin_ns) / self._shape.packet_time_ns)
 
     def _store(self, batch: PacketBatch) -> None:
@@ -135,11 +139,13 @@ class Recorder:
         fits = (place >= 0) & (place < self._shape.packets) & (has_probe == (batch.probe >= 0))
         rows = np.flatnonzero(fits)
         key = slot[rows].astype(np.int64) * self._shape.packets + place[rows]
+        # Copies within a batch: the index is that of the first one.
         rows = rows[np.unique(key, return_index=True)[1]]
         rows = rows[~self._arrived[slot[rows], place[rows]]]
         at = slot[rows], place[rows]
         self._payload[at] = batch.payload[rows, : self._shape.width]
         self._arrived[at] = True
+        # Relative to the leg's first packet: the offset of its stream does not matter to a jitter buffer.
         self._delay_ns[at] = (
             batch.arrival_ns[rows] - self._started_ns[slot[rows]] - place[rows] * self._shape.packet_time_ns
         )
@@ -153,12 +159,15 @@ class Recorder:
     def release(self, legs: NDArray[np.int32], least_packets: int) -> list[Recording]:
         """Stop recording these legs; return what was recorded of them, if it is long enough."""
         slots = self._slot_of_leg[legs]
+        # Without the end that was never sent: it would be scored as loss.
         cut = [self._take(int(slot)).until_last() for slot in slots[slots >= 0]]
         return [recording for recording in cut if len(recording.payload) >= least_packets]
 
     def _take(self, slot: int) -> Recording:
+        # Both ways, or the leg would never be recorded again.
         self._slot_of_leg[self._leg[slot]] = -1
         self._leg[slot] = -1
         arrived = self._arrived[slot].copy()
+        # A copy: the slot's memory is used again at once.
         payload = np.where(arrived[:, None], self._payload[slot], 0).astype(np.uint8)
         return Recording(int(self._first_frame[slot]), payload, arrived, np.where(arrived, self._delay_ns[slot], 0))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Scorer", "played_rows", "resample"]
 
 NARROWBAND_HZ, WIDEBAND_HZ = 8000, 16000
-LOWEST_SCORE = 1.0
+LOWEST_SCORE = 1.0  # the bottom of the MOS scale: PESQ itself refuses audio without any speech
 
 
 def played_rows(recording: Recording, playout_ns: int) -> NDArray[np.intp]:
@@ -32,6 +32,7 @@ def played_rows(recording: Recording, playout_ns: int) -> NDArray[np.intp]:
     in_time = recording.arrived & (recording.delay_ns - fastest_ns <= playout_ns)
     places = np.arange(len(in_time))
     played = np.maximum.accumulate(np.where(in_time, places, -1))
+    # Before the first packet in time there is nothing to repeat: the first one stands for it.
     return np.where(played < 0, int(in_time.argmax()), played)
 
 
@@ -40,7 +41,9 @@ def resample(samples: NDArray[np.int16], from_hz: int, to_hz: int) -> NDArray[np
     if from_hz == to_hz:
         return samples
     length = len(samples) * to_hz // from_hz
+    # Nothing above half of the new rate is left: there is no aliasing.
     spectrum = np.fft.rfft(samples.astype(np.float64))[: length // 2 + 1]
+    # irfft divides by the new length, rfft was over the old
     lower = np.fft.irfft(spectrum, length) * (length / len(samples))
     return np.clip(np.round(lower), -32768, 32767).astype(np.int16)
 
@@ -68,6 +71,7 @@ class Scorer:
     def mode(self) -> Literal["nb", "wb"]:
         """Narrow band (P.862.1) as soon as one of the two codecs is; else wide band (P.862.2)."""
         lowest_hz = min(self.codec.sample_rate_hz, self.received_codec.sample_rate_hz)
+        # What either codec cuts off at 4 kHz would be scored as a fault by the wide band model.
         return "nb" if lowest_hz < WIDEBAND_HZ else "wb"
 
     def score(self, recording: Recording) -> float | None:
@@ -78,10 +82,12 @@ class Scorer:
             sent = self.codec.decode(self._frames_of(recording))
             reference = resample(sent, self.codec.sample_rate_hz, rate_hz)
         else:
+            # Transcoded audio has no probe left: where in the loop it begins is found by likeness.
             loop = resample(self.codec.decode(self.frames), self.codec.sample_rate_hz, rate_hz)
             reference = _aligned(loop, heard)
         if not heard.any():
             return LOWEST_SCORE if reference.any() else None
+        # A pause has no utterance to score: that is a negative value then, not an exception.
         value = float(pesq(rate_hz, reference, heard, self.mode, on_error=PesqError.RETURN_VALUES))
         return value if value >= 0 else None
 
@@ -101,7 +107,9 @@ def _aligned(loop: NDArray[np.int16], heard: NDArray[np.int16]) -> NDArray[np.in
     """Return the part of an endless loop of audio that is most like what was heard."""
     size = len(loop)
     folded = np.zeros(size)
+    # Folded to one period: its circular correlation with the loop is that of the whole recording.
     np.add.at(folded, np.arange(len(heard)) % size, heard.astype(np.float64))
     spectrum = np.conj(np.fft.rfft(folded)) * np.fft.rfft(loop.astype(np.float64))
+    # By FFT, n log n: the loop has 80,000 samples at 10 s of 8 kHz.
     start = int(np.fft.irfft(spectrum, size).argmax())
     return loop[(start + np.arange(len(heard))) % size]

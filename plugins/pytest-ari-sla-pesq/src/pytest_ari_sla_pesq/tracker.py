@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PesqTracker"]
 
-PATIENCE_NS = 1_000_000_000
-STEP = 0.001
+PATIENCE_NS = 1_000_000_000  # packets that come later still are beyond any jitter buffer
+STEP = 0.001  # histograms hold whole numbers: thousandths of a MOS
 
 METRICS = {
     mode: Metric(
@@ -97,6 +97,7 @@ class PesqTracker:
         """Return where legs of one voice are recorded that hear another one."""
         packet_time_ms = context.packet_time_ns // 1_000_000
         received, spoken = context.voices[listening].codec, context.voices[speaking]
+        # A codec does not tell its packets' length: one packet of it does.
         silence = np.zeros(received.sample_rate_hz * packet_time_ms // 1000, np.int16)
         shape = WindowShape(
             packets=round(self._window_s * 1000 / packet_time_ms),
@@ -114,6 +115,7 @@ class PesqTracker:
     def observe(self, batch: PacketBatch) -> None:
         """Record the packets of the legs whose turn it is."""
         for booth in self._booths:
+            # A selection copies the batch: not where all legs are of one booth.
             booth.recorder.observe(batch if booth.legs.all() else batch.select(booth.legs[batch.leg]))
 
     def advance(self, now_ns: int) -> None:
@@ -122,6 +124,7 @@ class PesqTracker:
             recordings = booth.waiting + booth.recorder.finished(now_ns, PATIENCE_NS)
             booth.waiting = []
             for recording in recordings:
+                # PESQ is slow: scored once a second, not while a batch is taken in.
                 score = booth.scorer.score(recording)
                 if score is not None:
                     self._scores[f"pesq.{booth.scorer.mode}"].record_one(round(score / STEP))

@@ -13,7 +13,7 @@ import psutil
 __all__ = ["AsteriskProcess", "Vitals", "parse_channels", "parse_queued_tasks"]
 
 CONTROL_SOCKET = "asterisk.ctl"
-CLI_TIMEOUT_S = 0.5
+CLI_TIMEOUT_S = 0.5  # readings are a second apart, and take two commands each
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class AsteriskProcess:
         """Find the process that serves ARI at a port of this host; None if it runs elsewhere or is hidden from us."""
         if not _is_local(host):
             return None
+        # By its port and not by its name: several Asterisks may run here.
         for connection in psutil.net_connections("tcp"):
             is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
             if is_listener and connection.pid is not None:
@@ -69,6 +70,7 @@ class AsteriskProcess:
     def read(self) -> Vitals | None:
         """Take a reading; None when the process is gone."""
         try:
+            # /proc is read once for all of them, not once for each.
             with self._process.oneshot():
                 times = self._process.cpu_times()
                 rss_bytes = self._process.memory_info().rss
@@ -89,10 +91,12 @@ class AsteriskProcess:
             return ""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
+                # A stalled Asterisk accepts, and never answers.
                 connection.settimeout(CLI_TIMEOUT_S)
                 connection.connect(str(self._control))
                 connection.sendall(f"cli quit after {command}\0".encode())
                 with connection.makefile("rb") as answer:
+                    # Until it closes: an answer has no length and no end of its own.
                     return answer.read().decode(errors="replace")
         except OSError:
             return ""
@@ -104,6 +108,7 @@ def _is_local(host: str) -> bool:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
         return False
+    # A process of ours at the same port says nothing about an Asterisk on another host.
     ours = {address.address for interface in psutil.net_if_addrs().values() for address in interface}
     return bool(addresses & ours)
 
@@ -117,6 +122,7 @@ def _control_socket(process: psutil.Process) -> Path | None:
     path = next((path for path in sorted(paths) if path.endswith("/" + CONTROL_SOCKET)), None)
     if path is None:
         return None
+    # In a container, the path that the process names is one of its own file system.
     return Path(f"/proc/{process.pid}/root") / path.lstrip("/")
 
 

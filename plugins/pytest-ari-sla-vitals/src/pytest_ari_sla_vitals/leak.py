@@ -19,7 +19,7 @@ __all__ = ["GrowthWatch", "growth"]
 
 CHANNEL_TOLERANCE = 0.02
 LEAST_READINGS = 10
-KEPT_READINGS = 3600
+KEPT_READINGS = 3600  # an hour, one each second: a longer soak is judged by its last hour
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class GrowthWatch:
 
     def add(self, time_s: float, channels: int, level: float) -> None:
         """Take in a reading; the warm-up begins with the first one that finds a channel."""
+        # An idle Asterisk before the load is no part of the first wave.
         if self._begin_s is None and channels:
             self._begin_s = time_s
         if self._begin_s is not None and time_s >= self._begin_s + self._warm_up_s:
@@ -68,6 +69,7 @@ class GrowthWatch:
             return None
         channels = np.array([reading.channels for reading in self._readings])
         usual = np.bincount(channels).argmax()
+        # At least one channel: with few calls, one that ends just before the next begins is no other load.
         steady = np.abs(channels - usual) <= max(1, CHANNEL_TOLERANCE * usual)
         if usual == 0 or np.count_nonzero(steady) < LEAST_READINGS:
             return None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @pytest.hookimpl(optionalhook=True)
 def pytest_ari_sla_register_trackers() -> Sequence[Tracker]:
     """Add the metrics ``vitals.*``."""
+    # Not above: every pytest of the environment loads this module, and few need psutil.
     from pytest_ari_sla_vitals.tracker import VitalsTracker
 
     return [VitalsTracker()]

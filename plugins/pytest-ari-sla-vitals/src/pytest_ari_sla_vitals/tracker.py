@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VitalsTracker"]
 
-CPU_STEP = 0.001
+CPU_STEP = 0.001  # histograms hold whole numbers: thousandths of a core
 
 LEVELS = (
     Metric("vitals.cpu", "distribution", "ratio", "CPU of Asterisk each second; 100% is one core", resolution=CPU_STEP),
@@ -72,6 +72,7 @@ class VitalsTracker:
     def begin(self, context: TrackerContext) -> None:
         """Find the process of the target."""
         self._reset()
+        # Workers on one host would count the same process several times.
         is_reader = context.shard == 1 and context.ari is not None
         self._process = self._find(context.ari) if is_reader and context.ari is not None else None
 
@@ -97,12 +98,14 @@ class VitalsTracker:
 
     def _note_cpu(self, now_ns: int, cpu_s: float) -> None:
         """Record the share of a core that was used since the reading before."""
+        # Two readings at one time would divide by zero.
         if self._before is not None and now_ns > self._before[0]:
             share = (cpu_s - self._before[1]) * 1e9 / (now_ns - self._before[0])
             self._levels["vitals.cpu"].record_one(round(share / CPU_STEP))
         self._before = now_ns, cpu_s
 
     def _watch_growth(self, now_ns: int, vitals: Vitals) -> None:
+        # Without the number of channels nobody knows whether the load was constant.
         if vitals.channels is None:
             return
         levels = vitals.rss_bytes, vitals.open_files, vitals.threads
@@ -111,6 +114,7 @@ class VitalsTracker:
         for name, watch in self._growths.items():
             growth = watch.growth()
             if growth is not None:
+                # A leak does not shrink, and thresholds have one side only.
                 self._known_growth[name] = max(0, round(growth))
 
     def release(self, legs: NDArray[np.int32]) -> None:
