@@ -103,6 +103,7 @@ class Catalogue:
 def _check_parts(metric: Metric, known: dict[str, Metric]) -> None:
     """Refuse a ratio whose parts are not counts of the catalogue."""
     for part in filter(None, (metric.numerator, metric.denominator)):
+        # Only counts add up over shards, and a ratio is taken after merging.
         if part not in known or known[part].kind != "count":
             message = f"ratio {metric.name!r} is made of {part!r}, which is not a count of the catalogue"
             raise UsageError(message)

@@ -25,7 +25,7 @@ _PAYLOAD_COOKIE = 0x1C849303 | 0x10
 _COMPRESSED_COOKIE = 0x1C849304 | 0x10
 _OUTER = struct.Struct(">II")
 _INNER = struct.Struct(">IIIIQQd")
-_SETTINGS = (0, SIGNIFICANT_DIGITS, LOWEST, HIGHEST, 1.0)
+_SETTINGS = (0, SIGNIFICANT_DIGITS, LOWEST, HIGHEST, 1.0)  # offset 0 and ratio 1: neither is used here
 # A number takes at most nine bytes; the ninth carries eight bits and no continuation flag.
 _LAST_SHIFT = 56
 
@@ -88,6 +88,7 @@ def _payload(text: str) -> bytes:
 
 def _append_number(payload: bytearray, number: int) -> None:
     """Append a signed 64-bit number as ZigZag LEB128."""
+    # The second part is 0 or -1: negative numbers are turned around, so that small ones of both signs are short.
     rest = (number << 1) ^ (number >> 63)
     shift = 0
     while rest > 0x7F and shift < _LAST_SHIFT:

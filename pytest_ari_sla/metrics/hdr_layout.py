@@ -27,15 +27,15 @@ __all__ = [
 ]
 
 LOWEST = 1
-HIGHEST = 3_600_000_000_000
+HIGHEST = 3_600_000_000_000  # an hour in ns
 SIGNIFICANT_DIGITS = 3
 _OCTAVE_BITS = 10
 OCTAVE = 1 << _OCTAVE_BITS
-BUCKETS = 33 * OCTAVE
+BUCKETS = 33 * OCTAVE  # HIGHEST has 42 bits: 31 more than a value in the first two octaves
 # Or-ing this mask in keeps all the values that have a bucket of their own in the first two octaves.
 _EXACT_MASK = 2 * OCTAVE - 1
 # The exponent of a float64 in those octaves, as its raw bits give it.
-_LOWEST_EXPONENT = 1023 + _OCTAVE_BITS
+_LOWEST_EXPONENT = 1023 + _OCTAVE_BITS  # 1023: the bias of IEEE 754
 
 
 def bucket_of(value: int) -> int:

@@ -127,6 +127,7 @@ class Histogram:
             return
         if not len(self._counts):
             self._first = end = first
+        # Whole octaves, so that a value a little further out does not copy everything again.
         new_first = min(first, self._first) // OCTAVE * OCTAVE
         new_end = (max(last + 1, end) + OCTAVE - 1) // OCTAVE * OCTAVE
         counts = np.zeros(new_end - new_first, np.int64)
@@ -213,6 +214,7 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Take in all values of ``other``: the same as having recorded them here. ``other`` stays as it is."""
+        # One without values has no buckets to make room for.
         if not other.count:
             return
         self._cover(other._first, other._first + len(other._counts) - 1)
@@ -312,6 +314,7 @@ class Histogram:
     def to_compact(self) -> dict[str, Any]:
         """Return the same with arrays of the narrowest types instead of lists: what takes little memory to keep."""
         buckets, counts = self.buckets()
+        # There are 33,792 buckets: a number fits 16 bits.
         return self._form(buckets.astype(np.uint16), counts.astype(np.min_scalar_type(counts.max(initial=0))))
 
     def _form(self, buckets: object, counts: object) -> dict[str, Any]:
@@ -355,8 +358,10 @@ class Histogram:
             message = "a histogram's buckets or counts are out of range"
             raise ValueError(message)
         histogram._cover(int(numbers.min()), int(numbers.max()))
+        # A list from elsewhere may name a bucket twice, of which a plain += would take one.
         np.add.at(histogram._counts, numbers - histogram._first, occurrences)
         histogram.count = int(occurrences.sum())
+        # Wide open, for the outermost buckets to narrow.
         histogram._max = HIGHEST
         histogram._bound_range_by_buckets()
         return histogram

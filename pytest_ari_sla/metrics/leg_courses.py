@@ -66,6 +66,7 @@ class LegCourses:
 
     def _merge_neighbours(self, first: int) -> int:
         """Double the columns' length; return the number of the first column in the new counting."""
+        # By their numbers since the epoch: an odd first column has no left neighbour and stays alone.
         halves = (first + np.arange(self._columns)) // 2
         begins = np.flatnonzero(np.diff(halves, prepend=-1))
         for cells in (self._sum, self._count):

@@ -116,10 +116,12 @@ class Metric:
         """Say what is wrong with the declaration; an empty string when nothing is."""
         if not _NAME.fullmatch(self.name):
             return "a name is made of lower-case words (a-z, 0-9, _), joined by dots"
+        # In a threshold, rtt.max is a stat of rtt: nothing would tell the two apart.
         if is_stat(self.name.rpartition(".")[2]):
             return "a name must not end like a stat (min, p99 …)"
         if (self.kind == "ratio") != bool(self.numerator and self.denominator):
             return "a ratio, and nothing else, names the two counts that it is made of"
+        # in_unit() is exact only where it divides by a whole number.
         if not math.isclose(self.resolution * self.steps_per_unit, 1):
             return f"resolution {self.resolution} is neither 1 nor one divided by a whole number"
         if unknown := set(self.places) - set(PLACES):

@@ -36,6 +36,7 @@ class Snapshot(Mapping[str, Histogram | int]):
 
     def __init__(self, values: Mapping[str, Histogram | int] | None = None) -> None:
         self._values: dict[str, Histogram | int] = {
+            # int(): NumPy's integers are nothing that execnet and JSON take.
             name: value.copy().freeze() if isinstance(value, Histogram) else int(value)
             for name, value in (values or {}).items()
         }
@@ -92,6 +93,7 @@ class Snapshot(Mapping[str, Histogram | int]):
             raise ValueError(message)
         values: dict[str, Histogram | int] = {}
         for name, value in self._values.items():
+            # What was first measured later has begun at nothing.
             before = earlier._values.get(name, Histogram() if isinstance(value, Histogram) else 0)
             if isinstance(value, Histogram) and isinstance(before, Histogram):
                 values[name] = value - before
@@ -104,6 +106,7 @@ class Snapshot(Mapping[str, Histogram | int]):
     def only(self, names: Iterable[str]) -> Snapshot:
         """Return the part with these names; names that are not there are left out."""
         snapshot = Snapshot()
+        # Not copied: frozen histograms can be shared.
         snapshot._values = {name: self._values[name] for name in names if name in self._values}
         return snapshot
 

@@ -154,6 +154,7 @@ class TimeSeries:
         last_start_ns = max(end_ns - width_ns, held[0].start_ns)
         first = 0
         for start_ns in range(held[0].start_ns, last_start_ns + 1, self.interval_ns):
+            # What lies before one window lies before all later ones.
             while held[first].start_ns < start_ns:
                 first += 1
             inside = _begun_before(held, first, start_ns + width_ns)
@@ -184,6 +185,7 @@ class TimeSeries:
             message = f"series with different intervals and limits cannot be merged: {sorted(settings)}"
             raise ValueError(message)
         merged = cls(*(settings or {(_SECOND_NS, 900)}).pop())
+        # All are the base times powers of two: the borders of the coarsest are borders of all.
         merged.interval_ns = max((part.interval_ns for part in parts), default=merged.interval_ns)
         for part in parts:
             for interval in part.intervals():

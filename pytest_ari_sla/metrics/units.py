@@ -50,6 +50,7 @@ _DURATION_NS = {
     "ns": 1,
 }
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+# min and ms stand before m, since the first one that fits is taken.
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(h|min|ms|m|s|us|µs|ns)")
 _TIME_SCALE = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 _BYTE_SCALE = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
@@ -70,6 +71,7 @@ def parse_duration_ns(text: object) -> int:
     """
     compact = "".join(str(text).split())
     parts = _DURATION_PART.findall(compact)
+    # findall passes over what it does not know: put together again, nothing may be missing.
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         message = f"{text!r} is not a duration; write it like 30s, 10m, 1m30s or 250ms"
         raise UsageError(message)

@@ -102,7 +102,7 @@ G711_PLC = CodecImpairment(0.0, 25.1, "G.113 Appendix I, with packet-loss concea
 G711_NO_PLC = CodecImpairment(0.0, 4.3, "G.113 Appendix I, without packet-loss concealment")
 G729A_VAD = CodecImpairment(11.0, 19.0, "G.113 Appendix I")
 GSM_EFR = CodecImpairment(5.0, 10.0, "G.113 Appendix I, not checked against the original")
-AMR_12_2 = GSM_EFR
+AMR_12_2 = GSM_EFR  # AMR's mode of 12.2 kbit/s is GSM's enhanced full rate
 GSM_FR = CodecImpairment(20.0, None, "G.113 Appendix I, not checked against the original; no Bpl is published")
 G723_1_63_VAD = CodecImpairment(15.0, 16.1, "G.113 Appendix I, not checked against the original")
 G722_64K = CodecImpairment(13.0, None, "G.113 Appendix IV, not checked against the original; no Bpl known", "wideband")
@@ -204,6 +204,7 @@ def delay_impairment(one_way_delay_ms: ArrayLike) -> NDArray[np.float64]:
 
 def delay_impairment_g107(one_way_delay_ms: ArrayLike) -> NDArray[np.float64]:
     """Return Idd of (n,) mouth-to-ear delays: the part of absolute delay alone (G.107 7.4), without any echo."""
+    # Up to 100 ms there is no impairment (G.107 7.4).
     doublings = np.log2(np.maximum(np.asarray(one_way_delay_ms, np.float64), 100.0) / 100.0)
     return np.asarray(25 * ((1 + doublings**6) ** (1 / 6) - 3 * (1 + (doublings / 3) ** 6) ** (1 / 6) + 2))
 
@@ -213,5 +214,6 @@ def mos_of(r: ArrayLike) -> NDArray[np.float64]:
 
     The polynomial dips below 1 for R under 6.5, hence the lower bound.
     """
+    # Annex B: MOS is 1 from R = 0 down and 4.5 from R = 100 up.
     rating = np.clip(np.asarray(r, np.float64), 0.0, 100.0)
     return np.maximum(1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6, 1.0)

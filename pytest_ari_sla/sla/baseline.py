@@ -52,17 +52,17 @@ if TYPE_CHECKING:
 __all__ = ["FLOOR_S", "Change", "Comparison", "compare", "own_floor_s", "too_short"]
 
 _LEAST_INTERVALS = 10
-_CONFIDENCE = 0.99
+_CONFIDENCE = 0.99  # at 95 %, chance alone would change one figure in twenty
 # A percentile of an interval is worth comparing when one of its samples is to be expected beyond it.
 _TAIL_SAMPLES = 1.0
-_SEED = 20_240_229
+_SEED = 20_240_229  # any one, but always the same: the same two runs give the same answer
 FLOOR_S = 100e-6
 """Differences of times below this are the generator's and the scheduler's own: twice a round trip's bound, 50 us."""
 _TAIL_FLOOR_S = 400e-6
 """The same from the 99th percentile on, where that bound is 200 us."""
 _TAIL_FROM = 99
 _NS_PER_S = 1_000_000_000
-_MOST_SAMPLES = 400
+_MOST_SAMPLES = 400  # 1,000 resamples of them take 3 MB
 _ONCE_PER_CALL = (("first_packet", "p50"), ("mos", "mean"))
 # Calls that begin together queue behind each other: their times are one draw, and differ from run to run.
 _ONE_DRAW = 0.5
@@ -246,6 +246,7 @@ class _Side:
         for turn in turns:
             histogram = Snapshot.sum_of(turn).histogram(metric.name)
             count = min(histogram.count, _MOST_SAMPLES)
+            # The middles of equal shares: neither end of the distribution counts for more.
             values = [metric.in_unit(histogram.percentile(100 * (rank + 0.5) / count) or 0) for rank in range(count)]
             parts.append(np.random.default_rng(_SEED).permutation(np.array([values], np.float64), axis=1))
         return cls(_with_any(parts), sum(part.shape[1] for part in parts), 0)
@@ -311,11 +312,13 @@ def _cut_alike(
     sides: Sequence[Sequence[TimeSeries]], metric: Metric, stat: str | None
 ) -> tuple[int, list[list[list[Snapshot]]]]:
     """Cut all turns into intervals of one length: the shortest that carries the figure and leaves enough intervals."""
+    # A long series has merged its intervals: nothing can be cut finer than that.
     length_ns = max(turn.interval_ns for turns in sides for turn in turns)
     needed = samples_needed(percentile_of(stat), _TAIL_SAMPLES)
     while True:
         cuts = [[_cut(turn, length_ns, metric) for turn in turns] for turns in sides]
         enough = all(_median_samples(chain.from_iterable(turns), metric) >= needed for turns in cuts)
+        # Doubled once more, there would be too few.
         if enough or min(sum(map(len, turns)) for turns in cuts) < 2 * _LEAST_INTERVALS:
             return length_ns, cuts
         length_ns *= 2
@@ -325,6 +328,7 @@ def _cut(series: TimeSeries, length_ns: int, metric: Metric) -> list[Snapshot]:
     """Merge a series into intervals of ``length_ns``; those that know nothing of the metric are left out."""
     groups: dict[int, list[Snapshot]] = {}
     for interval in series.intervals(metric.names):
+        # An interval without a word on it is not one with a value of 0.
         if interval.values:
             groups.setdefault(interval.start_ns // length_ns, []).append(interval.values)
     return [Snapshot.sum_of(groups[number]) for number in sorted(groups)]

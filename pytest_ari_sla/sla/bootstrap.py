@@ -29,7 +29,7 @@ __all__ = ["Difference", "block_length", "difference", "typical"]
 _RESAMPLES = 1000
 # Share of the intervals that is left out at each end.
 _TRIMMED = 0.2
-_STRONGEST_CORRELATION = 0.9
+_STRONGEST_CORRELATION = 0.9  # the formula for a block's length has a pole at 1
 # A run of fewer blocks than this says nothing about its own spread.
 _LEAST_BLOCKS = 4
 # Quantiles at 99.5 % of Student's t, from one degree of freedom on; more turns than these are judged as these.
@@ -125,6 +125,7 @@ def _resampled(parts: NDArray[np.float64], block: int, randomness: np.random.Gen
     """Return the typical interval's figure of (resamples,) runs that are drawn from one, block by block."""
     count = parts.shape[1]
     starts = randomness.integers(0, count, (_RESAMPLES, -(-count // block), 1))
+    # Around the end: blocks that stop there would draw the first and last intervals less often.
     drawn = ((starts + np.arange(block)) % count).reshape(_RESAMPLES, -1)[:, :count]
     return _typical_of_each(parts[:, drawn])
 
@@ -139,6 +140,7 @@ def _typical_of_each(parts: NDArray[np.float64]) -> NDArray[np.float64]:
         return quotients
     count = parts.shape[2]
     trimmed = int(count * _TRIMMED)
+    # A partial sort: who belongs to the outer fifths matters, not in which order.
     ordered = np.partition(parts[0], (trimmed, count - trimmed - 1), axis=1)
     means: NDArray[np.float64] = ordered[:, trimmed : count - trimmed].mean(axis=1)
     return means

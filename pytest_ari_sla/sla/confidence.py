@@ -53,6 +53,7 @@ def _ranks(count: int, share: float, confidence: float) -> tuple[int, int]:
 
 def _binomial_cumulated(count: int, share: float) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Return P(B <= k) for k from a first one on, over all k that matter, as (first, (m,) float64)."""
+    # The second term is for shares near 0 and 1, where sigma is small and the distribution skew.
     spread = _REACH_SIGMAS * math.sqrt(count * share * (1 - share)) + _REACH_SIGMAS
     first = max(math.floor(count * share - spread), 0)
     last = min(math.ceil(count * share + spread), count)
@@ -80,6 +81,7 @@ def mean_interval(histogram: Histogram, confidence: float = 0.95) -> Ends:
     """Return the interval of a mean by the normal approximation, in histogram steps; none below two samples."""
     if histogram.count < 2:
         return None, None
+    # deviation() divides by n, an estimate by n - 1: with the root of n below it, this remains.
     error = histogram.deviation() * math.sqrt(1 / (histogram.count - 1))
     return histogram.mean - _z(confidence) * error, histogram.mean + _z(confidence) * error
 

@@ -93,6 +93,7 @@ def _spans(threshold: Threshold, scope: Scope) -> Iterator[tuple[Snapshot, tuple
     """Yield what is judged by itself: the scope as a whole, or each of its windows."""
     windows: Sequence[Interval] = ()
     if threshold.window_ns is not None:
+        # No more than these, since every window merges them anew.
         names = (*threshold.metric.names, *reach_names(threshold.metric))
         windows = [*filter(scope.holds, scope.series.windows(threshold.window_ns, names))]
     if not windows:
@@ -127,6 +128,7 @@ def _interval(threshold: Threshold, measured: Snapshot, confidence: float) -> En
         # A ratio that is no share (duplicates may exceed what was sent) has no binomial interval.
         return ratio_interval(hits, trials, confidence) if 0 <= hits <= trials else None
     if threshold.stat == "mean":
+        # Such a mean is "never" (Snapshot.value): there is no interval around that.
         if measured.histogram(metric.name).saturated:
             return None
         return _in_unit(threshold, mean_interval(measured.histogram(metric.name), confidence))

@@ -68,7 +68,7 @@ _UNSENT_SHARE = 0.001
 
 _STARVING_SHARE = 0.1
 """Of the seconds; one alone does not count."""
-_SHARE_STEPS = 10_000
+_SHARE_STEPS = 10_000  # harness.host_ours is kept in steps of 0.01 %
 _LAG_PERCENTILE = 99
 """A percentile up to this one is told too long by no more than this one of the lag, but for a sample in a hundred."""
 
@@ -112,6 +112,7 @@ class Guard:
         known, unknown = self.unknown
         if metric.kind == "count":
             return (value + unknown,)
+        # All of them have come back; all of them are lost.
         return value * known / (known + unknown), (value * known + unknown) / (known + unknown)
 
     def spoils_pass(self, metric: Metric) -> bool:
@@ -163,6 +164,7 @@ def _distribution_of_time(metric: Metric) -> bool:
     return metric.kind == "distribution" and metric.unit == "s"
 
 
+# Asked for after the load, or our own fault by definition: a busy machine excuses none of them.
 _NOT_BY_STARVING = ("calls.leaked", "calls.left_unknown", "calls.not_started")
 
 
@@ -219,12 +221,13 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         beside = f", into which others sent {_number(foreign, 'packet')}" if foreign else ""
         yield Guard("receive_drops", f"{_number(drops, 'packet')} dropped in our own receive buffers{beside}")
     not_sent = measured.count("harness.not_sent")
-    if not_sent > _UNSENT_SHARE * (pacing.count + not_sent):
+    if not_sent > _UNSENT_SHARE * (pacing.count + not_sent):  # a pacing error is recorded for each packet sent
         yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")
     if steps := measured.count("harness.clock_steps"):
         yield Guard("clock", f"the system clock jumped {_number(steps, 'time')} during the load")
     left_out = {name.removeprefix(LEFT_OUT): measured.count(name) for name in measured if name.startswith(LEFT_OUT)}
     for batches in sorted(set(left_out.values()) - {0}):
+        # All metrics of a tracker miss the same batches: that is one sentence, not one for each.
         names = frozenset(name for name, number in left_out.items() if number == batches)
         yield Guard("left_out", f"a tracker failed over {_number(batches, 'batch', 'es')} of packets", only=names)
     ours, starving = measured.histogram("harness.host_ours"), measured.count("harness.starving")

@@ -44,6 +44,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 
+# These two take what looks like a name or a comparison: a wrong one is then named whole, with the nearest right ones.
 _NAME = re.compile(r"[^\s\[\]@<>=!]+")
 _OPERATOR = re.compile(r"[<>=!]+")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -171,7 +172,7 @@ def check_stages(thresholds: Iterable[Threshold], stages: Iterable[str]) -> None
         if threshold.stage is not None and threshold.stage not in known:
             expression = str(threshold)
             problem = str(UnknownName("stage", threshold.stage, known)) if known else "this load has no stages"
-            raise ThresholdSyntaxError(expression, expression.index("@") + 1, problem)
+            raise ThresholdSyntaxError(expression, expression.index("@") + 1, problem)  # no name before it holds an @
 
 
 class _Parser:
@@ -303,7 +304,7 @@ def _plain_number(value: Decimal) -> str:
     """Write a number without exponent, leading plus or trailing zeros."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
+    return "0" if text == "-0" else text  # two texts of one limit would be two thresholds
 
 
 def _unit_problem(figure: str, suffix: str, known: list[str]) -> str:

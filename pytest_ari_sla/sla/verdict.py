@@ -169,6 +169,7 @@ def judge(
     """
     outcomes = tuple(evaluate(threshold, total, series, rules, cut_short=cut_short) for threshold in thresholds)
     verdict = worst_of(outcome.verdict for outcome in outcomes)
+    # The one guard that needs no threshold: the load was not the one that was asked for.
     late = [guard for guard in tripped_guards(total, rules.pacing_error_s) if guard.name == "pacing"]
     if verdict is Verdict.PASS and (left := _left_behind(thresholds, total)) is not None:
         return Judgement(*left, outcomes)
@@ -225,6 +226,7 @@ def evaluate(
     with_say = [figure for figure in figures if figure.carried] or figures
     guards = tripped_guards(scope.total, rules.pacing_error_s)
     outcomes = [(figure, _outcome(threshold, figure, guards, rules)) for figure in with_say]
+    # Of equally bad windows, the one furthest on the wrong side is told.
     _, worst = max(outcomes, key=lambda found: (_SEVERITY[found[1].verdict], -threshold.margin(found[0].value)))
     if worst.verdict is not Verdict.FAIL:
         return worst

@@ -60,6 +60,7 @@ class ContentTracker:
 
     def observe(self, batch: PacketBatch) -> None:
         """Compare one packet of eight."""
+        # Where the send log has forgotten a probe, nobody knows which frame it carried.
         is_chosen = (batch.intended_ns > 0) & (batch.probe % CHECKED_ONE_IN == 0)
         chosen = np.flatnonzero(is_chosen & (batch.source_leg == self._heard[batch.leg]))
         spoken = self._voice_of_leg[batch.source_leg[chosen]]
@@ -74,6 +75,7 @@ class ContentTracker:
 
     def _is_altered(self, batch: PacketBatch, rows: NDArray[np.intp], frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
         length = frames.shape[1]
+        # Rows that are narrower than a frame hold none that is whole.
         if batch.payload.shape[1] < length:
             return np.ones(len(rows), np.bool_)
         since_ns = batch.intended_ns[rows] - self._log.audio_start_ns()[batch.source_leg[rows]]

@@ -90,6 +90,7 @@ class MouthToEarTracker:
         """Keep what the legs that are listened to receive."""
         if self._talkers is None:
             return
+        # All packets of a pressed key have one time stamp: they would shift when audio seems to have come.
         is_audio = self._is_listened[batch.leg] & (batch.payload_type != TELEPHONE_EVENT)
         rows = np.flatnonzero(is_audio & (batch.arrival_ns < self._window_end_ns))
         if len(rows):
@@ -106,11 +107,13 @@ class MouthToEarTracker:
         self._heard.clear()
         self._is_listened[:] = False
         self._is_listened[self._next_legs()] = True
+        # From now on: a look-up that took long must not shorten the next window.
         self._window_end_ns = now_ns + WINDOW_NS
 
     def _next_legs(self) -> NDArray[np.intp]:
         """Return the legs whose turn it is, of those that hear a leg which has begun to send."""
         has_begun = self._log.audio_start_ns() > 0
+        # The index -1 reads the last leg, which the first condition takes out again.
         begun = np.flatnonzero(((self._audible >= 0) & has_begun[self._audible]).any(axis=1))
         turn = np.concatenate((begun[begun >= self._next_leg], begun[begun < self._next_leg]))[:LEGS_AT_A_TIME]
         self._next_leg = int(turn[-1]) + 1 if len(turn) else 0
@@ -139,6 +142,7 @@ class MouthToEarTracker:
         self._recognised[leg, place] += heard == expected
         if heard is not None:
             sent_ns = int(start_ns[sources[heard]]) + position * 1_000_000_000 // SEARCH_RATE_HZ
+            # A loop sounds the same in each turn: a delay is known up to its length.
             self._record(leg, (arrived_ns - sent_ns) % self._loop_ns[voices[heard]])
 
     def _record(self, leg: int, delay_ns: int) -> None:

@@ -44,6 +44,7 @@ class AudioSearch:
     def __init__(self, loop: NDArray[np.float64]) -> None:
         self._length = len(loop)
         self._spectrum = np.fft.rfft(loop)
+        # Twice around: a piece may go over the loop's end.
         self._energy = np.concatenate(([0.0], np.cumsum(np.tile(np.square(loop), 2))))
 
     def find(self, piece: NDArray[np.float64]) -> tuple[int, float]:
@@ -54,6 +55,7 @@ class AudioSearch:
         position, likeness
             The sample where it fits best, and how well: 1 is the same but for the level, 0 is nothing alike or silence.
         """
+        # By FFT, n log n: for each place one after the other it would be n times the piece's length.
         products = np.fft.irfft(self._spectrum * np.fft.rfft(piece, self._length).conj(), self._length)
         local_energy = self._energy[len(piece) :][: self._length] - self._energy[: self._length]
         scale = np.sqrt(np.maximum(local_energy * np.square(piece).sum(), 0.0))

@@ -89,9 +89,11 @@ class SilenceTracker:
 
     def _choose(self, batch: PacketBatch) -> NDArray[np.intp]:
         groups = batch.by_leg
+        # Plus a row's place among the sorted ones, this is its number in its leg's stream.
         first = self._received[groups.legs] - groups.starts
         is_chosen = (np.repeat(first, groups.counts) + np.arange(len(batch))) % SAMPLED_ONE_IN == 0
         self._received[groups.legs] += groups.counts
+        # In order of arrival again: codecs with a memory are decoded in it.
         rows = np.sort(groups.order[is_chosen])
         audible: NDArray[np.intp] = rows[batch.payload_type[rows] != TELEPHONE_EVENT]
         return audible

@@ -44,6 +44,7 @@ class Talkers:
     def find(self, voices: Collection[int], piece: NDArray[np.float64]) -> tuple[int, float]:
         """Find where in the loops of these voices, which speak in turn, a piece begins; see :class:`AudioSearch`."""
         key = tuple(sorted(set(voices)))
+        # Its spectrum is made once for each set of voices that are heard together.
         search = self._searches.get(key)
         if search is None:
             shortest = min(len(self._loops[voice]) for voice in key)

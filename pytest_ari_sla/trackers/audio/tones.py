@@ -109,7 +109,7 @@ class _Ear:
         self.latest = run[-WARM_UP_PACKETS:]
         samples = decode_packets(codec, run)
         if samples is None:
-            self.latest = None
+            self.latest = None  # what it refused must not spoil the next packets
             return None
         return samples[len(before) :]
 
@@ -129,6 +129,7 @@ class _Ear:
         step = next(steps, None)
         if step is None:
             return None
+        # A leg joins the loop anywhere: what was dialled before its first digit is not lost.
         is_first, self.place = self.place < 0, (self.place + step) % count
         return 0 if is_first else step - 1
 

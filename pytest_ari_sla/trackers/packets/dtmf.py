@@ -65,6 +65,7 @@ class _Event:
 
     def _begins_segment(self, offset: int, packet: _Packet) -> bool:
         """Whether a packet goes on where the latest segment ended: never one with the marker (RFC 4733, 2.5.1.3)."""
+        # The second where the segment's last packets are lost: a segment that another follows is full.
         ends = (self.segment_start + self.duration, self.segment_start + MAX_DURATION)
         return offset in ends and self.duration > 0 and not self.is_ended and not packet.marker
 
@@ -162,6 +163,7 @@ class DtmfTracker:
         self._digits[leg] += 1
         if before is not None and before.is_ended and before.ssrc == event.ssrc:
             # A sender that begins the next digit before the last one's end has left no gap.
+            # Signed, across the wrap-around of 32 bits.
             ticks = (event.timestamp - before.timestamp - before.length + 2**31) % 2**32 - 2**31
             self._gap.record_one(max(ticks, 0) * 1_000_000_000 // CLOCK_RATE_HZ)
 

@@ -77,6 +77,7 @@ class JitterTracker:
         """Start without any stream."""
         clock_rate_hz = np.zeros(context.legs, np.int64)
         for codec, legs in context.codecs():
+            # not the sample rate: G.722 counts 8,000 a second (RFC 3551, 4.5.2)
             clock_rate_hz[legs] = codec.clock_rate_hz
         self._estimator = JitterEstimator(context.legs, clock_rate_hz, context.packet_time_ns)
         self._is_active = np.zeros(context.legs, np.bool_)
@@ -92,6 +93,7 @@ class JitterTracker:
     def advance(self, now_ns: int) -> None:
         """Take a sample, if it is time."""
         if now_ns >= self._next_sample_ns:
+            # Looks come about once a second: waiting for a whole one would miss each that is a little early.
             self._next_sample_ns = now_ns + SAMPLE_NS * 9 // 10
             self._sample(self._is_active)
 

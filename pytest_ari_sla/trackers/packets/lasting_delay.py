@@ -60,6 +60,7 @@ class LastingDelayTracker:
 
     def observe(self, batch: PacketBatch) -> None:
         """Take the shortest delay of each leg."""
+        # 0: no probe, or one that the send log has forgotten.
         known = batch.sent_ns > 0
         np.minimum.at(self._second_ns, batch.leg[known], (batch.arrival_ns - batch.sent_ns)[known])
 
@@ -75,6 +76,7 @@ class LastingDelayTracker:
         self._risen_ns = np.maximum(self._risen_ns, risen_ns)
         self._legs += int(np.count_nonzero((self._risen_ns >= LASTING_NS) & ~was_up))
         heard = self._second_ns < _NONE_NS
+        # A second without a packet says nothing: the one before it still stands.
         self._before_ns = np.where(heard, self._second_ns, self._before_ns)
         self._second_ns[:] = _NONE_NS
 

@@ -65,6 +65,7 @@ class RtcpTracker:
     def _take(self, report: ReceivedReport, block: ReportBlock) -> None:
         self._reports += 1
         self._fraction_lost.record_one(block.fraction_lost)
+        # By the clock of the stream that we send: the report is about that one.
         self._jitter.record_one(block.jitter * 1_000_000_000 // int(self._clock_rate_hz[report.leg]))
         rtt_s = round_trip_s(middle_32_bits(ntp_timestamp(report.arrival_ns)), block)
         if rtt_s is not None:

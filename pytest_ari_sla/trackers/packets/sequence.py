@@ -51,6 +51,7 @@ class SequenceTracker:
     def begin(self, context: TrackerContext) -> None:
         """Start without any stream."""
         self._accounting = SequenceAccounting(context.legs)
+        # All from the beginning: a count that is missing has no value, one of 0 has.
         self._counts: Counter[str] = Counter({metric.name: 0 for metric in self.metrics})
 
     def observe(self, batch: PacketBatch) -> None:

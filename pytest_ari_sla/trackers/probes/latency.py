@@ -101,6 +101,7 @@ class LatencyTracker:
         """Record the delay of the probes that are back."""
         if not len(batch):
             return
+        # Seldom: only where a socket was not read for seconds.
         if self._ring.lacks_room(batch):
             self._ring.make_room(batch)
         arrivals = self._ring.arrive(batch)
@@ -112,6 +113,7 @@ class LatencyTracker:
         for name, chosen in (("rtt", ~is_one_way), ("one_way", is_one_way)):
             self._times[name].record(delay_ns[chosen])
             self._times[f"{name}_intended"].record(intended_ns[chosen])
+        # A coarse one: a Histogram takes up to 264 KiB, too much for each of thousands of legs.
         self._by_leg.record(legs, delay_ns)
 
     def advance(self, now_ns: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LegHistogram"]
 
 _STEPS_PER_OCTAVE_BITS = 2
-_LOWEST_OCTAVE, _OCTAVES = 13, 20
+_LOWEST_OCTAVE, _OCTAVES = 13, 20  # 2**13 ns are 8 us, 2**33 ns are 8.6 s
 _BUCKETS = _OCTAVES << _STEPS_PER_OCTAVE_BITS
 # A float64 has its exponent right above its fraction: the top bits are the octave and the step within it.
 _SHIFT = 52 - _STEPS_PER_OCTAVE_BITS
@@ -36,6 +36,7 @@ class LegHistogram:
     def record(self, legs: NDArray[np.int32], values_ns: NDArray[np.int64]) -> None:
         """Take in (k,) values, each of one leg."""
         keys = values_ns.astype(np.float64).view(np.int64) >> _SHIFT
+        # A negative time, after a step of the clock, has a negative key and is counted in the lowest bucket.
         cells = legs.astype(np.int64) * _BUCKETS + np.clip(keys - _FIRST_KEY, 0, _BUCKETS - 1)
         # A plain 1 would be an int64, for which NumPy has no fast way into these counts.
         np.add.at(self._counts.reshape(-1), cells, np.int32(1))

@@ -163,6 +163,7 @@ class LossTracker:
     def advance(self, now_ns: int) -> None:
         """Decide on the probes that were due a loss limit ago."""
         if self._unprobed is not None:
+            # Now already: the ring itself looks after legs without probes have been explained.
             self._ring.drops.look()
             self._unprobed.advance(now_ns)
             self._take_unprobed(self._unprobed, now_ns)
@@ -176,6 +177,7 @@ class LossTracker:
         self._lost[legs] = 0
         if self._unprobed is not None:
             self._unprobed.release(legs)
+            # A release has no time of its own: that of the last look.
             self._take_unprobed(self._unprobed, self._now_ns)
 
     def _take(self, settlement: Settlement) -> None:
@@ -210,6 +212,7 @@ class LossTracker:
         self._unprobed_seen = (unprobed.received, unprobed.lost)
         self._now_ns = now_ns
         dropped = self._ring.drops.explain(missing)
+        # What is found lost now has been missing for a loss limit.
         second = (now_ns - self._limit_ns - self._began_ns()) // _SECOND_NS
         new = {"loss.sent": received + missing, "loss.lost": missing - dropped, "loss.dropped_here": dropped}
         for name, count in new.items():
@@ -218,6 +221,7 @@ class LossTracker:
 
     def take_dated(self) -> Sequence[tuple[int, Mapping[str, int]]]:
         """Return what has become known since the last time, by the middle of the second in which it was sent."""
+        # Handed over, not copied: what was told is not kept, however long the load.
         by_second, self._by_second = self._by_second, defaultdict(Counter)
         middle_ns = self._began_ns() + _SECOND_NS // 2
         return [

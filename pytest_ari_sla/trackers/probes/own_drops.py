@@ -44,6 +44,7 @@ class OwnDrops:
         """Take note of new drops."""
         total = self._total()
         if total > self._seen:
+            # What is due later cannot have been dropped by then.
             self._drops.append(_Drops(total - self._seen, self._log.due()))
             self._seen = total
 
@@ -64,4 +65,4 @@ class OwnDrops:
     def release(self, legs: NDArray[np.int32]) -> None:
         """Note that all is decided on these legs."""
         for drops in self._drops:
-            drops.due[legs] = 0
+            drops.due[legs] = 0  # their numbers will be another call's, which these drops cannot explain

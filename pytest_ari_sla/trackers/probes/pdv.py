@@ -88,6 +88,7 @@ class DelayVariationTracker:
         self._legs.clear()
         self._delays.clear()
         np.minimum.at(self._lowest, legs, delays)
+        # Only after all of the interval's minima, or it would depend on the order of packets.
         self._histogram.record(delays - self._lowest[legs])
 
     def release(self, legs: NDArray[np.int32]) -> None:

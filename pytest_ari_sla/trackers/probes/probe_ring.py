@@ -160,6 +160,7 @@ class ProbeRing:
     def _mark_unknown(self, legs: NDArray[np.intp], probes: NDArray[np.int64]) -> None:
         """Mark probes that are back so late that the send log does not know their time any more."""
         cells, marks = self._cells(legs, probes)
+        # Negative: it is back, but nobody can say whether in time. One that was in time stays so.
         self._marks[cells] = np.where(self._marks[cells] == marks, marks, -marks)
 
     def _cells(self, legs: NDArray[np.intp], probes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
@@ -192,6 +193,7 @@ class ProbeRing:
 
     def _decided_by(self, now_ns: int) -> NDArray[np.int64]:
         """Return up to which number each leg's own probes can be decided on: (legs,)."""
+        # What has been decided on stays so, even if the time that is told steps back.
         self._marked_ns = max(self._marked_ns, now_ns)
         decided = self._log.settled(self._marked_ns, self._limit_ns)
         if self._alive_ns is not None:
@@ -212,6 +214,7 @@ class ProbeRing:
         """Begin anew with number 0 for these legs."""
         self._settled[legs] = 0
         self._sent[legs] = 0
+        # Numbers begin anew: a mark of the old leg would be one of the new leg's probe.
         self._marks.reshape(-1, self._window)[legs] = 0
         self.drops.release(legs)
 

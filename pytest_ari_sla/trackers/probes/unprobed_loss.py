@@ -124,7 +124,7 @@ class UnprobedLoss:
 
     def _cost(self, legs: NDArray[np.int32], silence_ns: int) -> NDArray[np.int64]:
         """Return how many packets were due to these legs in a silence, as far as they were sending."""
-        due = max(silence_ns // self._packet_time_ns - 1, 0)
+        due = max(silence_ns // self._packet_time_ns - 1, 0)  # - 1: the packet that ends the silence has come
         sent = np.where(self._is_steady, np.maximum(self._log.sent() - self._sent_when_heard, 0), 0)
         cost: NDArray[np.int64] = np.minimum(due, sent[legs])
         return cost
@@ -138,8 +138,10 @@ class UnprobedLoss:
         known_ns = until_ns if self._alive_ns is None else np.minimum(until_ns, self._alive_ns())
         due = (known_ns - self._last_heard_ns()) // self._packet_time_ns
         expected = np.minimum(due, sent - self._sent_when_heard - self._in_flight)
+        # It only rises: what was told as lost is not taken back.
         self._silent = np.maximum(expected, self._silent) * self._is_steady
         self._looks.append((now_ns, self._missing.copy()))
+        # The latest of the looks that are a loss limit old stays the first.
         while len(self._looks) > 1 and self._looks[1][0] <= now_ns - self._limit_ns:
             self._looks.popleft()
         looked_ns, missing = self._looks[0]

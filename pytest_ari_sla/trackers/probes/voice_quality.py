@@ -105,6 +105,7 @@ class VoiceQualityTracker:
         if self._ring.lacks_room(batch):
             self._take(self._ring.make_room(batch))
         delay_ns = batch.arrival_ns - batch.sent_ns
+        # A misrouted packet is somebody else's speech, and no part of this leg's.
         is_timed = (batch.source_leg == self._heard[batch.leg]) & (batch.sent_ns > 0)
         self._fix_play_out(batch.leg, delay_ns, is_timed)
         is_played = is_timed & (delay_ns <= self._first_delay_ns[batch.leg] + self._buffer_ns)
@@ -115,6 +116,7 @@ class VoiceQualityTracker:
     def _fix_play_out(self, legs: NDArray[np.int32], delay_ns: NDArray[np.int64], is_timed: NDArray[np.bool_]) -> None:
         rows = np.flatnonzero(is_timed & (self._first_delay_ns[legs] == _UNKNOWN))[::-1]
         # Of several rows of a leg, the last assignment stands: in reverse order, the first packet's.
+        # Not below 0, or it would read as unknown.
         self._first_delay_ns[legs[rows]] = np.maximum(delay_ns[rows], 0)
 
     def advance(self, now_ns: int) -> None:
