@@ -75,6 +75,7 @@ class CallerWorker:
         async with AsyncExitStack() as stack:
             self._transport = await stack.enter_async_context(self._opening)
             self._measurer = self._begin_to_measure()
+            # Before the transport is closed, which it still reads; in a thread, as it waits for another one.
             stack.push_async_callback(asyncio.to_thread, self._measurer.stop)
             self._opened = stack.pop_all()
         return self
@@ -245,10 +246,12 @@ class CallerWorker:
             loop.call_soon_threadsafe(reported.set_result, reports)
 
         self._measurer.retire([endpoint.leg for endpoint in endpoints], done, withdraw=ended_by_other, lived=lived)
+        # With a time limit: a loop or a measurer that has died will never report.
         while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
             self._transport.ensure_alive()
             self._check_measurer()
         reports = [self._with_streams(end, report) for end, report in zip(endpoints, reported.result(), strict=True)]
+        # Behind the streams, which are made of what the transport knows of its legs.
         await self._transport.give_back(endpoints)
         for endpoint in endpoints:
             self._started.discard(endpoint.leg)

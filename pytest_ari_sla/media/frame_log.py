@@ -72,6 +72,7 @@ class FrameLog:
         self._sent_ns[leg, column] = sent_ns
         self._number[leg, column] = number
         self._unsent[leg] += sent_ns == 0
+        # Counted when all of it is written: who sees the number finds the frame.
         self._due[leg] = number + 1
         self._departed.append((int(self._begin_ns[leg]) + number * self._frame_ns, sent_ns))
 
@@ -158,6 +159,7 @@ class FrameLog:
 
     def departures(self, until_ns: int) -> Departures:
         """Return what became of every frame that was due since the last time and before ``until_ns``."""
+        # as many as there are now: the transport goes on adding
         waiting = [self._departed.popleft() for _ in range(len(self._departed))]
         self._departed.extendleft(reversed([one for one in waiting if one[0] >= until_ns]))
         due, sent = np.array([one for one in waiting if one[0] < until_ns], np.int64).reshape(-1, 2).T
@@ -227,6 +229,7 @@ class FrameQueue:
     def _batch(self, frames: list[tuple[int, int, int, bytes]]) -> PacketBatch:
         legs, numbers, arrivals, payloads = zip(*frames, strict=True)
         lengths = np.array([len(payload) for payload in payloads], np.int32)
+        # at least as wide as a probe, which is looked for in every row
         payload = np.zeros((len(frames), max(int(lengths.max()), probe.PROBE_BYTES)), np.uint8)
         for row, data in zip(payload, payloads, strict=True):
             row[: len(data)] = np.frombuffer(data, np.uint8)

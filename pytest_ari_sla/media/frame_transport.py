@@ -70,7 +70,7 @@ class FrameTransport:
 
     def frames_due(self, now_ns: int) -> Iterator[tuple[int, bytes]]:
         """Yield each leg's frame that is due by now, and note it as sent; one that is a frame time late is not sent."""
-        for leg, stream in list(self._streams.items()):
+        for leg, stream in list(self._streams.items()):  # a copy: the measuring thread takes legs out
             while stream.sent < stream.frames:
                 due_ns = stream.first_due_ns + stream.sent * self.plan.packet_time_ns
                 if due_ns > now_ns:
@@ -84,6 +84,7 @@ class FrameTransport:
 
     def _frame(self, leg: int, stream: _Stream) -> bytes:
         frames = stream.voice.frames
+        # A copy: the probe is written into it, and the voice is everybody's.
         frame = frames[(stream.sent - stream.voice_began) % len(frames)].copy()
         if self.plan.has_probes(leg):
             probe.write(frame[None], self._nonce, leg, stream.sent)

@@ -215,6 +215,7 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
         async with AsyncExitStack() as stack:
             self._parts = [await stack.enter_async_context(part) for part in self._opening]
             self._opened = stack.pop_all()
+        # Only now: readers were given the log before there were any parts.
         self.send_log.parts = [part.send_log for part in self._parts]
         self.reader = JoinedReader([part.reader for part in self._parts])
         return self
@@ -294,6 +295,7 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
         parts = [part.health() for part in self._parts]
         return TransportHealth(
             cpu_ns=sum(part.cpu_ns for part in parts),
+            # The same clock: each loop sees each of its steps.
             clock_steps=max(part.clock_steps for part in parts),
             stalls=sum(part.stalls for part in parts),
             stalled_ns=sum(part.stalled_ns for part in parts),

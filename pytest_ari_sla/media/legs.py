@@ -24,7 +24,7 @@ class LegAllocator:
     def __init__(self, calls: int, legs_per_call: int) -> None:
         self._calls = calls
         self._legs_per_call = legs_per_call
-        self._free = list(range(calls - 1, -1, -1))
+        self._free = list(range(calls - 1, -1, -1))  # the first call is popped first
         self._in_use = [0] * calls
 
     @property

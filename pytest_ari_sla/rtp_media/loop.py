@@ -41,6 +41,7 @@ it does not matter when we look."""
 # Looking a member of an enumeration up costs as much as a NumPy call: those of the hot path are plain numbers.
 _RING_HEAD, _RING_TAIL = int(Gauge.RING_HEAD), int(Gauge.RING_TAIL)
 _NO_LEG = np.zeros((), LEG)
+# As many as a socket has legs at most: a cycle's packets are one system call, as a rule.
 _DRAIN_BATCH = 256
 
 
@@ -85,6 +86,7 @@ class MediaLoop(SlotLoop[SendGroup]):
     def _drain(self, number: int) -> None:
         """Take everything out of a socket, as far as the ring has room."""
         rows = self._memory.layout.ring_rows
+        # Before the first look: what had come by then is in the ring when a look finds less than it could take.
         began_ns = self._clock.now_ns()
         while True:
             head = self._gauges[_RING_HEAD]
@@ -92,12 +94,13 @@ class MediaLoop(SlotLoop[SendGroup]):
             first = head % rows
             wanted = min(_DRAIN_BATCH, room, rows - first)
             if wanted == 0:
-                self._gauges[Gauge.RING_FULL] += 1
+                self._gauges[Gauge.RING_FULL] += 1  # they wait in the socket; those it cannot hold are receive drops
                 return
             received = self._receiver.receive(self._sockets[number], first, wanted)
             taken = slice(first, first + received)
             self._memory.ring_socket[taken] = number
             self._memory.ring_step_ns[taken] = self._step_of(taken, number)
+            # The head behind what it announces, and behind the head how far the socket is known (LoopReader.look).
             self._gauges[_RING_HEAD] = head + received
             if received < wanted:
                 self._drained[number] = began_ns
@@ -105,7 +108,7 @@ class MediaLoop(SlotLoop[SendGroup]):
 
     def _step_of(self, rows: slice, number: int) -> int | NDArray[np.int64]:
         """Return by how much the clock had been set that stamped these rows, which a socket has just given."""
-        if not self._clock.was_set_lately:
+        if not self._clock.was_set_lately:  # nearly always: one number for all rows
             return self._clock.step_ns
         return self._clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
 
@@ -113,12 +116,14 @@ class MediaLoop(SlotLoop[SendGroup]):
         match command:
             case OpenSocket(number):
                 self._sockets[number] = socket.socket(fileno=handle)
+                # 7 and 20 have no common divisor: twenty sockets are drained in twenty different slots.
                 for phase in range((number * 7 + 10) % self._drain_slots, self._cycle, self._drain_slots):
                     self._drains[phase].append(number)
             case StartLeg():
                 group = self._group_for(command)
                 group.add(command, first_slot(self._next_slot, command.slot, self._cycle) // self._cycle)
                 self._sent_by[command.leg] = group, command
+            # A stream may have ended by itself while the order was on its way: here and below.
             case PlayLeg():
                 if command.leg in self._sent_by:
                     self._play(command)
@@ -131,6 +136,7 @@ class MediaLoop(SlotLoop[SendGroup]):
                     record = self._memory.legs[leg]
                     next_turn = self._turns[record["slot"]]
                     self._sent_by.pop(leg)[0].remove(leg, next_turn)
+                    # One that is stopped before its first turn has had no turns, not less than none.
                     record["end_turn"] = max(next_turn, record["first_turn"])
             case ForgetLeg(leg):
                 self._memory.legs[leg] = _NO_LEG

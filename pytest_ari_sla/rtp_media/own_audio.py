@@ -34,6 +34,7 @@ class OwnAudio:
     def __init__(self, frames: NDArray[np.uint8], place: NDArray[np.uint8]) -> None:
         capacity, self._frame_bytes = place.shape
         self._place = place
+        # A view of every place where a frame can begin: the frames of all streams are copied by one indexing.
         self._frame_at = sliding_window_view(frames, self._frame_bytes)
         self._offsets = np.zeros(capacity, np.int64)
         self._counts = np.ones(capacity, np.int64)

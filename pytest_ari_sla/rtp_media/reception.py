@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reception"]
 
-_MOST_LOST = (1 << 23) - 1
+_MOST_LOST = (1 << 23) - 1  # a signed field of 24 bits (RFC 3550, 6.4.1)
 
 
 class Reception:
@@ -63,6 +63,7 @@ class Reception:
         What another source lacks already is not told of it.
         """
         self._missing[legs] = np.where(self._heard[legs], 0, self._missing[legs])
+        # One before the first, which is expected as well (RFC 3550, A.3).
         self._reported[legs, 0] = self._sequence.first()[legs] - 1
         self._reported[legs, 1] = 0
         self._heard[legs] = True
@@ -86,6 +87,7 @@ class Reception:
         highest, lost = int(self._sequence.extended_highest()[leg]), int(self._missing[leg])
         expected, newly_lost = highest - int(self._reported[leg, 0]), lost - int(self._reported[leg, 1])
         self._reported[leg] = highest, lost
+        # A.3, but all lost would be 256, which eight bits do not hold.
         fraction = min(255, (max(newly_lost, 0) << 8) // expected) if expected > 0 else 0
         jitter = self._jitter.jitter_ticks()[leg]
         return ReportBlock(

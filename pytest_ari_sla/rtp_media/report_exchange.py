@@ -130,6 +130,7 @@ class ReportExchange:
         self._memory = DatagramMemory.allocate(_ROWS, _WIDTH)
         # For so few datagrams the portable receiver is as good as any.
         self._receiver = PythonReceiver(self._memory)
+        # intervals vary, so that reports of many legs do not come together (RFC 3550, 6.2)
         self._random = random.Random()
         # A name of this load alone, which tells nobody anything else (RFC 7022, 4.2).
         self._cname = secrets.token_urlsafe(12)
@@ -145,6 +146,7 @@ class ReportExchange:
         self._speaks_rtcp[leg] = False
         if self._reception is not None:
             self._follow_source(leg, stream)
+        # Last: the measuring thread takes a leg up when it sees its stream.
         self._streams[leg] = stream if stream.remote[1] % 2 == 0 else None
 
     def _follow_source(self, leg: int, stream: SentStream) -> None:
@@ -171,6 +173,7 @@ class ReportExchange:
 
     def exchange(self, now_ns: int) -> list[ReceivedReport]:
         """Send the reports that are due at ``now_ns`` (ns since the Unix epoch); return those that have come."""
+        # First what has come: it decides which peers are told more.
         received = [report for number in range(len(self._sockets)) for report in self._receive(number)]
         due = [leg for leg, stream in enumerate(self._streams) if stream is not None and now_ns >= self._next_ns[leg]]
         if due:
@@ -191,6 +194,7 @@ class ReportExchange:
             return False
         now_ns = self._now_ns()
         ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
+        # Payload alone, without headers (RFC 3550, 6.4.1).
         octets, block = packets * stream.payload_bytes, self._block(leg, now_ns)
         report = SenderReport(
             stream.ssrc,
@@ -202,6 +206,7 @@ class ReportExchange:
         )
         host, port = stream.remote
         try:
+            # RTCP has the port above (RFC 3550, 11).
             self._sockets[stream.socket].sendto(build(report, self._cname), (host, port + 1))
         except OSError:
             return False  # the next report makes up for one that could not leave; ``sent`` tells
@@ -214,8 +219,9 @@ class ReportExchange:
         if self._reception is None:
             return None
         name, arrival_ns = self._last_sr[leg]
+        # In 1/65536 s, and 0 before the first sender report (RFC 3550, 6.4.1).
         delay = (now_ns - arrival_ns << 16) // 1_000_000_000 if name else 0
-        return self._reception.report(leg, name, max(0, delay))
+        return self._reception.report(leg, name, max(0, delay))  # the clock may have been set back
 
     def _remember(self, leg: int, told: ToldReport) -> None:
         record = self._records[leg]
@@ -235,6 +241,7 @@ class ReportExchange:
     def _legs_of(self, number: int, count: int) -> NDArray[np.int32]:
         """Return the leg of each of the first rows ((count,) int32), -1 for a stranger's."""
         source = self._memory.address[:count]
+        # RTP comes from the port below (RFC 3550, 11).
         ports, hosts = source["port"].astype(np.uint16) - np.uint16(1), source["host"].astype(np.uint32)
         return self._sources.legs_of(np.full(count, number, np.int16), ports, hosts)
 

@@ -44,11 +44,13 @@ class SourceTable:
     """
 
     def __init__(self, sockets: int, legs: int) -> None:
+        # 256 KB a socket, so that a whole batch is looked up at once.
         self._leg_of_port = np.full((sockets, 1 << 16), NOBODY, np.int32)
         self._host_of_leg = np.zeros(legs, np.uint32)
 
     def expect(self, leg: int, socket: int, source: Address) -> None:
         """Let datagrams from ``source`` by this socket be this leg's."""
+        # The host first: who sees the leg must not compare with the host of the leg's last call.
         self._host_of_leg[leg] = host_number(source[0])
         self._leg_of_port[socket, source[1]] = leg
 
@@ -61,6 +63,7 @@ class SourceTable:
     ) -> NDArray[np.int32]:
         """Return the leg of each datagram ((n,) int32), -1 for a stranger's."""
         legs: NDArray[np.int32] = self._leg_of_port[sockets, ports]
+        # -1 looks up the last leg's host, which the first condition masks.
         return np.where((legs != NOBODY) & (self._host_of_leg[legs] == hosts), legs, np.int32(NOBODY))
 
 
@@ -99,6 +102,7 @@ class RingReader(LoopReader):
         data, lengths = ring.data[rows], ring.length[rows].astype(np.int32)
         parsed = header.parse(data, lengths)
         ours = legs != NOBODY
+        # A row that is full may hold the beginning of a longer datagram.
         sound = parsed.valid & (lengths < data.shape[1])
         batch = self._probed(legs, data, arrival_ns, parsed)
         if ours.all() and sound.all():
@@ -147,4 +151,5 @@ def _payloads(data: NDArray[np.uint8], parsed: ParsedHeaders) -> NDArray[np.uint
         return data[:, header.HEADER_BYTES :]
     width = data.shape[1] - header.HEADER_BYTES
     columns = parsed.payload_offset[:, None] + np.arange(width)
+    # Behind a long header there are fewer bytes: the last one is repeated, beyond the payload's length.
     return np.take_along_axis(data, np.minimum(columns, data.shape[1] - 1), axis=1)

@@ -125,6 +125,7 @@ class SendGroup:
         self._payload_type = like.payload_type
         self._events: EventPart | None = None
         if like.event_offset >= 0:
+            # A second burst: event packets have another length behind the header than audio has.
             self._events = EventPart(memory.frames.data[like.event_offset :], self._packets, self._before, sending)
         self._legs_at = np.zeros(capacity, np.intp)
         self._end_turns = np.full(capacity, _NEVER)
@@ -182,12 +183,13 @@ class SendGroup:
         if record["moved_turn"] != next_turn:  # where it moves again before it sends, it was never in between
             record["old_group"], record["old_place"] = record["group"], record["place"]
             record["moved_turn"] = next_turn
+        # The place last: the send log reads it first, and so never joins a new place with an old turn.
         record["group"], record["place"] = self.number, place
 
     def send(self, turn: int, due_ns: int) -> int:
         """Send a packet of every stream; return how many left."""
         count = self.count
-        if turn != self._prepared_turn:
+        if turn != self._prepared_turn:  # it began, or took a stream in, since turns were prepared
             self.prepare(turn)
         asks = count < _PACED_FROM or turn % _STAMPED_EVERY == 0
         self._burst.ask_for_stamps(wanted=asks)
@@ -195,6 +197,7 @@ class SendGroup:
         sent = self._burst.send(count)
         unsent = self._send_rest(sent, turn) if sent < count else 0
         took_ns = self._clock.monotonic_ns() - began_ns
+        # Only now: between the two readings there is nothing but the kernel's work.
         began_ns += self._clock.epoch_ns
         stamps_ns = self._burst.stamps_ns() if asks else []
         pace_ns, parts_ns = self._spread(count, began_ns, took_ns, stamps_ns)
@@ -215,6 +218,7 @@ class SendGroup:
             self._entry_ns = min(self._entry_ns or left_ns[0], left_ns[0])
         entry_ns = min(self._entry_ns, took_ns)
         share_ns = (took_ns - entry_ns) // count
+        # An interruption makes a call longer, never shorter: the least share is the most likely one.
         self._least_ns = min(self._least_ns or share_ns, share_ns)
         pace_ns = min(share_ns, _SLOWEST * self._least_ns)
         if not is_stamped:
@@ -252,6 +256,7 @@ class SendGroup:
         """Go on behind each row that the kernel refuses; return how many those were."""
         refused = []
         while row < self.count:
+            # sendmmsg stops at an error, which is one packet's: those behind it may still leave (sendmmsg(2)).
             refused.append(row)
             row += 1
             if row < self.count:
@@ -267,6 +272,7 @@ class SendGroup:
 
     def _note_unsent(self, turn: int, legs: NDArray[np.intp]) -> None:
         row = turn & self._mask
+        # k + 1: 0 is memory that nobody has written to.
         self._memory.unsent_turn[row, legs] = turn + 1 & 0xFFFFFFFF
         self._memory.legs["unsent"][legs] += 1
         self._memory.gauges[Gauge.NOT_SENT] += len(legs)

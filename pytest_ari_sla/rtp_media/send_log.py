@@ -55,6 +55,7 @@ class MediaSendLog(SlotSendLog):
         bursts = memory.bursts.reshape(-1)
         known = bursts["turn"][at] == turns
         sent_ns = np.where(known, _left_ns(bursts, at, place), 0)
+        # Hardly any leg ever fails to send: the large table is left alone for all others.
         failing = np.flatnonzero(record["unsent"][legs])
         if len(failing):
             noted = memory.unsent_turn[turns[failing] & self._mask, legs[failing]]
@@ -79,6 +80,7 @@ class MediaSendLog(SlotSendLog):
         groups = np.flatnonzero(self._memory.group_slot != NONE)
         slots = self._memory.group_slot[groups]
         end = turns[slots][:, None]
+        # One turn less than the window: its oldest record may be the one that is being written over.
         begin = np.maximum(self._turns_read[slots][:, None], end - self._mask)
         wanted = begin + np.arange(max(int((end - begin).max(initial=0)), 0))
         bursts = self._memory.bursts[groups[:, None], wanted & self._mask]

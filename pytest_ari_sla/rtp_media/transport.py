@@ -187,6 +187,7 @@ class RtpTransport(LoopTransport):
         """Choose a socket so that the legs of one slot share as few as possible: one system call for them all."""
         count = len(self._on_socket)
         turns = range(slot % count, slot % count + count)
+        # There always is one: the legs of a load are 128 a socket at most, on the average.
         return next(turn % count for turn in turns if self._on_socket[turn % count] < 2 * LEGS_PER_SOCKET)
 
     def remote_of(self, endpoint: LegEndpoint, media: ExternalMedia) -> Address:
@@ -198,7 +199,9 @@ class RtpTransport(LoopTransport):
         """Send so many packets to an address from now on, and take what comes from there as this leg's."""
         own, far = cast("RtpEndpoint", endpoint), cast("Address", remote)
         plan, voice = self._plan, self._plan.voice(own.leg)
+        # At random (RFC 3550, 8.1): calls that follow each other on a port must not look like one stream.
         ssrc = self._ssrc[own.leg] = secrets.randbits(32)
+        # Before the order to send: the answer to the first packet must find its leg.
         self._sources.expect(own.leg, own.socket, far)
         self._remotes[own.leg] = far
         frame_bytes = voice.frames.shape[1]
@@ -262,7 +265,7 @@ class RtpTransport(LoopTransport):
     def ignore(self, endpoint: LegEndpoint) -> None:
         """Take what comes from the leg's peer as a stranger's from now on."""
         self._reports.forget(endpoint.leg)
-        if endpoint.leg in self._remotes:
+        if endpoint.leg in self._remotes:  # else its call failed before there was media
             self._sources.forget(cast("RtpEndpoint", endpoint).socket, self._remotes[endpoint.leg])
 
     async def give_back(self, endpoints: Sequence[LegEndpoint]) -> None:
@@ -308,6 +311,7 @@ class RtpTransport(LoopTransport):
         """Return what the loop has told of itself, and what the kernel knows of our sockets."""
         return replace(
             self._loop_health(),
+            # The loop's descriptors are of the same sockets: the kernel counts for both.
             receive_drops=sum(map(receive_drops, self._sockets)),
             foreign=self.reader.foreign,
             malformed=self.reader.malformed,
@@ -351,12 +355,14 @@ def _most_groups(plan: MediaPlan) -> int:
 
 def _burst_window(groups: int, probe_window: int) -> int:
     """Return for how many turns sends are remembered: as long as memory allows, as packets may be read late."""
+    # Rounded down to a power of two (turns are found by a mask), but all probes that are awaited must be in it.
     affordable = SEND_LOG_BYTES // (groups * BURST.itemsize)
     return max(2 * probe_window, min(1 << affordable.bit_length() - 1, MOST_TURNS))
 
 
 def _layout(plan: MediaPlan) -> MediaLayout:
     groups = _most_groups(plan)
+    # The power of two above it: probes are found by a mask.
     probe_window = 1 << (AWAITED_NS // plan.packet_time_ns).bit_length()
     frame_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
     packets_per_second = plan.legs * 1000 / plan.packet_time_ms

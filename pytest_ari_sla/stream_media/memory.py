@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from pytest_ari_sla.media.loop.memory import LoopMemory
+from pytest_ari_sla.media.loop.memory import Gauge, LoopMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +113,7 @@ class StreamMemory(LoopMemory):
     def _arrange(self) -> None:
         """Lay the arrays out; without a buffer yet, only to learn how much room they take."""
         layout = self.layout
-        self.gauges = self._take((32,), np.int64)
+        self.gauges = self._take((len(Gauge),), np.int64)
         self.streams: NDArray[np.int64] = self._take((len(StreamGauge),), np.int64)
         self.legs = self._take((layout.legs,), LEG)
         self.turns = self._take((layout.cycle,), np.int64)

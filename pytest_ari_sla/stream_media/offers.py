@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import AriRequestFailed, UsageError
-from pytest_ari_sla.framing.audiosocket import encode
+from pytest_ari_sla.framing.audiosocket import audio_kind, encode
 from pytest_ari_sla.framing.conversations import LEG_PARAMETER
 
 if TYPE_CHECKING:
@@ -44,13 +44,11 @@ class AudioSocketOffers(_Listening):
 
     def offer(self, host: str, port: int) -> tuple[str, MediaOffer]:
         """Return a new UUID, and the offer."""
-        key = str(uuid.uuid4())
+        key = str(uuid.uuid4())  # anything but a UUID is refused (chan_audiosocket)
         return key, MediaOffer(f"{host}:{port}", encapsulation="audiosocket", transport="tcp", data=key)
 
     def silence(self, voice: Voice) -> bytes:
         """Return silence: a channel thread that awaits a header polls without an end (asterisk#2089)."""
-        from pytest_ari_sla.framing.audiosocket import audio_kind
-
         return encode(audio_kind(voice.codec.sample_rate_hz), bytes(voice.frames.shape[1]))
 
 
@@ -65,6 +63,7 @@ class WebSocketOffers(_Listening):
             encapsulation="none",
             transport="websocket",
             connection_type="client",
+            # One section serves all calls, so the URI's query tells them apart.
             transport_data=f"v({LEG_PARAMETER}={key})",
         )
 
@@ -102,5 +101,6 @@ class WebSocketServerOffers:
         connection = media.channel.channelvars.get(_CONNECTION_ID)
         if not connection:
             raise AriRequestFailed("POST", "/channels/externalMedia", 200, f"the answer holds no {_CONNECTION_ID}")
+        # /media is a sibling of /ari, below http.conf's prefix.
         prefix = ari.base_url.partition("://")[2].partition("/")[2].removesuffix("ari").rstrip("/")
         return ari.host, ari.port, f"/{prefix}/media/{connection}".replace("//", "/")

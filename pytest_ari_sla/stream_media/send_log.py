@@ -60,7 +60,7 @@ class StreamSendLog(SlotSendLog):
         """Return what became of every frame that was due since the last time and before ``until_ns``."""
         memory = self._memory
         head, rows = int(memory.streams[StreamGauge.DEPARTURES]), memory.layout.log_rows
-        first = max(self._read, head - rows)
+        first = max(self._read, head - rows)  # what was written over before we looked is lost
         log = memory.departures[np.arange(first, head) % rows]
         # Slots are logged in their order: what is due later comes later.
         count = int(np.searchsorted(log["due_ns"], until_ns))

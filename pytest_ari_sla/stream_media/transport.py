@@ -166,6 +166,7 @@ class StreamTransport(LoopTransport):
 
     def _hand_sockets_over(self) -> None:
         self._loop.command(Listen(), self._listener)
+        # The loop has it: while we held it too, a loop that died would leave Asterisk's connections waiting.
         self._listener.close()
 
     def _in_memory(self, voice: Voice) -> NDArray[np.uint8]:
@@ -202,6 +203,7 @@ class StreamTransport(LoopTransport):
         del remote
         own, plan = cast("StreamEndpoint", endpoint), self._plan
         voice = plan.voice(own.leg)
+        # Before the order: a frame that the loop takes for the leg must be one to the reader as well.
         self.reader.hear(own.leg)
         self._loop.command(
             StartLeg(
@@ -241,6 +243,7 @@ class StreamTransport(LoopTransport):
         """Nobody reports by RTCP; what Asterisk has said of its queues is taken."""
         memory = self._memory
         head, rows = int(memory.streams[StreamGauge.STATUSES]), memory.layout.log_rows
+        # what was written over before we looked is lost
         log = memory.statuses[np.arange(max(self._statuses_read, head - rows), head) % rows]
         self._backlog.record(log["queued"].astype(np.int64) * self._plan.packet_time_ns)
         self._statuses_read = head

@@ -49,14 +49,16 @@ CONTROL = np.dtype({"names": ["seconds", "nanoseconds"], "formats": ["i8", "i8"]
 RECEIVE_BUFFER_BYTES = 4 << 20
 """Receive buffer of a socket for batches: some 5,000 small packets, as the kernel counts them."""
 
+# Python's socket module names none of these: the numbers are those of asm-generic/socket.h (x86_64, aarch64).
 _SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 SO_TIMESTAMPING = 37
 TX_SOFTWARE = 1 << 1
 """Stamp a datagram when it is handed to the device."""
+# SOF_TIMESTAMPING_SOFTWARE; SOF_TIMESTAMPING_OPT_TSONLY: no copy of the packet comes with its stamp.
 _TELL_SOFTWARE, _STAMP_ONLY = 1 << 4, 1 << 11
 _SO_MEMINFO = 55
-_MEMINFO_DROPS = 8
+_MEMINFO_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h
 
 
 def host_number(host: str) -> int:
@@ -185,6 +187,7 @@ def prepare_socket(udp: socket.socket, buffer_bytes: int = RECEIVE_BUFFER_BYTES)
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
     except OSError:  # only root may pass the system's maximum; others get as much as it allows
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    # Linux doubles what is asked for, for its own book-keeping, and caps it at net.core.rmem_max (socket(7)).
     granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     try:
         udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -212,6 +215,7 @@ def receive_drops(udp: socket.socket) -> int:
         values = udp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_MEMINFO_DROPS + 1))
     except OSError:
         return 0
+    # The kernel fills in as many 32-bit counters as there is room for: the last one here is the drops.
     return int.from_bytes(values[4 * _MEMINFO_DROPS :], sys.byteorder)
 
 

@@ -84,10 +84,13 @@ _TFD_CLOEXEC = 0o2000000
 
 def _load() -> Any:
     """Open the C library, or return None where it lacks one of the calls."""
+    # The structures here have pointers of 64 bits.
     if sys.platform != "linux" or sys.maxsize <= 2**32:
         return None
+    # None: the C library that this Python has loaded already, whatever its name.
     library = _ffi.dlopen(None)
     try:
+        # cffi looks a name up when it is first used: what is missing shall be known now, not in mid-load.
         for name in ("sendmmsg", "recvmmsg", "recvmsg", "send", "timerfd_create", "timerfd_settime"):
             getattr(library, name)
     except AttributeError:
@@ -129,7 +132,9 @@ class TimerFd:
     def __init__(self, first_ns: int, period_ns: int) -> None:
         self._fd = _check(_libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_CLOEXEC))
         billion = 1_000_000_000
+        # struct itimerspec: it_interval stands before it_value (timerfd_create(2)).
         spec = np.array([*divmod(period_ns, billion), *divmod(first_ns, billion)], np.int64)
+        # Absolute: expiries stay on the grid, however late one of them was served.
         _check(_libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, _pointer(spec), _ffi.NULL))
 
     def wait(self) -> None:
@@ -164,6 +169,7 @@ class MmsgReceiver:
 
     def receive(self, receiving: socket.socket, first: int, count: int) -> int:
         """Receive at most ``count`` datagrams into the rows from ``first`` on; return how many, at once, 0 if none."""
+        # No timeout: recvmmsg looks at it only after a datagram, so that it may block for ever (recvmmsg(2), BUGS).
         received: int = _libc.recvmmsg(
             receiving.fileno(), self._first + first * MMSGHDR.itemsize, count, socket.MSG_DONTWAIT, _ffi.NULL
         )
@@ -230,6 +236,7 @@ class MmsgStreamWriter:
         handed_ns: list[int] = []
         taken: list[int] = []
         for descriptor, row in zip(descriptors, self._rows, strict=False):
+            # Before the call: on loopback the other end may have the data when send() returns.
             handed_ns.append(clock())
             taken.append(send(descriptor, row, width, flags))
         return handed_ns, taken
@@ -250,7 +257,9 @@ class MmsgSender:
     def send_rows(self, sending: socket.socket, rows: NDArray[np.intp]) -> int:
         """Send chosen rows in their order; return how many the kernel took before it refused one."""
         self._iovecs["length"][rows] = self._memory.length[rows]
+        # sendmmsg takes headers that lie in a row: those of the chosen rows are put side by side.
         self._chosen[: len(rows)] = self._headers[rows]
+        # -1: the first one was refused; an error behind it shows as a smaller count alone (sendmmsg(2)).
         sent: int = _libc.sendmmsg(sending.fileno(), self._first_chosen, len(rows), 0) if len(rows) else 0
         return max(sent, 0)
 
@@ -288,6 +297,7 @@ class MmsgBurst:
         self._first = _pointer(self._headers)
         self._stamps = _SendStamps(rows // stamp_every + 1) if prepare_send_stamps(sending) else None
         if self._stamps is not None:
+            # The pointer stays; with a control length of 0 the kernel does not look at it.
             self._headers["control"][::stamp_every] = self._stamps.request.ctypes.data
         self._asking = self._headers["control_length"][::stamp_every]
         self._asks = False
@@ -319,16 +329,19 @@ class _SendStamps:
         The ancillary data of a datagram that is to be stamped.
     """
 
+    # The stamp comes first; of what follows (IP_RECVERR) the end may be cut off.
     _CONTROL_BYTES = 128
     _STAMP = struct.Struct("@QiiQQ")
     _MSG_ERRQUEUE = 0x2000
 
     def __init__(self, most: int) -> None:
         self._most = most
+        # CMSG_LEN counts header and flags, 16 + 4 bytes; CMSG_SPACE is the whole record of 24.
         self.request = np.array([(20, socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE)], _STAMP_REQUEST)
         self._control = np.zeros((most, self._CONTROL_BYTES), np.uint8)
         self._bytes = self._control.reshape(-1).data
         self._headers = np.zeros(most, MMSGHDR)
+        # No room for data: the stamps come without their packets (OPT_TSONLY).
         self._headers["control"] = self._control.ctypes.data + np.arange(most) * self._CONTROL_BYTES
         self._control_length = self._headers["control_length"]
         self._control_length.fill(self._CONTROL_BYTES)

@@ -46,6 +46,7 @@ class PythonTimer:
     def wait(self) -> None:
         """Block until the next expiry; return at once when one has passed since the last call."""
         time.sleep(max(0, self._next_ns - time.monotonic_ns()) / 1e9)
+        # As with timerfd, missed ones are one wake-up, and later ones stay on the grid.
         expiries = 1 + (time.monotonic_ns() - self._next_ns) // self._period_ns
         self._next_ns += expiries * self._period_ns
 
@@ -76,6 +77,7 @@ class PythonReceiver:
 
 def _note(memory: DatagramMemory, row: int, ancillary: list[tuple[int, int, bytes]]) -> None:
     """Note when a row came: as the kernel tells, else now."""
+    # CLOCK_REALTIME, which the kernel's own stamps are of.
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     for level, kind, value in ancillary:
         if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPNS:
@@ -131,7 +133,7 @@ def _borrowed(descriptor: int) -> Iterator[socket.socket]:
     try:
         yield tcp
     finally:
-        tcp.detach()
+        tcp.detach()  # not closed: the descriptor is its owner's
 
 
 class PythonSender:

@@ -19,6 +19,7 @@ def ask_for_realtime() -> bool:
         return False
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
+    # Asked, as whoever started us may have given it already (chrt -f).
     return os.sched_getscheduler(0) == os.SCHED_FIFO
 
 

@@ -25,7 +25,7 @@ BLOCK_PORTS = 128
 def default_lock_folder() -> Path:
     """Return this user's folder for lock files; it need not outlive a restart of the machine."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK):
+    if runtime and os.access(runtime, os.W_OK):  # after su, it may name the folder of another user
         return Path(runtime) / "pytest-ari-sla-ports"
     return Path(tempfile.gettempdir()) / f"pytest-ari-sla-ports-{os.getuid()}"
 
@@ -53,6 +53,7 @@ class PortBlocks:
         self._unclaimed = deque(range(low - low % BLOCK_PORTS, high + 1, BLOCK_PORTS))
         self._locks: list[int] = []
         lock_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not stat(): in a common /tmp, a link of somebody else's could lead into a folder of ours.
         status = lock_folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise UsageError(
@@ -77,7 +78,7 @@ class PortBlocks:
             if lock is not None:
                 self._locks.append(lock)
                 return self._pairs(start)
-            self._unclaimed.append(start)
+            self._unclaimed.append(start)  # its holder may have ended by the next time
         return None
 
     def close(self) -> None:
@@ -92,8 +93,10 @@ class PortBlocks:
         return range(first + first % 2, last, 2)  # an even port below ``last`` has its odd neighbour in the range
 
     def _lock(self, start: int) -> int | None:
+        # A child that inherited it would hold the block after our death.
         handle = os.open(self._folder / f"{start}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            # Not lockf(): its locks are the process's, so that two managers in one process would get the same block.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)

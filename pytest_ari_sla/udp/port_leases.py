@@ -33,7 +33,7 @@ __all__ = ["DEFAULT_RTP_PORTS", "PortLease", "PortManager"]
 DEFAULT_RTP_PORTS = (20_480, 32_767)
 # Longer than the three seconds after which a probe that is not back counts as lost.
 _QUARANTINE_S = 5.0
-_RTCP_BUFFER_BYTES = 1 << 16
+_RTCP_BUFFER_BYTES = 1 << 16  # a peer reports once in about 5 s (RFC 3550, 6.2)
 _RTP_BUFFER_BYTES = 4 << 20
 
 
@@ -145,6 +145,7 @@ class PortManager:
 
     def close(self) -> None:
         """Release all leases and give the ports up to other processes; twice does no harm."""
+        # Outside the lock, which release() takes itself.
         for lease in list(self._leases.values()):
             lease.release()
         with self._mutex:
@@ -156,6 +157,7 @@ class PortManager:
             if self._leases.get(lease.port) is not lease:
                 return  # released before; the port may be another lease's by now
             del self._leases[lease.port]
+            # Closed before the pair is given back: whoever gets it next must be able to bind it.
             lease.rtp_socket.close()
             lease.rtcp_socket.close()
             self._table.give_back(lease.port, self._clock_ns())
@@ -166,6 +168,7 @@ class PortManager:
             try:
                 sockets = self._bind(port)
             except OSError as error:
+                # Only that is the port's fault; anything else would come again with every other port.
                 if error.errno != errno.EADDRINUSE:
                     self._table.put_back(port)
                     raise

@@ -97,7 +97,7 @@ class PortTable:
             If it is not leased.
         """
         self._leased.remove(port)
-        self._free.appendleft(port)
+        self._free.appendleft(port)  # it keeps its turn
 
     def counts(self, now_ns: int) -> PortCounts:
         """Return how many pairs are in each state."""

@@ -31,7 +31,7 @@ __all__ = ["NONE", "Gauge", "LoopLayout", "LoopMemory"]
 NONE = -1
 """A turn or slot that is none."""
 
-_ALIGNMENT = 64
+_ALIGNMENT = 64  # a cache line, so that no array shares one with an array that the other process writes
 
 
 class Gauge(IntEnum):
@@ -173,6 +173,7 @@ class LoopMemory(ABC):
 
 def _new_file(size: int) -> int:
     if hasattr(os, "memfd_create"):
+        # It has no name in any file system: nothing is left behind, however we end.
         descriptor = os.memfd_create("ari-sla-media")
     else:
         with tempfile.TemporaryFile() as file:

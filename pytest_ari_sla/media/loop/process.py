@@ -27,6 +27,7 @@ STANDSTILL_S = 15.0
 START_S = 90.0
 """How long it may take to begin: on a machine that does much else, Python alone takes 20 s to start."""
 
+# an order takes a slot or two; telling of it by anything but a number would cost the loop a system call
 _POLL_S = 0.002
 
 
@@ -71,6 +72,7 @@ class LoopProcess:
             When the loop is gone.
         """
         try:
+            # The order before its number: a loop that sees the number finds the order there.
             self._orders.send(command, None if attached is None else attached.fileno())
         except OSError as error:
             raise self._gone() from error
@@ -97,7 +99,7 @@ class LoopProcess:
         MediaLoopFailed
             When it did, or has done so for `STANDSTILL_S`.
         """
-        if self._stopped:
+        if self._stopped:  # ended by us: that is no failure
             return
         if self._child.has_ended:
             raise self._gone()

@@ -90,13 +90,14 @@ class LoopReader(ABC):
             self._arrival_ns = self._arrival_ns[count:]
             if len(batch):
                 yield batch
+            # Not before the batch has been used: from now on the loop may write over it.
             gauges[Gauge.RING_TAIL] = tail + count
             left -= count
 
     def _in_front_of(self, moment_ns: int) -> int:
         """Return how many waiting packets lie in front of the first one that arrived at a time, or later."""
         is_later = self._arrival_ns >= moment_ns
-        return int(is_later.argmax()) if is_later.any() else len(is_later)
+        return int(is_later.argmax()) if is_later.any() else len(is_later)  # where none is later, argmax would say 0
 
     def read_until(self, before_ns: int) -> int:
         """Return a time, at most ``before_ns``: what arrived before it has been read (ns since the Unix epoch)."""

@@ -74,7 +74,7 @@ class SlotSendLog(ABC):
     def show(self, leg: int) -> None:
         """Let a leg's counts be what the memory holds."""
         self._closed[leg] = False
-        self._judged[leg] = np.iinfo(np.int64).max
+        self._judged[leg] = np.iinfo(np.int64).max  # no limit
         self._shown[leg] = True
 
     def sent(self) -> NDArray[np.int64]:
@@ -93,6 +93,7 @@ class SlotSendLog(ABC):
     def due_by(self, chosen: slice | list[int]) -> NDArray[np.int64]:
         """(n,) Packets that these legs' schedule has called for, so far."""
         legs = self._memory.legs[chosen]
+        # Negative until a leg's first turn has come.
         past = np.minimum(self._memory.turns[legs["slot"]], legs["end_turn"]) - legs["first_turn"]
         due: NDArray[np.int64] = np.clip(past, 0, self._judged[chosen]) * self._shown[chosen]
         return due
@@ -155,6 +156,7 @@ class SlotSendLog(ABC):
         slot, end_turn = memory.legs["slot"][legs], memory.legs["end_turn"][legs]
         past = memory.turns[slot]
         numbers = turns - memory.legs["first_turn"][legs]
+        # What was never sent is another run's probe, or audio that looks like one.
         is_probe = (legs >= 0) & (numbers >= 0) & (turns < end_turn) & (turns < past)
         sent_ns, due_ns = self._times(legs, turns)
         return np.where(is_probe, numbers, -1), np.where(is_probe, sent_ns, 0), np.where(is_probe, due_ns, 0)

@@ -38,7 +38,7 @@ STALL_NS = 250_000_000
 """Standing still for so long is told by name."""
 
 _STALL_SLOTS = STALL_NS // SLOT_NS
-_HOUSEKEEPING_SLOTS = 1000
+_HOUSEKEEPING_SLOTS = 1000  # 1 s, as often as the measuring side looks at what this tells
 _COMMANDS_PER_SLOT = 4
 """More would delay the next slot; fewer would let many calls that begin at once wait for their first packet."""
 
@@ -137,6 +137,7 @@ class SlotLoop(ABC, Generic[Group]):
         self._gauges[Gauge.CPU_NS] = self._time.process_time_ns() - self._used_before_ns
 
     def _run_slots(self) -> None:
+        # At least one whole slot ahead: slot 0 shall not be late because the timer was made first.
         origin_ns = (self._time.monotonic_ns() // SLOT_NS + 2) * SLOT_NS
         self._origin_ns = self._gauges[Gauge.ORIGIN_NS] = origin_ns + self._clock.epoch_ns
         timer = make_timer(origin_ns, SLOT_NS)
@@ -145,13 +146,16 @@ class SlotLoop(ABC, Generic[Group]):
         try:
             while self._running:
                 wait()
+                # By the clock: after a late wake-up several slots are due.
                 now_slot = (clock() - origin_ns) // SLOT_NS
+                # A cycle behind, the same streams' next packets are due as well: sent together they would be a burst.
                 if now_slot - self._next_slot >= self._cycle:
                     self._skip_until(now_slot)
                 slot = self._next_slot
                 while slot <= now_slot:
                     self._run_slot(slot)
                     slot = self._next_slot = slot + 1
+                # Behind the packets, which cannot wait; two numbers in memory cost less than a look into the socket.
                 if gauges[_COMMANDS_SENT] != gauges[_COMMANDS_DONE]:
                     self._obey_some()
                 if slot >= next_housekeeping:
@@ -216,6 +220,7 @@ class SlotLoop(ABC, Generic[Group]):
         if received is None:
             self._running = False
             return
+        # Counted when it has been carried out: who waits for it (LoopProcess.obeyed) relies on that.
         self._carry_out(*received)
         self._gauges[_COMMANDS_DONE] += 1
 
@@ -237,6 +242,7 @@ def run_loop(
     """
     memory = make_memory(msgspec.json.decode(arguments[0], type=layout), int(arguments[1]))
     commands = inherited_control(int(arguments[-1]))
+    # A collection takes milliseconds, in which packets that are due would wait.
     gc.freeze()
     gc.disable()
     memory.gauges[Gauge.REALTIME_PRIORITY] = arguments[2] == "realtime" and ask_for_realtime()

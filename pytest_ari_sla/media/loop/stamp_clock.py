@@ -69,6 +69,7 @@ class StampClock:
     def _look_closely(self, now_ns: int) -> None:
         """Take a step note of, unless we were only interrupted between the two clocks."""
         readings = (self._realtime_ns() - self.monotonic_ns() - self.epoch_ns for _ in range(_READINGS))
+        # An interruption between the two clocks shifts one reading, a step shifts all of them.
         step_ns = min(readings, key=lambda reading: abs(reading - self.step_ns))
         if abs(step_ns - self.step_ns) > _STEP_NS:
             self._before_ns, self.step_ns = self.step_ns, step_ns
@@ -87,5 +88,6 @@ class StampClock:
         """
         arrival_ns = stamps_ns - self.step_ns
         now_ns = self.monotonic_ns() + self.epoch_ns
+        # With the new step they would have come in the future, or before the last look into their socket.
         is_older = (arrival_ns > now_ns + _STEP_NS) | (arrival_ns < since_ns - _STEP_NS)
         return np.where(is_older, self._before_ns, self.step_ns)

@@ -69,7 +69,7 @@ class LoopTransport(ABC):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         memory = self._loop_memory
-        stack.callback(memory.close)
+        stack.callback(memory.close)  # first in, last out: the loop uses it to its end
         memory.touch()
         np.concatenate([self._in_memory(voice) for voice in self._plan.media.voices], out=memory.frames)
         self._take_sockets(stack)

@@ -21,7 +21,7 @@ __all__ = ["Calibration", "calibrate", "clock_floor", "packet_backend", "receive
 
 _CLOCK_READINGS = 2_000
 _SINGLE_PACKETS = 300
-_PACKET_BYTES = 172
+_PACKET_BYTES = 172  # 20 ms of G.711, and an RTP header
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def calibrate() -> Calibration:
     with open_udp_socket(("127.0.0.1", 0)) as sending, open_udp_socket(("127.0.0.1", 0)) as receiving:
         options = prepare_socket(receiving)
         outgoing = DatagramMemory.allocate(1, _PACKET_BYTES)
+        # one byte more, by which a longer datagram would be known
         incoming = DatagramMemory.allocate(1, _PACKET_BYTES + 1)
         outgoing.length[:] = _PACKET_BYTES
         outgoing.set_address(0, receiving.getsockname())
@@ -83,7 +84,7 @@ def _single_packets(
     loopback = Histogram()
     row = np.zeros(1, np.intp)
     for _ in range(_SINGLE_PACKETS):
-        sent_ns = time.time_ns()
+        sent_ns = time.time_ns()  # CLOCK_REALTIME, as the kernel's stamp
         sender.send_rows(sending, row)
         select.select([receiving], [], [], 1.0)
         if receiver.receive(receiving, 0, 1):

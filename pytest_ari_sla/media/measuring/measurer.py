@@ -172,6 +172,7 @@ class Measurer:
         self._loop_stalls_seen = (0, 0)
         self._wake = threading.Event()
         self._stopping = False
+        # A daemon: an interpreter that exits in mid-load must not wait for it.
         self._thread = threading.Thread(target=self._run, name="ari-sla-measurer", daemon=True)
         self.error: BaseException | None = None
 
@@ -198,6 +199,7 @@ class Measurer:
 
         Times are ns since the Unix epoch. All that was ever returned adds up to :meth:`latest`, as it was then.
         """
+        # as many as there are now: the thread goes on adding
         return [self._dated.popleft() for _ in range(len(self._dated))]
 
     def retire(
@@ -247,7 +249,7 @@ class Measurer:
                 wait_s = RETIRE_POLL_S if self._retirements else usual_s
                 began_ns = self._transport.now_ns()
                 self._wake.wait(wait_s)
-                self._wake.clear()
+                self._wake.clear()  # before reading, so that what is asked for meanwhile wakes us again
                 self._note_stall(self._transport.now_ns() - began_ns - int(wait_s * 1e9))
                 self._read()
                 self._listen()
@@ -285,11 +287,13 @@ class Measurer:
 
     def _leaving(self) -> list[_Retirement]:
         """Return the next calls that end: all of which is known what came for them."""
+        # By place: iterating would fail where another thread appends meanwhile.
         waiting = [self._retirements[place] for place in range(len(self._retirements))]
         return [one for one in waiting if self._reader.knows(one.asked_ns) and one.asked_ns < self._second_end_ns]
 
     def _end_second(self, read_ns: int) -> None:
         self._advance(read_ns)
+        # After begin_at() one second is shorter, so that the others begin with the load.
         step_ns = (self._second_end_ns - self.begin_ns) % ADVANCE_NS
         self._second_end_ns += ADVANCE_NS - step_ns
 
@@ -345,12 +349,14 @@ class Measurer:
         withdrawn = [leg for call in leaving if call.withdraw for leg in call.legs]
         self._withdraw(withdrawn)
         self.life.vouch([leg for call in leaving if call.lived for leg in call.legs], FOR_GOOD_NS)
+        # Before the trackers' last words: what ended legs have sent is settled at once, whatever its age.
         self._send_log.close(legs)
         reports = self._last_words(legs, read_ns)
         self._trackers.release(legs)
         self._courses.release(legs)
         if self._listener is not None:
             self._listener.release(legs)
+        # Until the loop has forgotten them, its memory still counts for the call that is over.
         self._send_log.hide(legs)
         self._first_arrival_ns[legs] = 0
         self._received[legs] = 0
@@ -358,11 +364,12 @@ class Measurer:
         self.life.forget(legs)
         for call in leaving:
             self._retirements.remove(call)
+            # Last: from here on the legs may be another call's.
             call.done([reports[leg] for leg in call.legs])
 
     def _withdraw(self, legs: list[int]) -> None:
         """Let what legs sent after their last packet that came back be nobody's."""
-        judged = self._back[legs].max(axis=1) + 1
+        judged = self._back[legs].max(axis=1) + 1  # 0 where none came back
         sent = self._send_log.sent_by(legs)
         self._send_log.withdraw(legs, judged)
         self._sent_after_end += int((sent - self._send_log.sent_by(legs)).sum())

@@ -44,6 +44,7 @@ class SignsOfLife:
     def hear(self, batch: PacketBatch) -> None:
         """Take in packets that came: a probe tells when it was due, any other one when it came."""
         seen_ns = np.where(batch.intended_ns > 0, batch.intended_ns, batch.arrival_ns)
+        # A leg may be in a batch many times: assigning by index would keep the last one, not the latest.
         np.maximum.at(self._heard_ns, batch.leg, seen_ns)
 
     def vouch(self, legs: Sequence[int], until_ns: int) -> None:

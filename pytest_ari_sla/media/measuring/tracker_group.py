@@ -37,7 +37,7 @@ SLOW_SHARE = 0.1
 MOST_LEFT_OUT = 3
 """After so many batches that it has failed over, a tracker is left out itself."""
 
-_LEAST_SPAN_NS = 1_000_000_000
+_LEAST_SPAN_NS = 1_000_000_000  # in a shorter load, one slow call would be a large share
 _FAILED = "harness.trackers_failed"
 _LEFT_OUT = "harness.batches_left_out"
 
@@ -62,7 +62,7 @@ class _Guarded:
         self.problem = ""
         self._taken_in, self.batches_left_out = 0, 0
         self._first_failure = ""
-        self._tracker = prototype
+        self._tracker = prototype  # what stays where it cannot be copied; it is never used then
         self._tracker = self.call("a copy of it", lambda: copy.deepcopy(prototype), prototype)
         # Found out once: asking a protocol looks at every attribute, and these are asked every second.
         self._of_reports = self._tracker if isinstance(self._tracker, ReportTracker) else None
@@ -72,6 +72,7 @@ class _Guarded:
         """Let the tracker do something; after a failure it does nothing any more, and ``otherwise`` is returned."""
         if self.problem:
             return otherwise
+        # this thread's own time: waiting for the interpreter is not the tracker's cost
         began_ns = time.thread_time_ns()
         try:
             return work()
@@ -97,6 +98,7 @@ class _Guarded:
         except Exception as error:
             self.batches_left_out += 1
             self._first_failure = self._first_failure or f"{type(error).__name__}: {error}"
+            # One that has never worked is broken, not confused by an odd packet.
             if not self._taken_in or self.batches_left_out >= MOST_LEFT_OUT:
                 raise
 
@@ -137,6 +139,7 @@ class _Guarded:
             if name not in self._metrics:
                 message = f"it gives {name!r}, which is not among its metrics"
                 raise KeyError(message)
+            # a bool is an int to Python, and does not add up
             if isinstance(value, bool) or not isinstance(value, Histogram | int):
                 message = f"{name!r} is {value!r}; values are Histograms, or whole numbers that add up"
                 raise TypeError(message)

@@ -87,7 +87,7 @@ class LinkTable:
     def _grow(self) -> None:
         for name in ("leg", "route", "place", "seen"):
             column = getattr(self, name)
-            setattr(self, name, np.concatenate((column, column)))
+            setattr(self, name, np.concatenate((column, column)))  # doubled: the new half is overwritten by add()
 
 
 class Link:
@@ -130,6 +130,7 @@ class Link:
 
     def __init__(self, tcp: socket.socket, conversation: Conversation, table: LinkTable) -> None:
         tcp.setblocking(False)
+        # Asterisk drops a call whose AudioSocket payload is more than 5 ms behind its header: Nagle must not wait.
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tcp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.tcp = tcp
@@ -198,13 +199,13 @@ class Link:
 
     def _withdraw(self) -> None:
         """Let nothing more be written for the leg here: another connection may have the same descriptor soon."""
-        if self._table.of_leg.get(self.leg) is self:
+        if self._table.of_leg.get(self.leg) is self:  # else the leg has another connection by now
             del self._table.of_leg[self.leg]
             self._table.writable[self.leg] = NOBODY
 
     def send(self, frame: bytes | memoryview) -> bool:
         """Send a frame; return whether it went on its way: what the socket does not take at once follows."""
-        if self._unsent:
+        if self._unsent:  # behind what waits already: a stream must stay in order
             self._unsent += frame
             return True
         try:
@@ -242,7 +243,7 @@ class Link:
     def is_alive(self) -> bool:
         """Whether there may be more to read, after a read that failed."""
         try:
-            return bool(self.tcp.recv(1, socket.MSG_PEEK))
+            return bool(self.tcp.recv(1, socket.MSG_PEEK))  # a peek of nothing is the end of the stream
         except _AGAIN:
             return True
         except OSError:

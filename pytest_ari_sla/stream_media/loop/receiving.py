@@ -83,6 +83,7 @@ class FrameReceiver:
         data = self._reads.data[: len(at)]
         arrival_ns = self._arrival_ns(len(at))
         conversation = self._connections[descriptors[0]].conversation
+        # Nearly always all reads are one whole frame of one size: then there is no work for each of them.
         payload = conversation.payload_of_alike(data, lengths)
         if payload is not None and payload.shape[1] <= self._width and (self._table.route[at] == _RING).all():
             self._put(at, payload, arrival_ns)
@@ -124,6 +125,7 @@ class FrameReceiver:
         link = self._connections[descriptor]
         if length > 0:
             self._take_apart(link, self._reads.data[row, :length].tobytes(), arrival_ns)
+        # -1: the reader does not tell EAGAIN from an error, so the socket is asked.
         elif length == 0 or not link.is_alive():
             link.conversation.finish()
         else:
@@ -188,6 +190,7 @@ class FrameReceiver:
         self._streams[StreamGauge.MALFORMED] += len(conversation.frames) - len(frames)
         self._streams[StreamGauge.MERGED_READS] += len(frames) > 1
         conversation.frames.clear()
+        # By length, in their order: rows of one call must be of one size.
         for _, alike in groupby(frames if link.is_heard else [], len):
             payload = np.array([np.frombuffer(frame, np.uint8) for frame in alike])
             at = np.full(len(payload), link.descriptor)

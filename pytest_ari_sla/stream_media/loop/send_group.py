@@ -61,7 +61,7 @@ class DepartureLog:
         if split < count:
             self._due_ns[: count - split] = due_ns
             self._sent_ns[: count - split] = sent_ns[split:]
-        self._streams[_DEPARTURES] = head + count
+        self._streams[_DEPARTURES] = head + count  # the head behind what it announces
         if np.count_nonzero(sent_ns) < count:
             self._memory.legs["unsent"][legs[sent_ns == 0]] += 1
             self._memory.gauges[Gauge.NOT_SENT] += int(np.count_nonzero(sent_ns == 0))
@@ -112,6 +112,7 @@ class SendGroup:
         words = -(-like.frame_bytes // _MASK_BYTES)
         self._frames = np.zeros((GROUP_CAPACITY, words * _MASK_BYTES), np.uint8)
         self._rows = np.zeros((GROUP_CAPACITY, width), np.uint8)
+        # all frames of a group are equally long, so their header is written once
         self._rows[:, : len(header)] = np.frombuffer(header, np.uint8)
         self._width = width
         self._writer = make_stream_writer(self._rows)
@@ -166,6 +167,7 @@ class SendGroup:
         self._frames[:count, probed : like.frame_bytes] = audio[probed:]
         frames = self._frames[:count]
         if self._masked:
+            # A fresh key for each frame (RFC 6455, 5.3). One that cannot be guessed serves proxies alone (10.3).
             masks = self._random.integers(0, 1 << 32, (count, 1), np.uint32)
             self._rows[:count, self._header_bytes - _MASK_BYTES : self._header_bytes] = masks.view(np.uint8)
             frames = (frames.view(np.uint32) ^ masks).view(np.uint8)
@@ -180,7 +182,7 @@ class SendGroup:
         handed_ns, taken = self._writer.write([writable[leg] for leg in self._order], time.monotonic_ns)
         sent_ns = np.array(handed_ns, np.int64) + self._epoch_ns
         legs = self._legs[: self.count]
-        if taken.count(self._width) == self.count:
+        if taken.count(self._width) == self.count:  # nearly always
             self._log.note(turn, due_ns, legs, sent_ns)
             return
         theirs = [self._is_theirs(row, taken[row], sent_ns) for row in range(self.count)]
@@ -197,9 +199,11 @@ class SendGroup:
         if taken == self._width:
             return False
         if link is not None and 0 <= taken:
+            # Half a frame would put all that follows out of step; a copy, since the row is the next turn's.
             link.keep(self._rows[row, taken:].tobytes())
             return False
         sent_ns[row] = 0
+        # The write failed on a connection that looks well: it has been closed by the peer, and no read has told yet.
         if link is not None and link.is_ready and link.control.may_send and not link.is_alive():
             return True
         streams = self._memory.streams

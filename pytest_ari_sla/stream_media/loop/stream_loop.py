@@ -117,6 +117,7 @@ class StreamLoop(SlotLoop[SendGroup]):
     def _after_sending(self, slot: int, phase: int) -> None:
         for link in self._idle[phase]:
             if link.is_ready:
+                # Asterisk's thread polls for a header without an end, and holds the channel's lock (asterisk#2089).
                 link.send(link.silence)
         if self._scripts:
             self._misbehave()
@@ -141,9 +142,11 @@ class StreamLoop(SlotLoop[SendGroup]):
 
     def _receive(self) -> None:
         began_ns = self._clock.now_ns()
+        # Not drained, and not dated as drained: TCP keeps what there is, and slows the sender down.
         if not self._receiver.has_room(_EVENTS):
             return
-        events = self._poll.poll(0, _EVENTS)
+        events = self._poll.poll(0, _EVENTS)  # 0: looks, and never waits in a slot
+        # By far the most are plain reads: only where something else has come is each one looked at.
         readable = [descriptor for descriptor, event in events if event == _READABLE]
         if len(readable) < len(events) or self._listening in readable:
             readable = self._take_others(events)
@@ -162,7 +165,7 @@ class StreamLoop(SlotLoop[SendGroup]):
                 continue
             if event & _WRITABLE:
                 self._flush(link)
-            if event & ~_WRITABLE:
+            if event & ~_WRITABLE:  # also EPOLLHUP and EPOLLERR: reading finds out what has happened
                 readable.append(descriptor)
         return readable
 
@@ -224,6 +227,7 @@ class StreamLoop(SlotLoop[SendGroup]):
             return
         hears = 0 if link.is_deaf else _READABLE
         events = hears if link.flush() else hears | _WRITABLE
+        # epoll_ctl only where it changes anything: this runs for every link that is heard
         if events != link.watched_for:
             self._poll.modify(link.descriptor, events)
             link.watched_for = events
@@ -235,6 +239,7 @@ class StreamLoop(SlotLoop[SendGroup]):
         if link.leg != NOBODY:
             self._streams[StreamGauge.CLOSED] += 1
         if self._links.pop(link.descriptor, None) is not None:
+            # Before it is closed: its number may be another connection's at once.
             self._poll.unregister(link.descriptor)
         if link in self._idle[link.slot]:
             self._idle[link.slot].remove(link)
@@ -315,6 +320,7 @@ class StreamLoop(SlotLoop[SendGroup]):
     def _connect(self, command: ConnectLeg) -> None:
         tcp = socket.socket()
         link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"), self._table)
+        # Non-blocking: EINPROGRESS now, and epoll tells how it ended.
         tcp.connect_ex((command.host, command.port))
         link.is_known = True
         self._attach(link, command.leg, command.slot)
@@ -340,6 +346,7 @@ class StreamLoop(SlotLoop[SendGroup]):
         self._sent_by[start.leg] = group, start
 
     def _group_for(self, start: StartLeg) -> SendGroup:
+        # A leg may be started before its connection has come: it will be of the usual kind.
         like = self._link_of[start.leg].conversation if start.leg in self._link_of else self._make_conversation()
         header = like.frame_header(start.frame_bytes, start.kind)
         groups = self._groups[start.slot]
@@ -347,6 +354,7 @@ class StreamLoop(SlotLoop[SendGroup]):
         for group in groups:
             if group.kind == kind and group.count < GROUP_CAPACITY:
                 return group
+        # Empty ones go when one is added: nothing else would take them out, and each has 128 rows.
         groups[:] = [group for group in groups if group.count]
         groups.append(SendGroup(self._memory, self._table, start, header, masked=like.masks_frames))
         return groups[-1]
@@ -363,11 +371,12 @@ class StreamLoop(SlotLoop[SendGroup]):
         self._enter(start, int(self._memory.legs["end_turn"][play.leg]))
 
     def _stop(self, leg: int) -> None:
-        if leg not in self._sent_by:
+        if leg not in self._sent_by:  # its stream has ended by itself
             return
         record = self._memory.legs[leg]
         next_turn = self._turns[record["slot"]]
         self._sent_by.pop(leg)[0].remove(leg)
+        # One that is stopped before its first turn has had no turns, not less than none.
         record["end_turn"] = max(next_turn, record["first_turn"])
         self._let_rest(leg)
 
@@ -380,7 +389,7 @@ class StreamLoop(SlotLoop[SendGroup]):
         link = self._link_of.get(leg)
         if link is not None:
             link.leave()
-            link.since_ns = time.monotonic_ns()
+            link.since_ns = time.monotonic_ns()  # its patience begins now
 
 
 _CONVERSATIONS: dict[str, Callable[[], Conversation]] = {

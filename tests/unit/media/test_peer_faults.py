@@ -48,6 +48,12 @@ def test_no_faults_are_no_plan() -> None:
     assert _plan({"mute": "1%"}).remarks() == []
 
 
+def test_shares_may_come_to_all_calls() -> None:
+    """Also where their sum as floats is a little more: 0.33 + 0.56 + 0.11 is 1.0000000000000002."""
+    plan = _plan({"mute": "33%", "reset": "56%", "half_close": "11%"})
+    assert "" not in _drawn(plan)
+
+
 @pytest.mark.parametrize(
     ("asked", "transports", "sentence"),
     [
