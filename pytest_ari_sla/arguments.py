@@ -19,6 +19,7 @@ Address = tuple[str, int]
 _HIGHEST_PORT = 65_535
 T = TypeVar("T")
 
+# RFC 1035 2.3.4: 63 characters in a label, 253 in writing; names of containers hold "_" as well.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?", re.IGNORECASE)
 
 
@@ -65,6 +66,7 @@ def parse_host(text: str) -> str:
 
 def _is_ipv4(text: str) -> bool:
     parts = text.split(".")
+    # isdecimal() takes the digits of all scripts
     return len(parts) == 4 and all(part.isascii() and part.isdecimal() and int(part) < 256 for part in parts)
 
 

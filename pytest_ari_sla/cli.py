@@ -33,7 +33,7 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 for a failure, 2 for a wrong command line."""
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(argv)  # what follows a program's name is for that to read
     try:
         if arguments.command in _COMMANDS:
             module = importlib.import_module(_COMMANDS[arguments.command][0])
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ari-sla: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        return 130  # 128 + SIGINT, as shells tell it
 
 
 def _parser() -> argparse.ArgumentParser:

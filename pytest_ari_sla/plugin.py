@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Reporter(config, judged, controller), "ari-sla-reporter")
 
 
+# Last: what others have deselected is not read.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read all thresholds, so that a mistake in one stops pytest before the first call is made."""

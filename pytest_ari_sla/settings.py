@@ -142,7 +142,7 @@ class Settings:
             ari_url=self.against if is_url else None,
             asterisk=None if is_url else self.against,
             asterisk_config=None if is_url else self.asterisk_config,
-            target_kind=None,
+            target_kind=None,  # both are about the session's own target
             baseline=None,
             against=None,
         )

@@ -79,6 +79,7 @@ def parse_ari_url(url: str) -> AriEndpoint:
         raise _unusable(url, "a query or fragment has no meaning here")
     if not path.endswith("/ari"):
         raise _unusable(url, f"its path {path!r} does not end with /ari")
+    # Not `hostname`: that loses the brackets of an IPv6 address, and the port.
     host_and_port = parts.netloc.rpartition("@")[2]
     user = unquote(parts.username or "")
     if ":" in user:
@@ -92,7 +93,7 @@ def _split(url: str) -> SplitResult:
         raise _unusable(url, "it holds white space or control characters")
     try:
         parts = urlsplit(url)
-        port_usable = parts.port != 0
+        port_usable = parts.port != 0  # reading it raises ValueError where it is no port; 0 is none to connect to
     except ValueError:  # its text quotes what may be half a password
         port_usable = False
     if not port_usable:

@@ -36,7 +36,7 @@ def decode_answer(body: bytes, expected: type[T]) -> T:
         try:
             record: T = fitting(parse(body), expected)
             return record
-        except msgspec.DecodeError:
+        except msgspec.DecodeError:  # the lenient reading names the member that is missing (ValidationError is one)
             raise
         except UNREADABLE:
             raise msgspec.DecodeError(str(strict_problem)) from strict_problem

@@ -43,6 +43,7 @@ class MediaNeeds:
         return "PJSIP channels" if self.media == "SIP" else f"ExternalMedia channels with {self.media}"
 
 
+# "since": 16.6 brought externalMedia, 12 chan_pjsip.
 RTP = MediaNeeds("RTP", ("chan_rtp", "res_rtp_asterisk"), "16.6", rtp_ports=True, connections=0)
 SIP = MediaNeeds("SIP", ("chan_pjsip", "res_pjsip_session", "res_rtp_asterisk"), "12", rtp_ports=True, connections=0)
 AUDIOSOCKET = MediaNeeds("AudioSocket", ("chan_audiosocket", "res_audiosocket"), "18")

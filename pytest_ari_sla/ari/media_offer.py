@@ -58,7 +58,7 @@ class MediaOffer:
     direction: str | None = None
     data: str | None = None
     transport_data: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
     websocket_uri: str | None = None
 
     def changed(self, **changes: Unpack[OfferChanges]) -> MediaOffer:

@@ -354,6 +354,7 @@ KnownEvent = (
 )
 
 
+# msgspec reads what is well formed in C; the lenient way walks through each member in Python.
 _event_decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
 _known_types = {event.__name__: event for event in get_args(KnownEvent)}
 

@@ -65,6 +65,7 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
         The time-out that was in force.
     """
     at = where(endpoint)
+    # Narrow classes first: aiohttp's DNS, TLS and time-out errors are ClientConnectorErrors or TimeoutErrors as well.
     match failure:
         case aiohttp.ClientConnectorDNSError():
             return _not_resolved(endpoint)
@@ -91,6 +92,7 @@ def error_of_failure(failure: Exception, endpoint: AriEndpoint, request: str, ti
 def error_of_blocking_failure(failure: Exception, endpoint: AriEndpoint, request: str, timeout_s: float) -> SlaError:
     """Return our error for a request of :mod:`urllib` that failed; the parameters of :func:`error_of_failure`."""
     at = where(endpoint)
+    # urllib wraps what fails before the request is sent in URLError; what fails in reading the answer comes bare.
     match failure:
         case HTTPError():
             method, _, path = request.partition(" ")
@@ -109,7 +111,7 @@ def error_of_blocking_failure(failure: Exception, endpoint: AriEndpoint, request
             return AriTimeout(
                 f"{request} got no answer from ARI at {at} within {timeout_s:g} s; Asterisk is overloaded or hangs"
             )
-        case URLError(reason=ConnectionResetError()) | ConnectionError():
+        case URLError(reason=ConnectionResetError()) | ConnectionError():  # http.client.RemoteDisconnected is one
             return _closed_unanswered(at, request)
         case URLError(reason=OSError() as reason):
             return _not_connected(reason, at)
@@ -142,6 +144,7 @@ def _certificate_refused(reason: Exception, at: str) -> TlsFailed:
 
 
 def _handshake_failed(reason: OSError, at: str) -> TlsFailed:
+    # OpenSSL's names, older and newer, for an answer in plain text.
     if isinstance(reason, ssl.SSLError) and reason.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return TlsFailed(
             f"{at} does not speak TLS; use http:// in the ARI URL, or the port of tlsbindaddr in http.conf"
@@ -177,7 +180,7 @@ def redirected(endpoint: AriEndpoint, request: str, status: int, location: str) 
         parts = urlsplit(urljoin(endpoint.base_url + request.partition(" ")[2], location)) if location else None
     except ValueError:  # a bracket without its pair
         parts = None
-    host = (parts.netloc if parts else "").rpartition("@")[2]
+    host = (parts.netloc if parts else "").rpartition("@")[2]  # without the credentials that a Location may hold
     if parts is None or not host or parts.scheme not in ("http", "https"):
         advice = "it does not say to which URL"
     elif "/ari" not in parts.path:

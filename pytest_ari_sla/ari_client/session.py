@@ -215,7 +215,7 @@ class AriSession:
             self._started_at = (await self.info()).status.startup_time  # first, because its errors tell most
             await self._stream.open()
             await self.client.warm_up()
-        except BaseException:
+        except BaseException:  # __aexit__ is not called where this fails, or is cancelled
             await self._disconnect()
             raise
         return self
@@ -242,6 +242,7 @@ class AriSession:
         return await _carry_through(self._closing)
 
     async def _close(self) -> CleanupReport:
+        # an id that was given out can have been used by `request`, which writes nothing down
         if not self._ids.was_asked and not any(self._ledger.owned(kind) for kind in Kind):
             await self._disconnect()
             self.cleanup = CleanupReport()
@@ -249,7 +250,7 @@ class AriSession:
         # In a hurry, what Asterisk carries out late is left to the guard.
         is_hurried = self._cleanup_timeout_s <= HURRIED_CLEANUP_S
         grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain and not is_hurried else GRACE_S
-        self._watches.expect_hangups()
+        self._watches.expect_hangups()  # or each channel that we remove counts as lost
         report = await clean_up(
             self.client, self._ledger, self._ids.prefix, timeout_s=self._cleanup_timeout_s, grace_s=grace_s
         )

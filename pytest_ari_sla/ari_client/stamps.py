@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StampedSocket", "WireTimes", "stamp_exchange", "stamped_socket"]
 
-_SO_TIMESTAMPING = 37
+_SO_TIMESTAMPING = 37  # asm-generic/socket.h; socket has no name for it
 _MSG_ERRQUEUE = 0x2000
 _SENT_STAMPS_ONLY = 1 << 1 | 1 << 4 | 1 << 11
 """SOF_TIMESTAMPING_TX_SOFTWARE, _SOFTWARE and _OPT_TSONLY (linux/net_tstamp.h): stamps, without the bytes."""
@@ -114,7 +114,7 @@ class StampedSocket(socket.socket):
     def recv_into(self, buffer: Buffer, size: int = 0, flags: int = 0) -> int:
         """Receive, and take the kernel's time; TLS uses this."""
         self._look_for_stamp()
-        room = memoryview(buffer)[: size or None]
+        room = memoryview(buffer)[: size or None]  # 0 stands for all the room there is, as in socket.recv_into
         count, ancillary, _, _ = self.recvmsg_into([room], _ANCILLARY_BYTES, flags)
         self._received(bool(count), ancillary)
         return count

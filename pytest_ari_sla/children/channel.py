@@ -65,12 +65,13 @@ class Channel(Generic[T]):
             There is none yet, and the socket does not wait.
         """
         data, handles, _, _ = socket.recv_fds(self._stream, MOST_BYTES, 1)
-        if not data:
+        if not data:  # we send no empty message: that is the end (recv(2))
             return None
         return Received(self._decoder.decode(data), handles[0] if handles else None)
 
     def is_over(self) -> bool:
         """Whether the other side has closed it, and all that it said has been received; does not wait."""
+        # MSG_PEEK: SOCK_SEQPACKET throws away what of a message does not fit into one recv.
         return bool(select.select([self._stream], [], [], 0)[0]) and not self._stream.recv(1, socket.MSG_PEEK)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class Child:
         # -P: a module of the folder that tests run in must not take the place of one that we import.
         command = [sys.executable, "-P", "-m", module, *arguments, CONTROL_OPTION, str(number)]
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if apart else {}
-        with theirs:
+        with theirs:  # our copy of its end: while that is open, its death would not end the connection
             try:
                 self._process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, pass_fds=(number, *handles), start_new_session=apart, **quiet
@@ -139,5 +139,5 @@ def inherited_control(descriptor: int) -> socket.socket:
 
     That is the one to end what is under way, and needs its children for that.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole process group of the terminal
     return socket.socket(fileno=descriptor)

@@ -75,9 +75,9 @@ class Wards:
         sweeping = [Thread(target=sweeper) for sweeper in self._sweepers.values()]
         for thread in sweeping:
             thread.start()
-        end_programs(self._programs.values())
+        end_programs(self._programs.values())  # before the folders: programs still write into theirs
         for folder in self._folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # nobody is left who could be told
         for thread in sweeping:
             thread.join()
 
@@ -116,6 +116,7 @@ def hear(channel: Channel[Order], parent: int | None, wards: Wards) -> None:
     watched = [channel.fileno(), *([] if parent is None else [parent])]
     is_dead = parent is None
     while True:
+        # what the dead one said last still waits to be read
         readable, _, _ = select.select(watched, [], [], 0 if is_dead else None)
         is_dead = is_dead or parent in readable
         if channel.fileno() in readable:

@@ -31,6 +31,7 @@ class Standstill:
 def stopped_by(pid: int) -> str:
     """Say, as the end of a sentence, which signal has stopped a child of ours (SIGSTOP, SIGTSTP); empty: none has."""
     with suppress(ChildProcessError):  # somebody else's child
+        # WNOWAIT leaves the news there: whoever looks next is told as well.
         told = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
         if told is not None and told.si_code == os.CLD_STOPPED:
             return f"; it was stopped by signal {told.si_status} ({signal.Signals(told.si_status).name})"

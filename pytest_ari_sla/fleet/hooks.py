@@ -123,6 +123,7 @@ class WorkerHooks:
         self.link = ControllerLink(workerinput[_CHANNEL])
         notice_dead_host_of(workerinput[_CHANNEL].gateway)
 
+    # Last, so that the shard ends the node id: there `parse_nodeid` looks for it.
     @pytest.hookimpl(trylast=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make one test for each shard out of every test that uses ``load``."""
@@ -131,6 +132,7 @@ class WorkerHooks:
             labels = [ShardLabel(shard, shards) for shard in range(1, shards + 1)]
             metafunc.parametrize("load", labels, ids=labels, indirect=True)
 
+    # Outermost: it sees the items before anybody has deselected, and after everybody has.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
         """Select all shards of a test wherever ``-k``, ``--lf`` or ``--deselect`` left only some of them."""
@@ -217,6 +219,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -
     if _INPUT in workerinput:
         config.pluginmanager.register(WorkerHooks(workerinput), WORKER_HOOKS)
         shards = workerinput[_INPUT]["shards"]
+    # defaults for where xdist is not installed
     elif config.getoption("dist", "no") != "no" and config.getoption("tx", None):
         from xdist.workermanage import parse_tx_spec_config
 
@@ -231,6 +234,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -
 
 def _rename_shards(config: pytest.Config, shards: int) -> None:
     """Let shards on the command line and in the cache of failed tests mean those of this fleet; 0: there is none."""
+    # each name once, though several shards of a test turn into the same
     config.args[:] = dict.fromkeys(name for argument in config.args for name in names_in_fleet(argument, shards))
     failed = getattr(config.pluginmanager.getplugin("lfplugin"), "lastfailed", None) or {}
     for nodeid in list(failed):

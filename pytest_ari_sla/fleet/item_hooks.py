@@ -126,6 +126,7 @@ class ItemHooks:
                 attempt.by_verdict = True
                 raise
 
+    # Outermost: pytest's own wrappers have made xfail and XPASS of the outcome by then.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         """Attach what became of the loads to the test's report: so it reaches the process that writes the reports."""
@@ -206,10 +207,12 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
         for load in standing:
             hooks.tell("verdict_reached", scenario=load.scenario, verdict=load.scenario.verdict)
             load.scenario.notes += [remark for remark in hooks.remarks() if remark not in load.scenario.notes]
+    # settled anew after setup, call and teardown: ours of before go
     others = [entry for entry in item.user_properties if entry not in attempt.properties]
     attempt.properties = [entry for load in standing for entry in junit_properties(load.scenario)]
     item.user_properties[:] = [*others, *attempt.properties]
     report.user_properties = list(item.user_properties)
+    # The teardown's report changes the standing; the loads went with the call's.
     setattr(report, _ON_REPORT, msgspec.to_builtins(_told(item, with_loads=when != "teardown")))
 
 

@@ -107,7 +107,7 @@ class ControllerLink:
         Skipped
             If the session is being stopped, and this is the beginning of a load.
         """
-        if self.stop_reason and needs_all and not self._gone:
+        if self.stop_reason and needs_all and not self._gone:  # then `_expecting` says so
             raise _skipped(self.stop_reason)
         with self._expecting((test, step)) as answer:
             self.send(messages.Arrive(test, step, payload, needs_all))
@@ -144,7 +144,7 @@ class ControllerLink:
     def _expecting(self, key: tuple[str, str]) -> Iterator[Future[Any]]:
         answer: Future[Any] = Future()
         with self._lock:
-            if self._gone:
+            if self._gone:  # under the lock: an end that comes later finds us among those who wait
                 raise ShardLost(_CONTROLLER_GONE)
             self._waiting[key] = answer
         try:
@@ -183,12 +183,12 @@ class ControllerLink:
 
     def _answer(self, key: tuple[str, str], message: messages.ToWorker) -> None:
         answer = self._waiting.get(key)
-        if answer is not None and not answer.done():
+        if answer is not None and not answer.done():  # a test that broke has answered already
             answer.set_result(message)
 
     def _stop(self, reason: str) -> None:
         """Let nothing more begin, and end what is under way."""
-        self.stop_reason = self.stop_reason or reason
+        self.stop_reason = self.stop_reason or reason  # the first is the cause of those that follow
         self._fail_waiting(ShardLost(reason) if self._gone else _skipped(reason))
         self._end_loads(reason, hurried=True)
 
@@ -208,6 +208,7 @@ class ControllerLink:
     def _end_loads(self, reason: str, *, hurried: bool, test: str | None = None, number: int | None = None) -> None:
         for load, tell in self._running.values():
             if test in (None, load.test) and number in (None, load.number):
+                # bound now: it is called later, by another thread
                 tell(lambda load=load: load.end_early(reason, hurried=hurried))
 
     def _tell_of_death(self, crash: SlaError, test: str, number: int) -> None:

@@ -48,6 +48,7 @@ class Reporter:
         if maker is not None:
             maker.interrupted = True
 
+    # Innermost: pytest's terminal, which shows the summary, is a wrapper around this.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
         """Take in what is to be reported, and stop what was started; also where another plug-in's report breaks."""

@@ -131,7 +131,7 @@ class Worker:
 
     def hand_over(self, nodeid: str, told: Told) -> None:
         """Tell the controller of a test that pytest makes no report of."""
-        with suppress(ShardLost):
+        with suppress(ShardLost):  # whoever would write the report is gone
             self._link.send(messages.Judged(nodeid, msgspec.to_builtins(told)))
 
     def write_down(self, why: str) -> None:

@@ -92,7 +92,7 @@ class TargetSource:
 
     def close(self) -> None:
         """Stop what was started."""
-        self._started = self._application = None
+        self._started = self._application = None  # first: what we end ourselves has not crashed
         self._stack.close()
 
 

@@ -146,7 +146,7 @@ class Collectives:
         state = self._tests.setdefault(test, _Test())
         if shard in state.left:
             return [Broken(shard, test, self._why(state, shard))]
-        state.heard_s.pop(shard, None)
+        state.heard_s.pop(shard, None)  # it waits now, and is silent
         meeting = state.steps.setdefault(step, _Step(needs_all, now_s))
         meeting.payloads[shard] = payload
         return self._settled(test, now_s)
@@ -194,7 +194,7 @@ class Collectives:
         for test, state in list(self._tests.items()):
             for shard, reason in self._overdue(state, now_s):
                 told += self.leave(shard, test, reason, now_s)
-                if shard not in self._vacant_s:
+                if shard not in self._vacant_s:  # else it died: there is nobody to kill
                     hanging.add(shard)
         return told, hanging
 

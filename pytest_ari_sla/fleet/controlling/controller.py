@@ -80,6 +80,7 @@ class Controller:
         self._enlisted = 0
         self._collectives = Collectives(shards)
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # daemon: a session that breaks off before close() can end
         self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
         self._supervisor: Supervisor | None = None
         self._refusal = ""
@@ -239,6 +240,7 @@ class Controller:
         now_s = time.monotonic()
         match message:
             case messages.NeedTarget(is_other):
+                # this thread must go on hearing: others' patience runs
                 threading.Thread(target=self._find_target, args=(member, is_other), daemon=True).start()
             case messages.Refuse(mistake):
                 self._refusal = mistake
