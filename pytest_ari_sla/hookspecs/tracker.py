@@ -153,7 +153,7 @@ class Tracker(Protocol):
         """Take in a batch; packets of one leg come in order of arrival."""
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass: called about once a second and at the end.
+        """Let time pass: called about once a second, before legs are released, and at the end.
 
         All that arrived before ``now_ns`` (ns since the Unix epoch) has been observed, however late it was read.
         """

@@ -64,6 +64,17 @@ def test_every_reading_is_a_sample() -> None:
     assert snapshot.histogram("vitals.queued_tasks").max == 2
 
 
+def test_a_reading_is_taken_once_a_second_however_often_time_is_told() -> None:
+    """It is told at the end of every call: a load of many calls must not become a load of readings."""
+    process = Scripted(HEALTHY, HEALTHY)
+    tracker = VitalsTracker(find=lambda endpoint: process)  # type: ignore[arg-type, return-value]
+    tracker.begin(context())
+    clock = ManualClock()
+    for _ in range(15):
+        tracker.advance(clock.advance(SECOND_NS // 10))
+    assert Snapshot(tracker.snapshot()).histogram("vitals.rss").count == 2
+
+
 def test_cpu_is_the_share_of_a_core_between_two_readings() -> None:
     """0.3 s of CPU in a second are 30 %; the first reading has nothing to be compared with."""
     cpu = tracked(HEALTHY, replace(HEALTHY, cpu_s=10.3), replace(HEALTHY, cpu_s=12.0)).histogram("vitals.cpu")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LastingDelayTracker"]
 
 _NONE_NS = np.iinfo(np.int64).max
+_SECOND_NS = 1_000_000_000
 LASTING_NS = 200_000_000
 """A leg whose delay has risen by so much for two seconds is counted: some jitter buffers hold as much, none gives back
 what has not come."""
@@ -57,6 +58,7 @@ class LastingDelayTracker:
         self._legs = 0
         self._least_ns, self._second_ns, self._before_ns = np.full((3, context.legs), _NONE_NS)
         self._risen_ns = np.full(context.legs, -1, np.int64)
+        self._next_end_ns = 0
 
     def observe(self, batch: PacketBatch) -> None:
         """Take the shortest delay of each leg."""
@@ -65,8 +67,11 @@ class LastingDelayTracker:
         np.minimum.at(self._second_ns, batch.leg[known], (batch.arrival_ns - batch.sent_ns)[known])
 
     def advance(self, now_ns: int) -> None:
-        """Let a second end."""
-        del now_ns
+        """Let a second end, if it is time."""
+        if now_ns < self._next_end_ns:
+            return
+        # Time is told whenever a call ends as well: with many calls, two of those would be no two seconds.
+        self._next_end_ns = now_ns + _SECOND_NS * 9 // 10
         floor_ns = np.where(self._before_ns < _NONE_NS, np.minimum(self._second_ns, self._before_ns), _NONE_NS)
         self._least_ns = np.minimum(self._least_ns, self._second_ns)
         known = (self._second_ns < _NONE_NS) & (floor_ns < _NONE_NS)

@@ -11,6 +11,7 @@ from tests.unit.batches import batch_of
 from tests.unit.trackers.loads import FixedLog, context_of, echo
 
 _PER_SECOND = 10
+_SECOND_NS = 1_000_000_000
 
 
 def _lived(*delays_ms: float) -> LastingDelayTracker:
@@ -20,7 +21,7 @@ def _lived(*delays_ms: float) -> LastingDelayTracker:
     for second, delay_ms in enumerate(delays_ms):
         probes = range(_PER_SECOND * second, _PER_SECOND * (second + 1))
         tracker.observe(batch_of([echo(probe, delay_ms + 30 * (probe % 3)) for probe in probes]))
-        tracker.advance(0)
+        tracker.advance((second + 1) * _SECOND_NS)
     return tracker
 
 
@@ -54,8 +55,19 @@ def test_it_is_counted_three_seconds_after_it_came() -> None:
     tracker = _lived(10, 10, 2010)
     assert tracker.snapshot()["lasting_delay.legs"] == 0
     tracker.observe(batch_of([echo(40, 2010)]))
-    tracker.advance(0)
+    tracker.advance(4 * _SECOND_NS)
     assert tracker.snapshot()["lasting_delay.legs"] == 1
+
+
+def test_seconds_are_seconds_however_often_time_is_told() -> None:
+    """It is told at the end of every call: a stall of 300 ms in a load of many calls is not a delay that stays."""
+    tracker = _lived(10, 10)
+    for moment, probe in enumerate(range(20, 35)):
+        tracker.observe(batch_of([echo(probe, 310 - 20 * moment)]))
+        tracker.advance(2 * _SECOND_NS + moment * 20_000_000)
+    tracker.observe(batch_of([echo(40, 10)]))
+    tracker.advance(3 * _SECOND_NS)
+    assert tracker.snapshot()["lasting_delay.legs"] == 0
 
 
 def test_a_later_call_on_the_same_leg_begins_anew() -> None:
@@ -64,7 +76,7 @@ def test_a_later_call_on_the_same_leg_begins_anew() -> None:
     tracker.release(np.zeros(1, np.int32))
     for second in range(4):
         tracker.observe(batch_of([echo(second, 700)]))
-        tracker.advance(0)
+        tracker.advance((second + 3) * _SECOND_NS)
     assert tracker.snapshot()["lasting_delay.legs"] == 0
 
 
