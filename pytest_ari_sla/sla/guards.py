@@ -287,7 +287,7 @@ def _unknown_fates(metric: Metric, measured: Snapshot) -> Iterator[Guard]:
     known, unknown = map(measured.count, _FATES)
     if not unknown or not metric.judges_loss:
         return
-    words = f"it is not known whether {_number(unknown, 'packet')} came back"
+    words = f"it is not known what became of {_number(unknown, 'packet')}"
     if metric.name in _LOSS:
         yield Guard("loss_unknown", words, unknown=(known, unknown))
     elif unknown > _UNSENT_SHARE * (known + unknown):

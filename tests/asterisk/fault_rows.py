@@ -182,12 +182,21 @@ def stop_asterisk(scene: Scene) -> None:
     os.kill(scene.asterisk.pid, signal.SIGCONT)
 
 
+def _killed(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def end(pattern: str) -> Callable[[Scene], None]:
     """Let a process of the session vanish in mid-load."""
 
     def act(scene: Scene) -> None:
         scene.wait_until_up()
-        os.kill(scene.process(pattern), signal.SIGKILL)
+        while not _killed(scene.process(pattern)):
+            time.sleep(0.05)  # one that lives for a moment only, on its way to another program
 
     return act
 
@@ -293,7 +302,7 @@ TABLE = [
     Row("relay stopped for good", 1, f"the relay {STOPPED}", GOOD,
         act=stop(RELAY, None), duration="60s", load=RELAY_LOAD, lost=True),
     Row("echo server stopped for good", 1, f"the echo server {STOPPED}", GOOD,
-        act=stop(ECHO, None), duration="60s", load=RELAY_LOAD, lost=True),
+        act=stop(ECHO, None), duration="60s", load=RELAY_LOAD, lost=True, is_further=True),
     Row("sessions used up", 4, "its HTTP sessions are used up (sessionlimit", beside=all_sessions_held,
         alone=True),
     Row("Asterisk restarted", 1, "all calls of then are gone (at fault: Asterisk)", DROPPED, blame=RESTARTED,
@@ -323,7 +332,7 @@ TABLE = [
         act=stop(ECHO), duration="5s", load=RELAY_LOAD, also=', "rtt.max < 1us"'),
     Row("measuring worker stopped", 0, "The measuring process stood still for", GOOD,
         act=stop(WORKER, 2.5), duration="6s", options=("-n", "1")),
-    Row("event pump stopped", 0, PASS, GOOD, act=stop(PUMP)),
+    Row("event pump stopped", 0, PASS, GOOD, act=stop(PUMP), is_further=True),
     Row("event pump stopped for good", 0, PASS, GOOD, act=stop(PUMP, None)),
     Row("foreign packets", 1, f"They came from {FOREIGN[0]}:{FOREIGN[1]}", GOOD,
         act=flood, also=LOSES, unsaid="fewer calls"),
@@ -347,8 +356,10 @@ TABLE = [
     through(faults.FailsInMidRun, 1, "2 calls failed: POST /channels/externalMedia answered 500", HALF, REFUSED),
     through(faults.RefusedToAnybody, 1, "2 calls failed: ARI at {host} refused POST /channels/externalMedia", HALF,
             REFUSED),
-    through(faults.NotFoundInMidRun, 1, "2 calls failed: POST /channels/externalMedia answered 404", HALF, REFUSED),
-    through(faults.UnavailableInMidRun, 1, "2 calls failed: POST /channels/externalMedia answered 503", HALF, REFUSED),
+    through(faults.NotFoundInMidRun, 1, "2 calls failed: POST /channels/externalMedia answered 404", HALF, REFUSED,
+            is_further=True),
+    through(faults.UnavailableInMidRun, 1, "2 calls failed: POST /channels/externalMedia answered 503", HALF, REFUSED,
+            is_further=True),
     through(faults.ChannelsLocked, 1, "answered: Asterisk's channels were locked (at fault: Asterisk)", GOOD),
     through(faults.Redirected, 4, "give --ari-url https://pbx.example/ari"),
     through(faults.AnswersCut, 1, "was cut off in the middle", {"established": 0, "failed": CALLS, "leaked": 0},

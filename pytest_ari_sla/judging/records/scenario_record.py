@@ -253,9 +253,11 @@ def _call_table(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> li
     return _call_rows(sorted(kept, key=lambda call: call.started_ns), blames)
 
 
-def call_rows(outcome: LoadOutcome) -> list[record.CallRow]:
-    """Return all calls as reports hold them."""
-    return _call_rows(outcome.calls, lay_blame(outcome))
+def call_rows(
+    outcome: LoadOutcome, judgement: Judgement, thresholds: Sequence[SourcedThreshold]
+) -> list[record.CallRow]:
+    """Return all calls as reports hold them; parameters as in :func:`scenario_record`."""
+    return _call_rows(outcome.calls, lay_blame(outcome, any_loss=_loses_too_much(judgement, thresholds)))
 
 
 def _call_rows(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> list[record.CallRow]:

@@ -120,7 +120,8 @@ def _judged(
         scenario.notes.append(clean(outcome.cut_off))
     if maker.baseline is not None:
         scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
-    rows: list[CallRow] = call_rows(outcome) if len(scenario.call_table) < len(outcome.calls) else []
+    is_long = len(scenario.call_table) < len(outcome.calls)
+    rows: list[CallRow] = call_rows(outcome, judgement, thresholds) if is_long else []
     texts = evidence_files(outcome, name)
     scenario = structs.replace(scenario, evidence=[file.path for file in texts])
     return JudgedLoad(scenario, _line_of(item), rows, list(captures.values()), texts)
