@@ -32,7 +32,7 @@ class Kind(IntEnum):
 
     HANG_UP = 0x00
     UUID = 0x01
-    DTMF = 0x03
+    DTMF = 0x03  # since 22.4
     SLIN = 0x10
     SLIN12 = 0x11
     SLIN16 = 0x12
@@ -42,7 +42,7 @@ class Kind(IntEnum):
     SLIN48 = 0x16
     SLIN96 = 0x17
     SLIN192 = 0x18
-    ERROR = 0xFF
+    ERROR = 0xFF  # reserved: nothing in Asterisk 22.10 sends it
 
 
 AUDIO_RATES_HZ = {
@@ -167,7 +167,7 @@ class AudioSocketParser:
         kind, payload = message
         if kind not in _KNOWN:
             self._count("unknown_type")
-        elif not payload and is_audio(kind):
+        elif not payload and is_audio(kind):  # Asterisk itself ends a call for it ("invalid length")
             self._count("zero_length")
         elif kind == Kind.UUID and len(payload) != 16:
             self._count("bad_uuid")

@@ -106,7 +106,7 @@ class Conversation(ABC):
         """Return a frame of audio as it is sent."""
         header = self.frame_header(len(payload), kind)
         if self.masks_frames:
-            mask = secrets.token_bytes(4)
+            mask = secrets.token_bytes(4)  # a new one for each frame, that cannot be foretold (RFC 6455, 5.3)
             return header[:-4] + mask + websocket.apply_mask(payload, mask)
         return header + payload
 
@@ -116,7 +116,7 @@ class Conversation(ABC):
 
     def finish(self) -> None:
         """Note that the peer sends nothing more."""
-        self.ended = self.ended or "the connection was closed"
+        self.ended = self.ended or "the connection was closed"  # the first reason stays
 
 
 class _AudioSocket(Conversation):
@@ -144,8 +144,8 @@ class _AudioSocket(Conversation):
         elif kind == audiosocket.Kind.HANG_UP:
             self.ended = "the peer hung up"
         elif kind == audiosocket.Kind.DTMF:
-            self.digits += payload[:1].decode("ascii", "replace")
-        elif message.uuid is not None and not self.key:
+            self.digits += payload[:1].decode("ascii", "replace")  # one digit a message, at its end (Asterisk 22.4)
+        elif message.uuid is not None and not self.key:  # the first one counts: a connection stays whose it is
             self.key, self.is_open = str(message.uuid), True
 
     def frame_header(self, size: int, kind: int) -> bytes:
@@ -187,7 +187,7 @@ class AudioSocketClient(_AudioSocket):
 class _WebSocket(Conversation):
     def __init__(self, *, is_server: bool) -> None:
         super().__init__()
-        self.masks_frames = not is_server
+        self.masks_frames = not is_server  # a client masks, a server must not (RFC 6455, 5.1)
         self.gets_masked_frames = is_server
         self._head: HeadReader | None = HeadReader()
         self._parser = websocket.WebSocketParser(masked=is_server)
@@ -207,7 +207,7 @@ class _WebSocket(Conversation):
                 self.ended = self._head.fault
                 return
             self._head = None
-            head, data = found
+            head, data = found  # the first frames may have come in the same read
             self._take_head(head)
         if not self.ended:
             for message in self._parser.feed(data):
@@ -228,9 +228,9 @@ class _WebSocket(Conversation):
             case Opcode.TEXT:
                 self.texts.append(message.payload)
             case Opcode.PING:
-                self._say(Opcode.PONG, message.payload)
+                self._say(Opcode.PONG, message.payload)  # with the same payload (RFC 6455, 5.5.3)
             case Opcode.CLOSE if not self.ended:
-                self._say(Opcode.CLOSE, message.payload[:2])
+                self._say(Opcode.CLOSE, message.payload[:2])  # its code, without the reason (RFC 6455, 5.5.1)
                 self.ended = f"the peer closed ({message.close_code})"
 
     def say(self, text: str) -> None:
@@ -242,6 +242,7 @@ class _WebSocket(Conversation):
 
     def frame_header(self, size: int, kind: int) -> bytes:
         del kind
+        # Room for the key, which each frame has of its own.
         return websocket.frame_header(Opcode.BINARY, size, bytes(4) if self.masks_frames else None)
 
     def find_plain(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> PlainFrames:

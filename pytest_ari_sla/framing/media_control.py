@@ -56,7 +56,7 @@ def encode_command(command: Command, encoding: ControlEncoding) -> str:
         message = f"{command.command} can be told in JSON only"
         raise ValueError(message)
     else:
-        text = f"{command.command} {command.correlation_id}".rstrip()
+        text = f"{command.command} {command.correlation_id}".rstrip()  # without a parameter, no blank either
     if len(text.encode()) > MOST_COMMAND_BYTES:
         message = f"Asterisk ignores commands of more than {MOST_COMMAND_BYTES} bytes: {text}"
         raise ValueError(message)
@@ -70,7 +70,7 @@ def decode_command(text: str | bytes) -> Command | None:
     if text.startswith("{"):
         try:
             return msgspec.json.decode(text, type=Command)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError):  # the latter for lone surrogates
             return None
     name, _, data = text.partition(" ")
     return Command(name, data) if name else None

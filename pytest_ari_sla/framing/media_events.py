@@ -75,7 +75,7 @@ class MediaStart(MediaEvent, frozen=True, kw_only=True):
     format: str = ""
     optimal_frame_size: int = 0
     ptime: int = 0
-    channel_variables: dict[str, str] = {}
+    channel_variables: dict[str, str] = {}  # msgspec gives each object one of its own
 
 
 class DtmfEnd(MediaEvent, frozen=True, kw_only=True):

@@ -27,10 +27,10 @@ __all__ = [
     "websocket_offset",
 ]
 
-_BINARY = 0x82
+_BINARY = 0x82  # FIN and BINARY (RFC 6455, 5.2): a message in one frame
 _MASKED = 0x80
 _MASK_BYTES = 4
-MOST_HEADER_BYTES = 8
+MOST_HEADER_BYTES = 8  # opcode and flags 2, length 2, mask 4
 """Of what is plain."""
 
 
@@ -92,6 +92,7 @@ def alike_payload(
     masked
         Whether payloads are masked, each by a key of its own.
     """
+    # all but the mask, which is each frame's own
     length, fixed = int(lengths[0]), offset - _MASK_BYTES if masked else offset
     if not ((lengths == length).all() and (data[:, :fixed] == data[0, :fixed]).all()):
         return None
@@ -135,6 +136,7 @@ def _count(
     whole, header
         Bytes of that frame, and of its header that all others must have as well.
     """
+    # At least 1: rows that are no frames must not divide by 0.
     count = np.where(is_frame & (lengths % np.maximum(whole, 1) == 0), lengths // np.maximum(whole, 1), 0)
     count[count > _MOST_TOGETHER] = 0
     for place in range(1, int(count.max(initial=0))):

@@ -17,13 +17,14 @@ __all__ = ["MEDIA_PROTOCOL", "HeadReader", "UpgradeReply", "UpgradeRequest", "ac
 MEDIA_PROTOCOL = "media"
 """The sub-protocol of chan_websocket."""
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _MOST_HEAD_BYTES = 8192
 _END = b"\r\n\r\n"
 
 
 def accept_key(key: str) -> str:
     """Return what a server answers to a client's key (RFC 6455, 4.2.2)."""
+    # Not for security: an OpenSSL in FIPS mode would refuse SHA-1 otherwise.
     return base64.b64encode(hashlib.sha1((key + _GUID).encode(), usedforsecurity=False).digest()).decode()
 
 
@@ -53,11 +54,12 @@ class HeadReader:
 
 def _lines(head: bytes) -> tuple[str, dict[str, str]]:
     """Return the first line of a head, and its fields by their names in lower case."""
+    # knows every byte: nonsense is refused in words, and does not raise
     first, *rest = head.decode("latin-1").split("\r\n")
     fields: dict[str, str] = {}
     for line in rest:
         name, _, value = line.partition(":")
-        fields[name.strip().lower()] = value.strip()
+        fields[name.strip().lower()] = value.strip()  # names of fields have no case (RFC 9110, 5.1)
     return first, fields
 
 

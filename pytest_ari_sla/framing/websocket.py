@@ -27,7 +27,7 @@ __all__ = [
 MOST_MESSAGE_BYTES = 65_536
 """Asterisk itself closes at more than 65,500 bytes."""
 
-_MOST_CONTROL_BYTES = 125
+_MOST_CONTROL_BYTES = 125  # RFC 6455, 5.5
 _MASK_BYTES = 4
 
 
@@ -75,6 +75,7 @@ class _Frame(NamedTuple):
 def apply_mask(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     """Mask a payload, or undo it (RFC 6455, 5.3)."""
     size = len(payload)
+    # One XOR of two large numbers costs less than one for each byte.
     pattern = (mask * (size // _MASK_BYTES + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
@@ -83,6 +84,7 @@ def frame_header(opcode: int, size: int, mask: bytes | None = None, *, is_last: 
     """Return what stands before a payload of so many bytes."""
     first = (0x80 if is_last else 0) | opcode
     flag = 0 if mask is None else 0x80
+    # 7 bits, or 126 and 16 bits, or 127 and 64 bits (RFC 6455, 5.2).
     if size < 126:
         header = bytes((first, flag | size))
     elif size < 1 << 16:
@@ -101,6 +103,7 @@ def encode(opcode: int, payload: bytes, *, masked: bool, is_last: bool = True) -
 
 def close_payload(code: int, reason: str = "") -> bytes:
     """Return the payload of a CLOSE."""
+    # A control frame holds 125 bytes, of which the code takes two (RFC 6455, 5.5).
     return code.to_bytes(2, "big") + reason.encode()[: _MOST_CONTROL_BYTES - 2]
 
 
@@ -149,7 +152,7 @@ class WebSocketParser:
             message = self._join(frame)
             if message is not None:
                 messages.append(message)
-        del self._waiting[:at]
+        del self._waiting[:at]  # once for all frames: each deletion moves what is left
         if self.failed:
             self._waiting.clear()
         return messages
@@ -181,7 +184,7 @@ class WebSocketParser:
                 return None
             size = int.from_bytes(waiting[body : body + width], "big")
             body += width
-        if size > self._most_bytes:
+        if size > self._most_bytes:  # before any payload is kept: the header may announce 2**63 bytes
             self._fail("giant")
             return None
         mask_bytes = _MASK_BYTES if self._masked else 0
@@ -196,20 +199,22 @@ class WebSocketParser:
     def _fault_of(self, first: int, second: int) -> str:
         """Return what is wrong with the first two bytes of a frame; empty where nothing is."""
         opcode = first & 0x0F
-        if first & 0x70:
+        if first & 0x70:  # no extension was agreed on that could use them (RFC 6455, 5.2)
             return "reserved_bits"
         if opcode not in _OPCODES:
             return "unknown_opcode"
-        if bool(second & 0x80) != self._masked:
+        if bool(second & 0x80) != self._masked:  # RFC 6455, 5.1
             return "masking"
+        # not in parts, and short (RFC 6455, 5.5)
         if opcode >= Opcode.CLOSE and (not first & 0x80 or second & 0x7F > _MOST_CONTROL_BYTES):
             return "bad_control"
         return ""
 
     def _join(self, frame: _Frame) -> WebSocketMessage | None:
         """Return the message that a frame completes."""
-        if frame.opcode >= Opcode.CLOSE:
+        if frame.opcode >= Opcode.CLOSE:  # may come between the parts of a message (RFC 6455, 5.4)
             return WebSocketMessage(frame.opcode, frame.payload)
+        # A message has one beginning, and no other one begins before its end (RFC 6455, 5.4).
         if (frame.opcode == Opcode.CONTINUATION) != (self._opcode is not None):
             self._fail("bad_continuation")
             return None

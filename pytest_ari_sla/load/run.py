@@ -187,7 +187,7 @@ class LoadRun:
             try:
                 await driver.run(plan.profile.plan(plan.shard - 1, plan.shards))
             except Exception as error:
-                if not self._calls.requested:
+                if not self._calls.requested:  # without one call there is nothing to tell but the error
                     raise
                 self.broken_by = error
                 self._note_break(error)
@@ -206,6 +206,7 @@ class LoadRun:
         if audit is not None and self.broken_by is None:
             left += await self._audit(audit, ari)
         total = self._total(caller, driver) + left
+        # just before the end: at the end itself another second would begin
         self._enter(max(0, duration_ns - 1), total, caller)
         outcome = self._outcome(parts, duration_ns, total)
         self.found = self._watch.finding() if self._watch is not None else None
@@ -365,6 +366,7 @@ class LoadRun:
         """Once a second: enter what happened into the series, and tell; the load ends when that is not possible."""
         try:
             while True:
+                # to the next full second, however long this one took: ticks do not drift
                 await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
                 # What a relay measures has its time too: stages, windows and baselines judge it like everything else.
                 if relay is not None:

@@ -170,4 +170,5 @@ class MediaPlan:
 
     def ticks(self, leg: int) -> int:
         """Return what each packet of a leg adds to its time stamp."""
+        # The RTP clock: that of G.722 is 8000 Hz, though it samples at 16 kHz (RFC 3551, 4.5.2).
         return self.voice(leg).codec.clock_rate_hz * self.packet_time_ms // 1000

@@ -148,6 +148,7 @@ class CallerWorker:
             return [*endpoints, self._transport.take_leg(last)]
         faulty = [*endpoints, self._transport.take_faulty_leg(last, fault)]
         if not fault.is_measured:
+            # until they are started, nobody knows when they end
             self._unmeasured.update(dict.fromkeys((endpoint.leg for endpoint in faulty), _NEVER_NS))
         self._faults.update(dict.fromkeys((endpoint.leg for endpoint in faulty), fault.name))
         return faulty
@@ -198,6 +199,7 @@ class CallerWorker:
         # What nobody of ours hears does not come back.
         others = [leg for leg in legs if not self._plan.has_probes(leg) and self._plan.is_heard(leg)]
         missing = int(self._transport.send_log.sent_by(others).sum()) - self._measurer.received(others)
+        # A mixing bridge may send more packets than it gets.
         return sum(map(self._measurer.outstanding, probed)) + max(missing, 0)
 
     def silent_legs(self, packets: int) -> set[int]:

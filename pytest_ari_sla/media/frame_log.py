@@ -132,7 +132,7 @@ class FrameLog:
         """
         is_frame = (legs >= 0) & (probes >= 0) & (probes < self.due()[legs])
         column = probes % self._window
-        known = is_frame & (self._number[legs, column] == probes)
+        known = is_frame & (self._number[legs, column] == probes)  # else the window has a later frame in its place
         return (
             np.where(is_frame, probes, _NO_FRAME),
             np.where(known, self._sent_ns[legs, column], 0),
@@ -161,6 +161,7 @@ class FrameLog:
         """Return what became of every frame that was due since the last time and before ``until_ns``."""
         # as many as there are now: the transport goes on adding
         waiting = [self._departed.popleft() for _ in range(len(self._departed))]
+        # back to the front, in their order
         self._departed.extendleft(reversed([one for one in waiting if one[0] >= until_ns]))
         due, sent = np.array([one for one in waiting if one[0] < until_ns], np.int64).reshape(-1, 2).T
         return Departures((sent - due)[sent > 0], int(np.count_nonzero(sent == 0)))

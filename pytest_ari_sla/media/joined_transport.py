@@ -275,7 +275,7 @@ class JoinedTransport(AbstractAsyncContextManager["JoinedTransport"]):
     @property
     def probe_window(self) -> int:
         """How many probes of a leg are awaited."""
-        return min(part.probe_window for part in self._parts)
+        return min(part.probe_window for part in self._parts)  # as far as all of them remember
 
     def now_ns(self) -> int:
         """Return the time by which frames are dated; all parts have the same."""

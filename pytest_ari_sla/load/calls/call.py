@@ -123,6 +123,7 @@ class LiveCall:
             raise UsageError("this topology uses the relay, but its relay_legs is 0")
         host, port = await relay.reserve(self.id)
         leg = await self._create(MediaOffer(f"{host}:{port}"), None, self._format(0))
+        # Only Asterisk's answer has told where its media comes from.
         await relay.connect(self.id, cast("Address", leg.remote))
         return leg
 
@@ -275,6 +276,7 @@ class LiveCall:
         now_ns = self.tools.clock.monotonic_ns()
         happened_ns = now_ns if at_ns is None else at_ns - (self.tools.caller.now_ns() - now_ns)
         event = TimelineEvent(happened_ns - self.tools.began_ns, source, what, detail)
+        # What is told later may have happened earlier: the kernel and Asterisk date it.
         insort(self.timeline, event, key=lambda other: other.at_ns)
 
     def lost_channel(self) -> ChannelWatch | None:
@@ -285,7 +287,7 @@ class LiveCall:
     async def hang_up_after(self, delay_ns: int) -> None:
         """Hang up what there is of the call so long after its first request was sent, answered or not."""
         await self._followed_one.wait()
-        if self.followed:
+        if self.followed:  # a call by SIP has no channel of ours
             await self.ari.watch(self.followed[0]).asked_for()
         await asyncio.sleep(delay_ns / 1e9)
         self.told_to_end = True
@@ -326,5 +328,6 @@ class LiveCall:
         await asyncio.gather(*(ari.destroy_bridge(bridge) for bridge in bridges))
         if self.tools.relay is not None and any(leg.is_relayed for leg in self.legs):
             await self.tools.relay.release(self.id)
+        # Of what was not there any more no event would come.
         ending = [channel for channel, was_there in zip(channels, existed, strict=True) if was_there]
         await asyncio.gather(*(ari.watch(channel).destroyed(STEP_TIMEOUT_S) for channel in ending))

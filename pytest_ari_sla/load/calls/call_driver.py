@@ -100,10 +100,10 @@ class CallDriver:
                 if await self._end.within((planned.start_ns - self._around.now_ns()) / 1e9):
                     break
                 self._start(planned)
-            while self._tasks:
+            while self._tasks:  # a caller with a script may be followed by the next one meanwhile
                 await asyncio.wait(self._tasks)
         except asyncio.CancelledError:
-            self._end.hurried = True
+            self._end.hurried = True  # a session that ends does not wait for packets on their way
             raise
         finally:
             self.end_early()
@@ -171,11 +171,13 @@ class CallDriver:
 
     async def _ask(self, *, all_deaf: bool) -> None:
         """Ask Asterisk which channels it still has; one that neither answers nor sends a packet has gone."""
+        # Before the request: what the answer shows is true of then at the least.
         asked_ns, asked_at_ns = self._around.now_ns(), self._tools.caller.now_ns()
         try:
             await self._tools.ari.reconcile()
         except (AriUnreachable, AriTimeout) as problem:
             since_ns = self._unreachable_since_ns = self._unreachable_since_ns or asked_ns
+            # as long as one call hears something Asterisk is there
             if all_deaf and self._around.now_ns() - since_ns >= UNREACHABLE_NS:
                 gone_s = (self._around.now_ns() - since_ns) / 1e9
                 self.lose_target(
@@ -218,7 +220,7 @@ class CallDriver:
         now_ns = self._around.now_ns()
         begins_ns = now_ns + (PAUSE_AFTER_FAILURE_NS if outcome.reason else 0)
         ends_ns = planned.start_ns + planned.holding_ns
-        if begins_ns + now_ns - outcome.started_ns > ends_ns:
+        if begins_ns + now_ns - outcome.started_ns > ends_ns:  # one as long as this would be cut off
             return
         if not await self._end.within((begins_ns - now_ns) / 1e9):
             self._start(planned._replace(start_ns=begins_ns, holding_ns=ends_ns - begins_ns))

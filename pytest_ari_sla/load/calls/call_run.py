@@ -119,7 +119,7 @@ class CallRun:
         """Take note that the load ends, or ends in a hurry now."""
         self.call.changed.set()
         if self._end.hurried and self._building is not None and not self._building.expired():
-            self._building.reschedule(0)
+            self._building.reschedule(0)  # long ago by the event loop's clock: at once
 
     async def run(self) -> CallOutcome:
         """Make the call; what Asterisk or the network do wrong fails it, anything else ends the load."""
@@ -140,6 +140,7 @@ class CallRun:
             if self._end.lost_target is not None:
                 failure, self._cause = self._end.target_loss, type(self._end.lost_target).__name__
         except (TargetError, NetworkError) as error:
+            # a call that is hung up on purpose may fail by that
             failure, self._cause = "" if call.told_to_end else str(error), type(error).__name__
         except Exception as error:
             self._end.give_up(error)  # not Asterisk's fault, so this call has not failed: it is told to end
@@ -159,7 +160,7 @@ class CallRun:
         try:
             yield
         finally:
-            if not self.call.told_to_end:
+            if not self.call.told_to_end:  # else it hangs up just now, and must come to its end
                 hanging_up.cancel()
             await asyncio.wait([hanging_up])
             if not hanging_up.cancelled() and (error := hanging_up.exception()) is not None:
@@ -178,7 +179,7 @@ class CallRun:
                 self._building = limit
                 await self._around.topology.establish(self.call)
         except TimeoutError:
-            if not limit.expired():
+            if not limit.expired():  # it was the topology's own time limit
                 raise
             if self._end.hurried:
                 return False
@@ -210,9 +211,10 @@ class CallRun:
     async def _follow_script(self, conductor: Conductor) -> str:
         call, caller = self.call, self._tools.caller
         ((endpoint, _),) = call.caller_legs
-        self._packets = 1
+        self._packets = 1  # not 0: a caller with a script sends, and hears, from its first moment
         answered_ns = caller.now_ns()
         if call.answered_ns is not None:
+            # from the monotonic clock to that of media
             answered_ns += call.answered_ns - call.tools.clock.monotonic_ns()
         failure, self._figures = await conductor.follow(call, endpoint, caller, answered_ns, lambda: self._is_over)
         self._cause = SCRIPT_FAILED
@@ -235,6 +237,7 @@ class CallRun:
         try:
             while not (self._is_over or call.why_lost() or caller.have_ended(endpoints, packets)):
                 call.changed.clear()
+                # Polled from the end on: the last packets leave in the turns of their slots.
                 await set_within(call.changed, max((end_ns - self._around.now_ns()) / 1e9, POLL_S))
         finally:
             self.sending = []

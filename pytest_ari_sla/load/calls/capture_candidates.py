@@ -55,6 +55,7 @@ class CaptureCandidates:
         packed = tuple(PackedStream.of(stream) for stream in streams if len(stream.packets))
         if packed:
             self._candidates[call.id] = _Candidate(call, packed)
+        # Twice what may stay, so that sorting is rare.
         if len(self._candidates) > 2 * self._most * (len(self._ranked_by) + 1):
             self._drop_hopeless()
 

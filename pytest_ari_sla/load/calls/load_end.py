@@ -46,13 +46,13 @@ class LoadEnd:
 
     def ask(self, *, hurried: bool = False) -> None:
         """Let it come; hurried: without waiting for what is still on its way."""
-        self.hurried |= hurried
+        self.hurried |= hurried  # once in a hurry, always
         self._has_come.set()
         self._on_end()
 
     def give_up(self, error: BaseException) -> None:
         """Let it come because of this."""
-        self.broken_by = self.broken_by or error
+        self.broken_by = self.broken_by or error  # the first cause: what follows comes of it
         self.ask(hurried=True)
 
     def lose_target(self, error: SlaError) -> None:

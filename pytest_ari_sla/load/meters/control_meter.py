@@ -96,7 +96,7 @@ class ControlMeter:
         if not _in_a_call.get():
             return
         self._request_lag.record_one(uncertainty_ns)
-        if 200 <= status < 300 or status == 404:
+        if 200 <= status < 300 or status == 404:  # 404 is the answer to a DELETE of what has ended by itself
             self._requests.record_one(duration_ns)
         else:
             self._errors += 1
@@ -109,7 +109,7 @@ class ControlMeter:
             return
         self._reading_lag.record_one(uncertainty_ns)
         if lag_ns is not None:
-            self._event_lag.record_one(max(0, lag_ns))
+            self._event_lag.record_one(max(0, lag_ns))  # two machines' clocks may disagree
         for channel_id in followed:
             self._calls[channel_id].note("ari", event.type)
 

@@ -112,10 +112,11 @@ class HostShare:
         """Take a reading."""
         before, now = self._before, self._times.read()
         self._before = now
+        # the last: two readings within one tick of the kernel
         if before is None or now is None or now.whole <= before.whole:
             return
         whole = now.whole - before.whole
-        busy = min(max((now.busy - before.busy) / whole, 0.0), 1.0)
+        busy = min(max((now.busy - before.busy) / whole, 0.0), 1.0)  # the kernel's columns are not read at one moment
         # A process that ends takes its times along.
         ours = min(max((now.ours - before.ours) / whole, 0.0), busy)
         self._ours.record_one(round(ours * _RESOLUTION))

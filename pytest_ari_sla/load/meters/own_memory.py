@@ -29,7 +29,7 @@ class OwnMemory:
     def read(self) -> None:
         """Take a reading."""
         try:
-            pages = int(self._source.read_text().split()[1])
+            pages = int(self._source.read_text().split()[1])  # not getrusage(): its ru_maxrss never falls
         except OSError:
             return
         self._readings.record_one(pages * self._page_bytes)

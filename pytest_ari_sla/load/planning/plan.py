@@ -92,6 +92,7 @@ class LoadPlan:
             keep_packets=keep_packets,
             faults=self.faults,
             clock=clock,
+            # once for all transports of a load: their times are compared
             epoch_ns=clock.time_ns() - clock.monotonic_ns(),
             tells_reception=self.calls_by_sip,
         )

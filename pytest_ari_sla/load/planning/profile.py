@@ -185,7 +185,7 @@ class LoadProfile:
             _check(stage)
         if self.holding_ns is not None and self.holding_ns <= 0:
             raise UsageError("calls need a holding time of more than 0")
-        if next(self.plan(), None) is None:
+        if next(self.plan(), None) is None:  # only the plan knows: half a call is none
             raise UsageError(f"this load makes no call: {self._why_no_call()}; ask for at least one")
 
     def _why_no_call(self) -> str:
@@ -261,7 +261,7 @@ class LoadProfile:
         """
         edges = {0}
         for stage, (_, begin, end) in zip(self.stages, self.boundaries(), strict=True):
-            edges |= {begin, end - 1}
+            edges |= {begin, end - 1}  # at its end a stage wants nothing any more
             if isinstance(stage, Rate):
                 edges |= {begin + stage.holding_ns, end - 1 + stage.holding_ns}
         turns = {turn for begin, end in pairwise(sorted(edges)) if (turn := self._turn(begin, end)) is not None}
@@ -271,7 +271,7 @@ class LoadProfile:
         """Return where the parabola between two edges turns; None where it does not."""
         first, middle, last = (self.target_calls(at) for at in (begin_ns, (begin_ns + end_ns) // 2, end_ns))
         bend = first - 2 * middle + last
-        if abs(bend) < 1e-9:
+        if abs(bend) < 1e-9:  # a straight line, but for rounding
             return None
         share = 0.5 - (last - first) / (4 * bend)
         return begin_ns + round(share * (end_ns - begin_ns)) if 0 < share < 1 else None
@@ -315,7 +315,9 @@ class LoadProfile:
         """Yield the calls of a shard (counted from 0), by the time they begin; none is known before it is due."""
         draw = random.Random(_SEED)
         closed = {stage.name for stage in self.stages if isinstance(stage, Calls)} if self.holding_ns is None else set()
+        # Lazily: the plan of a day is never in memory as a whole.
         for number, call in enumerate(heapq.merge(*self._sources())):
+            # Drawn for the calls of all shards: each has the same time, however many shards there are.
             hang_up_ns = None if self.hang_up_ns is None else draw.randint(*self.hang_up_ns)
             if call.seat % shards == shard:
                 seated = call.stage in closed
@@ -337,7 +339,7 @@ class LoadProfile:
         while start_ns < end_ns:
             lasts_ns = next(holdings)
             yield _SeatedCall(start_ns, min(lasts_ns, end_ns - start_ns), self.stage_at(start_ns), taken.seat)
-            start_ns += max(lasts_ns, _LEAST_STEP_NS)
+            start_ns += max(lasts_ns, _LEAST_STEP_NS)  # calls of 0 s must not follow each other without an end
 
     def stage_at(self, at_ns: int) -> str:
         """Return the name of the stage that a time falls in; the last one's behind the end."""
@@ -357,6 +359,7 @@ class LoadProfile:
             for target, over_ns in zip(wanted, (0, stage.duration_ns), strict=True):
                 change = target - len(taken)
                 for step in range(abs(change)):
+                    # + 1/2: the number of calls is the line of the ramp, rounded
                     at_ns = now_ns + int(over_ns * (step + 0.5) / abs(change))
                     if change > 0:
                         taken.append((at_ns, stage.name))
@@ -384,7 +387,7 @@ def _check(stage: Stage) -> None:
 
 def _holdings(least_ns: int | None, most_ns: int, seed: int) -> Iterator[int]:
     """Yield how long calls last, one after the other: all alike, or drawn evenly from a range."""
-    draw = random.Random(f"{_SEED} {seed}")
+    draw = random.Random(f"{_SEED} {seed}")  # a text seeds alike in every process; a hash of it would not
     while True:
         yield most_ns if least_ns is None else draw.randint(least_ns, most_ns)
 

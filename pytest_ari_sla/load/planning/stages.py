@@ -121,7 +121,7 @@ def _resolved(requests: Sequence[StageRequest]) -> tuple[Stage, ...]:
         duration_ns = parse_duration_ns(request.duration)
         if request.kind == "rate":
             stages.append(_open_stage(request, name, duration_ns))
-            calls = 0
+            calls = 0  # an open stage leaves no level that the next one could go on from
         else:
             start = calls if request.start is None else _whole(request.start, name)
             calls = calls if request.end is None else _whole(request.end, name)

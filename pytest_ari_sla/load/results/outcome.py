@@ -179,6 +179,7 @@ class LoadOutcome:
     def to_plain(self) -> dict[str, Any]:
         """Return all of it as plain built-ins."""
         return {
+            # execnet takes built-ins alone, no NumPy numbers, no structs.
             "topology": self.topology,
             "codec": self.codec,
             "started_ns": self.started_ns,
@@ -215,4 +216,4 @@ class LoadOutcome:
 
 
 def _unique(notes: Iterable[str]) -> Iterable[str]:
-    return dict.fromkeys(notes)
+    return dict.fromkeys(notes)  # in their order: all shards tell of one target

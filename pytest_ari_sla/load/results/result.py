@@ -58,7 +58,7 @@ class MetricGroup:
         self._measured = measured
 
     def __getattr__(self, part: str) -> Distribution | MetricGroup | float:
-        if part.startswith("__"):
+        if part.startswith("__"):  # copy, pickle and debuggers ask for such names
             raise AttributeError(part)
         return _look_up(f"{self._prefix}{part}", self._catalogue, self._measured)
 

@@ -430,6 +430,7 @@ class Measurer:
         count, stalled_ns = health.stalls, health.stalled_ns
         seen, seen_ns = self._loop_stalls_seen
         for _ in range(count - seen):
+            # their mean: the loop tells sums alone
             self._loop_stalls.record_one((stalled_ns - seen_ns) // (count - seen))
         self._loop_stalls_seen = (count, stalled_ns)
 
@@ -438,5 +439,6 @@ class Measurer:
         then_ns, used_then_ns = self._cpu_seen
         # The loop tells once a second, and once more at its end: over a shorter span that would be too much.
         if used_ns > used_then_ns and now_ns - then_ns >= ADVANCE_NS * 9 // 10:
+            # in 1/10,000 of a core: histograms hold whole numbers
             self._cpu.record_one(10_000 * (used_ns - used_then_ns) // (now_ns - then_ns))
             self._cpu_seen = (now_ns, used_ns)

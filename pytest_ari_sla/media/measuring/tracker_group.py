@@ -63,6 +63,7 @@ class _Guarded:
         self._taken_in, self.batches_left_out = 0, 0
         self._first_failure = ""
         self._tracker = prototype  # what stays where it cannot be copied; it is never used then
+        # the prototype is the session's, and other loads begin with it
         self._tracker = self.call("a copy of it", lambda: copy.deepcopy(prototype), prototype)
         # Found out once: asking a protocol looks at every attribute, and these are asked every second.
         self._of_reports = self._tracker if isinstance(self._tracker, ReportTracker) else None
