@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,7 @@ from pytest_ari_sla.peers.control import decode_reply, encode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ari_sla.peers.control import Request
+    from pytest_ari_sla.peers.control import Reply, Request
 
 __all__ = ["MediaProcess"]
 
@@ -52,6 +53,7 @@ class MediaProcess:
         self._received = b""
         # Replies are taken in order: two requests at a time would read each other's.
         self._asking = threading.Lock()
+        self._numbers = itertools.count(1)
 
     @property
     def pid(self) -> int | None:
@@ -73,7 +75,7 @@ class MediaProcess:
         """
         self._child = Child(self._module, self._arguments, kind=socket.SOCK_STREAM, grace_s=self._stop_grace_s)
         try:
-            return self._receive(self._child, START_TIMEOUT_S)
+            return _result_of(self._receive(self._child, START_TIMEOUT_S))
         # A child that is silent still runs.
         except MediaLoopFailed:
             self.stop()
@@ -100,14 +102,18 @@ class MediaProcess:
         """
         with self._asking:
             child = self._running()
+            numbered = msgspec.structs.replace(request, number=next(self._numbers))
             try:
-                child.control.sendall(encode(request))
+                child.control.sendall(encode(numbered))
             except OSError as error:
                 raise self._gone(child) from error
-            return self._receive(child, REPLY_TIMEOUT_S)
+            # One that comes after its time-out answers an earlier request.
+            while (reply := self._receive(child, REPLY_TIMEOUT_S)).number < numbered.number:
+                pass
+            return _result_of(reply)
 
-    def _receive(self, child: Child, timeout_s: float) -> Any:
-        """Return the result of the next reply."""
+    def _receive(self, child: Child, timeout_s: float) -> Reply:
+        """Return the next reply."""
         child.control.settimeout(timeout_s)
         while b"\n" not in self._received:
             try:
@@ -122,13 +128,10 @@ class MediaProcess:
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         try:
-            reply = decode_reply(line)
+            return decode_reply(line)
         except msgspec.DecodeError as error:
             message = f"{self._name} answered what is not a reply: {error}"
             raise MediaLoopFailed(message) from error
-        if reply.error:
-            raise MediaLoopFailed(reply.error)
-        return reply.result
 
     def _gone(self, child: Child) -> MediaLoopFailed:
         # The connection ends a moment before the process does: without a wait there is no exit code to tell.
@@ -169,3 +172,9 @@ class MediaProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _result_of(reply: Reply) -> Any:
+    if reply.error:
+        raise MediaLoopFailed(reply.error)
+    return reply.result

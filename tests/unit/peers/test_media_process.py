@@ -58,6 +58,17 @@ def test_a_process_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch)
             process.request(TakeSnapshot())
 
 
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped for a while answers all that it was asked meanwhile."""
+    with MediaProcess(STUBBORN, ["late"]) as process:
+        process.launch()
+        with monkeypatch.context() as hasty:
+            hasty.setattr(media_process, "REPLY_TIMEOUT_S", 0.01)
+            with pytest.raises(MediaLoopFailed, match="did not answer"):
+                process.request(TakeSnapshot())
+        assert process.request(TakeSnapshot()) == "answer 2"
+
+
 def test_a_process_that_was_not_launched_takes_no_orders() -> None:
     """Neither requests nor clients find it."""
     process = MediaProcess(STUBBORN, ["stay"])
