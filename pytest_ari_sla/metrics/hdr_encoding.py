@@ -70,6 +70,7 @@ def decode(text: str) -> tuple[list[int], list[int]]:
 def _payload(text: str) -> bytes:
     """Return the uncompressed counters of an encoded histogram, after checking both headers."""
     try:
+        # Without validate, characters of no base64 are passed over.
         raw = base64.b64decode(text, validate=True)
         outer_cookie, length = _OUTER.unpack_from(raw)
         inner = zlib.decompress(raw[_OUTER.size : _OUTER.size + length])

@@ -166,6 +166,7 @@ class Snapshot(Mapping[str, Histogram | int]):
 
     def _ratio(self, metric: Metric) -> float | None:
         denominator = self.count(metric.denominator)
+        # A count that nobody made is unknown, not 0: a tracker may have failed.
         if not denominator or metric.numerator not in self._values:
             return None
         return self.count(metric.numerator) / denominator

@@ -188,6 +188,7 @@ def burst_ratio(sent: ArrayLike, lost: ArrayLike, loss_runs: ArrayLike) -> NDArr
         (n,) Packets sent, packets lost, and runs of consecutive lost packets, of each leg.
     """
     lost = np.asarray(lost, np.float64)
+    # Nothing sent is nothing lost, and no division by 0.
     share = lost / np.maximum(sent, 1)
     return np.maximum(lost / np.maximum(loss_runs, 1) * (1 - share), 1.0)
 

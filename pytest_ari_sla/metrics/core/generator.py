@@ -17,7 +17,7 @@ GENERATOR_METRICS: tuple[Metric, ...] = (
         places=("timeline",),
         rank=900,
         title="How late this generator sent",
-        compared=(),
+        compared=(),  # our own lateness says nothing of the target
     ),
     count("harness.receive_drops", "Packets that were dropped in our own receive buffers"),
     count("harness.not_sent", "Packets that the schedule called for and that were not sent"),
