@@ -151,16 +151,19 @@ class StreamServer(ABC):
         """Close a connection that has ended."""
         # A relay's connection is ended with its partner, and once more at the end of its own turn.
         if connection in self._open:
-            self.faults += sum(connection.conversation.faults.values())
             self._open.discard(connection)
-            connection.close()
+            self._close(connection)
+
+    def _close(self, connection: StreamConnection) -> None:
+        self.faults += sum(connection.conversation.faults.values())
+        connection.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         for connection in self._open:
-            connection.close()
+            self._close(connection)
         self._open.clear()
 
     @property

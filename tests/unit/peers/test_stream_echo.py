@@ -30,6 +30,20 @@ async def test_frames_of_an_audiosocket_come_back_as_they_went_in_any_pieces() -
         assert "2  frames sent back" in ended(process)
 
 
+async def test_faults_of_connections_that_are_still_open_are_told_at_the_end() -> None:
+    """A message of an unknown type does not end a call, so that Ctrl-C finds it open."""
+    with running("echo.echo_server", "--transport", "audiosocket") as (greeting, process):
+        found = re.search(r"at 127.0.0.1:(\d+)", greeting)
+        assert found is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(found[1]))
+        sent = b"\x10\x01\x40" + FRAME
+        writer.write(b"\x01\x00\x10" + bytes(16) + b"\x55\x00\x00" + sent)
+        async with asyncio.timeout(WITHIN_S):
+            assert await reader.readexactly(len(sent)) == sent
+        assert "1  faults of peers" in ended(process)
+        writer.close()
+
+
 async def test_binary_messages_of_a_websocket_come_back_and_a_ping_is_answered() -> None:
     """Texts are not media."""
     with running("echo.echo_server", "--transport", "websocket") as (greeting, _):
