@@ -1,9 +1,10 @@
-"""Ports and addresses as people write them, read in one way by options, ini files and the commands of ``ari-sla``."""
+"""Ports, addresses and files as people write them, read in one way by options, ini files and ``ari-sla``."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ari_sla.errors import UsageError
@@ -11,7 +12,16 @@ from pytest_ari_sla.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Address", "argument", "parse_host", "parse_host_port", "parse_port", "parse_port_range"]
+__all__ = [
+    "Address",
+    "argument",
+    "parse_file",
+    "parse_host",
+    "parse_host_port",
+    "parse_port",
+    "parse_port_range",
+    "parse_secret_file",
+]
 
 Address = tuple[str, int]
 """A host and a port."""
@@ -66,7 +76,7 @@ def parse_host(text: str) -> str:
 
 def _is_ipv4(text: str) -> bool:
     parts = text.split(".")
-    # isdecimal() takes the digits of all scripts
+    # isdecimal() takes the digits of all scripts.
     return len(parts) == 4 and all(part.isascii() and part.isdecimal() and int(part) < 256 for part in parts)
 
 
@@ -98,6 +108,36 @@ def parse_port_range(text: str, lowest: int = 1) -> tuple[int, int]:
             f"{text!r} is not a range of ports; write LOW-HIGH within {lowest}-{_HIGHEST_PORT}, such as 20480-32767"
         )
     return int(low), int(high)
+
+
+def parse_file(text: str) -> str:
+    """Read the path of a file.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if not Path(text).is_file():
+        raise UsageError(f"there is no file {text!r}")
+    return text
+
+
+def parse_secret_file(text: str) -> str:
+    """Read the path of a file that holds a password; return the password.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or something else is in it.
+    """
+    try:
+        secret = Path(parse_file(text)).read_text(encoding="utf-8-sig").strip()  # editors on Windows write a mark first
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"the file {text!r} is not UTF-8: save it so, with the password on one line") from problem
+    if not secret or len(secret.splitlines()) > 1:
+        raise UsageError(f"the file {text!r} must hold the password on one line, and nothing else")
+    return secret
 
 
 def _is_port(text: str, lowest: int) -> bool:

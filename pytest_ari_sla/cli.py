@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla import __version__
-from pytest_ari_sla.arguments import argument, parse_port
+from pytest_ari_sla.arguments import argument, parse_port, parse_secret_file
 from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.reporting.wording.text import clean
@@ -123,7 +123,7 @@ def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Remove channels, bridges and recordings of runs that are dead; those of live runs stay."
     parser.add_argument("url", metavar="URL", nargs="?", default=os.environ.get("ARI_URL"), help="ARI; or ARI_URL")
     parser.add_argument("--ari-user", metavar="NAME", default=os.environ.get("ARI_USER"), help="user; or ARI_USER")
-    parser.add_argument("--ari-password-file", type=Path, metavar="FILE", help="file of the password; or ARI_PASSWORD")
+    parser.add_argument("--ari-password-file", metavar="FILE", help="file of the password; or ARI_PASSWORD")
     parser.add_argument("--ari-ca-file", metavar="FILE", help="CA that signed the certificate of an https target")
     parser.add_argument("--ari-tls-verify", choices=("yes", "no"), default="yes", help="check the certificate")
     parser.add_argument("--run", dest="only", metavar="sla-ID", help="this run only, even if it seems to live")
@@ -143,9 +143,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
     password = os.environ.get("ARI_PASSWORD")
     if arguments.ari_password_file is not None:
         try:
-            password = arguments.ari_password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeError) as error:
-            raise UsageError(f"--ari-password-file {arguments.ari_password_file}: {error}") from error
+            password = parse_secret_file(arguments.ari_password_file)
+        except (UsageError, OSError) as error:
+            raise UsageError(f"--ari-password-file: {error}") from error
     # Nothing is sent to a media address here: any will do.
     target = external_target(arguments.url, user=arguments.ari_user, password=password, media_host="127.0.0.1")
     trust = TlsTrust(arguments.ari_ca_file, verify=arguments.ari_tls_verify == "yes")

@@ -16,6 +16,7 @@
     * TargetIncomplete - Asterisk lacks something that the load needs
     * TargetTooSmall - Asterisk's limits do not admit the calls asked for
     * AsteriskStartFailed - a private Asterisk did not come up
+    * AsteriskStalled - Asterisk did not answer for a while in mid-load
     * AsteriskCrashed - Asterisk died, or does not answer any more
     * ChannelLost - a channel ended before it was told to
     * CallNotAnswered - the dialplan or the application did not answer a caller
@@ -40,6 +41,7 @@
     * MediaLoopFailed - the process that moves packets died
     * ShardLost - a worker of the fleet vanished
     * SimulatorStartFailed - the embedded simulator did not come up
+    * SimulatorCrashed - the embedded simulator ended by itself
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ __all__ = [
     "AriTimeout",
     "AriUnreachable",
     "AsteriskCrashed",
+    "AsteriskStalled",
     "AsteriskStartFailed",
     "CallNotAnswered",
     "ChannelLost",
@@ -72,6 +75,7 @@ __all__ = [
     "OpenFilesLimit",
     "PortsExhausted",
     "ShardLost",
+    "SimulatorCrashed",
     "SimulatorStartFailed",
     "SlaError",
     "TargetError",
@@ -356,7 +360,8 @@ class SimulatorStartFailed(HarnessError):
 
 
 _KINDS: dict[str, type[SlaError]] = {
-    kind.culprit: kind for kind in (ApplicationCrashed, HarnessError, NetworkError, TargetError, UsageError)
+    kind.culprit: kind
+    for kind in (ApplicationCrashed, ApplicationTaken, HarnessError, NetworkError, TargetError, UsageError)
 }
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_ari_sla.arguments import parse_host, parse_host_port, parse_port, parse_port_range
+from pytest_ari_sla.arguments import (
+    parse_file,
+    parse_host,
+    parse_host_port,
+    parse_port,
+    parse_port_range,
+    parse_secret_file,
+)
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.settings import Settings
 
@@ -64,12 +71,6 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def _file(text: str) -> str:
-    if not Path(text).is_file():
-        raise UsageError(f"there is no file {text!r}")
-    return text
-
-
 def _report(text: str) -> str:
     from pytest_ari_sla.reporting.record.record_file import read_record
 
@@ -110,16 +111,6 @@ def _path(text: str) -> str:
     if not Path(text).expanduser().exists():
         raise UsageError(f"there is no {text!r}; give an asterisk binary, or the root folder of a system that has one")
     return str(Path(text).expanduser())
-
-
-def _secret_file(text: str) -> str:
-    try:
-        secret = Path(_file(text)).read_text(encoding="utf-8-sig").strip()  # editors on Windows write a mark first
-    except UnicodeDecodeError as problem:
-        raise UsageError(f"the file {text!r} is not UTF-8: save it so, with the password on one line") from problem
-    if not secret or len(secret.splitlines()) > 1:
-        raise UsageError(f"the file {text!r} must hold the password on one line, and nothing else")
-    return secret
 
 
 def _capture_policy(text: str) -> str:
@@ -176,9 +167,9 @@ OPTIONS = (
     Option("--ari-url", "ari_url", "ARI of the target: http(s)://[user[:password]@]host:port[/ari]", str, "URL",
            "ARI_URL"),
     Option("--ari-user", "ari_user", "user of ARI", str, "NAME", "ARI_USER"),
-    Option("--ari-password-file", "ari_password", "file that holds ARI's password; or ARI_PASSWORD", _secret_file,
+    Option("--ari-password-file", "ari_password", "file that holds ARI's password; or ARI_PASSWORD", parse_secret_file,
            "FILE"),
-    Option("--ari-ca-file", "ari_ca_file", "CA that signed the certificate of an https target", _file, "FILE"),
+    Option("--ari-ca-file", "ari_ca_file", "CA that signed the certificate of an https target", parse_file, "FILE"),
     Option("--ari-tls-verify", "ari_insecure", "check the certificate of an https target: yes or no",
            lambda text: _choice("yes", "no")(text) == "no", "yes|no"),
     Option("--asterisk", "asterisk", "start a private Asterisk: a binary, or a root folder that holds one", _path,
@@ -234,11 +225,12 @@ def add_options(parser: pytest.Parser) -> None:
             option.flag,
             dest=option.key,
             action="append" if option.many else "store",
-            default=None,
+            default=None,  # not the real one: it would outweigh the environment and ini
             metavar=option.metavar,
             help=option.help,
         )
         kind: Literal["linelist", "string"] = "linelist" if option.many else "string"
+        # argparse reads "%" in a help; pytest shows that of ini as it is.
         parser.addini(option.key, option.help.replace("%%", "%"), type=kind, default=None)
 
 

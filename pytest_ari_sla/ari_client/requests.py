@@ -183,7 +183,7 @@ class AriClient:
         AriRequestFailed, AriAuthenticationFailed, NotAnAsterisk, AnswerDamaged, AriTimeout, AriUnreachable, TlsFailed
             No good answer came.
         """
-        # a "/" in an id is no step of the path
+        # A "/" in an id is no step of the path.
         filled = route.format_map({name: quote(value, safe="") for name, value in (path or {}).items()})
         parameters = {name: _as_text(value) for name, value in (query or {}).items() if value is not None}
         pauses = iter(RETRY_PAUSES_S if method in ("GET", "DELETE") else ())

@@ -242,7 +242,7 @@ class AriSession:
         return await _carry_through(self._closing)
 
     async def _close(self) -> CleanupReport:
-        # an id that was given out can have been used by `request`, which writes nothing down
+        # An id that was given out can have been used by `request`, which writes nothing down.
         if not self._ids.was_asked and not any(self._ledger.owned(kind) for kind in Kind):
             await self._disconnect()
             self.cleanup = CleanupReport()

@@ -292,7 +292,7 @@ class ChannelWatch:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 if self._broken is not None:
-                    # raised for each who waits: one object would collect all their tracebacks
+                    # Raised for each who waits: one object would collect all their tracebacks.
                     raise copy.copy(self._broken)
                 waiter = asyncio.get_running_loop().create_future()
                 self._waiters.append(waiter)

@@ -105,7 +105,7 @@ class Watches:
     def _deliver(self, watch: ChannelWatch, event: Event, received_ns: int, lag_ns: int) -> None:
         was_over = watch.state is ChannelState.DESTROYED
         self.out_of_order += not watch.deliver(event, received_ns, lag_ns)
-        # a second end must not take up a second place among the ended
+        # A second end must not take up a second place among the ended.
         if isinstance(event, ChannelDestroyed) and not was_over:
             self.retire(watch.channel_id)
 

@@ -116,7 +116,7 @@ def hear(channel: Channel[Order], parent: int | None, wards: Wards) -> None:
     watched = [channel.fileno(), *([] if parent is None else [parent])]
     is_dead = parent is None
     while True:
-        # what the dead one said last still waits to be read
+        # What the dead one said last still waits to be read.
         readable, _, _ = select.select(watched, [], [], 0 if is_dead else None)
         is_dead = is_dead or parent in readable
         if channel.fileno() in readable:

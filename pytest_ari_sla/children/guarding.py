@@ -81,7 +81,7 @@ class _Guard:
         """Take something in."""
         with self._lock:
             number = next(self._numbers)
-            # to tell a second guard, when the caller has closed its own
+            # To tell a second guard, when the caller has closed its own.
             kept = None if handle is None else os.dup(handle)
             self._wards[number] = msgspec.structs.replace(ward, number=number), kept
             self._tell(*self._wards[number])

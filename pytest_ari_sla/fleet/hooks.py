@@ -219,7 +219,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -
     if _INPUT in workerinput:
         config.pluginmanager.register(WorkerHooks(workerinput), WORKER_HOOKS)
         shards = workerinput[_INPUT]["shards"]
-    # defaults for where xdist is not installed
+    # Defaults for where xdist is not installed.
     elif config.getoption("dist", "no") != "no" and config.getoption("tx", None):
         from xdist.workermanage import parse_tx_spec_config
 
@@ -234,7 +234,7 @@ def join_fleet(config: pytest.Config, settings: Settings, judged: JudgedTests) -
 
 def _rename_shards(config: pytest.Config, shards: int) -> None:
     """Let shards on the command line and in the cache of failed tests mean those of this fleet; 0: there is none."""
-    # each name once, though several shards of a test turn into the same
+    # Each name once, though several shards of a test turn into the same.
     config.args[:] = dict.fromkeys(name for argument in config.args for name in names_in_fleet(argument, shards))
     failed = getattr(config.pluginmanager.getplugin("lfplugin"), "lastfailed", None) or {}
     for nodeid in list(failed):

@@ -207,7 +207,7 @@ def _settle(item: pytest.Item, report: pytest.TestReport, when: str) -> None:
         for load in standing:
             hooks.tell("verdict_reached", scenario=load.scenario, verdict=load.scenario.verdict)
             load.scenario.notes += [remark for remark in hooks.remarks() if remark not in load.scenario.notes]
-    # settled anew after setup, call and teardown: ours of before go
+    # Settled anew after setup, call and teardown: ours of before go.
     others = [entry for entry in item.user_properties if entry not in attempt.properties]
     attempt.properties = [entry for load in standing for entry in junit_properties(load.scenario)]
     item.user_properties[:] = [*others, *attempt.properties]

@@ -208,7 +208,7 @@ class ControllerLink:
     def _end_loads(self, reason: str, *, hurried: bool, test: str | None = None, number: int | None = None) -> None:
         for load, tell in self._running.values():
             if test in (None, load.test) and number in (None, load.number):
-                # bound now: it is called later, by another thread
+                # Bound now: it is called later, by another thread.
                 tell(lambda load=load: load.end_early(reason, hurried=hurried))
 
     def _tell_of_death(self, crash: SlaError, test: str, number: int) -> None:

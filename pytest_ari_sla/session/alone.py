@@ -120,5 +120,5 @@ class Alone:
     def close(self) -> None:
         """Stop the target if it was started here, and show nothing more."""
         self._targets.close()
-        if self._is_main:
+        if self._is_main:  # the other one has the same supervisor
             self._supervisor.close()

@@ -136,7 +136,7 @@ class Supervisor:
     def end(self, test: str, number: int) -> None:
         """Look after a load no more."""
         key = test, number
-        with self._lock:
+        with self._lock:  # `write_down` may read them now, in another thread
             watch = self._watches.pop(key, None)
         if watch is not None:
             self._interim.keep(watch)

@@ -112,6 +112,15 @@ def test_a_wrong_command_line_ends_with_2(
     assert "at fault" not in capsys.readouterr().err
 
 
+def test_a_password_file_of_the_sweep_is_read_as_that_of_a_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be a password is refused before anything is sent."""
+    (tmp_path / "secret").write_text("user\npassword")
+    assert run("sweep", "http://127.0.0.1:1", "--ari-user", "me", "--ari-password-file", tmp_path / "secret") == 2
+    assert "on one line" in capsys.readouterr().err
+
+
 def folder_with(folder: Path, name: str, content: str) -> Path:
     """Make a folder that holds one file, and return it."""
     folder.mkdir()

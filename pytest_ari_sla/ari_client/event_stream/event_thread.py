@@ -79,13 +79,14 @@ class PumpedSocket(socket.socket):
     def __init__(self, connection: socket.socket, *, realtime: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         super().__init__(ours.family, ours.type, ours.proto, ours.detach())
-        self.setblocking(False)
+        self.setblocking(False)  # asyncio takes no other
         ask_for_stamps(connection)
         self._connection = connection
         self._head = bytearray()
         self._left = 0
         self.received_ns = self.lag_ns = 0
         inherited = (connection.fileno(), theirs.fileno())
+        # -I: no file of the folder that tests run in takes a library's place. -S: it needs nothing that is installed.
         command = [sys.executable, "-I", "-S", pump.__file__, *map(str, inherited)]
         with theirs:
             self._pump = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
@@ -133,6 +134,7 @@ class PumpedSocket(socket.socket):
             self._pump.wait()
 
 
+# asyncio's own loop: uvloop moves bytes past Python's sockets.
 class _PumpingLoop(asyncio.SelectorEventLoop):
     """An event loop whose connections are read by a process."""
 

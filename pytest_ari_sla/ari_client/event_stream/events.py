@@ -35,7 +35,7 @@ HEARTBEAT_S = 20.0
 
 def back_off_s(attempt: int, *, first_s: float = 0.1, cap_s: float = 5.0) -> float:
     """Return the pause before the attempt of this number (from 0) to reconnect: doubled each time, up to a cap."""
-    return min(cap_s, first_s * 2.0 ** min(attempt, 30))
+    return min(cap_s, first_s * 2.0 ** min(attempt, 30))  # 2.0**1024 is an OverflowError
 
 
 class StreamOwner(Protocol):
@@ -162,7 +162,7 @@ class EventStream:
                 status = refused.status if sent_on is None else sent_on.status
                 location = "" if sent_on is None else sent_on.headers.get("Location", "")
                 raise redirected(self._endpoint, "GET /events", status, location) from None
-            is_ari = self._reader is not None
+            is_ari = self._reader is not None  # it was open once
             raise error_of_answer(self._endpoint, "GET", "/events", refused.status, b"", is_ari=is_ari) from None
         except (aiohttp.ClientError, TimeoutError) as failure:
             raise error_of_failure(failure, self._endpoint, "GET /events", self._connect_timeout_s) from failure
@@ -176,6 +176,7 @@ class EventStream:
                 self._owner.on_note("disconnected", words_for_close(socket))
                 socket = self._socket = await self._restore(words_for_close(socket))
                 self._settled.set()
+                # Beside the reading: Asterisk cuts a slow reader off after 100 ms.
                 self._restoring = asyncio.create_task(self._owner.on_restored(), name="ARI reconciliation")
         except SlaError as lost:
             self._lost = lost

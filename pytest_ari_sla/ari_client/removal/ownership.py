@@ -94,6 +94,7 @@ class Ledger:
     """What we asked Asterisk to make and do not know to be gone."""
 
     def __init__(self) -> None:
+        # Dicts keep the order, which sets do not.
         self._owned: Final[dict[Kind, dict[str, None]]] = {kind: {} for kind in Kind}
         self._has_recorded = False
 

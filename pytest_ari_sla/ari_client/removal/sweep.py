@@ -95,7 +95,9 @@ class Sweeper:
         self.timeout_s = timeout_s
         self.asked = ""
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+            # No proxy from the environment, as with aiohttp.
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=tls),
         )
 
     def found(self, kinds: Iterable[Kind] = (Kind.CHANNEL, Kind.BRIDGE)) -> list[Leftover]:

@@ -121,7 +121,7 @@ class AriCommands:
         """
         watch = self._watches.known(channel_id)
         if watch is not None:
-            watch.hangup_requested = True
+            watch.hangup_requested = True  # first: the end can be told before the answer
         existed = await self._client.delete(CHANNEL, {"channelId": channel_id}, {"reason": reason})
         # What Asterisk is still about to make is not there yet, and not gone.
         is_gone = watch is None or not (watch.is_pending or watch.state is ChannelState.DESTROYED)

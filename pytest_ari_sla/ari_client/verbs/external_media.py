@@ -123,6 +123,7 @@ class AriExternalMedia:
 
 
 def _is_port(text: str) -> bool:
+    # int() raises for more than 4,300 digits.
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 

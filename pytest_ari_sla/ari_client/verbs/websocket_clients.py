@@ -48,7 +48,7 @@ class WebSocketClients:
         TargetIncomplete
             Asterisk takes none, and why.
         """
-        async with self._writing:
+        async with self._writing:  # two calls that begin at once share one section
             if uri not in self._names:
                 name = section_name(self._prefix, len(self._names) + 1)
                 # Before the request: what goes out may be carried out, whatever comes back.
@@ -68,7 +68,7 @@ class WebSocketClients:
         TargetIncomplete
             Asterisk takes none, and why.
         """
-        name = section_name(self._prefix, 0)
+        name = section_name(self._prefix, 0)  # those in use count from 1
         try:
             await self._write(WebSocketClientSection(name, _NOWHERE))
         finally:

@@ -167,7 +167,7 @@ class Collectives:
             if meeting.needs_all:  # a result that it brought before it left is as good as any
                 meeting.payloads.pop(shard, None)
         told: list[Message] = []
-        if state.heard_s.pop(shard, None) is not None:
+        if state.heard_s.pop(shard, None) is not None:  # in mid-load nobody waits at a step to be told
             told += [Broken(other, test, self._why(state, shard)) for other in state.heard_s]
         return told + self._settled(test, now_s)
 

@@ -80,7 +80,7 @@ class Controller:
         self._enlisted = 0
         self._collectives = Collectives(shards)
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # daemon: a session that breaks off before close() can end
+        # Daemon: a session that breaks off before close() can end.
         self._thread = threading.Thread(target=self._serve, name="ari-sla fleet", daemon=True)
         self._supervisor: Supervisor | None = None
         self._refusal = ""
@@ -105,7 +105,7 @@ class Controller:
     def hear_all(self) -> None:
         """Wait until everything that workers have said is heard."""
         heard_all = threading.Event()
-        self._put(heard_all.set)
+        self._put(heard_all.set)  # in turn: what was said before has been heard by then
         heard_all.wait()
 
     def name_of(self, nodeid: str) -> ShardName:
@@ -172,11 +172,12 @@ class Controller:
             self._all_judged.wait(_JUDGING_PATIENCE_S)
         nodes = getattr(self._config.pluginmanager.getplugin("dsession"), "nodemanager", None)
         if nodes is not None:
+            # How long xdist waits for workers; it has no option for that.
             nodes.EXIT_TIMEOUT = max(0.0, kill_s - time.monotonic())
 
     def take_in_abandoned(self) -> None:
         """Judge the loads that nobody is left to judge, since all workers died in them, by what they told before."""
-        if self._thread.is_alive():
+        if self._thread.is_alive():  # without it nobody would answer
             told = threading.Event()
             self._put(lambda: self._judge_abandoned(told))
             told.wait()
@@ -197,7 +198,7 @@ class Controller:
         """Answer a worker that asks for the target; in a thread, since starting one takes a while."""
         try:
             found = messages.TargetIs(values=asdict(self._targets.get(is_other=is_other)))
-            if crash := self._targets.crash():
+            if crash := self._targets.crash():  # found earlier, it may have died since
                 raise crash
         except SlaError as error:
             found = messages.TargetIs(error=str(error), culprit=error.culprit)
@@ -240,7 +241,7 @@ class Controller:
         now_s = time.monotonic()
         match message:
             case messages.NeedTarget(is_other):
-                # this thread must go on hearing: others' patience runs
+                # This thread must go on hearing: others' patience runs.
                 threading.Thread(target=self._find_target, args=(member, is_other), daemon=True).start()
             case messages.Refuse(mistake):
                 self._refusal = mistake
@@ -316,7 +317,7 @@ class Controller:
         """End a load on the other shards, since it was cut off on one."""
         for member in self._members.values():
             if member is not but:
-                member.send(messages.EndLoad(test, int(step.split()[0]), reason))
+                member.send(messages.EndLoad(test, int(step.split()[0]), reason))  # "2 result" is of load 2
 
     def _deliver(self, told: Iterable[Message]) -> None:
         """Send messages on; what shards brought to a step is merged once for all of them."""
@@ -341,6 +342,7 @@ class Controller:
         payloads = [payload for _, payload in sorted(met.payloads.items())]
         if what == "begin":
             if self._supervisor is not None:
+                # All shards describe the same load.
                 self._supervisor.begin(met.test, int(number), LoadDescription.from_bytes(payloads[0]))
             return b""
         from pytest_ari_sla.load.results.outcome import LoadOutcome

@@ -132,13 +132,14 @@ class ShardScheduler:
     @property
     def collection_is_completed(self) -> bool:
         """Whether as many workers have collected their tests as there were at the beginning."""
-        return self._collected >= self._count
+        return self._collected >= self._count  # >: one that takes the place of a dead worker collects as well
 
     @property
     def tests_finished(self) -> bool:
         """Whether all tests are given out and nearly done, so that every worker can be told the end."""
         if not self._started or any(self._unclaimed.values()):
             return False
+        # A worker of xdist holds its last test back until it hears of another one, or of the end.
         if any(len(worker.queued) >= 2 for worker in self._workers.values()):
             return False
         return not self._has_others or bool(self._others.tests_finished)
@@ -208,6 +209,7 @@ class ShardScheduler:
         # It died in a shard: what the other scheduler takes for the test that was running has not been begun.
         if crashed is not None:
             self._give_back(crashed)
+        # The first: they run in order.
         died_in, *rest = (str((worker.collection or [])[index]) for index in worker.queued)
         self._unclaimed[worker.shard] = rest
         return died_in
@@ -243,7 +245,7 @@ class ShardScheduler:
             self._others.add_node(worker.view)
             self._others.add_node_collection(worker.view, [collection[index] for index in indices])
         else:
-            worker.node.shutdown()
+            worker.node.shutdown()  # after what it has: else it holds its last test back
 
     def _introduce_gone(self) -> None:
         """Tell the other scheduler of workers that have come and gone: it begins when it has heard of all."""

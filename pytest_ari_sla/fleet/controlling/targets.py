@@ -58,6 +58,7 @@ class FleetTargets:
 
     def crash(self) -> SlaError | None:
         """Return how a target has ended by itself, if one has."""
+        # A copy: another thread may add one.
         return next((crash for source in list(self._sources.values()) if (crash := source.crash())), None)
 
     def sweep_after(self, prefix: str) -> None:

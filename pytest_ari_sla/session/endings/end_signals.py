@@ -58,7 +58,7 @@ class EndSignals:
         A shell without job control lets what it starts in the background ignore SIGINT, and Python then leaves it so:
         nothing but SIGKILL would end a load that a script has started.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():  # Python sets handlers there only
             return
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             self._before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -81,7 +81,7 @@ class EndSignals:
         finally:
             self._reporting = False
             if self._received is not None:
-                session.exitstatus = 128 + self._received
+                session.exitstatus = 128 + self._received  # as shells tell it
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -110,7 +110,7 @@ class EndSignals:
                 _interrupt(frame)
         elif now_s - self._received_s > ONE_END_S:
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # by the signal itself, so that whoever waits for us learns of it
 
 
 def _interrupt(frame: FrameType | None) -> None:
@@ -131,7 +131,7 @@ def _last_visible(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
 def _leave_terminal() -> None:
     """Write no more to a terminal that is gone: it would only give errors."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (sys.__stdout__, sys.__stderr__):
+    for stream in (sys.__stdout__, sys.__stderr__):  # sys.stdout is what pytest captures by
         if stream is not None and os.isatty(stream.fileno()):
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -37,7 +37,7 @@ class ThreadTimeouts:
     def pytest_timeout_set_timer(self, settings: Any) -> None:
         """Set a timer of our own; pytest-timeout sets its own after it."""
         is_main = threading.current_thread() is threading.main_thread()
-        if settings.method == "thread" or not is_main:
+        if settings.method == "thread" or not is_main:  # off the main thread pytest-timeout can set no signal
             early_s = min(EARLY_S, settings.timeout / 4)
             why = f"shortly before pytest-timeout ended all of pytest, after {settings.timeout:g} s of this test"
             self._timer = threading.Timer(settings.timeout - early_s, self._write_down, (why,))

@@ -76,7 +76,7 @@ async def search(
             await CapacityRun(maker.other, turns.before, make_job, per, span).find(*times)
     found = await CapacityRun(maker, jobs, make_job, per, span).find(*times)
     if maker.other is not None:
-        turns.after.append(jobs[-1])
+        turns.after.append(jobs[-1])  # of all steps the one that `find` has left there
         jobs[-1].turns = turns
     return found
 

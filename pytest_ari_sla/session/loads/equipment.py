@@ -138,7 +138,7 @@ class Equipment:
 
     def new_id(self) -> str:
         """Return what begins the ids of one ARI session at Asterisk; different for every one, in every process."""
-        if self._protection is None:
+        if self._protection is None:  # before anything can be made under such an id
             self._protection = self._protect_target()
         self._sessions += 1
         return session_prefix(self._id_prefix, self._sessions)

@@ -120,7 +120,7 @@ def _judged(
         scenario.notes.append(clean(outcome.cut_off))
     if maker.baseline is not None:
         scenario = maker.baseline.judge(scenario, outcome.total, catalogue, maker.rules.pacing_error_s)
-    is_long = len(scenario.call_table) < len(outcome.calls)
+    is_long = len(scenario.call_table) < len(outcome.calls)  # the record's table has a part only
     rows: list[CallRow] = call_rows(outcome, judgement, thresholds) if is_long else []
     texts = evidence_files(outcome, name)
     scenario = structs.replace(scenario, evidence=[file.path for file in texts])
@@ -204,7 +204,7 @@ def first_line(failure: BaseException) -> str:
 
 def _line_of(item: pytest.Item) -> int | None:
     _, line, _ = item.location
-    return None if line is None else line + 1
+    return None if line is None else line + 1  # pytest counts lines from 0
 
 
 def doc_of(item: pytest.Item) -> str:

@@ -97,7 +97,7 @@ class LoadJob:
 
     def interrupt(self, reason: str) -> None:
         """End the load, and then pytest, as it does alone at Ctrl-C."""
-        self.problem = self.problem or pytest.exit.Exception(reason)
+        self.problem = self.problem or pytest.exit.Exception(reason)  # what went wrong first is the cause
         self.end_early(f"The load was cut off: {reason}", hurried=True)
 
     def take_over(self, broken_by: Exception | None) -> None:

@@ -125,7 +125,7 @@ class LoadMaker:
         try:
             outcome = await job.run.run(lambda: self.coordination.begin_together(job))
         except SlaError:
-            job.raise_problem()
+            job.raise_problem()  # that a shard or the target was lost says more
             if crash := self.coordination.target_crash():
                 raise crash from None  # whatever went wrong, it did so because the target died
             raise
@@ -183,7 +183,7 @@ class LoadMaker:
     def _leak_audit(self) -> LeakAudit | None:
         """Return the audit of the target's process; None where it is a simulator, or not on this machine."""
         target, own = self.target(), self._own_asterisk()
-        name = f"{target.url} {own}"
+        name = f"{target.url} {own}"  # one that was started anew is another process: what it keeps begins at nothing
         if name not in self._audits:
             is_here = target.kind == "external" and is_on_this_machine(target.endpoint.host)
             pid = own if own is not None or not is_here else server_at(target.endpoint.port)
@@ -210,7 +210,8 @@ class LoadMaker:
         demand = Demand(
             calls=calls,
             channels=calls * legs,
-            media={needs: calls * channels for needs, channels in (+media).items()},
+            media={needs: calls * channels for needs, channels in (+media).items()},  # `+` leaves out what is 0
+            # + 1: the event WebSocket.
             http_sessions=(REQUESTS_IN_FLIGHT + 1 + handshakes + asking) * plan.shards + CONNECTIONS,
             port_pairs=own_pairs,
             open_files=2 * own_pairs + connections * calls + 200,

@@ -16,6 +16,7 @@ __all__ = ["cpu_quota", "usable_cores"]
 
 def usable_cores() -> float:
     """Return the cores that this process can keep busy; less than one where its quota is."""
+    # Of the cores that the machine has, taskset or a cpuset may leave us a few.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(_read)
     return float(allowed) if quota is None else min(float(allowed), quota)
@@ -59,7 +60,7 @@ def _groups(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if not controllers:
+        if not controllers:  # "0::PATH": version 2 names none (cgroups(7))
             yield "cgroup2", path
         elif "cpu" in controllers.split(","):
             yield "cgroup", path

@@ -43,11 +43,11 @@ def reproducing_command(arguments: Iterable[object], password: str | None) -> st
 def _without_secrets(word: str, password: str | None) -> str:
     name, equals, value = word.partition("=")
     safe = f"{name}={redact(value)}" if equals and "://" in value else redact(word) if "://" in word else word
-    return safe.replace(password, "…") if password else safe
+    return safe.replace(password, "…") if password else safe  # it may stand elsewhere, as in the command of --app
 
 
 def _processor() -> str:
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # there, platform.processor() is empty, or the architecture
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

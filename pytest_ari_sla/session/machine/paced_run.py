@@ -75,6 +75,7 @@ async def paced_run(calls: int, seconds: int = _SECONDS) -> PacedRun:
     with PortManager(host="127.0.0.1") as ports, MirrorProcess(min(calls, _PORTS)) as mirror:
         site, trackers = MediaSite("127.0.0.1", ports), registry.trackers.values()
         async with CallerWorker(plan, RtpMedia(), site, trackers, registry.owners) as worker:
+            # No leg may end before it has been measured.
             _start(worker, calls, mirror.addresses, packets=math.ceil(1000 / _PACKET_TIME_MS * (seconds + 60)))
             await asyncio.sleep(_SETTLE_S)
             cpu_ratio = await _busy_ratio(worker, seconds)

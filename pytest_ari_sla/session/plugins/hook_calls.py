@@ -58,7 +58,7 @@ def ask(hook: Any) -> Iterator[tuple[str, Any]]:
     UsageError
         It raises an exception instead.
     """
-    for implementation in hook.get_hookimpls():
+    for implementation in hook.get_hookimpls():  # one by one: `hook()` would not say who failed
         plugin = str(implementation.plugin_name)
         try:
             answer = implementation.function()
@@ -89,6 +89,7 @@ class HookCalls:
 
         Where ``take`` raises, the answer is wrong, and the plug-in has failed.
         """
+        # One by one: the first to fail ends `hook()` for all.
         for implementation in getattr(self._hooks, PREFIX + name).get_hookimpls():
             key = (str(implementation.plugin_name), name)
             if key in self._failed:

@@ -62,7 +62,7 @@ class InterimReport:
 
     def keep(self, watch: LoadWatch) -> None:
         """Remember a load that is over until its test has been judged: that may go on for hours, with other loads."""
-        self._over = [*self._unjudged(), watch]
+        self._over = [*self._unjudged(), watch]  # without those judged since: a run of hours has many
 
     def write(self, running: Sequence[LoadWatch], why: str = "when this was written") -> None:
         """Begin to write what there is so far; left out while the last writing lasts.

@@ -73,7 +73,7 @@ class LiveViews:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is None:
             return None
-        writer = reporter._tw
+        writer = reporter._tw  # pytest has no public way to the stream that it writes to
         self._stream = _duplicate(writer._file)
         console = make_live_console(self._stream or writer._file, mode, shutil.get_terminal_size)
         if console is not None:
@@ -88,5 +88,5 @@ def _duplicate(stream: TextIO) -> TextIO | None:
     """
     try:
         return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding or "utf-8", errors="replace")
-    except (UnsupportedOperation, AttributeError, ValueError):
+    except (UnsupportedOperation, AttributeError, ValueError):  # in memory; without fileno(); closed
         return None

@@ -44,7 +44,7 @@ def check_junit(config: pytest.Config) -> None:
         It will not: why.
     """
     chosen = getattr(config.option, "xmlpath", None)
-    if chosen and not hasattr(config, "workerinput"):
+    if chosen and not hasattr(config, "workerinput"):  # a worker writes none
         try:
             check_file(Path(os.path.expandvars(chosen)).expanduser())  # as pytest does
         except UsageError as error:

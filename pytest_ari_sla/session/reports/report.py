@@ -150,12 +150,12 @@ def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, te
     else:
         calls, own = _all_calls(loads), Path(templates) if templates else None
         formats = report_folder.writers(run, folder, calls=calls, templates_folder=own)
-        del formats[RECORD_NAME]
+        del formats[RECORD_NAME]  # written already
         names = [name for name, write in formats.items() if _attempt(run, name, write)]
         written[:0] = [folder / report_folder.HTML_NAME] if report_folder.HTML_NAME in names else []
     if folder.parent == REPORTS:
         _attempt(run, "the link reports/latest", lambda: _point_latest_to(folder))
-    if run.notes and written:
+    if run.notes and written:  # notes have come since
         _attempt(run, RECORD_NAME, lambda: write_record(run, folder))
     return written[0] if written else None
 
@@ -199,5 +199,5 @@ def _point_latest_to(folder: Path) -> None:
         message = f"{link} is not a link, and was left as it is"
         raise FileExistsError(message)
     fresh = folder.parent / f".latest-{folder.name}"
-    fresh.symlink_to(folder.name)
-    fresh.replace(link)
+    fresh.symlink_to(folder.name)  # relative: it leads there from a copy of the folder as well
+    fresh.replace(link)  # at once (rename(2)): no moment without a link
