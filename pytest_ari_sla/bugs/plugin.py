@@ -146,9 +146,9 @@ class BugHunts:
         if not self._rows:
             return
         terminalreporter.section("known faults of Asterisk")
-        for fault, _, known_in, _, words in self._rows.values():
-            known = f"  (known in {known_in})" if known_in else ""
-            terminalreporter.write_line(f"{fault:<18} {words}{known}")
+        for fault, _, known_in, link, words in self._rows.values():
+            known = "; ".join(filter(None, (known_in and f"known in {known_in}", link)))
+            terminalreporter.write_line(f"{fault:<18} {words}" + (f"  ({known})" if known else ""))
 
     def pytest_ari_sla_register_report_sections(self, record: RunRecord) -> Sequence[ReportSection]:
         """Show the same in the reports."""

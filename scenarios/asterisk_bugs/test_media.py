@@ -1,6 +1,7 @@
 """Faults of what Asterisk does with media, and says of it."""
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_ari_sla.bugs.phone import Phone
 FRAME = b"\xff" * 160  # 20 ms of silence in PCMU
 FRAME_S = 0.02
 BURST_FRAMES = 100
+MARK_FRAMES = 25
 LASTING_S = 1.0
 
 
@@ -22,20 +24,29 @@ LASTING_S = 1.0
 async def test_a_burst_into_a_websocket(asterisk_bug):
     """What is said 3 s after a burst of 2 s must be heard at once, or after what is left of the burst at most."""
 
-    async def live(websocket, seconds):
-        """Send in real time; return how long a mark at the end took through the queue."""
+    async def send(websocket, seconds):
+        """Send in real time, and each half second a mark that tells when it was sent."""
         sent, began_s = 0, time.monotonic()
         while sent < seconds / FRAME_S:
             await websocket.send_bytes(FRAME)
             sent += 1
+            if sent % MARK_FRAMES == 0:
+                await websocket.send_str(f"MARK_MEDIA {time.monotonic_ns()}")
             await asyncio.sleep(max(0.0, began_s + sent * FRAME_S - time.monotonic()))
-        marked_s = time.monotonic()
-        await websocket.send_str("MARK_MEDIA here")
-        async with asyncio.timeout(10):
-            async for message in websocket:
+
+    async def live(websocket, seconds):
+        """Do so; return the shortest time that a mark took through the queue: a busy machine delays some."""
+        sending, took_s = asyncio.create_task(send(websocket, seconds)), []
+        async with asyncio.timeout(20):
+            while len(took_s) < int(seconds / FRAME_S / MARK_FRAMES):
+                message = await websocket.receive()
+                if message.data is None:
+                    raise AssertionError("the WebSocket was closed")
                 if isinstance(message.data, str) and message.data.startswith("MEDIA_MARK_PROCESSED"):
-                    return time.monotonic() - marked_s
-        raise AssertionError("the WebSocket was closed")
+                    marked_ns = int(re.search(r"\d{6,}", message.data)[0])
+                    took_s.append((time.monotonic_ns() - marked_ns) / 1e9)
+        await sending
+        return min(took_s)
 
     async with asterisk_bug.victim() as pbx:
         asterisk_bug.tries = 1
@@ -57,8 +68,8 @@ async def test_a_burst_into_a_websocket(asterisk_bug):
             after_s = await live(websocket, 3.0)
         if after_s - before_s > LASTING_S:
             asterisk_bug.found(
-                f"3 s after a burst of {BURST_FRAMES * FRAME_S:g} s, what was sent took {after_s:.1f} s through the "
-                f"queue, and {before_s:.2f} s before it"
+                f"for 3 s after a burst of {BURST_FRAMES * FRAME_S:g} s, all that was sent took {after_s:.1f} s and "
+                f"more through the queue, and {before_s:.2f} s before it"
             )
 
 
