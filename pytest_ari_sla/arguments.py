@@ -68,7 +68,7 @@ def parse_host(text: str) -> str:
     """
     if text.count(":") > 1:
         raise UsageError(f"{text!r} is an IPv6 address, and media travels over IPv4 here: give an IPv4 address")
-    is_number = re.fullmatch(r"[\d.]+", text) is not None
+    is_number = re.fullmatch(r"[\d.]+", text) is not None  # 10.0.0.256 is a slip, not a name to look up
     if not (_is_ipv4(text) if is_number else _NAME.fullmatch(text)):
         raise UsageError(f"{text!r} is not an address; write an IPv4 address or a name, without a port")
     return text

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rest:
             parser.error(f"unknown arguments: {' '.join(rest)}")
         code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a broken pipe is caught, and not at exit
         return code
     except UsageError as error:
         print(f"ari-sla: {error}", file=sys.stderr)
@@ -167,6 +167,7 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
         scheme, _, rest = asterisk.url.partition("://")
         address = rest.removesuffix("/ari")
         print(f"Asterisk {asterisk.version} answers; Ctrl-C ends it.")
+        # Flushed: a script may read it from a pipe.
         print(f"  pytest --ari-url {scheme}://{asterisk.user}:{asterisk.password}@{address} scenarios/", flush=True)
         ended = Event()
         while asterisk.alive and not ended.wait(0.5):

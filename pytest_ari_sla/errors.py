@@ -359,6 +359,7 @@ class SimulatorStartFailed(HarnessError):
         super().__init__(f"{message}\n{output}" if output else message)
 
 
+# Classes that take a text alone; many of the others have arguments of their own.
 _KINDS: dict[str, type[SlaError]] = {
     kind.culprit: kind
     for kind in (ApplicationCrashed, ApplicationTaken, HarnessError, NetworkError, TargetError, UsageError)

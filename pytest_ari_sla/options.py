@@ -28,7 +28,7 @@ __all__ = ["OPTIONS", "Option", "add_options", "settings_from"]
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:  # int() takes "+1", "1_000" and blanks as well
         raise UsageError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
@@ -110,7 +110,7 @@ def _folder(text: str) -> str:
 def _path(text: str) -> str:
     if not Path(text).expanduser().exists():
         raise UsageError(f"there is no {text!r}; give an asterisk binary, or the root folder of a system that has one")
-    return str(Path(text).expanduser())
+    return str(Path(text).expanduser())  # in an ini file, no shell has done it
 
 
 def _capture_policy(text: str) -> str:

@@ -75,6 +75,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Find or start the target, so that a wrong address stops pytest before the first test."""
     is_led = settings_of_fleet(session.config) is not None  # then its controller has done it
     option = session.config.option
+    # `testsfailed`: files that cannot be collected.
     runs_nothing = session.testsfailed or option.collectonly or option.setupplan
     if is_led or runs_nothing or not any(map(_uses_target, session.items)):
         return

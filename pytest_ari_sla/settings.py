@@ -141,7 +141,7 @@ class Settings:
             self,
             ari_url=self.against if is_url else None,
             asterisk=None if is_url else self.against,
-            asterisk_config=None if is_url else self.asterisk_config,
+            asterisk_config=None if is_url else self.asterisk_config,  # it is for an Asterisk that we start
             target_kind=None,  # both are about the session's own target
             baseline=None,
             against=None,

@@ -65,6 +65,7 @@ def parse_nodeid(nodeid: str) -> ShardName:
     found = _MARK.search(nodeid)
     if found is None:
         return ShardName(nodeid, 0, 0)
+    # "-": it has other parameters, and the match took their "]".
     test = nodeid[: found.start()] + ("]" if found["separator"] == "-" else "")
     return ShardName(test, int(found["shard"]), int(found["shards"]))
 
@@ -107,5 +108,6 @@ def complete_groups(
     completed: list[Item] = []
     for item in selected:
         name = name_of(item)
+        # All at the first one: the others find nothing left.
         completed += groups.pop(name.test, []) if name.shard else [item]
     return completed

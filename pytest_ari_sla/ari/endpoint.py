@@ -70,7 +70,7 @@ def parse_ari_url(url: str) -> AriEndpoint:
         It is no such URL; the sentence never repeats user or password.
     """
     parts = _split(url)
-    path = parts.path.rstrip("/") or "/ari"
+    path = parts.path.rstrip("/") or "/ari"  # http://pbx:8088 is enough
     if parts.scheme not in ("http", "https"):
         raise _unusable(url, "its scheme is neither http nor https")
     if not parts.hostname:

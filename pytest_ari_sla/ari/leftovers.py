@@ -43,6 +43,7 @@ def presence_of(application: str) -> str:
 def run_of(identity: str) -> str | None:
     """Return the run that an id belongs to (``sla-0fe3a1``); None for an id that this tool did not make."""
     found = _SESSION.match(identity)
+    # The "." (`TERMINATOR`) ends a session's prefix.
     return found[1] if found and identity[found.end() : found.end() + 1] == "." else None
 
 

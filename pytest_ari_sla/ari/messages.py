@@ -385,7 +385,7 @@ def _decode_leniently(message: str | bytes, problem: str) -> Event:
 def _unknown(plain: dict[str, Any], problem: str) -> UnknownEvent:
     """Return what every event has, and all ids of channels."""
     event: UnknownEvent = fitting({**plain, "ids": _channel_ids(plain), "problem": problem}, UnknownEvent)
-    return msgspec.structs.replace(event, unknown_type=plain["type"])
+    return msgspec.structs.replace(event, unknown_type=plain["type"])  # "type" is the tag of known ones, not a member
 
 
 def _channel_ids(plain: dict[str, Any]) -> list[str]:

@@ -121,7 +121,7 @@ class Supervisor:
         crash = self._find_crash()
         for key in self._news:
             watch = self._watches[key]
-            if key not in self._ending and (ending := _ending_of(key, watch, crash)):
+            if key not in self._ending and (ending := _ending_of(key, watch, crash)):  # told once; ending takes a while
                 self._ending.add(key)
                 watch.note(ending.reason.splitlines()[0])
                 endings.append(ending)

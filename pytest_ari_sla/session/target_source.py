@@ -51,7 +51,7 @@ class TargetSource:
             # refuses one in which a loop runs, as where a test asks for the fixture from a coroutine.
             with ThreadPoolExecutor(1, "ari-sla target check") as thread:
                 target = thread.submit(asyncio.run, check_reachable(self._find(), self._settings)).result()
-            self._start_application(target)
+            self._start_application(target)  # after the check: it finds an ARI that answers
             self._target = target
         return self._target
 

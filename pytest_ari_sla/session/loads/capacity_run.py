@@ -50,7 +50,7 @@ HOLD = "hold"
 _CALLS_PER_SECOND = 50
 """So fast calls are set up before they are held: far below what any Asterisk takes."""
 
-_AT_THE_END = ("calls.leaked", "calls.left_unknown")
+_AT_THE_END = ("calls.leaked", "calls.left_unknown")  # known after the last call, and of no stage
 
 
 async def search(
@@ -181,7 +181,7 @@ class CapacityRun:
                 self._break_off(level, job, error)
                 raise
             step = CapacityStep(level=level, verdict=verdict.value, reason=refused)
-        self._jobs.remove(job)
+        self._jobs.remove(job)  # the search judges it; the test, its answer only
         if job.outcome is not None:
             step = self._judged(level, job, job.outcome, refused)
         self._made.append(_Made(step, job))

@@ -118,7 +118,7 @@ class Equipment:
                     await peers.begin()
                     yield peers
             finally:
-                self._relay = None
+                self._relay = None  # stopped by us: `ensure_alive` must not miss it
 
     def _echo_address(self) -> Address:
         """Return the address of the echo server: the user's, or one that is started now."""

@@ -111,7 +111,7 @@ class LoadMaker:
 
     async def make(self, job: LoadJob) -> LoadOutcome:
         """Make our part of a load and return what came of it, over all processes."""
-        if crash := self.coordination.target_crash():
+        if crash := self.coordination.target_crash():  # between two loads nobody looks
             raise crash
         turns = 1 if self.baseline is not None else 2 if self.other is not None else 0
         if turns and (note := too_short(turns * job.plan.profile.duration_ns)):

@@ -40,7 +40,7 @@ class MediaAddresses:
     @property
     def local(self) -> str:
         """Where processes of this machine reach each other."""
-        return _LOOPBACK if self.bound == _ANY else self.bound
+        return _LOOPBACK if self.bound == _ANY else self.bound  # 0.0.0.0 is no address to send to
 
 
 def media_addresses(settings: Settings, own_address: Callable[[], str]) -> MediaAddresses:
@@ -51,6 +51,7 @@ def media_addresses(settings: Settings, own_address: Callable[[], str]) -> Media
     UsageError
         The name of Asterisk's address cannot be looked up.
     """
+    # `own_address` needs the target: only where nothing else says it.
     bound = settings.media_bind or settings.media_host or own_address()
     announced = settings.media_host or (own_address() if bound == _ANY else bound)
     return MediaAddresses(bound, announced, _number_of(settings.asterisk_media))
@@ -61,6 +62,6 @@ def _number_of(host: str | None) -> str | None:
     if host is None:
         return None
     try:
-        return socket.gethostbyname(host)
+        return socket.gethostbyname(host)  # IPv4 only, as our media is
     except OSError as error:
         raise UsageError(f"--ari-asterisk-media: {host!r} has no IPv4 address ({error.strerror or error})") from error

@@ -22,7 +22,7 @@ _IS_OTHERS = (True, False, False, True)
 
 async def make_whole(maker: LoadMaker, job: LoadJob) -> None:
     """Make a load to its end; raise what its test has to hear."""
-    __tracebackhide__ = True
+    __tracebackhide__ = True  # pytest shows the test's own line
     try:
         job.outcome = await maker.make(job)
     finally:

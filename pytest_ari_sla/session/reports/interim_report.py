@@ -76,7 +76,7 @@ class InterimReport:
         """
         if self._writer is not None and self._writer.is_alive():
             return
-        cut_short = self._outcomes(running, why)
+        cut_short = self._outcomes(running, why)  # now: loads go on while the thread writes
         arguments = (self._judged.loads(), cut_short)
         self._writer = Thread(target=self._write, args=arguments, name="ari-sla interim report", daemon=True)
         self._writer.start()

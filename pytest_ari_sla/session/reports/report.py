@@ -71,7 +71,7 @@ class SessionReport:
 
     def write(self) -> str:
         """Let plug-ins amend the record, write all files, tell the CI system; return what is to be shown after that."""
-        self.is_written = True
+        self.is_written = True  # first: what fails below is not to be tried again
         run, lines = self._run, {load.scenario.nodeid: load.line for load in self._loads if load.line is not None}
         hooks = HookCalls(self._config.hook)
         hooks.tell("update_run_record", record=run)
@@ -153,7 +153,7 @@ def _write_reports(run: RunRecord, loads: Sequence[JudgedLoad], folder: Path, te
         del formats[RECORD_NAME]  # written already
         names = [name for name, write in formats.items() if _attempt(run, name, write)]
         written[:0] = [folder / report_folder.HTML_NAME] if report_folder.HTML_NAME in names else []
-    if folder.parent == REPORTS:
+    if folder.parent == REPORTS:  # --sla-report names a folder that is known
         _attempt(run, "the link reports/latest", lambda: _point_latest_to(folder))
     if run.notes and written:  # notes have come since
         _attempt(run, RECORD_NAME, lambda: write_record(run, folder))

@@ -41,6 +41,7 @@ class RunFacts:
     settings: Settings
     target: Callable[[], Target]
     shards: int = 1
+    # Six digits: `leftovers.run_of` knows ids by them.
     run_id: str = field(default_factory=lambda: secrets.token_hex(3))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: Clock = time
@@ -54,4 +55,4 @@ class RunFacts:
 
         A process that takes a dead one's place has another number, so that it meets none of the dead one's ids.
         """
-        return f"sla-{self.run_id}-{number:03d}-"
+        return f"sla-{self.run_id}-{number:03d}-"  # of one width: Asterisk finds channels by prefix
