@@ -93,7 +93,8 @@ def end_programs(handles: Iterable[int]) -> None:
     left = set(handles)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for handle in left:
-            with suppress(ProcessLookupError):
+            # It has ended; or it is of another user, as under sudo, and must not keep the rest from being removed.
+            with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(handle, number)
         deadline_s = time.monotonic() + GRACE_S
         while left and (wait_s := deadline_s - time.monotonic()) > 0:

@@ -187,3 +187,21 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert owner.stdout.decode().strip() == "False", owner.stderr
         assert await asyncio.to_thread(comes_true, lambda: len(fake_ari.channels) == 1)
         assert list(fake_ari.channels) == ["sla-bbbbbb-001-0001.c1."]
+
+
+def test_a_program_of_another_user_does_not_keep_the_rest_from_being_removed(
+    folder: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an application that is started by sudo: the kernel lets nobody else end it."""
+
+    def refuse(handle: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
+    monkeypatch.setattr(guard, "GRACE_S", 0.0)
+    wards = guard.Wards()
+    wards.take(EndProgram(number=1), os.pidfd_open(deaf.pid))
+    wards.take(RemoveFolder(number=2, path=str(folder)), None)
+    wards.remove()
+    wards.take(Release(number=1), None)
+    assert not folder.exists()
