@@ -18,12 +18,11 @@ from pytest_ari_sla.load.calls.call_table import CallState, CallTable
 from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.diagnosis import check_media, incident_of, left_behind, stood_still, told_by
+from pytest_ari_sla.load.load_books import LoadBooks
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
-from pytest_ari_sla.load.meters.own_memory import OwnMemory
-from pytest_ari_sla.load.results.load_series import LoadSeries
 from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.media.caller_worker import CallerWorker
-from pytest_ari_sla.media.measuring.calibration import clock_floor, packet_backend
+from pytest_ari_sla.media.measuring.calibration import packet_backend
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
 from pytest_ari_sla.watch.rtp_questions import RtpQuestions
@@ -34,10 +33,8 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.blame.evidence import Incident
     from pytest_ari_sla.load.calls.call_tools import RelayControl
-    from pytest_ari_sla.load.meters.host_share import HostShare
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools
-    from pytest_ari_sla.metrics.histogram import Histogram
     from pytest_ari_sla.signalling.sip import SipCaller
     from pytest_ari_sla.watch.leak_audit import LeakAudit
 
@@ -107,12 +104,8 @@ class LoadRun:
         self._tools = tools
         self._on_progress = on_progress
         self._meter = ControlMeter()
-        self._memory = OwnMemory()
-        self._share: HostShare | None = None
         self._calls = CallTable()
-        self._series = LoadSeries()
-        self._relayed = Snapshot()
-        self._floor = Snapshot({"harness.clock_floor": clock_floor()})
+        self._books = LoadBooks(self._calls, self._meter)
         self._notes: list[str] = []
         self._incidents: list[Incident] = []
         self._driver: CallDriver | None = None
@@ -172,16 +165,16 @@ class LoadRun:
         async with AsyncExitStack() as stack:
             ari, relay, caller = await self._prepare(stack)
             await begin()
-            self._share = self._tools.host_share() if self._tools.host_share else None
+            self._books.begin(plan.profile, self._tools.host_share() if self._tools.host_share else None)
             self._began_ns, self._began_at_ns = self._tools.clock.monotonic_ns(), caller.now_ns()
             caller.begin_at(self._began_at_ns)
-            self._series.mark_stages(plan.profile)
             driver = self._driver = self._make_driver(ari, caller, relay)
             parts = self._parts = _Parts(self._began_at_ns, ari, caller, driver)
             ari.when_lost = self.lose_target
             if plan.shard == 1:  # once for the fleet
                 self._forensics = self._make_forensics(ari)
                 self._watch = await stack.enter_async_context(self._make_watch(ari))
+                self._books.add(self._watch)
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
             try:
@@ -260,7 +253,7 @@ class LoadRun:
             total = self._total(self._parts.caller, self._parts.driver)
             self._enter(max(0, duration_ns - 1), total, self._parts.caller)
         except MediaLoopFailed:
-            total = self._series.seen  # nothing was measured since
+            total = self._books.entered  # nothing was measured since
         planned_ns = self._plan.profile.duration_ns
         lasted = f"{duration_ns / 1e9:.1f} s of {planned_ns / 1e9:g} s"
         cut_off = f"The load was cut off after {lasted}" if duration_ns < planned_ns else "The load ended in an error"
@@ -276,6 +269,7 @@ class LoadRun:
             media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE, clock=tools.clock)
             if plan.script is not None:
                 self._conductor = Conductor(plan.script)
+                self._books.add(self._conductor.meter)
                 if plan.shard == 1:  # once for the fleet
                     self._leftovers = Leftovers(ari)
                     await self._leftovers.begin()
@@ -288,6 +282,8 @@ class LoadRun:
                 stack.push_async_callback(self._sip.aclose)
                 asking = RtpQuestions(ari.endpoint, ari.tls, tools.clock)
                 self._rtp_questions = await stack.enter_async_context(asking)
+                self._books.add(self._sip.meter)
+                self._books.add(self._rtp_questions)
             caller = CallerWorker(
                 media,
                 plan.transport,
@@ -370,7 +366,7 @@ class LoadRun:
                 await asyncio.sleep(TICK_S - self._now_ns() / 1e9 % TICK_S)
                 # What a relay measures has its time too: stages, windows and baselines judge it like everything else.
                 if relay is not None:
-                    self._relayed = await relay.snapshot()
+                    self._books.relayed = await relay.snapshot()
                 if self._leftovers is not None:
                     with suppress(SlaError):  # an ARI that does not answer is told of by the calls themselves
                         await self._leftovers.look()
@@ -381,16 +377,14 @@ class LoadRun:
     async def _take_from(self, relay: RelayControl) -> None:
         """Take what the relay has measured; where it died, that is what broke the load, if nothing did before."""
         try:
-            self._relayed = await relay.snapshot()
+            self._books.relayed = await relay.snapshot()
         except SlaError as error:
             self.broken_by = self.broken_by or error
 
     def _enter_second(self, caller: CallerWorker, driver: CallDriver) -> None:
         at_ns = self._now_ns()
         driver.look()
-        self._memory.read()
-        if self._share is not None:
-            self._share.read()
+        self._books.read()
         total = self._total(caller, driver)
         # A tick comes just after the second that it tells of.
         recent = self._enter(max(0, at_ns - _HALF_TICK_NS), total, caller)
@@ -399,19 +393,10 @@ class LoadRun:
     def _enter(self, at_ns: int, total: Snapshot, caller: CallerWorker) -> Snapshot:
         """Enter what has happened since the last time into the series, and return it."""
         dated = [*caller.take_dated(), *self._meter.take_dated()]
-        media = [(when_ns - self._began_at_ns, values) for when_ns, values in dated]
-        return self._series.enter(at_ns, total, media, self._calls.take_established())
+        return self._books.enter(at_ns, total, [(when_ns - self._began_at_ns, values) for when_ns, values in dated])
 
     def _total(self, caller: CallerWorker, driver: CallDriver) -> Snapshot:
-        counts: dict[str, Histogram | int] = {"calls.not_started": driver.not_started}
-        share = self._share.values() if self._share is not None else {}
-        watched = self._watch.values() if self._watch is not None else {}
-        scripted = self._conductor.meter.values() if self._conductor is not None else {}
-        by_sip = self._sip.meter.values() if self._sip is not None else {}
-        said = self._rtp_questions.values() if self._rtp_questions is not None else {}
-        own = self._meter.values() | self._memory.values() | share | scripted | by_sip | said | counts | watched
-        total = self._measured(caller) + Snapshot(own) + self._calls.snapshot()
-        return total + self._floor + self._relayed
+        return self._books.total(self._measured(caller), driver.not_started)
 
     def _measured(self, caller: CallerWorker) -> Snapshot:
         """Return what was measured; of a load that is broken, what there is."""
@@ -440,7 +425,7 @@ class LoadRun:
             started_ns=parts.started_ns,
             duration_ns=duration_ns,
             total=total,
-            series=self._series.series,
+            series=self._books.series,
             calls=tuple(parts.driver.calls),
             generators=(health,),
             notes=(

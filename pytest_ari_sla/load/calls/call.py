@@ -276,7 +276,7 @@ class LiveCall:
         now_ns = self.tools.clock.monotonic_ns()
         happened_ns = now_ns if at_ns is None else at_ns - (self.tools.caller.now_ns() - now_ns)
         event = TimelineEvent(happened_ns - self.tools.began_ns, source, what, detail)
-        # What is told later may have happened earlier: the kernel and Asterisk date it.
+        # What is told later may have happened earlier, and is dated then (``at_ns``).
         insort(self.timeline, event, key=lambda other: other.at_ns)
 
     def lost_channel(self) -> ChannelWatch | None:
