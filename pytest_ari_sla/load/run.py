@@ -303,6 +303,7 @@ class LoadRun:
             tools.endpoint.base_url,
             tools.endpoint.user,
             tools.endpoint.password,
+            # of this run alone: a second connection to an application takes it over (ApplicationReplaced)
             app=tools.id_prefix,
             id_prefix=tools.id_prefix,
             trust=tools.trust,

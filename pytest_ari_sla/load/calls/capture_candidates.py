@@ -72,7 +72,7 @@ class CaptureCandidates:
         if self._policy.kind == "worst":
             for name, better in self._ranked_by.items():
                 measured = [call for call in calls if name in call.values and call.state not in LOST]
-                sign = -1 if better == "lower" else 1
+                sign = -1 if better == "lower" else 1  # so that the worst ones sort first
                 wanted |= self._first(measured, key=partial(_goodness, name, sign))
         else:
             wanted |= self._first(calls, key=lambda call: call.started_ns)

@@ -273,7 +273,7 @@ class LoadProfile:
         bend = first - 2 * middle + last
         if abs(bend) < 1e-9:  # a straight line, but for rounding
             return None
-        share = 0.5 - (last - first) / (4 * bend)
+        share = 0.5 - (last - first) / (4 * bend)  # where the parabola through the three points has its vertex
         return begin_ns + round(share * (end_ns - begin_ns)) if 0 < share < 1 else None
 
     @cached_property
@@ -303,6 +303,7 @@ class LoadProfile:
             np.sort(np.array(times, np.int64))
             for times in ([call.start_ns for call in mine], [call.start_ns + call.holding_ns for call in mine])
         )
+        # what begins just then is up, what ends just then is not
         up = np.searchsorted(begins, at_ns, "right") - np.searchsorted(ends, at_ns, "right")
         for stage, (_, begin, _end) in zip(self.stages, self.boundaries(), strict=True):
             if isinstance(stage, Rate):
