@@ -131,7 +131,8 @@ class UserApplication:
             if not process.alive:
                 raise self._failure(process, f"{process.ending()} before it had subscribed")
             if time.monotonic() > deadline_s:
-                raise self._failure(process, f"did not subscribe to any events within {self._start_timeout_s:g} s")
+                problem = f"did not subscribe to any events within {self._start_timeout_s:g} s"
+                raise self._failure(process, problem + _of_before(before))
             time.sleep(_POLL_S)
         self.served = served
 
@@ -147,3 +148,12 @@ class UserApplication:
         return ApplicationCrashed(
             f"the application {shlex.join(self._command)!r} {problem}", "\n".join(lines[-_LINES_SHOWN:])
         )
+
+
+def _of_before(before: set[str]) -> str:
+    """Return what may be the reason where Asterisk listed applications already."""
+    if not before:
+        return ""
+    # An application that died stays in the list as long as a bridge or channel of its is there.
+    names = ", ".join(sorted(before))
+    return f", or is one that Asterisk listed before ({names}): then remove what it has left there, or who serves it"

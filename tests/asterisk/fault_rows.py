@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
@@ -268,8 +269,11 @@ OURS = "(at fault: this tool)"
 MEDIA_LOOP, RELAY, ECHO, PUMP = r"rtp_media\.loop", "relay_worker", "echo_server", r"pump\.py"
 STOPPED = f"did not answer within 5 s; it was stopped by signal 19 (SIGSTOP) {OURS}"
 RELAY_LOAD = 'topology="relay"'
-BOT = ("--app", f"{sys.executable} -m pytest_ari_sla bot --log bot.jsonl")
-BOT_LOAD = """topology="caller", to="bot@stasis", via="local", script=[listen(), wait("15s"), hang_up()]"""
+UNIQUE = "UNIQUE"
+"""Stands for what is different each time: Asterisk lists an application that died for as long as its bridges stay."""
+
+BOT = ("--app", f"{sys.executable} -m pytest_ari_sla bot --app bot{UNIQUE} --log bot.jsonl")
+BOT_LOAD = f"""topology="caller", to="bot{UNIQUE}@stasis", via="local", script=[listen(), wait("15s"), hang_up()]"""
 WORKER = "-c import sys;exec"
 TWO = ("-n", "2")
 HUNG_UP = "4 hung up by Asterisk (at fault: Asterisk)"
@@ -400,15 +404,18 @@ def come_of(row: Row, asterisk: PrivateAsterisk, folder: Path) -> Outcome:
         proxy = None if row.alone else stack.enter_context(AriProxy(asterisk.endpoint, row.fault()))
         endpoint = asterisk.endpoint if proxy is None else proxy.endpoint
         session = Session(folder, cast("PrivateAsterisk", SimpleNamespace(endpoint=endpoint)))
-        values = {"load": row.load, "duration": row.duration, "also": row.also}
+        unique = secrets.token_hex(3)
+        values = {"load": row.load.replace(UNIQUE, unique), "duration": row.duration, "also": row.also}
         session.write("test_talk.py", SCENARIO.format(calls=CALLS, **values))
         with row.beside(asterisk) as options:
             usual = ("--sla-live", "off", "--ari-realtime", "off", "test_talk.py")
-            running = session.start(*row.options, *options, *usual)
+            own = [option.replace(UNIQUE, unique) for option in row.options]
+            running = session.start(*own, *options, *usual)
             try:
                 row.act(Scene(running, asterisk, proxy, folder))
             except BaseException:
-                os.killpg(running.process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended already, which may be why
+                    os.killpg(running.process.pid, signal.SIGKILL)
                 raise
             finished = running.finish(180)
         ids = listed(asterisk.endpoint)

@@ -77,6 +77,15 @@ def test_one_that_never_subscribes_is_given_up(simulator: SimulatorProcess, bot:
         UserApplication(f"{bot} idle", simulator.endpoint, start_timeout_s=0.1).start()
 
 
+def test_one_that_was_listed_already_cannot_be_told_from_who_was_there(simulator: SimulatorProcess, bot: str) -> None:
+    """One that died is listed as long as something of it is left; the error says what may be the matter."""
+    with (
+        UserApplication(f"{bot} serve", simulator.endpoint),
+        pytest.raises(ApplicationCrashed, match=r"or is one that Asterisk listed before \(bot\): then remove what"),
+    ):
+        UserApplication(f"{bot} idle", simulator.endpoint, start_timeout_s=0.1).start()
+
+
 def test_one_that_ends_later_is_named(simulator: SimulatorProcess, bot: str) -> None:
     """Whoever asks next hears how."""
     with UserApplication(f"{bot} serve", simulator.endpoint) as application:
