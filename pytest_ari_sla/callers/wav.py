@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_wav", "write_wav"]
+__all__ = ["read_wav"]
 
 
 def read_wav(path: Path) -> tuple[NDArray[np.int16], int]:
@@ -45,12 +45,3 @@ def _to_int16(raw: bytes, width: int) -> NDArray[np.int16]:
         return (np.frombuffer(raw, np.uint8).astype(np.int16) - 128) * 256
     columns = np.frombuffer(raw[: len(raw) // width * width], np.uint8).reshape(-1, width)
     return np.ascontiguousarray(columns[:, -2:]).view("<i2")[:, 0].astype(np.int16)
-
-
-def write_wav(path: Path, channels: NDArray[np.int16], rate_hz: int) -> None:
-    """Write audio of one or more channels ((samples, channels) int16)."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(np.ascontiguousarray(channels, "<i2").tobytes())

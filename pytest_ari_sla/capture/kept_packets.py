@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_ari_sla.arguments import Address
 from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.rtp.dtmf import EVENT
 from pytest_ari_sla.rtp.header import PLAIN_FLAGS, RTP_HEADER
 
 if TYPE_CHECKING:
@@ -22,16 +23,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
 __all__ = [
     "NO_CAPTURE",
+    "PACKET_BYTES",
     "CapturePolicy",
     "CapturedPackets",
     "CapturedStream",
     "KeptPackets",
     "PackedStream",
     "PacketKeeper",
+    "SaidFrames",
+    "frame_streams",
     "parse_policy",
     "rebuilt_packets",
 ]
@@ -39,6 +44,9 @@ __all__ = [
 _POLICY = re.compile(r"worst:([1-9]\d*)|failed|all|off")
 _MARKER: Final = 0x80
 _SEQUENCES: Final = 1 << 16
+_NOWHERE: Final = ("", 0)
+PACKET_BYTES: Final = 24
+"""What keeping a packet takes besides its payload."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +143,18 @@ class CapturedStream:
         What was kept of it.
     encoding
         The codec as SDP names it: ``PCMU/8000``.
+    is_sent
+        Whether we have sent it.
+    is_rtp
+        Whether it was RTP, which Wireshark can open.
     """
 
     source: Address
     destination: Address
     packets: CapturedPackets
     encoding: str = "PCMU/8000"
+    is_sent: bool = False
+    is_rtp: bool = True
 
 
 class PackedStream(msgspec.Struct, frozen=True):
@@ -148,7 +162,7 @@ class PackedStream(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    source, destination, encoding
+    source, destination, encoding, is_sent, is_rtp
         As there.
     payload_bytes
         Bytes of payload kept of each packet.
@@ -164,6 +178,8 @@ class PackedStream(msgspec.Struct, frozen=True):
     header: bytes
     length: bytes
     payload: bytes
+    is_sent: bool = False
+    is_rtp: bool = True
 
     @classmethod
     def of(cls, stream: CapturedStream) -> PackedStream:
@@ -178,7 +194,13 @@ class PackedStream(msgspec.Struct, frozen=True):
             header=packets.header.tobytes(),
             length=packets.length.tobytes(),
             payload=packets.payload.tobytes(),
+            is_sent=stream.is_sent,
+            is_rtp=stream.is_rtp,
         )
+
+    def without_payload(self) -> PackedStream:
+        """Return it with headers only."""
+        return msgspec.structs.replace(self, payload_bytes=0, payload=b"")
 
     def unpacked(self) -> CapturedStream:
         """Return the stream."""
@@ -189,7 +211,9 @@ class PackedStream(msgspec.Struct, frozen=True):
             np.frombuffer(self.length, np.int32),
             np.frombuffer(self.payload, np.uint8).reshape(len(time_ns), self.payload_bytes),
         )
-        return CapturedStream(self.source, self.destination, packets, self.encoding)
+        return CapturedStream(
+            self.source, self.destination, packets, self.encoding, is_sent=self.is_sent, is_rtp=self.is_rtp
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +226,38 @@ class KeptPackets:
         What came in.
     sent_ns
         (k,) When each of the last k turns' packets was sent, ns since the Unix epoch; 0 for one that was not.
+    due_ns
+        (k,) When each of them was due.
     first_turn
         The first of these turns.
+    said
+        What was in them, where the payload of what came in was kept too; None where it was not.
     """
 
     received: CapturedPackets
     sent_ns: NDArray[np.int64]
+    due_ns: NDArray[np.int64]
     first_turn: int
+    said: SaidFrames | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SaidFrames:
+    """What a leg has said, turn by turn.
+
+    Attributes
+    ----------
+    payload
+        (k, bytes) uint8. The encoded audio; of a telephone event, its first bytes.
+    event
+        (k,) uint8. Marker and payload type of a telephone event that was sent instead of audio; 0: it was audio.
+    frames_ago
+        (k,) How many turns before that event began.
+    """
+
+    payload: NDArray[np.uint8]
+    event: NDArray[np.uint8]
+    frames_ago: NDArray[np.int64]
 
 
 class PacketKeeper:
@@ -222,10 +271,16 @@ class PacketKeeper:
         Packets kept of each: 512 are ten seconds at 20 ms.
     payload_bytes
         Bytes of payload kept of each packet; 0 keeps headers only: 24 bytes a packet.
+
+    Attributes
+    ----------
+    depth, payload_bytes
+        As given.
     """
 
     def __init__(self, legs: int, depth: int = 512, payload_bytes: int = 0) -> None:
-        self._depth = depth
+        self.depth = depth
+        self.payload_bytes = payload_bytes
         self._count = np.zeros(legs, np.int64)
         self._time_ns = np.zeros((legs, depth), np.int64)
         self._header = np.zeros((legs, depth), RTP_HEADER)
@@ -237,10 +292,10 @@ class PacketKeeper:
         groups = batch.by_leg
         rank = np.arange(len(batch)) - np.repeat(groups.starts, groups.counts)
         # More packets of one leg than there are places: only the last ones may write, each to a place of its own.
-        kept = rank >= np.repeat(groups.counts, groups.counts) - self._depth
+        kept = rank >= np.repeat(groups.counts, groups.counts) - self.depth
         rows = groups.order[kept]
         legs = batch.leg[rows]
-        places = (self._count[legs] + rank[kept]) % self._depth
+        places = (self._count[legs] + rank[kept]) % self.depth
         self._count[groups.legs] += groups.counts
         self._time_ns[legs, places] = batch.arrival_ns[rows]
         self._header[legs, places] = _headers(batch, rows)
@@ -251,7 +306,7 @@ class PacketKeeper:
     def take(self, leg: int) -> CapturedPackets:
         """Return a copy of what is kept of a leg, the oldest packet first."""
         count = int(self._count[leg])
-        places = np.arange(max(0, count - self._depth), count) % self._depth
+        places = np.arange(max(0, count - self.depth), count) % self.depth
         return CapturedPackets(
             self._time_ns[leg, places],
             self._header[leg, places],
@@ -273,6 +328,7 @@ def rebuilt_packets(
     ssrc: int,
     payload_type: int,
     payload_length: int,
+    said: SaidFrames | None = None,
 ) -> CapturedPackets:
     """Return the packets that a schedule has sent, from the send log alone.
 
@@ -285,7 +341,9 @@ def rebuilt_packets(
     ticks_per_packet
         Distance of time stamps.
     ssrc, payload_type, payload_length
-        Alike in all packets.
+        Alike in all packets, but in telephone events.
+    said
+        What was in them; None: that was not kept.
     """
     numbers = np.flatnonzero(sent_ns)
     header = np.zeros(len(numbers), RTP_HEADER)
@@ -295,7 +353,34 @@ def rebuilt_packets(
     header["timestamp"] = (first_timestamp + numbers * ticks_per_packet) % (1 << 32)
     header["ssrc"] = ssrc
     length = np.full(len(numbers), payload_length, np.int32)
-    return CapturedPackets(sent_ns[numbers], header, length, np.zeros((len(numbers), 0), np.uint8))
+    if said is None:
+        return CapturedPackets(sent_ns[numbers], header, length, np.zeros((len(numbers), 0), np.uint8))
+    event, ago = said.event[numbers], said.frames_ago[numbers]
+    header["marker_and_type"] = np.where(event > 0, event, payload_type)
+    header["timestamp"] = (first_timestamp + (numbers - ago) * ticks_per_packet) % (1 << 32)
+    length[event > 0] = EVENT.itemsize
+    return CapturedPackets(sent_ns[numbers], header, length, said.payload[numbers])
+
+
+def frame_streams(kept: KeptPackets, codec: Codec, ticks_per_packet: int) -> list[CapturedStream]:
+    """Return what a leg has sent and received by a transport that is not RTP; nothing where the audio was not kept."""
+    if kept.said is None:
+        return []
+    sent = rebuilt_packets(
+        kept.sent_ns,
+        first_sequence=kept.first_turn,
+        first_timestamp=kept.first_turn * ticks_per_packet,
+        ticks_per_packet=ticks_per_packet,
+        ssrc=0,
+        payload_type=codec.payload_type,
+        payload_length=kept.said.payload.shape[1],
+        said=kept.said,
+    )
+    encoding = f"{codec.name}/{codec.clock_rate_hz}"
+    return [
+        CapturedStream(_NOWHERE, _NOWHERE, sent, encoding, is_sent=True, is_rtp=False),
+        CapturedStream(_NOWHERE, _NOWHERE, kept.received, encoding, is_rtp=False),
+    ]
 
 
 def _headers(batch: PacketBatch, rows: NDArray[np.intp]) -> NDArray[np.void]:

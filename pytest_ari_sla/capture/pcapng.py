@@ -39,13 +39,13 @@ _LARGEST_GAP: Final = 1 << 15
 """What looks like a larger gap is a step back: packets that overtook each other."""
 
 
-def capture_name(call: str) -> str:
+def capture_name(call: str, kind: str = "pcapng") -> str:
     """Return the name of a call's capture file: safe in any file system, and different for different calls."""
     name = call.removesuffix(".")  # our own ids end so, lest one be the beginning of another
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
     if safe != name or not safe or safe.startswith("."):
         safe = f"call-{safe}-{hashlib.sha256(call.encode('utf-8', 'replace')).hexdigest()[:8]}"
-    return f"{safe}.pcapng"
+    return f"{safe}.{kind}"
 
 
 def write_capture(path: Path, streams: Sequence[CapturedStream], comment: str) -> int:

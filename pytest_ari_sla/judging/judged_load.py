@@ -16,16 +16,19 @@ class CapturedCall(msgspec.Struct, frozen=True):
     Attributes
     ----------
     path
-        The file's path, relative to the report's folder.
+        The file's path, relative to the report's folder; empty where there is nothing that Wireshark could open.
     comment
         What is wrong with the call.
     streams
         Both directions of all its legs.
+    audio
+        Path of the WAV; empty where the audio was not kept.
     """
 
     path: str
     comment: str
     streams: list[PackedStream]
+    audio: str = ""
 
 
 class TextFile(msgspec.Struct, frozen=True):

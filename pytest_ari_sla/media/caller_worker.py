@@ -8,19 +8,21 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.capture.kept_packets import PacketKeeper
+from pytest_ari_sla.capture.kept_packets import PACKET_BYTES, PacketKeeper
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.hookspecs.tracker import TrackerContext
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.legs import LegAllocator
 from pytest_ari_sla.media.measuring.measurer import Measurer
 from pytest_ari_sla.media.measuring.tracker_group import TrackerGroup
+from pytest_ari_sla.media.said_frames import VoiceOrders, said_frames
 from pytest_ari_sla.media.transport import FaultyTransport, RtcpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_ari_sla.ari.resources import ExternalMedia
+    from pytest_ari_sla.capture.kept_packets import KeptPackets
     from pytest_ari_sla.hookspecs.tracker import Tracker
     from pytest_ari_sla.media.call_media import MediaPlan
     from pytest_ari_sla.media.measuring.measurer import LegReport
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["CallerWorker"]
 
 POLL_S = 0.2
+AUDIO_S = 30
+"""So much audio is kept of each call that follows a script: what a person would listen to."""
+
+AUDIO_BYTES = 1 << 27
+"""For the audio of all legs together; with more of them, less is kept of each."""
+
 _NEVER_NS = 1 << 62
 
 
@@ -70,6 +78,7 @@ class CallerWorker:
         # Legs of calls with misbehaving peers that are not measured, and when they would have ended; all, by name.
         self._unmeasured: dict[int, int] = {}
         self._faults: dict[int, str] = {}
+        self._orders: dict[int, VoiceOrders] = {}
 
     async def __aenter__(self) -> CallerWorker:
         async with AsyncExitStack() as stack:
@@ -102,7 +111,8 @@ class CallerWorker:
             alive_ns=lambda: self._measurer.life.known_ns(),
         )
         self._trackers.begin(context)
-        keeper = PacketKeeper(plan.legs) if plan.keep_packets else None
+        keeper = _make_keeper(plan) if plan.keep_packets else None
+        self._keeps_audio = keeper is not None and keeper.payload_bytes > 0
         measurer = self._make_measurer(transport, self._trackers, plan.legs, keeper, plan.listener, len(plan.media))
         measurer.start()
         return measurer
@@ -175,6 +185,8 @@ class CallerWorker:
 
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg that has been started say another of the load's voices, from its beginning."""
+        orders = self._orders.setdefault(endpoint.leg, VoiceOrders())
+        orders.order(voice, self._transport.voice_began_ns(endpoint))
         self._transport.play(endpoint, voice)
 
     def voice_began_ns(self, endpoint: LegEndpoint) -> int:
@@ -247,6 +259,9 @@ class CallerWorker:
                 self._transport.ignore(endpoint)
             loop.call_soon_threadsafe(reported.set_result, reports)
 
+        for endpoint in endpoints:
+            if endpoint.leg in self._orders:
+                self._orders[endpoint.leg].settle(self._transport.voice_began_ns(endpoint))
         self._measurer.retire([endpoint.leg for endpoint in endpoints], done, withdraw=ended_by_other, lived=lived)
         # With a time limit: a loop or a measurer that has died will never report.
         while not (await asyncio.wait([reported], timeout=POLL_S))[0]:
@@ -259,6 +274,7 @@ class CallerWorker:
             self._started.discard(endpoint.leg)
             self._unmeasured.pop(endpoint.leg, None)
             self._faults.pop(endpoint.leg, None)
+            self._orders.pop(endpoint.leg, None)
             self._legs.give_back(endpoint.leg)
         return reports
 
@@ -271,7 +287,15 @@ class CallerWorker:
         """Return a report with what its leg sent and received, where packets were kept."""
         if report.kept is None or endpoint.leg not in self._started:
             return report
-        return replace(report, streams=self._transport.captured(endpoint, report.kept))
+        kept = self._with_audio(endpoint, report.kept) if self._keeps_audio else report.kept
+        return replace(report, streams=self._transport.captured(endpoint, kept))
+
+    def _with_audio(self, endpoint: LegEndpoint, kept: KeptPackets) -> KeptPackets:
+        """Return what was kept of a leg with what it has said."""
+        plan, begun = self._plan, self._orders.get(endpoint.leg, VoiceOrders()).begun
+        first, voices = plan.voice(endpoint.leg), plan.media.voices
+        said = said_frames(kept.due_ns, kept.first_turn, plan.packet_time_ns, first, begun, voices)
+        return replace(kept, said=said)
 
     def snapshot(self) -> Snapshot:
         """Return the cumulative numbers; at most a second old while the worker runs, final afterwards.
@@ -326,3 +350,14 @@ class CallerWorker:
     def receive_buffer_bytes(self) -> int:
         """What the kernel granted to each socket."""
         return self._transport.receive_buffer_bytes
+
+
+def _make_keeper(plan: MediaPlan) -> PacketKeeper:
+    """Return what keeps packets: of calls that follow a script also what is said, as far as there is room for it."""
+    headers_only = PacketKeeper(plan.legs)
+    if plan.listener is None:
+        return headers_only
+    payload_bytes = max(voice.frames.shape[1] for voice in plan.media.voices)
+    affordable = AUDIO_BYTES // (plan.legs * (payload_bytes + PACKET_BYTES))
+    depth = min(AUDIO_S * 1000 // plan.packet_time_ms, affordable)
+    return PacketKeeper(plan.legs, depth, payload_bytes) if depth >= headers_only.depth else headers_only

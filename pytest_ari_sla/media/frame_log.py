@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.frame_send_log import Departures
+from pytest_ari_sla.media.frame_send_log import Departures, LastSent
 from pytest_ari_sla.rtp import probe
 from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
@@ -151,11 +151,13 @@ class FrameLog:
         """Let the counts of these legs be 0, until they begin again."""
         self._shown[legs] = False
 
-    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
-        """Return a frame's number, and when it and all later ones left ((k,) ns; 0: it did not)."""
+    def last_sent(self, leg: int, most: int) -> LastSent:
+        """Return what became of a leg's last frames, up to so many."""
         end = int(self._due[leg])
-        numbers = np.arange(max(0, end - self._window), end)
-        return int(numbers[0]) if len(numbers) else 0, self._sent_ns[leg, numbers % self._window]
+        numbers = np.arange(max(0, end - most), end)
+        due_ns = self.due_ns(np.full(len(numbers), leg, np.int32), numbers)
+        sent_ns = np.where(numbers >= end - self._window, self._sent_ns[leg, numbers % self._window], due_ns)
+        return LastSent(int(numbers[0]) if len(numbers) else 0, sent_ns, due_ns)
 
     def departures(self, until_ns: int) -> Departures:
         """Return what became of every frame that was due since the last time and before ``until_ns``."""

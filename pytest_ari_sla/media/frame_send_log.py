@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Departures", "FrameSendLog"]
+__all__ = ["Departures", "FrameSendLog", "LastSent"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,25 @@ class Departures:
 
     late_ns: NDArray[np.int64]
     not_sent: int
+
+
+@dataclass(frozen=True)
+class LastSent:
+    """A leg's last frames.
+
+    Attributes
+    ----------
+    first_turn
+        The turn of the first of them.
+    sent_ns
+        (k,) When each left, ns since the Unix epoch; 0 where it did not. Of one that is forgotten: when it was due.
+    due_ns
+        (k,) When each was due.
+    """
+
+    first_turn: int
+    sent_ns: NDArray[np.int64]
+    due_ns: NDArray[np.int64]
 
 
 class FrameSendLog(SendLog, Protocol):
@@ -61,8 +80,8 @@ class FrameSendLog(SendLog, Protocol):
     def hide(self, legs: NDArray[np.int32]) -> None:
         """Let the counts of these legs be 0, whatever is known of them."""
 
-    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
-        """Return a turn, and when the leg's frames of that turn and all later ones left ((k,) ns; 0: it did not)."""
+    def last_sent(self, leg: int, most: int) -> LastSent:
+        """Return what became of a leg's last frames, up to so many."""
 
     def departures(self, until_ns: int) -> Departures:
         """Return what became of every frame that was due since the last time and before ``until_ns``."""

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.capture.kept_packets import frame_streams
 from pytest_ari_sla.media.frame_log import FrameLog, FrameQueue
 from pytest_ari_sla.media.transport import TransportHealth
 from pytest_ari_sla.rtp import probe
@@ -126,9 +127,8 @@ class FrameTransport:
         """Nothing is held for a leg."""
 
     def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> Sequence[CapturedStream]:
-        """There is nothing that Wireshark could open."""
-        del endpoint, kept
-        return []
+        """Return the audio that a leg has sent and received; there is nothing that Wireshark could open."""
+        return frame_streams(kept, self.plan.voice(endpoint.leg).codec, self.plan.ticks(endpoint.leg))
 
     def exchange_reports(self) -> Sequence[ReceivedReport]:
         """Nobody reports."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog
+from pytest_ari_sla.media.frame_send_log import Departures, FrameSendLog, LastSent
 from pytest_ari_sla.media.transport import FaultyTransport, FrameReader, RtcpTransport, TransportHealth
 from pytest_ari_sla.metrics.snapshot import Snapshot
 
@@ -158,10 +158,10 @@ class JoinedSendLog(FrameSendLog):
         for number, part in enumerate(self.parts):
             part.hide(legs[self._owner[legs] == number])
 
-    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
-        """Return a turn, and when the leg's frames of that turn and all later ones left ((k,) ns; 0: it did not)."""
+    def last_sent(self, leg: int, most: int) -> LastSent:
+        """Return what became of a leg's last frames, up to so many."""
         part: FrameSendLog = self.parts[int(self._owner[leg])]
-        return part.last_sent(leg)
+        return part.last_sent(leg, most)
 
     def departures(self, until_ns: int) -> Departures:
         """Return what became of every frame that was due since the last time and before ``until_ns``."""

@@ -119,7 +119,8 @@ def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None =
     render_html(merged, templates_folder)  # what cannot be shown is found before anything is written
     check_folder(output)
     for folder, record in zip(folders, records, strict=True):
-        for path in {call.capture for scenario in record.scenarios for call in scenario.worst_calls if call.capture}:
+        calls = [call for scenario in record.scenarios for call in scenario.worst_calls]
+        for path in {path for call in calls for path in (call.capture, call.audio) if path}:
             _copy_capture(folder, path, output / CAPTURES_NAME / record.run.id)
     return write_reports(merged, output, templates_folder=templates_folder)
 
@@ -193,7 +194,12 @@ def _of_run(scenario: Scenario, run_id: str, *, named: bool) -> Scenario:
 
 
 def _moved(call: WorstCall, run_id: str) -> WorstCall:
-    return replace(call, capture=f"{CAPTURES_NAME}/{run_id}/{_file_name(call.capture)}") if call.capture else call
+    moved = {
+        name: f"{CAPTURES_NAME}/{run_id}/{_file_name(path)}"
+        for name, path in (("capture", call.capture), ("audio", call.audio))
+        if path
+    }
+    return replace(call, **moved)
 
 
 def _origin(record: RunRecord) -> str:

@@ -25,7 +25,7 @@ class MediaSendLog(SlotSendLog):
     _memory: MediaMemory
 
     def __init__(self, memory: MediaMemory) -> None:
-        super().__init__(memory, memory.layout.probe_window)
+        super().__init__(memory)
         self._window = memory.layout.burst_window
         self._mask = self._window - 1
         self._not_sent_read = 0

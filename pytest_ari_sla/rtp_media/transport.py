@@ -291,9 +291,10 @@ class RtpTransport(LoopTransport):
             ssrc=self._ssrc[own.leg],
             payload_type=voice.codec.payload_type,
             payload_length=voice.frames.shape[1],
+            said=kept.said,
         )
         return [
-            CapturedStream(own.local, remote, sent, _encoding(voice.codec)),
+            CapturedStream(own.local, remote, sent, _encoding(voice.codec), is_sent=True),
             CapturedStream(remote, own.local, kept.received, _encoding(voice.codec)),
         ]
 

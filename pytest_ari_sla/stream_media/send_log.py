@@ -26,7 +26,7 @@ class StreamSendLog(SlotSendLog):
     _memory: StreamMemory
 
     def __init__(self, memory: StreamMemory) -> None:
-        super().__init__(memory, memory.layout.window)
+        super().__init__(memory)
         self._window = memory.layout.window
         self._read = 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from pytest_ari_sla.ari.media_needs import AUDIOSOCKET, WEBSOCKET, WEBSOCKET_SERVER
+from pytest_ari_sla.capture.kept_packets import frame_streams
 from pytest_ari_sla.framing.audiosocket import AUDIO_RATES_HZ, Kind, audio_kind
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.loop.process import LoopProcess
@@ -235,9 +236,8 @@ class StreamTransport(LoopTransport):
         self.reader.ignore(endpoint.leg)
 
     def captured(self, endpoint: LegEndpoint, kept: KeptPackets) -> Sequence[CapturedStream]:
-        """There is nothing that Wireshark could open."""
-        del endpoint, kept
-        return []
+        """Return the audio that a leg has sent and received; there is nothing that Wireshark could open."""
+        return frame_streams(kept, self._plan.voice(endpoint.leg).codec, self._plan.ticks(endpoint.leg))
 
     def exchange_reports(self) -> Sequence[ReceivedReport]:
         """Nobody reports by RTCP; what Asterisk has said of its queues is taken."""

@@ -12,7 +12,7 @@ from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.reporting.places import CAPTURES_NAME, EVIDENCE_NAME
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.capture.kept_packets import CapturePolicy
+    from pytest_ari_sla.capture.kept_packets import CapturePolicy, PackedStream
     from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
@@ -44,7 +44,13 @@ def captured_calls(outcome: LoadOutcome, policy: CapturePolicy, catalogue: Catal
         failed={call.id for call in outcome.calls if call.state in LOST},
     )
     return {
-        call: CapturedCall(f"{CAPTURES_NAME}/{capture_name(call)}", reasons.get(call, ""), list(outcome.captures[call]))
+        call: _captured(call, reasons.get(call, ""), list(outcome.captures[call]))
         for call in chosen
         if call in outcome.captures
     }
+
+
+def _captured(call: str, why: str, streams: list[PackedStream]) -> CapturedCall:
+    path = f"{CAPTURES_NAME}/{capture_name(call)}" if any(stream.is_rtp for stream in streams) else ""
+    is_audible = any(stream.payload_bytes for stream in streams)
+    return CapturedCall(path, why, streams, f"{CAPTURES_NAME}/{capture_name(call, 'wav')}" if is_audible else "")

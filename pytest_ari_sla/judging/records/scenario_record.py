@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_ari_sla.blame.rules import Blame
+    from pytest_ari_sla.judging.judged_load import CapturedCall
     from pytest_ari_sla.judging.thresholds import SourcedThreshold
     from pytest_ari_sla.load.results.outcome import CallOutcome, GeneratorHealth, LoadOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
@@ -39,7 +40,7 @@ def scenario_record(
     judgement: Judgement,
     thresholds: Sequence[SourcedThreshold],
     catalogue: Catalogue,
-    captures: Mapping[str, str] | None = None,
+    captures: Mapping[str, CapturedCall] | None = None,
     *,
     comparable: bool = True,
 ) -> record.Scenario:
@@ -58,7 +59,7 @@ def scenario_record(
     catalogue
         All metrics of the session.
     captures
-        Paths of captured packets by call id, relative to the report's folder.
+        What was kept of calls, by their id.
     comparable
         Whether later runs may be compared with this one: that takes the distributions of many spans of time, which are
         the largest part of a record, and take seconds to encode for a load of a thousand calls.

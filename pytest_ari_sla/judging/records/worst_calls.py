@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ari_sla.blame.rules import Blame
+    from pytest_ari_sla.judging.judged_load import CapturedCall
     from pytest_ari_sla.load.results.outcome import CallOutcome
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.metric import Metric
@@ -34,7 +35,7 @@ def ranked_by(catalogue: Catalogue) -> dict[str, Metric]:
 
 def worst_calls(
     calls: Sequence[CallOutcome],
-    captures: Mapping[str, str],
+    captures: Mapping[str, CapturedCall],
     catalogue: Catalogue,
     count: int = _USUAL_COUNT,
     blames: Mapping[str, Blame] | None = None,
@@ -46,7 +47,7 @@ def worst_calls(
     calls
         All calls.
     captures
-        Paths of captured packets by call id.
+        What was kept of calls, by their id.
     catalogue
         All metrics: which ones make a call stand out.
     count
@@ -62,7 +63,7 @@ def worst_calls(
     heard = [call for call in calls if call.state not in LOST]
     ranked = lost[:count] + _outstanding(heard, ranked_by(catalogue))
     return [
-        _described(call, _blamed(why, (blames or {}).get(call.id)), captures.get(call.id, ""))
+        _described(call, _blamed(why, (blames or {}).get(call.id)), captures.get(call.id))
         for call, why in ranked[:count]
     ]
 
@@ -98,7 +99,7 @@ def _times_worse(value: float, usual: float, metric: Metric) -> float:
     return value / max(usual, tiny) if metric.better == "lower" else usual / max(value, tiny)
 
 
-def _described(call: CallOutcome, why: str, capture: str) -> WorstCall:
+def _described(call: CallOutcome, why: str, captured: CapturedCall | None) -> WorstCall:
     return WorstCall(
         id=call.id,
         why=f"{why.rstrip('.')}.",
@@ -107,5 +108,6 @@ def _described(call: CallOutcome, why: str, capture: str) -> WorstCall:
             CallEvent(t_s=event.at_ns / _NS_PER_S, source=event.source, what=event.what, detail=event.detail)
             for event in call.timeline
         ],
-        capture=capture,
+        capture=captured.path if captured else "",
+        audio=captured.audio if captured else "",
     )

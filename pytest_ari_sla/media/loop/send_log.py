@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.media.frame_send_log import LastSent
 from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS
 
@@ -31,13 +32,10 @@ class SlotSendLog(ABC):
     ----------
     memory
         Where legs and turns are.
-    probe_window
-        Turns of a leg that :meth:`last_sent` tells of.
     """
 
-    def __init__(self, memory: LoopMemory, probe_window: int) -> None:
+    def __init__(self, memory: LoopMemory) -> None:
         self._memory = memory
-        self._probe_window = probe_window
         self._cycle_ns = memory.layout.cycle * SLOT_NS
         self._shown = np.ones(memory.layout.legs, bool)
         self._closed = np.zeros(memory.layout.legs, bool)
@@ -161,11 +159,15 @@ class SlotSendLog(ABC):
         sent_ns, due_ns = self._times(legs, turns)
         return np.where(is_probe, numbers, -1), np.where(is_probe, sent_ns, 0), np.where(is_probe, due_ns, 0)
 
-    def last_sent(self, leg: int) -> tuple[int, NDArray[np.int64]]:
-        """Return a turn, and when the leg's packets of that turn and all later ones left ((k,) ns; 0: it did not)."""
+    def last_sent(self, leg: int, most: int) -> LastSent:
+        """Return what became of a leg's last packets, up to so many."""
         memory = self._memory
         record = memory.legs[leg]
+        begin = int(record["first_turn"])
         end = min(int(memory.turns[record["slot"]]), int(record["end_turn"]))
-        first = max(int(record["first_turn"]), end - self._probe_window + 1)
+        first = max(begin, end - most)
         turns = np.arange(first, end)
-        return first, self._times(np.full(len(turns), leg, np.int32), turns)[0]
+        legs = np.full(len(turns), leg, np.int32)
+        sent_ns, due_ns = self._times(legs, turns)[0], self.due_ns(legs, turns - begin)
+        is_forgotten = (sent_ns == 0) & self.was_sent(legs, turns - begin)
+        return LastSent(first, np.where(is_forgotten, due_ns, sent_ns), due_ns)

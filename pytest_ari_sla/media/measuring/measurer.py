@@ -399,8 +399,8 @@ class Measurer:
             return None
         received = self._keeper.take(leg)
         self._keeper.reset(leg)
-        first_turn, sent_ns = self._send_log.last_sent(leg)
-        return KeptPackets(received, sent_ns, first_turn)
+        sent = self._send_log.last_sent(leg, self._keeper.depth)
+        return KeptPackets(received, sent.sent_ns, sent.due_ns, sent.first_turn)
 
     def _snapshot(self) -> Snapshot:
         health = self._transport.health()

@@ -140,6 +140,8 @@ class WorstCall(Struct, kw_only=True):
         Its story, in order of time.
     capture
         Path of its packets (pcapng), relative to the report's folder; empty where none were kept.
+    audio
+        Path of what was said (left) and heard (right) in it (WAV); empty where that was not kept.
     """
 
     id: str
@@ -147,6 +149,7 @@ class WorstCall(Struct, kw_only=True):
     values: dict[str, float | None] = field(default_factory=dict)
     events: list[CallEvent] = field(default_factory=list)
     capture: str = ""
+    audio: str = ""
 
 
 class CallGrid(Struct, kw_only=True):

@@ -111,10 +111,10 @@ def _judged(
     elif outcome.cut_off and judgement.verdict is not Verdict.FAIL:
         judgement = replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=clean(outcome.cut_off))
     captures = captured_calls(outcome, maker.capture, catalogue)
-    paths = {call: capture.path for call, capture in captures.items()}
-    scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, paths)
+    scenario = scenario_record(name, doc_of(item), outcome, judgement, thresholds, catalogue, captures)
     scenario.capacity = job.capacity
-    if more := len(captures) - sum(bool(call.capture) for call in scenario.worst_calls):
+    shown = {call.capture for call in scenario.worst_calls}
+    if more := sum(bool(capture.path) and capture.path not in shown for capture in captures.values()):
         scenario.notes.append(f"Packets of {more:,} more calls are in {CAPTURES_NAME}/.")
     if outcome.cut_off:
         scenario.notes.append(clean(outcome.cut_off))

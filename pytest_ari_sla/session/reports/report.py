@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.judged_tests import JudgedTests
     from pytest_ari_sla.reporting.record.run_record import CallRow
@@ -69,6 +70,15 @@ class SessionReport:
         terminal = self._config.get_terminal_writer()
         return sections_text(self._run, width=terminal.fullwidth, colour=terminal.hasmarkup)
 
+    def _write_audio(self, hooks: HookCalls) -> None:
+        """Write what the worst calls sounded like, before anything points to it."""
+        from pytest_ari_sla.session.reports.audio import write_audio
+
+        codecs: dict[str, Codec] = {}
+        hooks.gather("register_codecs", lambda answer: codecs.update((codec.name, codec) for codec in answer))
+        for load in self._loads:
+            self._run.notes += write_audio(load, codecs, self._folder)
+
     def write(self) -> str:
         """Let plug-ins amend the record, write all files, tell the CI system; return what is to be shown after that."""
         self.is_written = True  # first: what fails below is not to be tried again
@@ -77,6 +87,7 @@ class SessionReport:
         hooks.tell("update_run_record", record=run)
         hooks.gather("register_report_sections", lambda answer: run.sections.extend(_sections(answer)), record=run)
         run.notes += hooks.remarks()
+        _attempt(run, "the calls' audio", lambda: self._write_audio(hooks))
         page = _write_reports(run, self._loads, self._folder, self._settings.templates)
         told: list[str] = []
         _attempt(run, "what the CI system shows", lambda: told.extend(announce(run, self._folder, os.environ, lines)))
@@ -172,13 +183,14 @@ def _attempt(run: RunRecord, what: str, write: Callable[[], object]) -> bool:
 
 
 def _write_captures(loads: Sequence[JudgedLoad], folder: Path) -> None:
-    captures = [capture for load in loads for capture in load.captures]
+    captures = [capture for load in loads for capture in load.captures if capture.path]
     if not captures:
         return
     from pytest_ari_sla.capture.pcapng import write_capture
 
     for capture in captures:
-        write_capture(folder / capture.path, [packed.unpacked() for packed in capture.streams], capture.comment)
+        streams = [packed.unpacked() for packed in capture.streams if packed.is_rtp]
+        write_capture(folder / capture.path, streams, capture.comment)
 
 
 def _write_evidence(loads: Sequence[JudgedLoad], folder: Path) -> None:

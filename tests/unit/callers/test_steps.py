@@ -10,7 +10,8 @@ import pytest
 
 from pytest_ari_sla.callers.audio import compile_script
 from pytest_ari_sla.callers.steps import check_script, dial, hang_up, listen, say, wait
-from pytest_ari_sla.callers.wav import read_wav, write_wav
+from pytest_ari_sla.callers.wav import read_wav
+from pytest_ari_sla.capture.call_audio import write_wav
 from pytest_ari_sla.codecs.g711 import pcmu
 from pytest_ari_sla.codecs.speech import speech_like
 from pytest_ari_sla.errors import UsageError

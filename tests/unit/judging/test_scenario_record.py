@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pytest_ari_sla.judging.judged_load import CapturedCall
 from pytest_ari_sla.judging.records import scenario_record as module
 from pytest_ari_sla.judging.records.scenario_record import scenario_record
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
@@ -83,7 +84,7 @@ def built(*expressions: str) -> Scenario:
         judge(thresholds, load.total, load.series),
         [SourcedThreshold(threshold, "--sla", ("rtt.max < 90ms (ini)",)) for threshold in thresholds],
         metrics,
-        captures={"r-00002": "captures/r-00002.pcapng"},
+        captures={"r-00002": CapturedCall("captures/r-00002.pcapng", "", [], "captures/r-00002.wav")},
     )
 
 
@@ -170,7 +171,7 @@ def test_the_failed_call_is_the_worst_and_points_to_its_packets() -> None:
     (worst,) = built().worst_calls
     assert worst.id == "r-00002"
     assert worst.why == "It was not established: ARI answered 500 (at fault: Asterisk's control plane)."
-    assert worst.capture == "captures/r-00002.pcapng"
+    assert (worst.capture, worst.audio) == ("captures/r-00002.pcapng", "captures/r-00002.wav")
 
 
 def test_the_generators_oddities_become_remarks() -> None:

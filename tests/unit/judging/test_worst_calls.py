@@ -1,3 +1,4 @@
+from pytest_ari_sla.judging.judged_load import CapturedCall
 from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.load.results.outcome import CallOutcome, TimelineEvent
 from pytest_ari_sla.metrics.catalogue import Catalogue
@@ -31,7 +32,7 @@ def test_lost_calls_come_before_slow_ones() -> None:
     """Not to be established is worse than to be late."""
     calls = [call(n, rtt_max=0.01) for n in range(5)]
     calls += [call(5, rtt_max=0.5), call(6, "dropped", "BYE"), call(7, "failed"), call(8, "cancelled")]
-    found = worst_calls(calls, {"r-6": "captures/r-6.pcapng"}, CATALOGUE)
+    found = worst_calls(calls, {"r-6": CapturedCall("captures/r-6.pcapng", "", [])}, CATALOGUE)
     assert [item.id for item in found] == ["r-6", "r-7", "r-5"]
     assert found[0].why == "It ended before it was told to: BYE."
     assert found[0].capture == "captures/r-6.pcapng"

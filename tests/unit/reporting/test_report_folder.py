@@ -72,14 +72,17 @@ def test_captures_move_along_with_the_report(tmp_path: Path) -> None:
     record = run("a", "fail")
     good, bad, gone = record.scenarios[0].worst_calls[:3]
     good.capture, bad.capture, gone.capture = "captures/x.pcapng", "../secret.pcapng", "captures/gone.pcapng"
+    good.audio = "captures/x.wav"
     (tmp_path / "secret.pcapng").write_text("secret")
     write_reports(record, tmp_path / "a")
     (tmp_path / "a" / "captures").mkdir()
     (tmp_path / "a" / "captures" / "x.pcapng").write_text("packets")
+    (tmp_path / "a" / "captures" / "x.wav").write_text("audio")
     merge([tmp_path / "a"], tmp_path / "out")
     merged = read_record(tmp_path / "out").scenarios[0].worst_calls[0]
     assert merged.capture == "captures/a/x.pcapng"
     assert (tmp_path / "out" / merged.capture).read_text() == "packets"
+    assert (tmp_path / "out" / merged.audio).read_text() == "audio"
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.pcapng")) == ["x.pcapng"]
 
 

@@ -14,6 +14,8 @@ from tests.unit.rtp_media.memories import CYCLE, ORIGIN_NS, PART_NS, WINDOW, Sch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 LIMIT_NS = 3_000_000_000
 CYCLE_NS = CYCLE * 1_000_000
 
@@ -158,6 +160,22 @@ def test_what_was_not_sent_longer_ago_than_the_window_is_not_taken_for_sent(
     assert log.departures().not_sent == 3 * WINDOW
 
 
+def last_sent(log: MediaSendLog, leg: int) -> tuple[int, NDArray[np.int64]]:
+    """Return the first turn of those that the window holds for certain, and when each packet left."""
+    last = log.last_sent(leg, WINDOW - 1)
+    return last.first_turn, last.sent_ns
+
+
+def test_packets_of_a_group_that_is_forgotten_left_when_they_were_due(schedule: Schedule, log: MediaSendLog) -> None:
+    """A leg that has said several things was in several groups; who did not fail to send has sent all the same."""
+    schedule.start(0)
+    schedule.turns(0, 3 * WINDOW)
+    last = log.last_sent(0, 3 * WINDOW)
+    assert (last.first_turn, len(last.sent_ns)) == (0, 3 * WINDOW)
+    assert last.sent_ns[:WINDOW].tolist() == last.due_ns[:WINDOW].tolist()
+    assert last.due_ns.tolist() == [schedule.due_ns(0, turn) for turn in range(3 * WINDOW)]
+
+
 def test_what_a_leg_has_sent_is_remembered_while_its_group_goes_on(schedule: Schedule, log: MediaSendLog) -> None:
     """A call that ends waits for its last packets, while others send; its own sends are asked for then."""
     schedule.start(0)
@@ -165,7 +183,7 @@ def test_what_a_leg_has_sent_is_remembered_while_its_group_goes_on(schedule: Sch
     schedule.turns(0, WINDOW - 1)
     schedule.stop(0)
     schedule.turns(0, WINDOW)
-    first, sent_ns = log.last_sent(0)
+    first, sent_ns = last_sent(log, 0)
     assert (first, len(sent_ns)) == (0, WINDOW - 1)
     assert sent_ns.all()
 
@@ -249,13 +267,13 @@ def test_the_last_packets_of_a_leg_can_be_told(schedule: Schedule, log: MediaSen
     schedule.start(0, first_turn=2)
     schedule.turn(0, late_ns=5)
     schedule.turn(0, unsent=(0,))
-    first, sent_ns = log.last_sent(0)
+    first, sent_ns = last_sent(log, 0)
     assert first == 2
     assert sent_ns.tolist() == [schedule.due_ns(0, 2) + 5, 0]
     schedule.turns(0, 2 * WINDOW)
     schedule.stop(0)
     schedule.turns(0, 1)
-    first, sent_ns = log.last_sent(0)
+    first, sent_ns = last_sent(log, 0)
     assert first + len(sent_ns) == 4 + 2 * WINDOW
     assert len(sent_ns) == WINDOW - 1
 
@@ -287,8 +305,8 @@ def test_the_last_sends_of_a_leg_can_be_read_back(schedule: Schedule, log: Media
     schedule.turn(0)
     schedule.turn(0, unsent=(1,))
     schedule.turn(0)
-    first, sent_ns = log.last_sent(1)
+    first, sent_ns = last_sent(log, 1)
     assert (first, (sent_ns > 0).tolist()) == (0, [True, False, True])
     schedule.turns(0, 3 * WINDOW)
-    first, sent_ns = log.last_sent(1)
+    first, sent_ns = last_sent(log, 1)
     assert (first + len(sent_ns), len(sent_ns)) == (3 + 3 * WINDOW, WINDOW - 1)

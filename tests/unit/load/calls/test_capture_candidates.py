@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,3 +108,18 @@ def test_what_is_kept_can_be_unpacked() -> None:
     assert first.packets.time_ns.tolist() == [1, 2, 3]
     assert second.packets.header["sequence"].tolist() == [1, 2]
     assert second.packets.payload.shape == (2, 0)
+
+
+def test_audio_is_kept_of_the_worst_few_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes twenty times the room of headers: of all others these are left; of what is not RTP, nothing."""
+    monkeypatch.setattr(capture_candidates, "MOST_AUDIBLE", 1)
+    audible = stream()
+    payload = np.zeros((len(audible.packets), 160), np.uint8)
+    audible = replace(audible, packets=replace(audible.packets, payload=payload))
+    for is_rtp in (True, False):
+        candidates = CaptureCandidates(parse_policy("all"), {"turn": "lower"})
+        for number in range(20):
+            candidates.offer(call(number, turn=number % 7), [replace(audible, is_rtp=is_rtp)])
+        kept = candidates.kept()
+        assert [name for name, (one,) in kept.items() if one.payload_bytes] == ["c6"]
+        assert len(kept) == (20 if is_rtp else 1)
