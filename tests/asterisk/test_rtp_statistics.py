@@ -19,6 +19,7 @@ import asyncio
 import pytest
 
 from pytest_ari_sla.rtp_media.transport import RtpTransport
+from pytest_ari_sla.watch import rtp_questions
 
 @pytest.fixture(autouse=True)
 def deaf(monkeypatch):
@@ -29,6 +30,7 @@ def deaf(monkeypatch):
         asyncio.get_running_loop().call_later(0.7, transport._sources.forget, endpoint.socket, remote)
 
     monkeypatch.setattr(RtpTransport, "start", start_and_lose)
+    monkeypatch.setattr(rtp_questions, "_PATIENCE_S", 60.0)  # a busy machine answers as well
 """
 SCENARIO = """
 async def test_loss(load):
