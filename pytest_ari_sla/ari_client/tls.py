@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UsageError
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.settings import TlsTrust
 
-__all__ = ["tls_context", "tls_towards"]
+__all__ = ["held_certificates", "held_trust", "tls_context", "tls_towards"]
 
 
 def tls_context(trust: TlsTrust) -> ssl.SSLContext:
@@ -46,3 +49,26 @@ def tls_towards(endpoint: AriEndpoint, trust: TlsTrust) -> ssl.SSLContext | bool
         The CA file cannot be read, or holds no certificate.
     """
     return tls_context(trust) if endpoint.is_encrypted or trust.ca_file else True
+
+
+def held_certificates(trust: TlsTrust) -> int | None:
+    """Return the descriptor of a file in memory that holds the CA's certificates; None where no CA is named.
+
+    It outlives the CA file, and may go to another process, which reads it by :func:`held_trust`.
+
+    Raises
+    ------
+    UsageError
+        The CA file cannot be read, or holds no certificate.
+    """
+    if trust.ca_file is None:
+        return None
+    tls_context(trust)
+    handle = os.memfd_create("CA certificates")
+    Path(f"/proc/self/fd/{handle}").write_bytes(Path(trust.ca_file).read_bytes())
+    return handle
+
+
+def held_trust(trust: TlsTrust, handle: int) -> TlsTrust:
+    """Return the same trust by the certificates that :func:`held_certificates` has kept."""
+    return replace(trust, ca_file=f"/proc/self/fd/{handle}")

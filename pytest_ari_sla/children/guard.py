@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.ari_client.removal.sweep import Sweeper
-from pytest_ari_sla.ari_client.tls import tls_context
+from pytest_ari_sla.ari_client.tls import held_trust, tls_context
 from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.children.child import inherited_control
 from pytest_ari_sla.children.wards import EndProgram, Order, Release, RemoveFolder, RemoveResources
@@ -47,26 +47,30 @@ class Wards:
     """What is guarded now."""
 
     def __init__(self) -> None:
-        self._programs: dict[int, int] = {}
+        self._programs: set[int] = set()
         self._folders: dict[int, str] = {}
         self._sweepers: dict[int, Callable[[], object]] = {}
+        self._handles: dict[int, int] = {}
 
     def take(self, order: Order, handle: int | None) -> None:
         """Take an order."""
+        if handle is not None:
+            self._handles[order.number] = handle
         match order:
             case EndProgram(number=number) if handle is not None:
-                self._programs[number] = handle
+                self._programs.add(number)
             case RemoveFolder(number=number, path=path):
                 self._folders[number] = path
             case RemoveResources(number=number):
-                self._sweepers[number] = _sweeper(order)
+                self._sweepers[number] = partial(_sweep, order, handle)
             case Release(number=number):
                 self._release(number)
 
     def _release(self, number: int) -> None:
+        self._programs.discard(number)
         self._folders.pop(number, None)
         self._sweepers.pop(number, None)
-        handle = self._programs.pop(number, None)
+        handle = self._handles.pop(number, None)
         if handle is not None:
             os.close(handle)
 
@@ -75,17 +79,18 @@ class Wards:
         sweeping = [Thread(target=sweeper) for sweeper in self._sweepers.values()]
         for thread in sweeping:
             thread.start()
-        end_programs(self._programs.values())  # before the folders: programs still write into theirs
+        # Before the folders: programs still write into theirs.
+        end_programs(self._handles[number] for number in self._programs)
         for folder in self._folders.values():
             shutil.rmtree(folder, ignore_errors=True)  # nobody is left who could be told
         for thread in sweeping:
             thread.join()
 
 
-def _sweeper(ward: RemoveResources) -> Callable[[], object]:
-    """Return what removes the resources; a certificate is read now: its file may be gone when it is needed."""
-    sweeper = Sweeper(AriEndpoint(ward.url, ward.user, ward.password), tls_context(ward.trust))
-    return partial(sweeper.until_clean, ward.prefix, PATIENCE_S)
+def _sweep(ward: RemoveResources, certificates: int | None) -> None:
+    """Remove the resources; only now may anything be wrong with a certificate: what else is guarded has its own way."""
+    tls = tls_context(ward.trust if certificates is None else held_trust(ward.trust, certificates))
+    Sweeper(AriEndpoint(ward.url, ward.user, ward.password), tls).until_clean(ward.prefix, PATIENCE_S)
 
 
 def end_programs(handles: Iterable[int]) -> None:

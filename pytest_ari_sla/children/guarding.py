@@ -42,12 +42,13 @@ def protect(ward: Ward, handle: int | None = None) -> Protection:
     ward
         What; its number is given here.
     handle
-        The process file descriptor of a program to end.
+        The process file descriptor of a program to end, or what :func:`pytest_ari_sla.ari_client.tls.held_certificates`
+        returned; it stays the caller's.
 
     Raises
     ------
     OSError
-        There can be no more processes.
+        There can be no more processes: this one ward is not guarded.
     """
     return _guard_of_this_process().take(ward, handle)
 
@@ -84,21 +85,30 @@ class _Guard:
             # To tell a second guard, when the caller has closed its own.
             kept = None if handle is None else os.dup(handle)
             self._wards[number] = msgspec.structs.replace(ward, number=number), kept
-            self._tell(*self._wards[number])
+            try:
+                self._tell(*self._wards[number])
+            except OSError:
+                self._forget(number)  # nobody can release it; it would only be told to every guard from now on
+                raise
             return Protection(self, number)
 
     def release(self, number: int) -> None:
         """Forget something, and end the guard with the last one."""
+        if os.getpid() != self._owner:  # before the lock: a thread that was not forked may hold that for ever
+            return
         with self._lock:
-            if os.getpid() != self._owner or number not in self._wards:
+            if number not in self._wards:
                 return
-            _, handle = self._wards.pop(number)
-            if handle is not None:
-                os.close(handle)
+            self._forget(number)
             if self._wards:
                 self._tell(Release(number), None)
             else:
                 self._end()
+
+    def _forget(self, number: int) -> None:
+        _, handle = self._wards.pop(number)
+        if handle is not None:
+            os.close(handle)
 
     def _tell(self, order: msgspec.Struct, handle: int | None) -> None:
         """Send an order; a guard that somebody killed is replaced by one that hears everything again."""
@@ -113,8 +123,12 @@ class _Guard:
     def _start(self) -> None:
         # A signal to our process group is not for it.
         self._child = Child("pytest_ari_sla.children.guard", [str(os.getpid())], apart=True)
-        for ward, handle in self._wards.values():
-            _send(self._child, ward, handle)
+        try:
+            for ward, handle in self._wards.values():
+                _send(self._child, ward, handle)
+        except OSError:
+            self._end()  # it does not know everything: the next order starts one that does
+            raise
 
     def _end(self) -> None:
         """End the guard; at once, since one with nothing to guard has nothing to do."""

@@ -32,7 +32,7 @@ class RemoveFolder(Ward, frozen=True, tag=True):
 
 
 class RemoveResources(Ward, frozen=True, tag=True):
-    """Remove the channels and bridges whose ids begin with a prefix.
+    """Remove the channels and bridges whose ids begin with a prefix; what its CA file holds comes with the message.
 
     Attributes
     ----------

@@ -17,6 +17,8 @@ from pytest_ari_sla.children.wards import EndProgram, RemoveFolder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_ari_sla.children.guarding import Protection
+
 __all__ = ["GuardedProcess"]
 
 _GRACE_S = 5.0
@@ -45,8 +47,9 @@ class GuardedProcess:
         self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent_folder))
         self._owner = os.getpid()
         self._program: subprocess.Popen[bytes] | None = None
-        self._protections = [protect(RemoveFolder(path=str(self.folder)))]
-        atexit.register(self._end_if_owner)
+        self._protections: list[Protection] = []
+        atexit.register(self._end_if_owner)  # first: a folder that cannot be guarded is removed all the same
+        self._protections.append(protect(RemoveFolder(path=str(self.folder))))
 
     @property
     def output_path(self) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari_client.removal.ownership import session_prefix
 from pytest_ari_sla.ari_client.session import AriSession
+from pytest_ari_sla.ari_client.tls import held_certificates
 from pytest_ari_sla.children.guarding import Protection, protect
 from pytest_ari_sla.children.wards import RemoveResources
 from pytest_ari_sla.load.planning.voices import echo_media
@@ -148,15 +150,20 @@ class Equipment:
         target, settings = self._coordination.facts.target(), self._settings
         if target.kind != "external":
             return None
-        return protect(
-            RemoveResources(
-                url=target.url,
-                user=target.user,
-                password=target.password,
-                prefix=self._id_prefix,
-                trust=settings.ari_trust,
-            )
+        ward = RemoveResources(
+            url=target.url,
+            user=target.user,
+            password=target.password,
+            prefix=self._id_prefix,
+            trust=settings.ari_trust,
         )
+        # Read here, where somebody hears of a mistake; its file may be gone when the guard needs it.
+        certificates = held_certificates(settings.ari_trust)
+        try:
+            return protect(ward, certificates)
+        finally:
+            if certificates is not None:
+                os.close(certificates)
 
     def close(self) -> None:
         """Stop everything that was started."""

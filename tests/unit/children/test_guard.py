@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
+from pytest_ari_sla.ari_client.tls import held_certificates
 from pytest_ari_sla.children import guard, guarding
 from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.children.wards import EndProgram, Release, RemoveFolder, RemoveResources
+from pytest_ari_sla.settings import TlsTrust
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri
 
 if TYPE_CHECKING:
@@ -205,3 +209,110 @@ def test_a_program_of_another_user_does_not_keep_the_rest_from_being_removed(
     wards.remove()
     wards.take(Release(number=1), None)
     assert not folder.exists()
+
+
+# Forks while its lock is held, as by another thread, and says how its child ended that released its copy of the ward.
+_FORKER = """
+import os, signal, sys
+from pytest_ari_sla.children import guarding
+from pytest_ari_sla.children.wards import RemoveFolder
+protection = guarding.protect(RemoveFolder(path=sys.argv[1]))
+with guarding._current._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        protection.release()
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+protection.release()
+"""
+
+
+def test_a_child_that_was_forked_while_a_thread_spoke_to_the_guard_does_not_hang(folder: Path) -> None:
+    """The lock that it inherits is released by nobody."""
+    command = [sys.executable, "-c", _FORKER, str(folder)]
+    assert subprocess.run(command, capture_output=True, timeout=30, check=True).stdout == b"0\n"
+
+
+def test_what_no_guard_could_be_told_is_forgotten(
+    folder: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptor is closed; what is guarded next gets a guard that knows nothing of it."""
+    ours = guarding._Guard()
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")  # as fork does where there are too many
+
+    handle = os.pidfd_open(deaf.pid)
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(guarding, "Child", refuse)
+        with pytest.raises(BlockingIOError):
+            ours.take(EndProgram(), handle)
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(handle)
+    told: list[object] = []
+    monkeypatch.setattr(guarding, "_send", lambda child, order, handle: told.append(order))
+    protection = ours.take(RemoveFolder(path=str(folder)), None)
+    protection.release()
+    assert told == [RemoveFolder(number=2, path=str(folder))]
+
+
+def test_a_guard_that_could_not_be_told_everything_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what it missed would be guarded by nobody."""
+    ours = guarding._Guard()
+    first = ours.take(RemoveFolder(path=str(folder)), None)
+    told: list[object] = []
+
+    def break_off(child: object, order: object, handle: object) -> None:
+        told.append(order)
+        if len(told) < 3:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(guarding, "_send", break_off)
+    with pytest.raises(BrokenPipeError):
+        ours.take(RemoveFolder(path="/second"), None)
+    third = ours.take(RemoveFolder(path="/third"), None)
+    assert told[2:] == [RemoveFolder(number=1, path=str(folder)), RemoveFolder(number=3, path="/third")]
+    first.release()
+    third.release()
+
+
+def test_a_ca_file_that_is_gone_costs_only_what_needs_it(folder: Path, tmp_path: Path) -> None:
+    """The certificates come with the order; without them, the rest is removed all the same."""
+    gone = TlsTrust(str(tmp_path / "gone.pem"))
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours: Channel[None] = Channel(control)
+    ward = RemoveResources(number=1, url="https://localhost:1/ari", user="u", password="p", prefix="sla-", trust=gone)
+    ours.send(ward)
+    ours.send(RemoveFolder(number=2, path=str(folder)))
+    ours.close()
+    with theirs:
+        command = [sys.executable, "-m", "pytest_ari_sla.children.guard", "1", str(theirs.fileno())]
+        assert subprocess.run(command, pass_fds=[theirs.fileno()], timeout=30, capture_output=True).returncode == 0
+    assert not folder.exists()
+
+
+async def test_a_guard_believes_a_ca_whose_file_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of certificates may be as short-lived as the test that made it."""
+    import asyncio
+
+    monkeypatch.setattr(guard, "PATIENCE_S", 0.0)
+    ca_file = tmp_path / "ca.pem"
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(ca_file)
+    trust = TlsTrust(str(ca_file))
+    handle = held_certificates(trust)
+    ca_file.unlink()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with FakeAri(context) as fake_ari:
+        fake_ari.channels["sla-aaaaaa-001-c1"] = {"id": "sla-aaaaaa-001-c1"}
+        wards = guard.Wards()
+        ward = RemoveResources(
+            number=1, url=f"{fake_ari.url}/ari", user=USER, password=PASSWORD, prefix="sla-", trust=trust
+        )
+        wards.take(ward, handle)
+        await asyncio.to_thread(wards.remove)
+        assert not fake_ari.channels
+    wards.take(Release(number=1), None)
