@@ -17,6 +17,7 @@ from pytest_ari_sla.fleet.item_hooks import ItemHooks
 from pytest_ari_sla.fleet.reporter import Reporter
 from pytest_ari_sla.fleet.stash import JUDGED, LOAD_MAKER, SETTINGS, load_maker_of
 from pytest_ari_sla.judging.judged_tests import JudgedTests
+from pytest_ari_sla.own_fixtures import own_fixtures
 from pytest_ari_sla.session.endings import refusals
 from pytest_ari_sla.session.endings.end_signals import EndSignals
 from pytest_ari_sla.session.endings.thread_timeouts import ThreadTimeouts
@@ -91,7 +92,7 @@ def _has_thresholds(item: pytest.Item) -> bool:
 
 
 def _uses_target(item: pytest.Item) -> bool:
-    return not _NEED_TARGET.isdisjoint(getattr(item, "fixturenames", ()))
+    return not _NEED_TARGET.isdisjoint(own_fixtures(item))
 
 
 def _write_down(config: pytest.Config, why: str) -> None:

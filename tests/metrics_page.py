@@ -24,7 +24,7 @@ READING = "own reading"
 CORE_TESTS = {
     "calls": "tests/unit/load/calls/test_call_table.py",
     "calls.deaf": "tests/unit/load/calls/test_call_driver.py",
-    "calls.leaked": "tests/asterisk/test_fault_table.py",
+    "calls.leaked": "tests/asterisk/fault_rows.py",
     "calls.left_unknown": "tests/unit/load/test_diagnosis.py",
     "calls.not_started": "tests/unit/load/calls/test_call_driver.py",
     "content.unheard": "tests/unit/media/test_caller_worker.py",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_ari_sla.metrics.units import counted
+
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.messages import Event
 
@@ -85,4 +87,4 @@ class AriNote:
     times: int = 1
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}" + (f" ({self.times:,} times such)" if self.times > 1 else "")
+        return f"{self.kind}: {self.reason}" + (f" ({counted(self.times, 'time')} such)" if self.times > 1 else "")

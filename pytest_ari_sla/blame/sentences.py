@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.units import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -41,4 +43,4 @@ def sentence(groups: Sequence[tuple[str, str, int]], calls: int) -> str:
     parts = [at_fault(f"{number:,} {why}", side) for side, why, number in groups[:_GROUPS_TOLD]]
     if rest := sum(number for *_, number in groups[_GROUPS_TOLD:]):
         parts.append(f"{rest:,} for other reasons")
-    return f"{bad:,} of {calls:,} calls {'is' if bad == 1 else 'are'} bad: {', '.join(parts)}"
+    return f"{bad:,} of {counted(calls, 'call')} {'is' if bad == 1 else 'are'} bad: {', '.join(parts)}"

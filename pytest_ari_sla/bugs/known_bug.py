@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from pytest_ari_sla.metrics.units import counted
+
 __all__ = ["BugFinding", "BugVerdict", "KnownBug", "finding_words"]
 
 _ISSUES = "https://github.com/asterisk/asterisk/issues/"
@@ -81,7 +83,7 @@ def finding_words(bug: KnownBug, verdict: BugVerdict, tries: int, seen: str) -> 
     """
     if verdict is BugVerdict.NOT_TRIED:
         return f"{bug.id} was not tried: {seen}"
-    often = f"{tries:,} {'try' if tries == 1 else 'tries'}"
+    often = counted(tries, "try", "tries")
     if verdict is BugVerdict.NOT_SHOWN:
         return f"does not show {bug.id} in {often}"
     return f"has {bug.id} ({bug.title}): {seen}" + (f", on try {tries:,}" if tries > 1 else "")

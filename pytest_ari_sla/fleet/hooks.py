@@ -10,6 +10,7 @@ import pytest
 from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.stash import WORKER_HOOKS
+from pytest_ari_sla.own_fixtures import own_fixtures
 from pytest_ari_sla.session.reports.places import check_reports
 from pytest_ari_sla.settings import Settings
 from pytest_ari_sla.shard_names import (
@@ -127,7 +128,7 @@ class WorkerHooks:
     @pytest.hookimpl(trylast=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make one test for each shard out of every test that uses ``load``."""
-        if "load" in metafunc.fixturenames:
+        if "load" in own_fixtures(metafunc.definition):
             shards = self.identity["shards"]
             labels = [ShardLabel(shard, shards) for shard in range(1, shards + 1)]
             metafunc.parametrize("load", labels, ids=labels, indirect=True)

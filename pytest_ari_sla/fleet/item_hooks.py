@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ari_sla.fleet.stash import LOAD_MAKER, LOADS, SETTINGS, load_maker_of
+from pytest_ari_sla.own_fixtures import own_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -163,7 +164,7 @@ def _attempt_of(item: pytest.Item) -> _Attempt:
 def _is_ours(item: pytest.Item) -> bool:
     """Whether a test is to make a load, or has made one."""
     is_marked = any(mark.name == "sla" for mark in item.own_markers)
-    return is_marked or "load" in getattr(item, "fixturenames", ()) or bool(item.stash.get(LOADS, []))
+    return is_marked or "load" in own_fixtures(item) or bool(item.stash.get(LOADS, []))
 
 
 def _note_standing(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

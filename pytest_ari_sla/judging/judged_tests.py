@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.units import counted
+
 if TYPE_CHECKING:
     from pytest_ari_sla.judging.judged_load import JudgedLoad
     from pytest_ari_sla.judging.standing import Told
@@ -48,7 +50,7 @@ class JudgedTests:
     def notes(self) -> list[str]:
         """Return what a reader must know of tests whose loads are not in the report."""
         return [
-            f"{told.test} was skipped after it had made {told.standing.unjudged} loads, which are not judged: "
+            f"{told.test} was skipped after it had made {counted(told.standing.unjudged, 'load')}, not judged: "
             f"{told.standing.skipped}"
             for parts in self._told.values()
             for told in parts.values()

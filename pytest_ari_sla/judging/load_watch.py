@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ari_sla.load.results.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.reporting.live.live_state import (
     LiveEvent,
     LiveFigure,
@@ -39,10 +40,16 @@ _RECENT_NS = 5 * _SECOND_NS
 _HEALTH = ("harness.pacing_error", "harness.cpu")
 _LOSS = ("loss.lost", "loss.sent")
 _TROUBLES = {
-    "calls.failed": "calls failed",
-    "calls.dropped": "calls ended before they were told to",
-    "calls.not_started": "calls could not be started in time by this generator",
-    "harness.receive_drops": "packets were dropped in this generator's own receive buffers",
+    "calls.failed": ("call failed", "calls failed"),
+    "calls.dropped": ("call ended before it was told to", "calls ended before they were told to"),
+    "calls.not_started": (
+        "call could not be started in time by this generator",
+        "calls could not be started in time by this generator",
+    ),
+    "harness.receive_drops": (
+        "packet was dropped in this generator's own receive buffers",
+        "packets were dropped in this generator's own receive buffers",
+    ),
 }
 _BEHIND_S = 3.0
 """What takes so long to set up or to end is worth a word."""
@@ -130,7 +137,7 @@ class LoadWatch:
                 self._stages[name] += recent
         for name, text in _TROUBLES.items():
             if recent.count(name):
-                self.note(f"{recent.count(name):,} {text}{self._of(shard)}", at_ns)
+                self.note(counted(recent.count(name), *text) + self._of(shard), at_ns)
 
     def note(self, text: str, at_ns: int | None = None) -> None:
         """Remember an event worth knowing."""
@@ -305,9 +312,15 @@ class LoadWatch:
 def _at_pace(calls: int, fate: str, done: int, span_s: float) -> str:
     """Say how long so many calls will take when ``done`` of them took ``span_s``; empty where that is soon."""
     if not done:
-        return f"{calls:,} calls {fate}, and none did in {span_s:.0f} s" if calls and span_s >= _BEHIND_S else ""
+        return (
+            f"{counted(calls, 'call')} {fate}, and none did in {span_s:.0f} s" if calls and span_s >= _BEHIND_S else ""
+        )
     needed_s = calls * span_s / done
-    return f"{calls:,} calls {fate}: {needed_s:.0f} s at {done / span_s:.3g} a second" if needed_s >= _BEHIND_S else ""
+    return (
+        f"{counted(calls, 'call')} {fate}: {needed_s:.0f} s at {done / span_s:.3g} a second"
+        if needed_s >= _BEHIND_S
+        else ""
+    )
 
 
 def _sum(values: Snapshot, names: Iterable[str]) -> int:

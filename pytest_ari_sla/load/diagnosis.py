@@ -19,6 +19,7 @@ from pytest_ari_sla.errors import (
 )
 from pytest_ari_sla.load.calls.call import CONTINUED
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.sla.guards import stalled
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ def check_media(outcome: LoadOutcome, caller: CallerWorker, site: MediaSite) -> 
 def _unreachable(total: Snapshot, site: MediaSite) -> str:
     foreign = total.count("harness.foreign_packets")
     strangers = (
-        f" {foreign} packets came from other addresses than Asterisk announced: is it behind NAT or in a container "
-        "(--ari-asterisk-media)?"
+        f" {counted(foreign, 'packet')} came from other addresses than Asterisk announced: is it behind NAT or in a "
+        "container (--ari-asterisk-media)?"
         if foreign
         else ""
     )
     return (
-        f"Asterisk accepted {total.count('calls.established')} calls, but not one RTP packet came back from it: "
-        f"it was told to send to {site.host}; is that address, and the UDP port range "
+        f"Asterisk accepted {counted(total.count('calls.established'), 'call')}, but not one RTP packet came back from "
+        f"it: it was told to send to {site.host}; is that address, and the UDP port range "
         f"{site.ports.low}-{site.ports.high}, reachable from Asterisk "
         f"(--ari-media-host, --ari-rtp-ports, firewall)?{strangers}"
     )

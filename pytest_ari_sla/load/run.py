@@ -24,6 +24,7 @@ from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
 from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.measuring.calibration import packet_backend
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
 from pytest_ari_sla.watch.rtp_questions import RtpQuestions
 from pytest_ari_sla.watch.target_watch import TargetWatch
@@ -229,9 +230,8 @@ class LoadRun:
             return Snapshot()
         if left:
             shown = ", ".join(left[:_LEFTOVERS_SHOWN])
-            self._notes.insert(
-                0, f"the application has left {len(left):,} channels and bridges that outlive its calls: {shown}"
-            )
+            outlive = counted(len(left), "channel or bridge that outlives", "channels and bridges that outlive")
+            self._notes.insert(0, f"the application has left {outlive} its calls: {shown}")
         return Snapshot({"target.leftovers": len(left)})
 
     async def _audit(self, audit: LeakAudit, ari: AriSession) -> Snapshot:

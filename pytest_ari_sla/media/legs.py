@@ -41,7 +41,7 @@ class LegAllocator:
             All calls are in use.
         """
         if not self._free:
-            raise MediaLoopFailed(f"all {self._calls} calls are in use")
+            raise MediaLoopFailed(f"no call is free, of {self._calls}")
         call, legs = self._free.pop(), self._legs_per_call
         self._in_use[call] = legs
         return range(call * legs, (call + 1) * legs)

@@ -14,6 +14,7 @@ from pytest_ari_sla.errors import UsageError
 __all__ = [
     "UNIT_SUFFIXES",
     "Unit",
+    "counted",
     "format_duration_ns",
     "format_quantity",
     "parse_duration_ns",
@@ -57,6 +58,11 @@ _BYTE_SCALE = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
 _DIGITS = 3
 # Shares close to 100 % get more digits than asked for, up to this number, rather than to be called 100 %.
 _MOST_DIGITS = 9
+
+
+def counted(number: float, noun: str, plural: str = "") -> str:
+    """Return a number of things: ``1 call``, ``1,200 calls``; ``plural`` where that is not the noun with an s."""
+    return f"{number:,.0f} {noun if number == 1 else plural or noun + 's'}"
 
 
 def parse_duration_ns(text: object) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.blame.rules import side_of_figure
 from pytest_ari_sla.blame.sentences import at_fault, sentence
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.reporting.wording.values import show, show_change, show_clock
 from pytest_ari_sla.sla.threshold import OPERATORS
 
@@ -80,7 +81,7 @@ def when(scenario: Scenario, t_s: float) -> str:
     stage = stage_at(scenario, t_s)
     calls = _value_at(scenario, _CALLS_NOW, t_s)
     circumstances = [f"stage {stage.name}"] if stage else []
-    circumstances += [f"{calls:,.0f} call{'s' * (calls != 1)} up"] if calls is not None else []
+    circumstances += [f"{counted(calls, 'call')} up"] if calls is not None else []
     return show_clock(t_s) + (f" ({', '.join(circumstances)})" if circumstances else "")
 
 
@@ -122,7 +123,8 @@ def _generator_findings(scenario: Scenario) -> Iterator[str]:
     if scenario.verdict == "inconclusive":
         yield from _lateness(scenario)
     if scenario.calls.not_started:
-        yield f"{scenario.calls.not_started:,} calls were never started: the generator could not keep the rate."
+        missing = counted(scenario.calls.not_started, "call was", "calls were")
+        yield f"{missing} never started: the generator could not keep the rate."
 
 
 def _drops(shard: ShardHealth) -> str:
@@ -134,8 +136,9 @@ def _drops(shard: ShardHealth) -> str:
             f"{shard.foreign_packets:,} were read, {shard.receive_drops:,} dropped, the calls' own among them. They "
             f"came from {senders}: stop what sends them, or take other ports (--ari-rtp-ports)."
         )
+    drops = counted(shard.receive_drops, "packet")
     return (
-        f"This generator (shard {shard.shard}) dropped {shard.receive_drops:,} packets itself: its loss figures are "
+        f"This generator (shard {shard.shard}) dropped {drops} itself: its loss figures are "
         "not Asterisk's. Use fewer calls per worker, or a larger net.core.rmem_max."
     )
 
@@ -165,7 +168,7 @@ def _failure_findings(scenario: Scenario) -> Iterator[str]:
             lasted_s = None if call.ended_s is None else call.ended_s - call.started_s
             groups.setdefault((call.outcome, _without_ids(call)), []).append(lasted_s)
     for (outcome, reason), times in sorted(groups.items(), key=lambda group: -len(group[1]))[:3]:
-        calls = f"{len(times):,} {'call' if len(times) == 1 else 'calls'}"
+        calls = counted(len(times), "call")
         yield f"{calls} {_ENDINGS[outcome]}{_after(times) if outcome == 'dropped' else ''}: {reason}"
 
 
@@ -229,7 +232,7 @@ def _clock_findings(scenario: Scenario) -> Iterator[str]:
     ends = [value for value in (speed.get("min"), speed.get("max")) if isinstance(value, int | float)]
     times = f" {show(max(ends, key=lambda value: abs(value - 1)), 'count')} times" if ends else " another rate than"
     yield (
-        f"{legs:,} {'leg' if legs == 1 else 'legs'} received time stamps that run at{times} the codec's RTP clock: the "
+        f"{counted(float(legs), 'leg')} received time stamps that run at{times} the codec's RTP clock: the "
         "jitter of these legs says nothing. The sender uses another clock rate than RFC 3551 gives the codec (8,000 Hz "
         "for G.722, though it samples 16,000 times a second)."
     )
@@ -241,11 +244,12 @@ def _call_findings(scenario: Scenario) -> Iterator[str]:
         packets = f"; its packets: {call.capture}" if call.capture else ""
         yield f"Worst call ({call.id}): {call.why[:1].lower()}{call.why[1:].rstrip('.')}{packets}."
     if scenario.calls.leaked:
-        yield f"{scenario.calls.leaked:,} calls were left behind on the target."
+        yield f"{counted(scenario.calls.leaked, 'call was', 'calls were')} left behind on the target."
     if scenario.calls.left_unknown:
+        unknown = counted(scenario.calls.left_unknown, "call was", "calls were")
         yield (
-            f"Whether {scenario.calls.left_unknown:,} calls were left behind on the target could not be asked; "
-            "when it answers again, `ari-sla sweep URL` removes what is left."
+            f"Whether {unknown} left behind on the target could not be asked; when "
+            "it answers again, `ari-sla sweep URL` removes what is left."
         )
 
 

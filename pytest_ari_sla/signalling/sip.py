@@ -13,6 +13,7 @@ from aiosipua import SipDigestAuth
 
 from pytest_ari_sla.errors import CallNotAnswered, UsageError
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.signalling.sip_agent import SipAgent
 from pytest_ari_sla.sip.destination import parse_destination
 from pytest_ari_sla.sip.dialog import CallState
@@ -62,7 +63,7 @@ class SipMeter:
 
     def remarks(self) -> list[str]:
         """Return what a reader must know: with which codes calls were refused."""
-        told = ", ".join(f"{count:,} times {why}" for why, count in self.failed.most_common())
+        told = ", ".join(f"{counted(count, 'time')} {why}" for why, count in self.failed.most_common())
         return [f"SIP calls that were not answered: {told}"] if told else []
 
 

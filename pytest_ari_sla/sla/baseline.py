@@ -37,7 +37,7 @@ import numpy as np
 
 from pytest_ari_sla.metrics.metric import percentile_of
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.metrics.units import format_duration_ns, format_quantity
+from pytest_ari_sla.metrics.units import counted, format_duration_ns, format_quantity
 from pytest_ari_sla.sla.bootstrap import Difference, difference
 from pytest_ari_sla.sla.threshold import samples_needed
 
@@ -236,7 +236,7 @@ class _Side:
     def extent(self) -> str:
         """What it consists of, in words."""
         of_all = f"{self.count} intervals of {format_duration_ns(self.length_ns)}"
-        words = of_all if self.length_ns else f"{self.count} samples"
+        words = of_all if self.length_ns else counted(self.count, "sample")
         return f"{words} in {len(self.turns)} turns" if len(self.turns) > 1 else words
 
     @classmethod

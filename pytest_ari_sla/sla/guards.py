@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.metrics.metric import percentile_of
-from pytest_ari_sla.metrics.units import format_quantity
+from pytest_ari_sla.metrics.units import counted, format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -218,18 +218,18 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         yield Guard("pacing", f"the load generator sent late: pacing error p99 {late}, limit {limit}")
     if drops := measured.count("harness.receive_drops"):
         foreign = measured.count("harness.foreign_packets")
-        beside = f", into which others sent {_number(foreign, 'packet')}" if foreign else ""
-        yield Guard("receive_drops", f"{_number(drops, 'packet')} dropped in our own receive buffers{beside}")
+        beside = f", into which others sent {counted(foreign, 'packet')}" if foreign else ""
+        yield Guard("receive_drops", f"{counted(drops, 'packet')} dropped in our own receive buffers{beside}")
     not_sent = measured.count("harness.not_sent")
     if not_sent > _UNSENT_SHARE * (pacing.count + not_sent):  # a pacing error is recorded for each packet sent
-        yield Guard("not_sent", f"the load generator left {_number(not_sent, 'packet')} unsent")
+        yield Guard("not_sent", f"the load generator left {counted(not_sent, 'packet')} unsent")
     if steps := measured.count("harness.clock_steps"):
-        yield Guard("clock", f"the system clock jumped {_number(steps, 'time')} during the load")
+        yield Guard("clock", f"the system clock jumped {counted(steps, 'time')} during the load")
     left_out = {name.removeprefix(LEFT_OUT): measured.count(name) for name in measured if name.startswith(LEFT_OUT)}
     for batches in sorted(set(left_out.values()) - {0}):
         # All metrics of a tracker miss the same batches: that is one sentence, not one for each.
         names = frozenset(name for name, number in left_out.items() if number == batches)
-        yield Guard("left_out", f"a tracker failed over {_number(batches, 'batch', 'es')} of packets", only=names)
+        yield Guard("left_out", f"a tracker failed over {counted(batches, 'batch', 'batches')} of packets", only=names)
     ours, starving = measured.histogram("harness.host_ours"), measured.count("harness.starving")
     if starving > max(1, _STARVING_SHARE * ours.count):
         took = f"up to {ours.max / _SHARE_STEPS:.0%}".replace("%", " %")
@@ -287,12 +287,8 @@ def _unknown_fates(metric: Metric, measured: Snapshot) -> Iterator[Guard]:
     known, unknown = map(measured.count, _FATES)
     if not unknown or not metric.judges_loss:
         return
-    words = f"it is not known what became of {_number(unknown, 'packet')}"
+    words = f"it is not known what became of {counted(unknown, 'packet')}"
     if metric.name in _LOSS:
         yield Guard("loss_unknown", words, unknown=(known, unknown))
     elif unknown > _UNSENT_SHARE * (known + unknown):
         yield Guard("much_unknown", words)
-
-
-def _number(count: int, noun: str, ending: str = "s") -> str:
-    return f"{count:,} {noun}" + (ending if count != 1 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.metrics.hdr_layout import HIGHEST
-from pytest_ari_sla.metrics.units import format_quantity
+from pytest_ari_sla.metrics.units import counted, format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,4 +100,4 @@ def _range(threshold: Threshold, interval: tuple[float | None, float | None], di
 def _samples(threshold: Threshold, samples: int) -> str:
     if threshold.metric.kind == "ratio":
         return f"of {samples:,}"
-    return f"{samples:,} sample{'s' * (samples != 1)}"
+    return counted(samples, "sample")

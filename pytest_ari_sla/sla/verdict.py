@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.sla.figures import Figure, Scope, figures_of, first_break_s
 from pytest_ari_sla.sla.guards import Guard, reaching_guards, tripped_guards
 from pytest_ari_sla.sla.sentences import describe, is_marginal, nothing_measured
@@ -174,12 +175,14 @@ def judge(
     if verdict is Verdict.PASS and (left := _left_behind(thresholds, total)) is not None:
         return Judgement(*left, outcomes)
     if verdict is Verdict.PASS and _all_failed(thresholds, total):
-        return Judgement(Verdict.FAIL, f"Not one of {total.count('calls.failed'):,} calls was established", outcomes)
+        return Judgement(
+            Verdict.FAIL, f"Not one of {counted(total.count('calls.failed'), 'call')} was established", outcomes
+        )
     if verdict is Verdict.PASS and late:
         return Judgement(Verdict.INCONCLUSIVE, _capitalised(late[0].reason), outcomes)
     if verdict is Verdict.PASS:
         count = len(outcomes)
-        reason = f"{count} threshold{'s' * (count != 1)} held" if count else "No thresholds were set"
+        reason = f"{counted(count, 'threshold')} held" if count else "No thresholds were set"
         return Judgement(verdict, reason, outcomes)
     decisive = [outcome.sentence for outcome in outcomes if outcome.verdict is verdict]
     more = f" (and {len(decisive) - 1} more)" if len(decisive) > 1 else ""
@@ -190,11 +193,11 @@ def _left_behind(thresholds: Sequence[Threshold], total: Snapshot) -> tuple[Verd
     """Apply rule 5: return the verdict and its reason; None where nothing is left."""
     leaked, unknown = total.count("calls.leaked"), total.count("calls.left_unknown")
     if leaked and not any(threshold.metric.name == "calls.leaked" for threshold in thresholds):
-        return Verdict.FAIL, f"Channels or bridges of {leaked:,} calls were left behind on the target"
+        return Verdict.FAIL, f"Channels or bridges of {counted(leaked, 'call')} were left behind on the target"
     if unknown:
         return (
             Verdict.INCONCLUSIVE,
-            f"It could not be asked whether anything of {unknown:,} calls is left on the target",
+            f"It could not be asked whether anything of {counted(unknown, 'call')} is left on the target",
         )
     return None
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.metrics.units import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -69,24 +71,24 @@ def judge_holdings(before: Holdings, after: Holdings, calls: int, channels: int)
     threads = after.threads - before.threads
     if channels and max(files, threads) > 0:
         more = ", ".join(_more([(files, "file descriptor"), (threads, "thread")]))
-        still = f"it holds {more} more than before, and {_count(channels, 'channel')} that may need them"
+        still = f"it holds {more} more than before, and {counted(channels, 'channel')} that may need them"
         return Audit(notes=(f"whether Asterisk leaks cannot be told: {still}",))
     allowed = 0 if ports > 1 else ONE_OFF_FILES
     values = {"target.leaked_files": files if files > allowed else 0, "target.leaked_ports": ports if ports > 1 else 0}
     notes = []
     if values["target.leaked_files"]:
         notes.append(
-            f"after {_count(calls, 'call')} Asterisk holds {_count(files, 'file descriptor')} more than before: "
+            f"after {counted(calls, 'call')} Asterisk holds {counted(files, 'file descriptor')} more than before: "
             + ", ".join(_kinds(before, after))
         )
     if threads <= 0:
         values["target.leaked_threads"] = 0
     elif threads > POOL_THREADS:
         values["target.leaked_threads"] = threads
-        notes.append(f"after {_count(calls, 'call')} Asterisk has {_count(threads, 'thread')} more than before")
+        notes.append(f"after {counted(calls, 'call')} Asterisk has {counted(threads, 'thread')} more than before")
     else:
         notes.append(
-            f"whether threads leak cannot be told: Asterisk has {_count(threads, 'thread')} more than before, as its "
+            f"whether threads leak cannot be told: Asterisk has {counted(threads, 'thread')} more than before, as its "
             "pools may for a minute"
         )
     return Audit(values, tuple(notes))
@@ -95,7 +97,7 @@ def judge_holdings(before: Holdings, after: Holdings, calls: int, channels: int)
 def _more(counts: list[tuple[int, str]]) -> Iterator[str]:
     for number, what in counts:
         if number > 0:
-            yield _count(number, what)
+            yield counted(number, what)
 
 
 def _kinds(before: Holdings, after: Holdings) -> Iterator[str]:
@@ -104,10 +106,6 @@ def _kinds(before: Holdings, after: Holdings) -> Iterator[str]:
     for kind, number in sorted(grown.items(), key=lambda item: -item[1]):
         if number > 0:
             yield f"{number:,} {kind if number > 1 else kind.removesuffix('s')}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -156,5 +154,5 @@ class MemoryHistory:
         kilobytes = grown_bytes / span.calls / 1e3
         return Audit(
             {"target.leaked_memory": grown_bytes},
-            (f"after {_count(span.calls, 'call')} {grown}: {kilobytes:,.0f} kB a call",),
+            (f"after {counted(span.calls, 'call')} {grown}: {kilobytes:,.0f} kB a call",),
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from pytest_ari_sla.ari_client.queries import AriQueries
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.errors import SlaError
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.watch.rtp_statistics import differences, is_comparable
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class RtpQuestions:
         """Return what a reader must know: which figures of Asterisk's are off, with examples."""
         if not self.off:
             return []
-        which = ", ".join(f"{names} {count:,} times" for names, count in self._figures.most_common())
+        which = ", ".join(f"{names} {counted(count, 'time')}" for names, count in self._figures.most_common())
         return [
             f"Asterisk's rtp_statistics are off in {self.off:,} of {self.compared:,} SIP calls ({which}); "
             + "; ".join(self._told)

@@ -153,7 +153,7 @@ async def test_a_wrong_password_is_named(tmp_path: Path) -> None:
             await caller.answered(call, lambda there: None)
         await sipp.ended_well()
         assert caller.meter.values()["sip.failed"] == 1
-        assert caller.meter.remarks() == ["SIP calls that were not answered: 1 times 403 Forbidden"]
+        assert caller.meter.remarks() == ["SIP calls that were not answered: 1 time 403 Forbidden"]
     finally:
         sipp.kill()
         await caller.aclose()

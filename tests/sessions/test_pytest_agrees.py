@@ -87,7 +87,7 @@ def test_a_test_that_is_skipped_after_its_load_is_not_judged(session: Session) -
     done = session.run()
     assert (done.exit_code, list(done.scenarios)) == (0, ["test_other"])
     assert done.report is not None
-    assert "skipped after it had made 1 loads, which are not judged: no codec" in done.report["notes"][0]
+    assert "skipped after it had made 1 load, not judged: no codec" in done.report["notes"][0]
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,31 @@ def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: list[str])
     assert sorted(done.scenarios) == sorted(f"test_it[{part}]" for part in ids)
 
 
+@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
+def test_fixtures_and_parameters_of_users_may_have_our_names(session: Session, fleet: list[str]) -> None:
+    """They are not ours then: nothing is divided, started or judged; one that takes ours as its argument stays ours."""
+    session.write(
+        "test_it.py",
+        """
+        import pytest
+        @pytest.fixture
+        def target(): return 5
+        def test_a_fixture(target): assert target == 5
+        @pytest.mark.parametrize("load", [1, 2])
+        def test_a_parameter(load): assert load in (1, 2)
+        """,
+    )
+    alone = session.run(*fleet)
+    assert alone.exit_code == 0, alone.output
+    assert "3 passed" in alone.output
+    assert alone.report is None
+    session.write("conftest.py", "import pytest\n@pytest.fixture\ndef load(load): return load\n")
+    session.write("test_ours.py", f"async def test_ours(load): {LOAD}\n")
+    both = session.run(*fleet)
+    assert both.exit_code == 0, both.output
+    assert list(both.scenarios) == ["test_ours"]
+
+
 def test_a_load_that_a_fleet_cannot_divide_is_refused(session: Session) -> None:
     """Its worker would wait for shards that never come."""
     session.write(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ari_sla.ari_client.event_stream.events import REFUSED_PAUSE_S, REFUSED_S, back_off_s
 from pytest_ari_sla.ari_client.removal.ownership import Kind, Ledger
 from pytest_ari_sla.errors import AriUnreachable, SlaError
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,8 +53,8 @@ class CleanupReport:
 
     def words(self) -> str:
         """Return what is left, for a note."""
-        left = f"{len(self.leaked)} channels, bridges and recordings are left at Asterisk"
-        unknown = f"whether {len(self.unknown)} channels and bridges are left could not be asked"
+        left = counted(len(self.leaked), "resource was", "resources were") + " left at Asterisk"
+        unknown = f"whether {counted(len(self.unknown), 'resource is', 'resources are')} left could not be asked"
         told = [words for words, ids in ((left, self.leaked), (unknown, self.unknown)) if ids]
         return "; ".join([*told, *([self.problem] if self.problem else [])])
 

@@ -10,6 +10,7 @@ from pytest_ari_sla.judging.records.blames import lay_blame
 from pytest_ari_sla.judging.records.call_grid import call_grid
 from pytest_ari_sla.judging.records.worst_calls import worst_calls
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.reporting.record import run_record as record
 from pytest_ari_sla.sla.verdict import Verdict
 
@@ -315,8 +316,10 @@ def _remarks(generator: GeneratorHealth, values: Snapshot) -> Iterator[str]:
         yield "packets were moved one by one: this system has no sendmmsg"
     if foreign := values.count("harness.foreign_packets"):
         senders = ", ".join(f"{count:,} from {address}" for address, count in generator.strangers)
-        yield f"{foreign:,} packets from unknown addresses were ignored" + (f": {senders}" if senders else "")
+        yield f"{counted(foreign, 'packet was', 'packets were')} ignored, from unknown addresses" + (
+            f": {senders}" if senders else ""
+        )
     if not_sent := values.count("harness.not_sent"):
-        yield f"{not_sent:,} packets were not sent, being more than a packet time late"
+        yield f"{counted(not_sent, 'packet was', 'packets were')} not sent, being more than a packet time late"
     if steps := values.count("harness.clock_steps"):
-        yield f"the system clock was set {steps:,} times during the load"
+        yield f"the system clock was set {counted(steps, 'time')} during the load"

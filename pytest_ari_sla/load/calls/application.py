@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.resources import Application
 from pytest_ari_sla.errors import ApplicationFailed, SlaError
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -139,7 +140,8 @@ def check_scripts(outcome: LoadOutcome, gone: Collection[str] = ()) -> list[str]
     failed = total.count("calls.failed") + total.count("calls.dropped")
     if not total.count("script.completed"):
         raise ApplicationFailed(f"no call went as its script says: {reason}")
-    return [f"{failed:,} of {total.count('calls.requested'):,} calls did not go as their script says; mostly: {reason}"]
+    calls = counted(total.count("calls.requested"), "call")
+    return [f"{failed:,} of {calls} did not go as their script says; mostly: {reason}"]
 
 
 def _stopped_answering(calls: Sequence[CallOutcome]) -> str:

@@ -13,6 +13,7 @@ from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import CallNotAnswered, UsageError
 from pytest_ari_sla.load.calls.application import why_unanswered, why_unserved
 from pytest_ari_sla.load.results.outcome import TimelineEvent
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.rtp.dtmf import EVENTS_TYPE
 from pytest_ari_sla.signalling.external_media import make_external_media
 from pytest_ari_sla.signalling.local import dial_local, make_local
@@ -184,7 +185,7 @@ class LiveCall:
         channels = [leg.channel_id for leg in legs]
         await ari.add_to_bridge(bridge_id, *channels)
         await asyncio.gather(*(ari.watch(channel).in_bridge(bridge_id, STEP_TIMEOUT_S) for channel in channels))
-        self.note("request", "POST /bridges/addChannel", f"{len(channels)} channels")
+        self.note("request", "POST /bridges/addChannel", counted(len(channels), "channel"))
         return bridge_id
 
     async def continue_to_echo(self, leg: Leg) -> None:

@@ -10,6 +10,7 @@ from pytest_ari_sla.errors import AriTimeout, AriUnreachable, AsteriskCrashed, S
 from pytest_ari_sla.load.calls.call import LiveCall
 from pytest_ari_sla.load.calls.call_run import CallRun, CallSurroundings
 from pytest_ari_sla.load.calls.load_end import LoadEnd
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,8 +130,8 @@ class CallDriver:
         if not self._late_ns:
             return []
         return [
-            f"{len(self._late_ns):,} calls came up late, {max(self._late_ns) / 1e9:.1f} s after their start at most, "
-            "and ended by their plan: they sent for less than their holding time"
+            f"{counted(len(self._late_ns), 'call')} came up late, {max(self._late_ns) / 1e9:.1f} s after their start "
+            "at most, and ended by their plan: they sent for less than their holding time"
         ]
 
     @property

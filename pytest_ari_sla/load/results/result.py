@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import UnknownName
 from pytest_ari_sla.metrics.metric import is_stat
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     from pytest_ari_sla.load.results.outcome import LoadOutcome
@@ -39,9 +40,8 @@ class Distribution:
         return _figure(self._metric, self._measured, named)
 
     def __repr__(self) -> str:
-        return (
-            f"<{self._metric.name}: {self.count:.0f} samples, p50 {self.p50:g}, p99 {self.p99:g} {self._metric.unit}>"
-        )
+        samples = counted(self.count, "sample")
+        return f"<{self._metric.name}: {samples}, p50 {self.p50:g}, p99 {self.p99:g} {self._metric.unit}>"
 
 
 def _with_point(stat: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from pytest_ari_sla.hookspecs.tracker import DatedTracker, ReportTracker
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.sla.guards import LEFT_OUT
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class _Guarded:
         """Return what a reader of the report must know of this tracker; usually nothing."""
         share = self._used_ns / span_ns
         if self.batches_left_out and not self.problem:
-            batches = f"{self.batches_left_out} batch{'es' if self.batches_left_out != 1 else ''} of packets"
+            batches = counted(self.batches_left_out, "batch of packets", "batches of packets")
             return (
                 f"{self._label} failed over {batches}, which its metrics lack ({self._first_failure}): no verdict on "
                 "them is certain"

@@ -12,6 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.reporting.figures import number, sections, shown_in, single_figure
 from pytest_ari_sla.reporting.findings import excess, findings, since_when
 from pytest_ari_sla.reporting.run_comparison import compared_with
@@ -173,7 +174,7 @@ def _load_line(scenario: Scenario) -> str:
     if not scenario.topology:
         return "No call was made"
     parts = [
-        f"{calls.requested:,} calls, {scenario.topology or '?'} topology, {scenario.codec or '?'}, "
+        f"{counted(calls.requested, 'call')}, {scenario.topology or '?'} topology, {scenario.codec or '?'}, "
         f"{show_clock(scenario.duration_s)}",
         f"{calls.established:,} established",
         f"{calls.failed:,} failed",
@@ -279,9 +280,8 @@ def _count_lines(scenario: Scenario) -> Iterator[str]:
         ]
         yield ", ".join(parts)
     mos = scenario.metrics.get("mos", {})
-    if mos.get("count"):
-        calls = number(mos, "count", "count")
-        yield f"MOS of {calls} calls: median {number(mos, 'p50')}, lowest {number(mos, 'min')}"
+    if calls := mos.get("count"):
+        yield f"MOS of {counted(float(calls), 'call')}: median {number(mos, 'p50')}, lowest {number(mos, 'min')}"
     for item in shown_in(scenario, "summary"):
         if item.kind != "distribution":
             yield f"{clean(item.title)}: {single_figure(scenario, item.metric, item.unit)}"

@@ -10,6 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from pytest_ari_sla.metrics.units import counted
 from pytest_ari_sla.reporting.wording.text import clean
 from pytest_ari_sla.reporting.wording.values import show, show_clock
 
@@ -50,9 +51,9 @@ def live_line(state: LiveState) -> str:
     parts = [
         f"{show_clock(state.elapsed_s)} of {show_clock(state.total_s)}{stage}",
         # Once the load has ended nothing is wanted any more, and its last calls are on their way out.
-        f"{state.calls_now:,} of {state.calls_wanted:,} calls"
+        f"{state.calls_now:,} of {counted(state.calls_wanted, 'call')}"
         if state.elapsed_s <= state.total_s
-        else f"{state.calls_now:,} calls to end",
+        else f"{counted(state.calls_now, 'call')} to end",
     ]
     parts += [state.behind] if state.behind else []
     parts += [f"{state.failed:,} failed"] if state.failed else []
@@ -151,7 +152,7 @@ def _generator(state: LiveState) -> Iterator[Text]:
     """Return the health of the load generator, shard by shard; the worst ones where there are many."""
     shards = sorted(state.shards, key=lambda shard: (not _is_unwell(shard), shard.shard))
     for shard in shards[:_SHARDS]:
-        parts = [f"{shard.calls:,} calls", f"sends {show(shard.pacing_p99_s, 's')} late at p99"]
+        parts = [counted(shard.calls, "call"), f"sends {show(shard.pacing_p99_s, 's')} late at p99"]
         parts += [f"{show(shard.cpu_ratio, 'ratio')} of a core"] if shard.cpu_ratio is not None else []
         parts += [f"{shard.receive_drops:,} own drops"] if shard.receive_drops else []
         yield Text(f"Shard {shard.shard}: {', '.join(parts)}", style="bold yellow" if _is_unwell(shard) else "dim")

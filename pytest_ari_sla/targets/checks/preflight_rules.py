@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, SlaError, TargetIncomplete, TargetTooSmall
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -206,7 +207,7 @@ def _judge_rtp_ports(demand: Demand, capacity: TargetCapacity) -> Iterator[Findi
     wanted = demand.rtp_channels + capacity.active_channels + reserve
     if wanted > pairs:
         yield TargetTooSmall(
-            f"{demand.calls} calls need {wanted} pairs of RTP ports at Asterisk ({demand.rtp_channels} for the load, "
+            f"{_need(demand)} {wanted} pairs of RTP ports at Asterisk ({demand.rtp_channels} for the load, "
             f"{capacity.active_channels} for channels that are there, {reserve} in reserve, because Asterisk crashes "
             f"when they run out), and its range {low}-{high} holds {pairs}; widen rtpstart and rtpend in rtp.conf"
         )
@@ -217,7 +218,7 @@ def _judge_sessions(demand: Demand, capacity: TargetCapacity) -> Iterator[Findin
         yield _unchecked("its limit of HTTP connections", "sessionlimit in http.conf: 100 by default")
     elif demand.http_sessions > capacity.session_limit:
         yield TargetTooSmall(
-            f"{demand.calls} calls need {demand.http_sessions} connections to ARI at a time{_handshakes(demand)}, and "
+            f"{_need(demand)} {demand.http_sessions} connections to ARI at a time{_handshakes(demand)}, and "
             f"Asterisk takes {capacity.session_limit}; raise sessionlimit in http.conf"
         )
 
@@ -231,7 +232,7 @@ def _judge_channels(demand: Demand, capacity: TargetCapacity) -> Iterator[Findin
     wanted = demand.channels + capacity.active_channels
     if capacity.max_calls is not None and wanted > capacity.max_calls:
         yield TargetTooSmall(
-            f"{demand.calls} calls need {demand.channels} channels at Asterisk besides the {capacity.active_channels} "
+            f"{_need(demand)} {demand.channels} channels at Asterisk besides the {capacity.active_channels} "
             f"that are there, and it takes {capacity.max_calls}; raise maxcalls in asterisk.conf"
         )
 
@@ -242,7 +243,7 @@ def _judge_target_files(demand: Demand, capacity: TargetCapacity) -> Iterator[Fi
     wanted = _FILES_PER_CHANNEL * channels + connections + demand.http_sessions + _TARGET_FILES_BESIDES
     if capacity.max_files is not None and wanted > capacity.max_files:
         yield TargetTooSmall(
-            f"{demand.calls} calls make Asterisk open about {wanted} files and sockets, and it may open "
+            f"{_need(demand)} Asterisk to open about {wanted} files and sockets, and it may open "
             f"{capacity.max_files}; raise maxfiles in asterisk.conf"
         )
 
@@ -251,7 +252,7 @@ def _judge_own_files(demand: Demand, machine: Machine) -> Iterator[Finding]:
     wanted = own_files(demand)
     if wanted > machine.open_files:
         yield OpenFilesLimit(
-            f"{demand.calls} calls need {wanted} open files and sockets in one process, and this machine allows "
+            f"{_need(demand)} {wanted} open files and sockets in one process, and this machine allows "
             f"{machine.open_files}; raise the hard limit (ulimit -Hn, LimitNOFILE) or use more workers (-n)"
         )
 
@@ -260,7 +261,7 @@ def _judge_leased_ports(demand: Demand, leased_ports: PortRange) -> Iterator[Fin
     pairs = rtp_pairs(leased_ports)
     if demand.port_pairs > pairs:
         yield PortsExhausted(
-            f"{demand.calls} calls need {demand.port_pairs} pairs of RTP ports on this machine, and "
+            f"{_need(demand)} {demand.port_pairs} pairs of RTP ports on this machine, and "
             f"{leased_ports[0]}-{leased_ports[1]} holds {pairs}; widen it with --ari-rtp-ports LOW-HIGH",
             leased=0,
             resting=0,
@@ -301,3 +302,7 @@ def _unchecked(what: str, where: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _need(demand: Demand) -> str:
+    return counted(demand.calls, "call needs", "calls need")

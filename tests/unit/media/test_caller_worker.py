@@ -209,7 +209,7 @@ async def test_no_more_legs_are_given_out_than_planned(ports: PortManager) -> No
     """The plan is what memory was made for."""
     async with make_caller(ports, 1) as caller:
         caller.take_call()
-        with pytest.raises(MediaLoopFailed, match="all 1 calls are in use"):
+        with pytest.raises(MediaLoopFailed, match="no call is free, of 1"):
             caller.take_call()
 
 

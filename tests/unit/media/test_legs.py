@@ -31,7 +31,7 @@ def test_more_calls_than_planned_are_refused() -> None:
     """By the side that planned too few: this tool."""
     legs = LegAllocator(calls=1, legs_per_call=1)
     legs.take_call()
-    with pytest.raises(MediaLoopFailed, match="all 1 calls are in use"):
+    with pytest.raises(MediaLoopFailed, match="no call is free, of 1"):
         legs.take_call()
 
 

@@ -127,7 +127,7 @@ def test_a_load_is_told_to_end_once(watched: Watched) -> None:
     assert "calls.failed == 0 was broken" in ending.reason
     watched.hear(6)
     assert watched.supervisor.look() == []
-    assert [event.text for event in watched.views.shown[-1].events] == ["1 calls failed", ending.reason]
+    assert [event.text for event in watched.views.shown[-1].events] == ["1 call failed", ending.reason]
 
 
 def test_a_load_whose_target_died_ends_with_whose_fault_that_is(watched: Watched) -> None:

@@ -81,7 +81,7 @@ def test_a_name_can_be_a_metric_and_a_group_of_others() -> None:
     """``rtt`` is a distribution; asking it for a stat that it has not is no group."""
     result = result_of(rtt=histogram_of(1_000_000))
     assert isinstance(result.rtt, Distribution)
-    assert repr(result.rtt) == "<rtt: 1 samples, p50 0.001, p99 0.001 s>"
+    assert repr(result.rtt) == "<rtt: 1 sample, p50 0.001, p99 0.001 s>"
 
 
 def test_notes_and_everything_behind_are_there() -> None:
