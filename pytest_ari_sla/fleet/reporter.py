@@ -79,13 +79,15 @@ class Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how it went, and only then write it down."""
-        if self._is_shown or (self._report is None and not self._unreported):
+        left = self._controller.left if self._controller is not None else []
+        if self._is_shown or (self._report is None and not self._unreported and not left):
             return
         self._is_shown = True
         terminalreporter.section("SLA")
         from pytest_ari_sla.reporting.wording.readable import readable
 
         summary = self._report.summary() if self._report else self._unreported
+        summary = "\n".join([summary.rstrip("\n"), *left, ""]).lstrip("\n") if left else summary
         terminalreporter.write(readable(summary, sys.stdout.encoding), flush=True)
         if self._report:
             terminalreporter.write(self._report.write())

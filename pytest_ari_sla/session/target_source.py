@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pytest_ari_sla.targets.external import external_target
 from pytest_ari_sla.targets.user_application import UserApplication
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.settings import Settings, TlsTrust
     from pytest_ari_sla.targets.simulator.process import SimulatorProcess
     from pytest_ari_sla.targets.target import Target
 
@@ -29,9 +30,15 @@ class TargetSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = ExitStack()
+        self._found: Target | None = None
         self._target: Target | None = None
         self._started: PrivateAsterisk | SimulatorProcess | None = None
         self._application: UserApplication | None = None
+
+    @property
+    def trust(self) -> TlsTrust:
+        """Which certificate of the target is believed."""
+        return self._settings.ari_trust
 
     @property
     def known(self) -> Target | None:
@@ -47,10 +54,11 @@ class TargetSource:
             It cannot be reached or used: one sentence that says why and what to do.
         """
         if self._target is None:
+            self._found = self._found or self._find()  # one that was started and does not answer is not started again
             # In a thread of its own: asyncio.run leaves the caller's thread without its event loop (it sets None), and
             # refuses one in which a loop runs, as where a test asks for the fixture from a coroutine.
             with ThreadPoolExecutor(1, "ari-sla target check") as thread:
-                target = thread.submit(asyncio.run, check_reachable(self._find(), self._settings)).result()
+                target = thread.submit(asyncio.run, check_reachable(self._found, self._settings)).result()
             self._start_application(target)  # after the check: it finds an ARI that answers
             self._target = target
         return self._target
@@ -98,12 +106,14 @@ class TargetSource:
 
 async def check_reachable(target: Target, settings: Settings) -> Target:
     """Return the target with its version, having opened and closed an ARI session."""
+    # Of this check alone: two sessions may start at one Asterisk, and a name has one connection (ApplicationReplaced).
+    name = f"ari-sla-check-{secrets.token_hex(4)}"
     async with AriSession(
         target.url,
         target.user,
         target.password,
-        app="ari-sla-check",
-        id_prefix="ari-sla-check",
+        app=name,
+        id_prefix=name,
         trust=settings.ari_trust,
         max_in_flight=1,
     ) as session:

@@ -202,6 +202,9 @@ class Controller:
                 raise crash
         except SlaError as error:
             found = messages.TargetIs(error=str(error), culprit=error.culprit)
+        except Exception as error:  # nobody waits for this thread: the worker would only know that no answer came
+            traceback.print_exc()
+            found = messages.TargetIs(error=f"the target could not be found: {error!r}", culprit=SlaError.culprit)
         member.send(found)
 
     # --- the thread that serves the fleet ---
@@ -210,15 +213,18 @@ class Controller:
         self._events.put(event)
 
     def _serve(self) -> None:
-        next_tick_s = time.monotonic() + _TICK_S
+        tick_s = time.monotonic() + _TICK_S
         while True:
+            if time.monotonic() >= tick_s:
+                # In turn: what shards said by now is heard before one of them is found to hang.
+                self._put(self._tick)
+                tick_s = time.monotonic() + _TICK_S
             try:
-                event = self._events.get(timeout=max(0.0, next_tick_s - time.monotonic()))
-                if event is None:
-                    return
+                event = self._events.get(timeout=max(0.0, tick_s - time.monotonic()))
             except Empty:
-                next_tick_s = time.monotonic() + _TICK_S
-                event = self._tick
+                continue
+            if event is None:
+                return
             try:
                 event()
             except Exception as error:
@@ -353,6 +359,11 @@ class Controller:
         return msgspec.msgpack.encode(LoadOutcome.merged(parts).to_plain())
 
     # --- the end ---
+
+    @property
+    def left(self) -> list[str]:
+        """What workers that died left at a target, a sentence for each; known after :meth:`close`."""
+        return self._targets.left
 
     def close(self) -> None:
         """Stop everything that the session started."""

@@ -9,13 +9,15 @@ from pytest_ari_sla.errors import SlaError
 
 if TYPE_CHECKING:
     from pytest_ari_sla.session.target_source import TargetSource
-    from pytest_ari_sla.settings import Settings
+    from pytest_ari_sla.settings import Settings, TlsTrust
     from pytest_ari_sla.targets.target import Target
 
 __all__ = ["FleetTargets"]
 
 _SWEEP_PATIENCE_S = 5.0
 """How long Asterisk may be out of reach while a dead worker's channels are removed."""
+
+_LEFT_SHOWN = 5
 
 
 class FleetTargets:
@@ -25,14 +27,20 @@ class FleetTargets:
     ----------
     settings
         What the user asked for.
+
+    Attributes
+    ----------
+    left
+        What dead workers left at a target and could not be removed, a sentence for each.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._errors: dict[bool, SlaError] = {}
+        self._errors: dict[bool, Exception] = {}
         self._sources: dict[bool, TargetSource] = {}
         self._sweepers: list[threading.Thread] = []
+        self.left: list[str] = []
 
     def get(self, *, is_other: bool = False) -> Target:
         """Return a target, started if need be; asked again after a failure, the same error is raised.
@@ -52,7 +60,7 @@ class FleetTargets:
                 self._sources[is_other] = TargetSource((settings.of_other_target() if is_other else None) or settings)
             try:
                 return self._sources[is_other].get()
-            except SlaError as error:
+            except Exception as error:
                 self._errors[is_other] = error
                 raise
 
@@ -68,15 +76,10 @@ class FleetTargets:
         self._sweepers.append(sweeper)
 
     def _sweep(self, prefix: str) -> None:
-        targets = [target for source in list(self._sources.values()) if (target := source.known)]
-        if not targets:
-            return
-        from pytest_ari_sla.ari_client.removal.sweep import Sweeper
-        from pytest_ari_sla.ari_client.tls import tls_context
-
-        tls = tls_context(self._settings.ari_trust)
-        for target in targets:
-            Sweeper(target.endpoint, tls).until_clean(prefix, _SWEEP_PATIENCE_S)
+        # A copy: another thread may add one.
+        for source in list(self._sources.values()):
+            if (target := source.known) and (left := _left_at(target, source.trust, prefix)):
+                self.left.append(left)
 
     def finish_sweeping(self) -> None:
         """Wait for what is being removed."""
@@ -87,3 +90,22 @@ class FleetTargets:
         """Stop what was started."""
         for source in self._sources.values():
             source.close()
+
+
+def _left_at(target: Target, trust: TlsTrust, prefix: str) -> str:
+    """Remove what a dead worker left; return what could not be removed, as a sentence, or nothing."""
+    from pytest_ari_sla.ari_client.removal.sweep import Sweeper
+    from pytest_ari_sla.ari_client.tls import tls_context
+
+    try:
+        swept = Sweeper(target.endpoint, tls_context(trust)).until_clean(prefix, _SWEEP_PATIENCE_S)
+    except (
+        SlaError
+    ) as error:  # the CA file is gone, say: what concerns one target must not keep the other from its sweep
+        why = str(error)
+    else:
+        if not swept.left and not swept.problem:
+            return ""
+        shown = ", ".join(swept.left[:_LEFT_SHOWN])
+        why = swept.problem or f"{len(swept.left):,} could not be removed: {shown}"
+    return f"channels and bridges of a worker that died may be left at {target.endpoint.base_url} ({prefix}…): {why}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
+from pytest_ari_sla.ari_client.removal.sweep import Sweeper, Swept
 from pytest_ari_sla.errors import AriUnreachable, UsageError
 from pytest_ari_sla.fleet import messages as messages
 from pytest_ari_sla.fleet.controlling import controller as controller_module
@@ -19,11 +20,14 @@ from pytest_ari_sla.load.results.outcome import LoadOutcome
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.reporting.record.run_record import Scenario
-from pytest_ari_sla.settings import Settings
+from pytest_ari_sla.session.target_source import TargetSource
+from pytest_ari_sla.settings import Settings, TlsTrust
+from pytest_ari_sla.targets.target import Target
 from tests.unit.fleet.fleet import Node, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_ari_sla.session.supervisor import Supervisor
 
@@ -220,3 +224,71 @@ def test_at_an_interrupt_without_any_load_nobody_waits(fleet: Fleet) -> None:
     interrupting.join(4)
     assert not interrupting.is_alive()
     assert all(node.heard(messages.Interrupt) for node in fleet.nodes)
+
+
+def test_whatever_keeps_a_target_from_being_found_is_told_to_whoever_asks(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, say; told nothing, a worker would wait for minutes and not know why. It is not tried again."""
+    tried: list[TargetSource] = []
+
+    def fail(source: TargetSource) -> None:
+        tried.append(source)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TargetSource, "get", fail)
+    for node in fleet.nodes[:2]:
+        node.channel.say(messages.NeedTarget(False))
+        (told,) = node.heard(messages.TargetIs)
+        assert "No space left on device" in told.error
+        assert told.culprit == "this tool"
+    assert len(tried) == 1
+
+
+def test_shards_that_talk_without_a_pause_do_not_keep_time_from_passing(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said before is heard first: who has just spoken does not hang."""
+    monkeypatch.setattr(controller_module, "_TICK_S", 0.01)
+    controller, ticked = fleet.controller, threading.Event()
+    monkeypatch.setattr(controller, "_tick", ticked.set)
+
+    def talk() -> None:
+        if not ticked.is_set():
+            controller._put(talk)
+
+    controller._put(talk)
+    try:
+        assert ticked.wait(10)
+    finally:
+        ticked.set()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_what_a_dead_worker_left_and_nobody_could_remove_is_told(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_gone: bool
+) -> None:
+    """By its ids, or by why the target could not be asked; the other target has its own turn, and its own CA."""
+    first, second = (
+        Target(kind="external", url=f"http://127.0.0.1:{port}/ari", user="u", password="p", media_host="127.0.0.1")
+        for port in (1, 2)
+    )
+    trusts = [TlsTrust(str(tmp_path / "gone.pem") if is_gone else None), TlsTrust(verify=False)]
+    swept: list[str] = []
+
+    def leave(sweeper: Sweeper, prefix: str, patience_s: float) -> Swept:
+        swept.append(sweeper.endpoint.base_url)
+        return Swept(left=(f"{prefix}0001.c1",)) if sweeper.endpoint.port == 1 else Swept()
+
+    monkeypatch.setattr(Sweeper, "until_clean", leave)
+    targets = fleet.controller._targets
+    targets._sources = {
+        bool(number): cast("TargetSource", SimpleNamespace(known=known, trust=trust, close=lambda: None))
+        for number, (known, trust) in enumerate(zip((first, second), trusts, strict=True))
+    }
+    targets.sweep_after("sla-abcdef-002-")
+    targets.finish_sweeping()
+    (told,) = fleet.controller.left
+    assert "http://127.0.0.1:1/ari" in told
+    assert ("gone.pem" if is_gone else "sla-abcdef-002-0001.c1") in told
+    assert swept[-1] == "http://127.0.0.1:2/ari"
