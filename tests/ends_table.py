@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.ari.endpoint import AriEndpoint
 
-__all__ = ["ENDS", "SIDE_BY_SIDE", "End", "EndedSession", "Left", "run_end"]
+__all__ = ["ENDS", "LIMIT_S", "SIDE_BY_SIDE", "THERE_S", "End", "EndedSession", "Left", "run_end"]
 
 CALLS = 4
 LIMIT_S = 10.0

@@ -29,10 +29,23 @@ class Leftover(NamedTuple):
         Where it is listed: ``/channels``, ``/bridges`` …
     identity
         Its id there.
+    call_id
+        Of a channel that was called by SIP: the Call-ID. The channel's id is Asterisk's own, but callers of ours begin
+        their Call-ID with an id of ours.
     """
 
     listing: str
     identity: str
+    call_id: str = ""
+
+    @property
+    def run(self) -> str | None:
+        """The run that has made it; None where this tool did not."""
+        return run_of(self.identity) or run_of(self.call_id)
+
+    def is_of(self, prefix: str) -> bool:
+        """Tell whether it was made by one whose ids begin with a prefix."""
+        return self.identity.startswith(prefix) or self.call_id.startswith(prefix)
 
 
 def presence_of(application: str) -> str:

@@ -33,6 +33,8 @@ class LoadDescription(msgspec.Struct, frozen=True):
         What a user should know before it begins.
     step
         Which part of something larger it is, in words; empty where it is none.
+    is_scripted
+        Whether calls last for as long as their scripts take, whatever the profile says.
     """
 
     doc: str
@@ -45,6 +47,7 @@ class LoadDescription(msgspec.Struct, frozen=True):
     until: Threshold | None = None
     notes: list[str] = []
     step: str = ""
+    is_scripted: bool = False
 
     def to_bytes(self) -> bytes:
         """Return the description as bytes."""

@@ -241,6 +241,7 @@ class LoadWatch:
             events=tuple(self._events),
             recent_s=_RECENT_NS / 1e9,
             behind=self._behind(recent),
+            is_scripted=self.description.is_scripted,
         )
 
     def _behind(self, recent: Snapshot) -> str:
@@ -250,6 +251,8 @@ class LoadWatch:
         waiting = total.count("calls.requested") - _sum(total, _SET_UP)
         if self.elapsed_ns <= self._duration_ns:
             return _at_pace(waiting, "wait to be set up", _sum(recent, _SET_UP), span_s)
+        if self.description.is_scripted:
+            return ""  # nobody knows how long a conversation takes; each of its steps has a time-out
         up = sum(shard.calls_up for shard in self._shards.values())
         return _at_pace(up + waiting, "are still to end", _sum(recent, _OVER), span_s)
 

@@ -121,6 +121,7 @@ class SipCaller:
         account: tuple[str, str] = ("", ""),
         headers: Mapping[str, str] | None = None,
         changed: Callable[[], None],
+        name: str = "",
     ) -> SipCall:
         """Send an INVITE.
 
@@ -138,6 +139,8 @@ class SipCaller:
             More headers of the INVITE.
         changed
             Called when something happens to the call.
+        name
+            Begins its Call-ID: an id of ours there lets the channel be found when this process is dead.
         """
         target, wanted = self._target, parse_destination(to)
         if not wanted.host:
@@ -148,7 +151,7 @@ class SipCaller:
         agent = await self._agent(replace(wanted, user=""))
         party = agent.party(caller_id[1] or user, caller_id[0], SipDigestAuth(user, password) if user else None)
         stream = OwnStream(local, codec.payload_type, _encoding(codec), packet_time_ms, secrets.randbits(31))
-        return SipCall(agent, agent.invite(party, wanted.uri, stream, dict(headers or {}), changed))
+        return SipCall(agent, agent.invite(party, wanted.uri, stream, dict(headers or {}), changed, name))
 
     async def _agent(self, where: SipDestination) -> SipAgent:
         if where not in self._agents:

@@ -117,10 +117,16 @@ class SipAgent:
         return Party(self.local, self._destination.protocol, user, display, account)
 
     def invite(
-        self, party: Party, target: str, stream: OwnStream, headers: dict[str, str], changed: Callable[[], None]
+        self,
+        party: Party,
+        target: str,
+        stream: OwnStream,
+        headers: dict[str, str],
+        changed: Callable[[], None],
+        name: str = "",
     ) -> AgentCall:
-        """Begin a call to a SIP URI; ``changed`` is called when something happens to it."""
-        call = OutgoingCall(party, target, stream, self._clock.monotonic_ns(), headers)
+        """Begin a call to a SIP URI; ``changed`` is called when something happens, ``name`` begins its Call-ID."""
+        call = OutgoingCall(party, target, stream, self._clock.monotonic_ns(), headers, name)
         held = self._calls[call.call_id] = AgentCall(call, changed)
         self._serve(held)
         return held

@@ -68,6 +68,8 @@ class OutgoingCall:
         The time, on any clock: it is that of all other calls.
     headers
         More headers of the INVITE.
+    name
+        Begins its Call-ID, by which others can tell whose call it is; empty for a call of nobody's.
 
     Attributes
     ----------
@@ -90,7 +92,13 @@ class OutgoingCall:
     """
 
     def __init__(
-        self, party: Party, target: str, stream: OwnStream, now_ns: int, headers: Mapping[str, str] | None = None
+        self,
+        party: Party,
+        target: str,
+        stream: OwnStream,
+        now_ns: int,
+        headers: Mapping[str, str] | None = None,
+        name: str = "",
     ) -> None:
         self._party = party
         self._target = target
@@ -109,7 +117,7 @@ class OutgoingCall:
         self._version = 1
         self._heard_of = False
         self._wants_cancel = False
-        self.call_id = f"{generate_tag()}@{party.address[0]}"
+        self.call_id = f"{name}{generate_tag()}@{party.address[0]}"
         self.state = CallState.CALLING
         self.began_ns = now_ns
         self.provisional_ns: int | None = None

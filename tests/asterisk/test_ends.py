@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import pytest
 
 from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from tests.asterisk.conftest import provisioned_folder
-from tests.ends_table import ENDS, SIDE_BY_SIDE, End, EndedSession, run_end
+from tests.ends_table import ENDS, LIMIT_S, SIDE_BY_SIDE, THERE_S, End, EndedSession, run_end
+from tests.sessions.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,38 @@ def test_a_stopped_container_writes_its_report_though_asterisk_hangs(tmp_path: P
     assert left.is_nothing, left
     assert left.took_s < 10
     assert left.report, left.output
+
+
+@pytest.mark.parametrize("fleet", [False, True], ids=["alone", "a worker"])
+def test_callers_by_sip_are_hung_up_when_their_process_is_killed(tmp_path: Path, fleet: bool) -> None:
+    """Asterisk names their channels, so that no id of ours is on them but in the Call-ID."""
+    with PrivateAsterisk(provisioned_folder("22")) as asterisk:
+        account, session = asterisk.endpoint, Session(tmp_path, asterisk)
+        session.write(
+            "test_sip.py",
+            f"""
+            import os
+            from pathlib import Path
+            from pytest_ari_sla import wait
+            async def test_sip(load):
+                Path(os.environ.get("PYTEST_XDIST_WORKER", "alone")).write_text(str(os.getpid()))
+                await load(calls=4, duration="1s", topology="caller", via="sip", script=[wait("{THERE_S:.0f}s")],
+                           to="sip:echo@{asterisk.address}:{asterisk.sip_port}",
+                           sip_user="{account.user}", sip_password="{account.password}")
+            """,
+        )
+        running = session.start(*(["-n", "2"] if fleet else []))
+        try:
+            running.wait_until(lambda: len(session.channels_left()) == 4, THERE_S)
+            victim = int(running.wait_for("gw0")) if fleet else running.process.pid
+            killed_s = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            while session.channels_left():
+                assert time.monotonic() - killed_s < LIMIT_S
+                time.sleep(0.1)
+        finally:
+            running.signal(signal.SIGKILL, everybody=True)
+            running.finish()
 
 
 @pytest.mark.parametrize("name", ENDS)

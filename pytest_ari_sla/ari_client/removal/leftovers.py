@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.ari.leftovers import run_of, runs_present
+from pytest_ari_sla.ari.leftovers import runs_present
 from pytest_ari_sla.ari_client.faults import error_of_blocking_failure
 from pytest_ari_sla.ari_client.removal.ownership import Kind
 from pytest_ari_sla.ari_client.removal.sweep import FAILURES
@@ -108,7 +108,7 @@ def _remove(sweeper: Sweeper, run: str, things: list[Leftover], pause: Callable[
 def _by_run(things: Iterable[Leftover]) -> dict[str, list[Leftover]]:
     found: dict[str, list[Leftover]] = {}
     for thing in things:
-        if (run := run_of(thing.identity)) is not None:
+        if (run := thing.run) is not None:
             found.setdefault(run, []).append(thing)
     return found
 

@@ -102,11 +102,16 @@ class Sweeper:
 
     def found(self, kinds: Iterable[Kind] = (Kind.CHANNEL, Kind.BRIDGE)) -> list[Leftover]:
         """Return everything that Asterisk lists, in the order of removal; or raise :data:`FAILURES`."""
-        return [Leftover(kind.listing, name) for kind in kinds for name in self._names(kind.listing, kind.id_member)]
+        return [
+            Leftover(kind.listing, name, _text(record, "protocol_id"))  # a PJSIP channel's is its Call-ID
+            for kind in kinds
+            for record in self._records(kind.listing)
+            if (name := _text(record, kind.id_member))
+        ]
 
     def applications(self) -> list[str]:
         """Return the names of the Stasis applications that are registered; or raise :data:`FAILURES`."""
-        return self._names("/applications", "name")
+        return [name for record in self._records("/applications") if (name := _text(record, "name"))]
 
     def remove(self, leftovers: Iterable[Leftover]) -> list[str]:
         """Remove things side by side; return the ids of those that were there and are gone."""
@@ -116,7 +121,7 @@ class Sweeper:
         return [leftover.identity for leftover, is_gone in zip(found, gone, strict=True) if is_gone]
 
     def sweep(self, prefix: str) -> Swept:
-        """Remove, once, every channel and bridge whose id begins with a prefix.
+        """Remove, once, every channel and bridge whose id begins with a prefix, or whose SIP Call-ID does.
 
         Raises
         ------
@@ -126,7 +131,7 @@ class Sweeper:
         if not prefix:
             raise UsageError("a sweep without a prefix would remove the calls of everybody")
         try:
-            ours = [leftover for leftover in self.found() if leftover.identity.startswith(prefix)]
+            ours = [leftover for leftover in self.found() if leftover.is_of(prefix)]
             removed = self.remove(ours)
             # What was removed may be listed a little longer; what could not be removed stays.
             there = {leftover.identity for leftover in self.found()} if len(removed) < len(ours) else set()
@@ -184,7 +189,7 @@ class Sweeper:
                 last = number
         return removed
 
-    def _names(self, listing: str, member: str) -> list[str]:
+    def _records(self, listing: str) -> list[dict[str, Any]]:
         self.asked = f"GET {listing}"
         try:
             answer = self._request("GET", listing)
@@ -193,8 +198,7 @@ class Sweeper:
                 return []  # an Asterisk without res_ari_recordings has none
             raise
         # One caller's name that is not UTF-8 must not keep all channels from being found.
-        records = decode_answer(answer, list[dict[str, Any]])
-        return [name for record in records if isinstance(name := record.get(member), str)]
+        return decode_answer(answer, list[dict[str, Any]])
 
     def _remove(self, leftover: Leftover) -> bool:
         """Remove one thing; what is gone already counts as removed by somebody else."""
@@ -210,3 +214,8 @@ class Sweeper:
         with self._opener.open(request, timeout=self.timeout_s) as response:
             body: bytes = response.read()
         return body
+
+
+def _text(record: dict[str, Any], member: str) -> str:
+    value = record.get(member)
+    return value if isinstance(value, str) else ""

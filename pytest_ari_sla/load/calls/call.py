@@ -239,6 +239,7 @@ class LiveCall:
             account=account,
             headers=headers,
             changed=self.changed.set,
+            name=self.id,
         )
         self.sip_calls.append(call)
         self._followed_one.set()

@@ -127,6 +127,8 @@ class LiveState:
         Which part of something larger the load is: a step of a search, a turn on another target.
     behind
         How long it will take to set up the calls that wait, or to end those that are up, where that is late.
+    is_scripted
+        Whether calls last for as long as their scripts take, whatever ``total_s`` says.
     """
 
     scenario: str
@@ -148,6 +150,7 @@ class LiveState:
     recent_s: float = 5.0
     step: str = ""
     behind: str = ""
+    is_scripted: bool = False
 
     @property
     def stage(self) -> LiveStage | None:

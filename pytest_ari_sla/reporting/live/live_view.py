@@ -49,11 +49,11 @@ def live_line(state: LiveState) -> str:
     """Return the same in one line, for logs."""
     stage = f" {state.stage.name}" if state.stage else ""
     parts = [
-        f"{show_clock(state.elapsed_s)} of {show_clock(state.total_s)}{stage}",
+        f"{_clock(state)}{stage}",
         # Once the load has ended nothing is wanted any more, and its last calls are on their way out.
         f"{state.calls_now:,} of {counted(state.calls_wanted, 'call')}"
         if state.elapsed_s <= state.total_s
-        else f"{counted(state.calls_now, 'call')} to end",
+        else counted(state.calls_now, "call") + (" in conversation" if state.is_scripted else " to end"),
     ]
     parts += [state.behind] if state.behind else []
     parts += [f"{state.failed:,} failed"] if state.failed else []
@@ -74,11 +74,18 @@ def _title(state: LiveState) -> str:
     return f"{state.scenario}, {state.step}" if state.step else state.scenario
 
 
+def _clock(state: LiveState) -> str:
+    elapsed = show_clock(state.elapsed_s)
+    if state.is_scripted and state.elapsed_s > state.total_s:
+        return elapsed
+    return f"{elapsed} of {show_clock(state.total_s)}"
+
+
 def _progress(state: LiveState, width: int) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
         _bar(state, width),
-        Text(f"{show_clock(state.elapsed_s)} of {show_clock(state.total_s)}"),
+        Text(_clock(state)),
         _stage_names(state),
     )
     return grid

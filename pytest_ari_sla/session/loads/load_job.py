@@ -126,6 +126,7 @@ class LoadJob:
             until=self.until,
             notes=list(self.notes),
             step=self.step,
+            is_scripted=self.plan.script is not None,
         )
 
 

@@ -71,6 +71,15 @@ def test_an_id_tells_its_run(identity: str, run: str | None) -> None:
     assert run_of(identity) == run
 
 
+def test_the_call_id_of_a_caller_by_sip_tells_its_run() -> None:
+    """Asterisk gives such a channel an id of its own."""
+    called = Leftover("/channels", "1700000000.2", "sla-0fe3a1-001-0001.c0000001.9f3b@192.0.2.1")
+    assert called.run == "sla-0fe3a1"
+    assert called.is_of("sla-0fe3a1-001-")
+    assert not called.is_of("sla-0fe3a1-002-")
+    assert Leftover("/channels", "1700000000.3", "9f3b@192.0.2.1").run is None
+
+
 def test_a_run_lives_while_one_of_its_processes_listens() -> None:
     """The application that has channels says nothing: Asterisk keeps that of a dead one."""
     listed = ["sla-aaaaaa-001-0001", presence_of("sla-bbbbbb-002-0003"), "other"]

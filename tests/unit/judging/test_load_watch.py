@@ -26,6 +26,7 @@ def watch(
     until: str = "",
     stages: list[tuple[str, int, int]] | None = None,
     catalogue: Catalogue = CATALOGUE,
+    is_scripted: bool = False,
 ) -> LoadWatch:
     """Return a watch over a load of a minute that wants ten calls after a ramp of ten seconds."""
     description = LoadDescription(
@@ -40,6 +41,7 @@ def watch(
             for expression, source, after_ns in thresholds
         ],
         until=parse(until, CATALOGUE) if until else None,
+        is_scripted=is_scripted,
     )
     return LoadWatch("t.py::test_a", 1, description, catalogue, Rules())
 
@@ -215,6 +217,15 @@ def test_a_load_that_its_target_cannot_keep_up_with_says_how_long_it_will_take()
         watched.add(1, second * S, 200, rtts(1, calls__ended=10, calls__failed=30))
     assert watched.state().behind == "850 calls are still to end: 21 s at 40 a second"
     watched.add(1, 16 * S, 0, rtts(1, calls__failed=650))
+    assert watched.state().behind == ""
+
+
+def test_a_load_is_not_behind_while_conversations_go_on_for_longer_than_it_lasts() -> None:
+    """How long they take only their scripts know; calls that wait to be set up are told of all the same."""
+    watched = watch(is_scripted=True)
+    watched.add(1, 5 * S, 0, Snapshot({"calls.requested": 20}))
+    assert "wait to be set up" in watched.state().behind
+    watched.add(1, 70 * S, 20, Snapshot({"calls.established": 20}))
     assert watched.state().behind == ""
 
 

@@ -82,6 +82,12 @@ def test_the_line_of_a_load_that_has_ended_wants_no_calls() -> None:
     assert "60 calls to end" in live_line(state)
 
 
+def test_conversations_that_go_on_are_not_late() -> None:
+    """A script takes the time that it takes."""
+    state = LiveState("t", 70.0, 60.0, calls_now=1, is_scripted=True)
+    assert live_line(state) == "t: 70 s; 1 call in conversation"
+
+
 def test_a_load_that_is_behind_says_so_in_both_views() -> None:
     """How long it will take is of more use than how long it was to take."""
     behind = "800 calls wait to be set up: 40 s at 20 a second"
