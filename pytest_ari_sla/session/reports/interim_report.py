@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InterimReport"]
 
+_SO_FAR = "when this was written"
+
 
 class InterimReport:
     """Writes what there is so far; in a thread, so that neither calls nor the fleet wait for a disk.
@@ -64,20 +66,21 @@ class InterimReport:
         """Remember a load that is over until its test has been judged: that may go on for hours, with other loads."""
         self._over = [*self._unjudged(), watch]  # without those judged since: a run of hours has many
 
-    def write(self, running: Sequence[LoadWatch], why: str = "when this was written") -> None:
-        """Begin to write what there is so far; left out while the last writing lasts.
+    def write(self, running: Sequence[LoadWatch], why: str = _SO_FAR) -> None:
+        """Begin to write what there is so far; left out while the last writing lasts, unless this is the last word.
 
         Parameters
         ----------
         running
             The loads that run.
         why
-            Why no more of them is known, as the end of a sentence.
+            Why no more of them is known, as the end of a sentence; it is not left out.
         """
-        if self._writer is not None and self._writer.is_alive():
+        before = self._writer if self._writer is not None and self._writer.is_alive() else None
+        if before is not None and why == _SO_FAR:
             return
         cut_short = self._outcomes(running, why)  # now: loads go on while the thread writes
-        arguments = (self._judged.loads(), cut_short)
+        arguments = (self._judged.loads(), cut_short, before)
         self._writer = Thread(target=self._write, args=arguments, name="ari-sla interim report", daemon=True)
         self._writer.start()
 
@@ -109,7 +112,11 @@ class InterimReport:
             for watch in running
         ]
 
-    def _write(self, judged: list[JudgedLoad], cut_short: list[tuple[LoadWatch, LoadOutcome]]) -> None:
+    def _write(
+        self, judged: list[JudgedLoad], cut_short: list[tuple[LoadWatch, LoadOutcome]], before: Thread | None
+    ) -> None:
+        if before is not None:
+            before.join()  # else it might write over this
         try:
             loads = [*judged, *(self._judge(*one) for one in cut_short)]
             write_record(build_record(self._facts, loads, self._arguments), report_folder_of(self._facts))

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from threading import Event
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from pytest_ari_sla.judging.standing import Standing, Told
 from pytest_ari_sla.judging.thresholds import SourcedThreshold
 from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.reporting.record.record_file import read_record
+from pytest_ari_sla.reporting.record.record_file import read_record, write_record
 from pytest_ari_sla.session.plugins.registry import builtin_registry
+from pytest_ari_sla.session.reports import interim_report
 from pytest_ari_sla.session.reports.interim_report import InterimReport
 from pytest_ari_sla.session.reports.run_facts import RunFacts
 from pytest_ari_sla.settings import Settings
@@ -127,3 +129,26 @@ def test_a_disk_that_is_full_does_not_end_the_load(
     report.write([running_load()])
     report.close()
     assert "the interim report could not be written" in capsys.readouterr().err
+
+
+def test_the_last_word_before_a_sudden_end_is_not_left_out(
+    report: InterimReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even while what is written once a minute takes its time on a slow disk; it comes after that."""
+    begun, may_go_on = Event(), Event()
+
+    def write_slowly(*arguments: Any) -> None:
+        if not begun.is_set():
+            begun.set()
+            may_go_on.wait(10)
+        write_record(*arguments)
+
+    monkeypatch.setattr(interim_report, "write_record", write_slowly)
+    report.write([running_load()])
+    assert begun.wait(10)
+    report.write([running_load()])  # the minute after: it can wait for another one
+    report.write([running_load()], "when pytest-timeout ended this process")
+    may_go_on.set()
+    report.close()
+    (scenario,) = read_record(tmp_path / "report" / "report.json").scenarios
+    assert "when pytest-timeout ended this process" in scenario.reason
