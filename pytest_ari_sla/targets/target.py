@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.errors import AriUnreachable, UsageError
 
-__all__ = ["Target", "TargetKind", "local_address_towards"]
+__all__ = ["Target", "TargetKind", "is_on_this_machine", "local_address_towards"]
 
 TargetKind = Literal["external", "private", "simulator"]
 
@@ -63,9 +63,17 @@ class Target:
 def is_on_this_machine(host: str) -> bool:
     """Tell whether a host, by name or address, is the machine that we run on."""
     try:
-        found = socket.getaddrinfo(host, 0, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(found[0][4])
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    return any(_is_ours(family, address) for family, _, _, _, address in found)
+
+
+def _is_ours(family: int, address: Any) -> bool:
+    """Tell whether the kernel lets us have a socket at an address."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind(address)
     except OSError:
         return False
     return True

@@ -114,7 +114,7 @@ def server_at(port: int, name: str = "asterisk") -> int | None:
     port
         The port.
     name
-        What its command must hold: at the port of a proxy, Asterisk is not to be found.
+        The program that its command must name: at the port that a container publishes, docker-proxy listens.
     """
     inodes = set()
     for table in ("tcp", "tcp6"):
@@ -126,6 +126,15 @@ def server_at(port: int, name: str = "asterisk") -> int | None:
     for process in Path("/proc").iterdir() if inodes else ():
         if process.name.isdecimal():
             with suppress(OSError):  # it has ended, or is not ours to look into
-                if inodes & set(_open_files(process)) and name.encode() in (process / "cmdline").read_bytes():
+                if inodes & set(_open_files(process)) and _runs(process, name):
                     return int(process.name)
     return None
+
+
+def _runs(process: Path, program: str) -> bool:
+    """Tell whether a process runs a program, by its command: a loader or an interpreter may come first.
+
+    A folder's name says nothing: what listens in place of an Asterisk may well be configured in one of that name.
+    """
+    words = (process / "cmdline").read_text(errors="replace").split("\0")
+    return any(Path(word).name == program and not (word.startswith("/") and Path(word).is_dir()) for word in words)

@@ -1,5 +1,9 @@
 import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -73,13 +77,41 @@ def test_without_a_control_socket_there_is_no_answer() -> None:
     assert vitals.cpu_s > 0
 
 
-def test_the_process_is_found_by_its_port() -> None:
-    """Who listens at ARI's port on this host is the Asterisk."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert AsteriskProcess.listening_at("127.0.0.1", port) is not None
-        assert AsteriskProcess.listening_at("localhost", port) is not None
+LISTENER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def listening(program: Path, *arguments: str) -> Iterator[tuple[int, int]]:
+    """Run a program of that name that listens on this host; return its process and its port."""
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(LISTENER)
+    command = [sys.executable, str(program), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+        process.kill()
+
+
+def test_the_process_is_found_by_its_port(tmp_path: Path) -> None:
+    """The Asterisk that listens at ARI's port on this host."""
+    with listening(tmp_path / "asterisk") as (pid, port):
+        for host in ("127.0.0.1", "localhost"):
+            found = AsteriskProcess.listening_at(host, port)
+            assert found is not None
+            assert found.pid == pid
     assert AsteriskProcess.listening_at("127.0.0.1", port) is None
+
+
+def test_what_listens_in_place_of_an_asterisk_is_not_measured_as_one(tmp_path: Path) -> None:
+    """Docker's proxy at a published port, or another one that happens to live in a folder of Asterisk's name."""
+    folder = tmp_path / "asterisk"
+    with listening(folder / "docker-proxy", "-container-ip", "172.17.0.2", str(folder)) as (_, port):
+        assert AsteriskProcess.listening_at("127.0.0.1", port) is None
 
 
 def test_a_process_elsewhere_is_not_looked_for() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -41,11 +42,22 @@ def test_the_loopback_address_routes_to_itself() -> None:
     assert local_address_towards("localhost") in ("127.0.0.1", "::1")
 
 
+_IPV6 = Path("/proc/net/if_inet6")  # all IPv6 addresses of this machine
+
+
 @pytest.mark.parametrize(
-    ("host", "is_here"), [("127.0.0.1", True), ("localhost", True), ("192.0.2.1", False), ("pbx.invalid", False)]
+    ("host", "is_here"),
+    [
+        ("127.0.0.1", True),
+        ("localhost", True),
+        ("::1", _IPV6.is_file() and "00000000000000000000000000000001 " in _IPV6.read_text()),
+        ("192.0.2.1", False),
+        ("2001:db8::1", False),
+        ("pbx.invalid", False),
+    ],
 )
 def test_a_target_may_run_on_our_own_machine(host: str, is_here: bool) -> None:
-    """RFC 5737 keeps 192.0.2.0/24 free of hosts."""
+    """RFC 5737 keeps 192.0.2.0/24 free of hosts, RFC 3849 2001:db8::/32."""
     assert is_on_this_machine(host) is is_here
 
 

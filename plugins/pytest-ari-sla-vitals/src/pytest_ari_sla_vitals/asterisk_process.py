@@ -10,6 +10,9 @@ from typing import Self
 
 import psutil
 
+from pytest_ari_sla.targets.target import is_on_this_machine
+from pytest_ari_sla.watch.holdings import server_at
+
 __all__ = ["AsteriskProcess", "Vitals", "parse_channels", "parse_queued_tasks"]
 
 CONTROL_SOCKET = "asterisk.ctl"
@@ -57,15 +60,21 @@ class AsteriskProcess:
 
     @classmethod
     def listening_at(cls, host: str, port: int) -> Self | None:
-        """Find the process that serves ARI at a port of this host; None if it runs elsewhere or is hidden from us."""
-        if not _is_local(host):
-            return None
+        """Find the Asterisk that serves ARI at a port of this host; None if it runs elsewhere or is hidden from us.
+
+        Hidden is also one in a container: at the port that it publishes, another program (docker-proxy) listens.
+        """
         # By its port and not by its name: several Asterisks may run here.
-        for connection in psutil.net_connections("tcp"):
-            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-            if is_listener and connection.pid is not None:
-                return cls(psutil.Process(connection.pid))
-        return None
+        pid = server_at(port) if is_on_this_machine(host) else None
+        try:
+            return None if pid is None else cls(psutil.Process(pid))
+        except psutil.NoSuchProcess:
+            return None
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
 
     def read(self) -> Vitals | None:
         """Take a reading; None when the process is gone."""
@@ -100,17 +109,6 @@ class AsteriskProcess:
                     return answer.read().decode(errors="replace")
         except OSError:
             return ""
-
-
-def _is_local(host: str) -> bool:
-    """Whether an address is one of this host's."""
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    # A process of ours at the same port says nothing about an Asterisk on another host.
-    ours = {address.address for interface in psutil.net_if_addrs().values() for address in interface}
-    return bool(addresses & ours)
 
 
 def _control_socket(process: psutil.Process) -> Path | None:
