@@ -161,10 +161,10 @@ def _lateness(scenario: Scenario) -> Iterator[str]:
 
 
 def _failure_findings(scenario: Scenario) -> Iterator[str]:
-    """Group calls that failed or were dropped by their reason, whatever their ids."""
+    """Group calls that failed or were dropped by their reason, whatever their ids; not where blame has told it."""
     groups: dict[tuple[str, str], list[float | None]] = {}
     for call in scenario.call_table:
-        if call.outcome in LOST and call.reason:
+        if call.outcome in LOST and call.reason and not any(call.reason in group.why for group in scenario.blame):
             lasted_s = None if call.ended_s is None else call.ended_s - call.started_s
             groups.setdefault((call.outcome, _without_ids(call)), []).append(lasted_s)
     for (outcome, reason), times in sorted(groups.items(), key=lambda group: -len(group[1]))[:3]:

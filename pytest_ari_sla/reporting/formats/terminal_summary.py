@@ -122,7 +122,7 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
         yield from (Text(), _indented(Text("Where to look next", style="bold")))
         yield from (_bullet(hint) for hint in hints)
     yield from (_bullet(f"{path}, beside the report", "evidence") for path in scenario.evidence)
-    yield from (_bullet(note, "note") for note in scenario.notes)
+    yield from (_bullet(note, "note") for note in scenario.notes if note not in scenario.reason)
 
 
 def _closing(record: RunRecord, report: str) -> Iterator[RenderableType]:

@@ -217,6 +217,15 @@ def test_calls_that_ended_alike_are_one_finding_whatever_their_ids() -> None:
     )
 
 
+def test_what_blame_has_told_is_not_told_again() -> None:
+    """All calls that an Asterisk took with it share its end as their reason."""
+    end = "the private Asterisk (process 7) was ended by signal 9 (SIGKILL)"
+    rows = [CallRow(id=f"c{n}", outcome="dropped", started_s=0.0, ended_s=2.0, reason=end) for n in range(3)]
+    blame = [BlameGroup(side="Asterisk", why=f"lost to Asterisk's end at 2.0 s ({end})", calls=3)]
+    lines = findings(failing(call_table=rows, blame=blame, thresholds=[]))
+    assert sum(end in line for line in lines) == 1
+
+
 def test_time_stamps_of_a_wrong_clock_are_named() -> None:
     """Jitter that is reckoned by them is no jitter of the network."""
     metrics: dict[str, MetricValues] = {
