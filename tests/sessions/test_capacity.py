@@ -99,6 +99,10 @@ def test_a_target_that_dies_is_the_answer_and_no_pass(tmp_path: Path) -> None:
     assert scenario["verdict"] == "fail"
     assert "2 calls were carried; at 4 the load broke off: the simulator" in done.output
     assert "SIGKILL" in scenario["reason"]
+    # Of the time in which the level would have been held nothing is known, which is no broken limit.
+    (threshold,) = (item for item in scenario["thresholds"] if item["metric"] == "rtt")
+    assert threshold["verdict"] == "inconclusive"
+    assert "the load was cut short" in threshold["sentence"]
 
 
 def test_a_throttled_generator_gives_no_number(tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ class CapacityRun:
     def _judged(self, level: int, job: LoadJob, outcome: LoadOutcome, refused: str) -> CapacityStep:
         """Return the step of a load that was made, by the time in which its level was held."""
         thresholds = [sourced.threshold for sourced in job.thresholds]
-        judged = judge(thresholds, outcome.total, outcome.series, self._maker.rules, cut_short=bool(outcome.cut_off))
+        cut_short = job.is_cut_short or bool(outcome.cut_off)
+        judged = judge(thresholds, outcome.total, outcome.series, self._maker.rules, cut_short=cut_short)
         verdict, reason = judged.verdict, judged.reason
         if outcome.cut_off:
             verdict = Verdict.INCONCLUSIVE

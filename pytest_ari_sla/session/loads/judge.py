@@ -102,7 +102,7 @@ def _judged(
 ) -> JudgedLoad:
     thresholds = maker.thresholds_of(item) if job.capacity is None else job.thresholds
     catalogue = maker.registry.catalogue
-    limits, cut_short = [sourced.threshold for sourced in thresholds], bool(outcome.cut_off)
+    limits, cut_short = [sourced.threshold for sourced in thresholds], job.is_cut_short or bool(outcome.cut_off)
     judgement = judge(limits, outcome.total, outcome.series, maker.rules, cut_short=cut_short)
     # What the test itself got wrong says less than a broken limit; that the target or a shard died says more.
     is_ours = isinstance(failure, SlaError) and not isinstance(failure, UsageError)
@@ -152,7 +152,7 @@ def _turn(job: LoadJob, shown: Scenario, maker: LoadMaker) -> Scenario:
     """Return the record of one turn, on either target, judged by the limits of the test."""
     outcome = job.outcome
     assert outcome is not None
-    limits, cut_short = [sourced.threshold for sourced in job.thresholds], bool(outcome.cut_off)
+    limits, cut_short = [sourced.threshold for sourced in job.thresholds], job.is_cut_short or bool(outcome.cut_off)
     judgement = judge(limits, outcome.total, outcome.series, maker.rules, cut_short=cut_short)
     scenario = scenario_record(shown.nodeid, shown.doc, outcome, judgement, job.thresholds, maker.registry.catalogue)
     return structs.replace(scenario, capacity=job.capacity)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.errors import AsteriskStalled
 from pytest_ari_sla.judging.load_description import LoadDescription
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class LoadJob:
     is_orphaned: bool = False
     turns: Turns | None = None
     is_over: bool = False
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether its problem ended it before its time; that Asterisk stood still is found when it is over."""
+        return self.problem is not None and not isinstance(self.problem, AsteriskStalled)
 
     def end_early(self, reason: str, *, hurried: bool = False) -> None:
         """End the load before its time, and remember why."""
