@@ -46,14 +46,14 @@ CALLERS = {"local": LOCAL, "sip": SIP}
 
 
 def call_bot(
-    asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str, caller: str = LOCAL
+    asterisk: PrivateAsterisk, folder: Path, calls: int, *options: str, caller: str = LOCAL, shards: int = 0
 ) -> tuple[dict[str, Any], BotProcess]:
     """Have callers talk to a bot; return the report's metrics, and the bot that is over."""
     session = Session(folder, asterisk)
     session.write("conftest.py", CONFTEST)
     session.write("test_bot.py", SCENARIO.format(calls=calls, caller=whom(asterisk, caller)))
     with BotProcess(asterisk.target.endpoint, folder, *options) as bot:
-        done = session.run("--sla-inconclusive", "pass")
+        done = session.run("--sla-inconclusive", "pass", *(["-n", str(shards)] if shards else []))
     assert done.exit_code == 0, done.output
     metrics: dict[str, Any] = done.scenarios["test_bot"]["metrics"]
     return metrics, bot
@@ -66,16 +66,17 @@ def whom(asterisk: PrivateAsterisk, caller: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("caller", "keys"),
-    [(LOCAL, ""), (SIP, "1#")],
-    ids=["local", "sip"],
+    ("caller", "keys", "shards"),
+    [(LOCAL, "", 0), (SIP, "1#", 0), (LOCAL, "", 2)],
+    ids=["local", "sip", "fleet"],
 )
 def test_a_script_is_followed_and_measured_as_the_bot_itself_measures_it(
-    asterisk22: PrivateAsterisk, tmp_path: Path, caller: str, keys: str
+    asterisk22: PrivateAsterisk, tmp_path: Path, caller: str, keys: str, shards: int
 ) -> None:
     """Greeting, question, digits, barge-in: the bot sees a call ring; each time is its own, to a frame and 5 ms."""
-    metrics, bot = call_bot(asterisk22, tmp_path, 5, caller=caller)
+    metrics, bot = call_bot(asterisk22, tmp_path, 5, caller=caller, shards=shards)
     assert metrics["script"]["completed"] == metrics["script"]["runs"] == 5
+    assert (metrics["turn"]["count"], metrics["greeting"]["count"], metrics["barge_in"]["count"]) == (15, 5, 5)
     assert metrics["target"]["leftovers"] == 0
     # Only calls by SIP have any; on a machine that others use as well the answer may come too late to be compared.
     assert metrics["target"].get("rtp_statistics_off", 0) == 0
