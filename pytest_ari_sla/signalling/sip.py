@@ -34,7 +34,7 @@ __all__ = ["SipCall", "SipCaller", "SipMeter"]
 
 ANSWER_TIMEOUT_S = 30.0
 RESPONSE_TIMEOUT_S = 6.0
-"""Four retransmissions: who has not responded by then is not there."""
+"""An INVITE has been sent four times by then (0, 0.5, 1.5 and 3.5 s): who has not responded is not there."""
 
 ENDING_TIMEOUT_S = 10.0
 
@@ -148,6 +148,7 @@ class SipCaller:
                 raise UsageError(f"to={to!r}: name the host as well: nothing tells where the target takes SIP")
             wanted = replace(wanted, host=target.host, port=wanted.port or target.port)
         user, password = account if account[0] else (target.user, target.password)
+        # One socket serves all whom we call at one host and port by one protocol.
         agent = await self._agent(replace(wanted, user=""))
         party = agent.party(caller_id[1] or user, caller_id[0], SipDigestAuth(user, password) if user else None)
         stream = OwnStream(local, codec.payload_type, _encoding(codec), packet_time_ms, secrets.randbits(31))
@@ -156,6 +157,7 @@ class SipCaller:
     async def _agent(self, where: SipDestination) -> SipAgent:
         if where not in self._agents:
             self._agents[where] = asyncio.create_task(self._open(where))
+        # Other calls wait for the same socket: one that is given up must not end its opening.
         return await asyncio.shield(self._agents[where])
 
     async def _open(self, where: SipDestination) -> SipAgent:
@@ -185,10 +187,13 @@ class SipCaller:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await call.held.until(lambda it: it.theirs is not None or bool(it.failure))
                 if outgoing.theirs is not None:
+                    # A description that comes before the answer brings early media: it is heard from then on.
                     early(outgoing.theirs.address)
                 await call.held.until(lambda it: it.answered_ns is not None or bool(it.failure))
         except TimeoutError:
             host, port = call.agent.remote
+            if not outgoing.was_heard_of:  # the call itself gives up, and says so, only after 32 s
+                self.meter.failed["nobody responded to INVITE"] += 1
             raise CallNotAnswered(
                 f"it rang for {ANSWER_TIMEOUT_S:g} s, and nobody answered"
                 if outgoing.was_heard_of

@@ -159,6 +159,22 @@ async def test_a_wrong_password_is_named(tmp_path: Path) -> None:
         await caller.aclose()
 
 
+async def test_a_call_that_nobody_responds_to_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that takes datagrams and says nothing, as one that a firewall hides: counted, and told with the others."""
+    monkeypatch.setattr("pytest_ari_sla.signalling.sip.RESPONSE_TIMEOUT_S", 0.05)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        caller = SipCaller(SipAccount("127.0.0.1", silent.getsockname()[1], "", ""))
+        try:
+            call = await dial(caller, "udp", 1)
+            with pytest.raises(CallNotAnswered, match="nobody responds to SIP"):
+                await caller.answered(call, lambda there: None)
+            assert caller.meter.values()["sip.failed"] == 1
+            assert caller.meter.remarks() == ["SIP calls that were not answered: 1 time nobody responded to INVITE"]
+        finally:
+            await caller.aclose()
+
+
 async def test_whoever_calls_us_is_refused(tmp_path: Path) -> None:
     """SIPp is the caller: INVITE, 480, ACK."""
     agent = SipAgent(SipDestination("", "127.0.0.1", 9))
