@@ -105,6 +105,7 @@ class VoiceBot:
 
     def _tell(self, call: str, what: str, at_ns: int) -> None:
         self._log.write(json.dumps({"call": call, "what": what, "at_ns": at_ns}) + "\n")
+        # The log of a bot that dies must hold what it did before.
         self._log.flush()
 
     def _take(self, event: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ FRAME_NS = 20_000_000
 _PCMU = make_pcmu()
 _MS = 1_000_000
 
-_LOUD_MEAN_SQUARE = (32768 * 10 ** (-45 / 20)) ** 2
+_LOUD_MEAN_SQUARE = (32768 * 10 ** (-45 / 20)) ** 2  # -45 dBFS
 _ENDPOINT_NS = 300 * _MS
 """A caller who is silent for so long has finished."""
 
@@ -55,6 +55,7 @@ class Manners:
 def spoken_frames(seconds: float, seed: int) -> list[bytes]:
     """Return speech without pauses as PCMU frames of 20 ms, about so long."""
     frame = _PCMU.sample_rate_hz // 50
+    # Twice as long as asked for: its pauses go.
     samples = speech_like(seconds * 2, _PCMU.sample_rate_hz, seed)
     blocks = samples[: len(samples) // frame * frame].reshape(-1, frame)
     loud = blocks[np.square(blocks, dtype=np.float64).mean(axis=1) > 4 * _LOUD_MEAN_SQUARE]
@@ -125,6 +126,7 @@ class Conversation:
         # One that ignores an interruption finishes what it says first.
         if is_due and not self._says and not self._manners.is_silent:
             self._speaks_at_ns = None
+            # Reversed: taken from its end, frame by frame, without moving the rest.
             self._says, self._is_speaking = list(reversed(self._next)), True
             self._tell("began", now_ns)
         if not self._says:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BotMedia", "BotStream"]
 
-_TICKS = 160
-_PCMU = 0
+_TICKS = 160  # 20 ms at the 8 kHz of PCMU
+_PCMU = 0  # RFC 3551, 6
 
 
 class BotStream(asyncio.DatagramProtocol):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BadPeer", "half_header", "never_answers", "never_sends", "slow_header", "whole_header"]
 
-HEADER = b"\x10\x01\x40"
+HEADER = b"\x10\x01\x40"  # AudioSocket: slin at 8 kHz, 320 bytes (20 ms)
 SILENCE = bytes(320)
 FRAME_S = 0.02
 PIECE_S = 0.003
@@ -59,7 +59,7 @@ class BadPeer:
         assert task is not None
         self._connections.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # both are how calls end here
                 await self._behaviour(reader, writer)
         finally:
             self._connections.discard(task)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Phone"]
 
 _HOST = "127.0.0.1"
+# What a response repeats of its request (RFC 3261, 8.2.6.2; Record-Route: 12.1.1).
 _COPIED = ("via", "from", "call-id", "cseq", "record-route")
 _SSRC = 0x1234
 
@@ -90,7 +91,7 @@ class Phone:
         head, _, body = data.decode(errors="replace").partition("\r\n\r\n")
         first, *lines = head.split("\r\n")
         method = first.split(" ")[0]
-        if method in ("ACK", "SIP/2.0"):
+        if method in ("ACK", "SIP/2.0"):  # neither has a response
             return
         headers = [line for line in lines if line.partition(":")[0].strip().lower() in _COPIED]
         to = next((line for line in lines if line.lower().startswith("to:")), "To: <sip:phone>")
@@ -105,6 +106,7 @@ class Phone:
         """Take the media that is offered (RFC 3264); return our part of it."""
         port = re.search(r"^m=audio (\d+)", offer, re.MULTILINE)
         if port is not None:
+            # RTCP has the port above that of RTP (RFC 3550, 11).
             self._rtcp_address = (_HOST, int(port[1]) + 1)
         rtp, rtcp = self._port(self._rtp), self._port(self._rtcp)
         lines = ["v=0", f"o=- 1 1 IN IP4 {_HOST}", "s=-", f"c=IN IP4 {_HOST}", "t=0 0", f"m=audio {rtp} RTP/AVP 0"]

@@ -90,6 +90,7 @@ class BugHunt:
 
     def finding(self, problem: str) -> BugFinding:
         """Return what came of it; ``problem`` where the test broke by itself."""
+        # found() ends a test by an exception as well.
         if problem and self.verdict is not BugVerdict.HAS:
             self.verdict, self._seen = BugVerdict.NOT_TRIED, problem
         return BugFinding(self.bug, self.verdict, self.words())

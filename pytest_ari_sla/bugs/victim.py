@@ -49,6 +49,7 @@ class Victim:
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
+        # Before the start: one that fails halfway may leave a process.
         self._stack.push_async_callback(asyncio.to_thread, self.process.stop)
         try:
             await asyncio.to_thread(self.process.start)
@@ -63,6 +64,7 @@ class Victim:
             )
             websocket = await self._http.ws_connect(
                 f"{endpoint.base_url}/events",
+                # Also of channels that never reach the application.
                 params={"app": APP, "subscribeAll": "true"},
                 timeout=aiohttp.ClientWSTimeout(),
             )

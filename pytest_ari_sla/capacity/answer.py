@@ -20,7 +20,7 @@ __all__ = ["UNITS", "answer", "answer_of_death", "evidence", "why_not_held"]
 UNITS = {"calls": "calls", "call rate": "call set-ups/s"}
 """What each kind of level is counted in."""
 
-_SHARE_STEPS = 10_000
+_SHARE_STEPS = 10_000  # shares are recorded in steps of 0.01 %
 _NOTABLE = {
     "harness.host_others": (0.8, "the target and others took", "the cores that it shares with us"),
     "harness.host_ours": (0.4, "the load generator took", "the cores that it shares with the target"),

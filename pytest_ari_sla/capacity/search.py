@@ -65,6 +65,7 @@ class Range:
 
     def is_close(self, low: int, high: int) -> bool:
         """Tell whether nothing worth trying lies between two levels."""
+        # Whole calls: two levels next to each other have nothing between them.
         return high - low <= max(1.0, self.precision * low)
 
 
@@ -139,10 +140,8 @@ def next_level(steps: Sequence[Step], span: Range) -> int | Bracket:
         What is searched.
     """
     tally = _Tally(steps)
-    if steps and steps[-1].verdict is Verdict.INCONCLUSIVE:
-        is_again = [step.level for step in steps[-2:]] == [steps[-1].level] * 2 and steps[-2].verdict is steps[
-            -1
-        ].verdict
+    if steps and steps[-1].verdict is Verdict.INCONCLUSIVE:  # says nothing of the target, so no tally counts it
+        is_again = list(steps[-2:]) == [steps[-1]] * 2
         return _found(tally, "generator") if is_again else steps[-1].level
     if len(steps) >= _MOST_STEPS:
         return _found(tally, "target")

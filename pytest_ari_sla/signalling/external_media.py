@@ -41,6 +41,7 @@ async def make_external_media(
         The channel ended, or did not enter the application.
     """
     channel_id = call.ari.new_id("channel", call.id)
+    # Before the request: with 16 and more in flight StasisStart precedes the answer in 11-18 % of set-ups (22.10.1).
     watch = call.follow(channel_id)
     media = await call.ari.external_media(channel_id, offer.external_host, asterisk_format, **offer.options())
     port = media.local_address[1]

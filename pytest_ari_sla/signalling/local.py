@@ -43,6 +43,7 @@ async def make_local(
     await call.ari.create(
         near,
         f"Local/{extension}@{context}/n",  # /n: stay, or Asterisk would put our leg into the bridge of the application
+        # Of our own as well: what is left behind is found by its id.
         other_channel_id=call.ari.new_id("channel", call.id),
         formats=formats,
         variables={**variables, **shown} or None,

@@ -88,10 +88,12 @@ class SipAgent:
         wanted, loop = self._destination, asyncio.get_running_loop()
         where = f"{wanted.host}:{wanted.port or SIP_PORT} ({wanted.protocol})"
         try:
+            # IPv4 alone: our session descriptions know no other.
             found = await loop.getaddrinfo(wanted.host, wanted.port or SIP_PORT, family=socket.AF_INET)
             self.remote = str(found[0][4][0]), int(found[0][4][1])
             if wanted.protocol == "udp":
                 own = _StampedSocket(socket.AF_INET, socket.SOCK_DGRAM)
+                # Not the wildcard: this address stands in Via and Contact.
                 own.bind((_local_host(self.remote), 0))
                 self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self, own), sock=own)
                 self.local = self._udp.get_extra_info("sockname")[:2]
@@ -102,7 +104,7 @@ class SipAgent:
 
     async def _connect(self) -> None:
         loop, own = asyncio.get_running_loop(), _StampedSocket(socket.AF_INET, socket.SOCK_STREAM)
-        own.setblocking(False)
+        own.setblocking(False)  # or sock_connect would hold up the event loop
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 await loop.sock_connect(own, self.remote)
@@ -257,7 +259,7 @@ class _Stream(asyncio.Protocol):
             messages = self._framer.feed(data)
         except FramingError:
             self._agent.ignored += 1
-            self._transport.close()
+            self._transport.close()  # nobody can tell where the next message begins
             return
         for message in messages:
             self._agent.take(message, self._agent.remote, self._own.arrived_ns)
@@ -269,6 +271,7 @@ class _Stream(asyncio.Protocol):
 def _local_host(remote: Address) -> str:
     """Return the address that packets to somewhere leave from."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Sends nothing over UDP: the kernel picks a route, and with it the source address.
         probe.connect(remote)
         host: str = probe.getsockname()[0]
         return host

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CallState", "OutgoingCall"]
 
 _NEVER_NS = 1 << 62
-_REMEMBERED = 16
+_REMEMBERED = 16  # answers for retransmissions; a peer that asks without end must not fill the memory
 _REASON = re.compile(r'^\s*Q\.850\s*;.*?cause\s*=\s*(\d+)(?:.*?text\s*=\s*"([^"]*)")?', re.IGNORECASE)
 
 
@@ -50,7 +50,7 @@ class _Peer:
         self.to = answer.header("To")
         contact = re.search(r"<([^<>\s]+)>|^([^<>\s;]+)", answer.header("Contact").strip())
         self.target = (contact[1] or contact[2]) if contact else default_target
-        self.routes = list(reversed(answer.message.get_header_values("record-route")))
+        self.routes = list(reversed(answer.message.get_header_values("record-route")))  # a caller reverses it: 12.1.2
 
 
 class OutgoingCall:
@@ -172,6 +172,7 @@ class OutgoingCall:
         """Take in a message with this call's Call-ID."""
         if isinstance(incoming.message, SipRequest):
             self._take_request(incoming, now_ns)
+        # A response to a request of ours carries our tag; any other one was meant for somebody else.
         elif incoming.from_tag == self._tag:
             self._heard_of = True
             if incoming.method == "INVITE":
@@ -215,7 +216,7 @@ class OutgoingCall:
             "From": self._party.from_header(self._tag),
             "To": f"<{self._target}>",
             "Call-ID": self.call_id,
-            "CSeq": f"{self._invite_number} CANCEL",
+            "CSeq": f"{self._invite_number} CANCEL",  # branch, number and To of what it cancels: 9.1
         }
         self._send("CANCEL", make_request("CANCEL", self._target, headers), now_ns)
         # A refusal follows the CANCEL; where none does, nobody waits for ever (9.1).
@@ -245,6 +246,7 @@ class OutgoingCall:
     def _take_invite_response(self, response: Incoming, now_ns: int) -> None:
         if 200 <= response.status < 300:
             self._take_answer(response, now_ns)
+        # Its ACK was lost: the refusal is sent again until one arrives (17.1.1.2).
         elif response.status >= 300 and response.branch in self._acknowledged:
             self._outgoing.append(self._acknowledged[response.branch])
         elif response.branch != self._branch or self.state in (CallState.ENDED, CallState.ENDING, CallState.ANSWERED):
@@ -255,7 +257,7 @@ class OutgoingCall:
             self._take_provisional(response, now_ns)
 
     def _take_provisional(self, response: Incoming, now_ns: int) -> None:
-        self._resent.pop("INVITE", None)
+        self._resent.pop("INVITE", None)  # whoever responds has it (17.1.1.2)
         if response.status > 100 and self.provisional_ns is None:
             self.provisional_ns = now_ns
         if response.message.body and self.theirs is None:
@@ -285,6 +287,7 @@ class OutgoingCall:
             "Call-ID": self.call_id,
             "CSeq": f"{response.number} ACK",
         }
+        # This ACK belongs to the INVITE transaction: its branch, and the To with their tag (17.1.1.3).
         self._acknowledged[self._branch] = bytes(make_request("ACK", self._target, headers))
         self._outgoing.append(self._acknowledged[self._branch])
         if self.state is CallState.CANCELLING:
@@ -317,12 +320,14 @@ class OutgoingCall:
     def _take_answer(self, response: Incoming, now_ns: int) -> None:
         """Acknowledge an answer, each time that it comes; one that nobody wants any more is ended."""
         known = self._acknowledged.get(response.to_tag)
+        # The other side sends its 2xx again until it has an ACK (13.3.1.4).
         if known is not None:
             self._outgoing.append(known)
             return
         for name in ("INVITE", "CANCEL", "refusal"):
             self._resent.pop(name, None)
         peer = _Peer(response, self._target)
+        # This ACK is a transaction of its own, with the number of the INVITE (13.2.2.4), one for each who answers.
         self._acknowledged[peer.tag] = bytes(self._within("ACK", peer, response.number, {}))
         self._outgoing.append(self._acknowledged[peer.tag])
         is_first = self._peer is None
@@ -333,6 +338,7 @@ class OutgoingCall:
         elif is_first and self.state is CallState.CANCELLING:
             self.state = CallState.ENDING
             self._bye(peer, now_ns)
+        # Over UDP a BYE may overtake the 2xx: then there is nothing left to end.
         elif not (is_first and self.hung_up):  # another one of several who answered, or one who answers too late
             self._bye(peer, now_ns)
 
@@ -376,6 +382,7 @@ class OutgoingCall:
         if request.method == "ACK":
             self._resent.pop("re-INVITE", None)
             return
+        # A CANCEL shares the branch of its INVITE: branch and method name a transaction (17.2.3).
         known = self._answers.get((request.branch, request.method))
         if known is None:
             known = self._answer_to(request, now_ns)
@@ -389,6 +396,7 @@ class OutgoingCall:
         if not is_ours or (self.state is CallState.ENDED and not self.hung_up):
             return self._respond(request, 481, "Call/Transaction Does Not Exist")
         if request.method == "CANCEL":
+            # It comes too late for an INVITE that we answer at once, and is accepted all the same (9.2).
             is_known = (request.branch, "INVITE") in self._answers
             return self._respond(request, *((200, "OK") if is_known else (481, "Call/Transaction Does Not Exist")))
         if request.number <= self._their_number:
@@ -426,10 +434,11 @@ class OutgoingCall:
                 answering = read_description(request.message.text, self._stream)
             except ValueError:
                 return self._respond(request, 488, "Not Acceptable Here")
+            # Media goes where the first description said, for the whole call; 488 leaves the session as it was (14.1).
             if self.theirs is not None and answering.address != self.theirs.address:
                 return self._respond(request, 488, "Not Acceptable Here")
             self.theirs = answering
-        self._version += 1
+        self._version += 1  # each description of a session has a higher one (RFC 3264, 8)
         answer = self._respond(request, 200, "OK", describe(self._stream, self._version, answering))
         # 2xx is sent again until it is acknowledged, whatever the transport (13.3.1.4).
         self._resent["re-INVITE"] = Retransmission.begun(answer, now_ns, reliable=False)

@@ -30,8 +30,10 @@ ALLOWED = "INVITE, ACK, CANCEL, BYE, OPTIONS"
 
 _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 _TAG = re.compile(r";\s*tag\s*=\s*([^\s;,]+)", re.IGNORECASE)
+# Below 2**31 (RFC 3261, 8.1.1.5): ten digits.
 _CSEQ = re.compile(r"(\d{1,10})\s+(\S+)")
 _START = re.compile(rb"(?:SIP/2\.0 [1-6]\d\d(?: |\r\n)|[!-~]+ [!-~]+ SIP/2\.0\r\n)")
+# Without one of these a response cannot be built, nor a message be told from others (RFC 3261, 8.2.6.2).
 _REQUIRED = ("via", "from", "to", "call-id", "cseq")
 
 
@@ -102,13 +104,14 @@ class Party:
 
     def from_header(self, tag: str) -> str:
         """Return the value of the From header."""
-        shown = self.display.replace("\\", "\\\\").replace('"', '\\"')
+        shown = self.display.replace("\\", "\\\\").replace('"', '\\"')  # quoted-pair: RFC 3261, 25.1
         name = f'"{shown}" ' if self.display else ""
         return f"{name}<sip:{self.user}@{self.address[0]}>;tag={tag}"
 
     def via(self, branch: str = "") -> str:
         """Return the value of a Via header, with a branch of its own unless one is given."""
         host, port = self.address
+        # rport: the response comes to the port that we sent from, also through NAT (RFC 3581).
         return f"SIP/2.0/{self.protocol.upper()} {host}:{port};rport;branch={branch or generate_branch()}"
 
 
@@ -131,8 +134,9 @@ def read_message(data: bytes) -> Incoming:
     branch, cseq = _BRANCH.search(values["via"]), _CSEQ.fullmatch(values["cseq"].strip())
     if missing or branch is None or cseq is None:
         raise MalformedMessage(f"no usable {', '.join(missing) or 'Via or CSeq'}")
-    if isinstance(message, SipRequest) and message.method != cseq[2]:
+    if isinstance(message, SipRequest) and message.method != cseq[2]:  # RFC 3261, 8.1.1.5
         raise MalformedMessage(f"{message.method} with CSeq {cseq[2]}")
+    # Responses repeat these values: a line break in one would begin a header of its choice.
     if "\r" in "".join(values.values()) or "\n" in "".join(values.values()):
         raise MalformedMessage("a header with line breaks")
     return Incoming(
@@ -141,6 +145,7 @@ def read_message(data: bytes) -> Incoming:
 
 
 def _tag(value: str) -> str:
+    # A tag before the bracket is part of a name, one inside it belongs to the URI.
     match = _TAG.search(value.rpartition(">")[2] if ">" in value else value)
     return match[1] if match else ""
 
@@ -151,7 +156,7 @@ def make_request(method: str, uri: str, headers: Mapping[str, str | list[str]], 
     for name, values in headers.items():
         for value in [values] if isinstance(values, str) else values:
             request.headers.append(name, value)
-    request.headers.set_single("Max-Forwards", "70")
+    request.headers.set_single("Max-Forwards", "70")  # RFC 3261, 8.1.1.6
     request.headers.set_single("User-Agent", "pytest-ari-sla")
     if body:
         request.headers.set_single("Content-Type", "application/sdp")
@@ -163,11 +168,12 @@ def make_response(
 ) -> bytes:
     """Return the response to a request (RFC 3261, 8.2.6)."""
     request, response = incoming.message, SipResponse(status_code=status, reason_phrase=reason, body=body)
+    # All of them, in order: each proxy on the way back finds itself by its own (8.2.6.2).
     for via in request.headers.get("via"):
         response.headers.append("Via", via)
     for name in ("From", "To", "Call-ID", "CSeq"):
         response.headers.set_single(name, incoming.header(name))
-    if not incoming.to_tag and status > 100:
+    if not incoming.to_tag and status > 100:  # 100 makes no dialog: 8.2.6.2
         response.headers.set_single("To", f"{incoming.header('To')};tag={tag}")
     for name, value in (headers or {}).items():
         response.headers.set_single(name, value)

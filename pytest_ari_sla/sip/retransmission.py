@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 __all__ = ["LONGEST_NS", "T1_NS", "Retransmission"]
 
-T1_NS = 500_000_000
-T2_NS = 4_000_000_000
+T1_NS = 500_000_000  # round trip, as assumed: 17.1.1.1
+T2_NS = 4_000_000_000  # 17.1.2.2
+# Timers B, F and H.
 LONGEST_NS = 64 * T1_NS
 """So long is waited for a response, or an ACK."""
 

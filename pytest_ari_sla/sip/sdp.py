@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["OwnStream", "TheirStream", "describe", "read_description"]
 
 _EVENTS = "telephone-event"
-_MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+_MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}  # RFC 3264, 6.1
+# May come without an rtpmap line (RFC 3551, 6); the RTP clock of G722 is 8000, though it samples at 16 kHz (4.5.2).
 _STATIC = {0: "PCMU/8000", 3: "GSM/8000", 8: "PCMA/8000", 9: "G722/8000"}
 
 
@@ -74,6 +75,7 @@ class TheirStream:
 def describe(stream: OwnStream, version: int = 1, answering: TheirStream | None = None) -> bytes:
     """Return our description: an offer, or the answer to one."""
     host, port = stream.address
+    # An answer repeats the payload type of the offer (RFC 3264, 6.1), and has none that was not offered.
     events = EVENTS_TYPE if answering is None else answering.events_type
     types = [stream.payload_type, *([] if events is None else [events])]
     direction = "sendrecv" if answering is None else _MIRRORED.get(answering.direction, "sendrecv")
@@ -107,6 +109,7 @@ def read_description(text: str, own: OwnStream) -> TheirStream:
         host = str(ipaddress.IPv4Address(connection.address if connection else ""))
     except (ValueError, IndexError) as problem:
         raise ValueError(f"its session description cannot be read: {problem}") from problem
+    # Port 0 refuses a stream (RFC 3264, 6).
     if audio is None or not 0 < audio.port < 65536:
         raise ValueError("its session description has no audio")
     codecs = _codecs(audio)
@@ -115,6 +118,7 @@ def read_description(text: str, own: OwnStream) -> TheirStream:
         raise ValueError(f"it does not take {own.encoding} with payload type {own.payload_type}; it takes {offered}")
     events = next((number for number, name in codecs.items() if name.lower() == own.events), None)
     stated = [key for key in (*audio.attributes, *session.attributes) if key in ("sendrecv", *_MIRRORED)]
+    # Of the stream before that of the session; sendrecv where neither says (RFC 4566, 6).
     return TheirStream((host, audio.port), events, (stated or ["sendrecv"])[0])
 
 
@@ -123,6 +127,7 @@ def _codecs(audio: MediaDescription) -> dict[int, str]:
     named = {}
     for line in audio.attributes.get("rtpmap", []):
         number, _, name = line.partition(" ")
-        named[number] = name.strip().removesuffix("/1")
+        named[number] = name.strip().removesuffix("/1")  # one channel may be left unsaid (RFC 4566, 6)
+    # isdigit alone takes digits such as a superscript 2, which int refuses.
     types = [text for text in audio.formats if text.isascii() and text.isdigit() and int(text) < 128]
     return {int(text): named.get(text, _STATIC.get(int(text), "")) for text in types}

@@ -19,6 +19,7 @@ def answer_stranger(incoming: Incoming) -> bytes | None:
     if not isinstance(incoming.message, SipRequest) or incoming.method == "ACK":
         return None
     tag = incoming.to_tag or generate_tag()
+    # A To tag names a dialog, BYE and CANCEL need one or a transaction: we have neither (12.2.2, 15.1.2, 9.2).
     if incoming.to_tag or incoming.method in ("BYE", "CANCEL"):
         return make_response(incoming, 481, "Call/Transaction Does Not Exist", tag)
     match incoming.method:

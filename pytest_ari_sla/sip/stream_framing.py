@@ -6,6 +6,7 @@ import re
 
 __all__ = ["FramingError", "StreamFramer"]
 
+# Whoever sends no end must not fill the memory.
 MOST_HEADER_BYTES = 64 * 1024
 MOST_BODY_BYTES = 256 * 1024
 
@@ -45,7 +46,7 @@ class StreamFramer:
                 raise FramingError(f"no end of headers in {len(self._data)} bytes")
             return None
         length = _LENGTH.search(self._data, 0, end + len(_END))
-        if length is None:
+        if length is None:  # it is mandatory in a stream: 20.14
             raise FramingError("a message without Content-Length")
         if int(length[1]) > MOST_BODY_BYTES:
             raise FramingError(f"a body of {int(length[1])} bytes")

@@ -31,6 +31,7 @@ def best_match(sent: NDArray[np.int16], received: NDArray[np.int16], max_lag: in
     lag, likeness
         How many samples later (0 to ``max_lag``) ``received`` has the same audio, and the correlation there, 0 to 1.
     """
+    # Padded by the lag at least, or the correlation would wrap around.
     size = 1 << (len(sent) + max_lag).bit_length()
     spectrum = np.fft.rfft(received.astype(np.float64), size) * np.conj(np.fft.rfft(sent.astype(np.float64), size))
     lag = int(np.fft.irfft(spectrum, size)[: max_lag + 1].argmax())

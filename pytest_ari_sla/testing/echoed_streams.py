@@ -213,7 +213,7 @@ class EchoedStreams:
         copies = np.repeat(np.arange(len(leg)), (~decisions.dropped).astype(np.intp) + decisions.duplicated)
         intended_ns = self.send_log.first_ns[leg] + number * self.send_log.packet_time_ns
         arrival_ns = (intended_ns + LATENESS_NS + 1_000_000 + decisions.delay_ns)[copies]
-        copies = copies[np.argsort(arrival_ns, kind="stable")]
+        copies = copies[np.argsort(arrival_ns, kind="stable")]  # duplicates arrive together, in their order
         return self._packets(leg[copies], number[copies], intended_ns[copies], np.sort(arrival_ns), stream_start)
 
     def _packets(

@@ -91,7 +91,7 @@ class _MemoryTransport(FrameTransport):
                     self._under_way.append((hearer, frame, now_ns + self._delay_ns))
             while self._under_way and self._under_way[0][2] < now_ns:
                 hearer, frame, arrival_ns = self._under_way.popleft()
-                if self.is_started(hearer):
+                if self.is_started(hearer):  # its call may have ended on the way
                     self.reader.put(hearer, frame, arrival_ns)
             self.reader.present(now_ns)
             await asyncio.sleep(_WAKE_S)

@@ -51,6 +51,7 @@ class RecordingCall:
         self.id = call_id
         self.ari: Any = create_autospec(AriSession, instance=True)
         self.ari.new_id.side_effect = lambda kind, parent="": f"{parent}-{kind}-{len(self.ari.mock_calls)}"
+        # A mock of its own for each channel, whose waits return at once.
         self.ari.watch.side_effect = lambda channel_id: create_autospec(ChannelWatch, instance=True)
         self.legs: list[Leg] = []
         self.relay_legs: list[Leg] = []

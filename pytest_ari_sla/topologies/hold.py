@@ -18,7 +18,7 @@ class Hold:
     """
 
     name = "hold"
-    heard_leg = (1, -1)
+    heard_leg = (1, -1)  # nothing of the muted party arrives
     audio_legs = ((1,), (0,))
     leg_codecs = (0, 0)
     relay_legs = 0
@@ -28,4 +28,5 @@ class Hold:
         held, other = await asyncio.gather(call.external_media(), call.external_media())
         await call.bridge(held, other)
         await call.ari.hold(held.channel_id)
+        # Hold is only an indication (AST_CONTROL_HOLD): what the party says is stopped by muting it.
         await call.ari.mute(held.channel_id, "in")

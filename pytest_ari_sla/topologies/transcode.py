@@ -15,7 +15,7 @@ class Transcode:
     """One end speaks ``codec``, the other one ``other_codec``: Asterisk codes all audio anew, both ways."""
 
     name = "transcode"
-    heard_leg = (-1, -1)
+    heard_leg = (-1, -1)  # no probe survives being coded anew: audio is found by its sound
     audio_legs = ((1,), (0,))
     leg_codecs = (0, 1)
     relay_legs = 0
