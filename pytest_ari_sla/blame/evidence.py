@@ -41,6 +41,7 @@ class IncidentKind(Enum):
     CHANNELS_LOCKED = "channels locked"
     APPLICATION_ENDED = "application ended"
     GENERATOR_BROKE = "generator broke"
+    OUT_OF_FILES = "out of files"
     MEASURING_STALL = "measuring stall"
     MEDIA_STALL = "media stall"
     RELAY_STALL = "relay stall"

@@ -137,6 +137,16 @@ def _starved_in(*kinds: IncidentKind) -> Callable[[CallEvidence, LoadEvidence], 
     return holds
 
 
+def _unheard_in(kind: IncidentKind) -> Callable[[CallEvidence, LoadEvidence], Incident | None]:
+    """Hold for a call of which no packet came back, or that ended before one was to come."""
+
+    def holds(call: CallEvidence, load: LoadEvidence) -> Incident | None:
+        is_unheard = call.was_heard is False or (call.was_heard is None and call.has_ended_badly)
+        return load.during(call, kind, before_s=NOTICED_S) if is_unheard else None
+
+    return holds
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "Asterisk ended by itself, or neither its ARI nor its packets come any more; the call ended with it",
@@ -161,6 +171,12 @@ RULES: tuple[Rule, ...] = (
         Side.GENERATOR,
         "lost to an end of our own at {from_s} ({words})",
         _ended_by(IncidentKind.GENERATOR_BROKE, *_GENERATOR),
+    ),
+    Rule(
+        "this tool had no more open files while a call's connection was to be made, and the call was not heard",
+        Side.GENERATOR,
+        "kept from their media at {from_s} ({words})",
+        _unheard_in(IncidentKind.OUT_OF_FILES),
     ),
     Rule(
         "another program registered our Stasis application",

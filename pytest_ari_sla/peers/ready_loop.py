@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.peers.control import AnyRequest
 
-__all__ = ["GATHER_NS", "LONGEST_WAIT_NS", "MOST_REST_NS", "STALL_NS", "ControlSession", "ReadyLoop"]
+__all__ = ["GATHER_NS", "LONGEST_WAIT_NS", "MOST_REST_NS", "REST_NS", "STALL_NS", "ControlSession", "ReadyLoop"]
 
 GATHER_NS = 250_000
 """Least time between two wake-ups."""
@@ -37,6 +37,9 @@ MOST_REST_NS = 750_000
 """Longest rest: what a packet may have to wait for under load."""
 
 LONGEST_WAIT_NS = 100_000_000
+
+REST_NS = 200_000_000
+"""How long a socket is left alone that is ready and cannot be served."""
 
 STALL_NS = 250_000_000
 """Standing still for so long is told by name."""
@@ -65,6 +68,7 @@ class ReadyLoop:
         self._wake_reader, self._wake_writer = os.pipe()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._ready: dict[FileDescriptorLike, Callable[[], None]] = {}
+        self._resting: dict[socket.socket, tuple[int, Callable[[], None]]] = {}
 
     def watch(self, watched: socket.socket, ready: Callable[[], None], *, also_writing: bool = False) -> None:
         """Call ``ready`` whenever ``watched`` can be read, or also written; replaces an earlier call for it."""
@@ -77,8 +81,15 @@ class ReadyLoop:
 
     def forget(self, watched: socket.socket) -> None:
         """Watch a socket no longer; to be called before it is closed."""
-        self._selector.unregister(watched)
-        del self._ready[watched]
+        if self._resting.pop(watched, None) is None:
+            self._selector.unregister(watched)
+            del self._ready[watched]
+
+    def rest(self, watched: socket.socket) -> None:
+        """Watch a socket again after `REST_NS`, in the same way: what is ready and cannot be served would spin."""
+        ready = self._ready[watched]
+        self.forget(watched)
+        self._resting[watched] = time.monotonic_ns() + REST_NS, ready
 
     def run(self, deadline: Callable[[], int | None], act: Callable[[], None]) -> None:
         """Run until :meth:`stop`.
@@ -94,6 +105,7 @@ class ReadyLoop:
         self._woken_ns = time.monotonic_ns()  # what it took to start is not a stall
         while self._running:
             due_ns = deadline()
+            self._take_rested_back()
             for watched in self._wait(due_ns):
                 # Whoever was called before may have ended the watching, and have closed the socket.
                 if watched in self._ready:
@@ -120,6 +132,13 @@ class ReadyLoop:
         if self._running:
             self._running = False
             os.write(self._wake_writer, b"\0")
+
+    def _take_rested_back(self) -> None:
+        now_ns = time.monotonic_ns()
+        for watched, (until_ns, ready) in list(self._resting.items()):
+            if now_ns >= until_ns:
+                del self._resting[watched]
+                self.watch(watched, ready)
 
     def _wait(self, due_ns: int | None) -> list[FileDescriptorLike]:
         now_ns = time.monotonic_ns()

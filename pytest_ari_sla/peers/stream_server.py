@@ -6,6 +6,8 @@ import socket
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from pytest_ari_sla.peers.door import Door
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -124,15 +126,7 @@ class StreamServer(ABC):
 
     def listen(self, listener: socket.socket, make_conversation: Callable[[], Conversation]) -> None:
         """Serve whoever connects to a listening socket."""
-        listener.setblocking(False)
-        self.loop.watch(listener, lambda: self._accept(listener, make_conversation))
-
-    def _accept(self, listener: socket.socket, make_conversation: Callable[[], Conversation]) -> None:
-        try:
-            tcp, _ = listener.accept()
-        except OSError:
-            return  # gone again before it was accepted
-        self.serve(tcp, make_conversation())
+        Door(self.loop, listener, lambda tcp: self.serve(tcp, make_conversation()))
 
     def serve(self, tcp: socket.socket, conversation: Conversation) -> None:
         """Serve one connection until it ends."""

@@ -15,6 +15,8 @@ stood still                                                  requests and events
 the process that moves    -                                  of distributions, and of metrics that judge loss
 packets stood still, the
 relay or the echo server
+no more open files for    -                                  of whatever a call's lack of media may have caused
+calls' connections
 we kept the target from   -                                  of whatever the target does late, or not at all
 the processor
 packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
@@ -46,10 +48,13 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.metric import Metric
     from pytest_ari_sla.metrics.snapshot import Snapshot
 
-__all__ = ["LEFT_OUT", "Guard", "reach_names", "reaching_guards", "stalled", "tripped_guards"]
+__all__ = ["LEFT_OUT", "OUT_OF_FILES", "Guard", "reach_names", "reaching_guards", "stalled", "tripped_guards"]
 
 LEFT_OUT = "left_out:"
 """Begins the names of counts in a snapshot that tell how many batches are missing in a metric, whose name follows."""
+
+OUT_OF_FILES = "this tool had no more open files, so that calls' connections had to wait: raise its limit (ulimit -n)"
+"""What is told where ``harness.out_of_files`` is not 0."""
 
 _NS_PER_S = 1e9
 _LOSS = ("loss.lost", "loss.ratio")
@@ -80,8 +85,9 @@ class Guard:
     Attributes
     ----------
     name
-        ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``starving``, ``measuring_stall``,
-        ``media_stall``, ``relay_stall``, ``echo_stall``, ``loss_unknown``, ``much_unknown`` or ``left_out``.
+        ``pacing``, ``receive_drops``, ``not_sent``, ``clock``, ``control_lag``, ``starving``, ``out_of_files``,
+        ``measuring_stall``, ``media_stall``, ``relay_stall``, ``echo_stall``, ``loss_unknown``, ``much_unknown`` or
+        ``left_out``.
     reason
         What happened, as a part of a sentence.
     reach_s
@@ -180,6 +186,7 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
     "clock": _distribution_of_time,
     "control_lag": _of_control,
     "starving": _no_metric,
+    "out_of_files": _no_metric,
     "measuring_stall": _no_metric,
     "media_stall": _no_metric,
     "relay_stall": _no_metric,
@@ -191,6 +198,7 @@ _SPOILS_PASS: dict[str, Callable[[Metric], bool]] = {
 _SPOILS_FAILURE = _SPOILS_PASS | {
     "pacing": _distribution_or_loss,
     "starving": _needs_time,
+    "out_of_files": _needs_time,
     "measuring_stall": _judges_loss_or_control,
     "media_stall": _distribution_or_loss,
     "relay_stall": _distribution_or_loss,
@@ -236,6 +244,8 @@ def _tripped(measured: Snapshot, pacing_error_s: float) -> Iterator[Guard]:
         yield Guard(
             "starving", f"the load generator took {took} of the cores that the target runs on, all of them busy"
         )
+    if measured.count("harness.out_of_files"):
+        yield Guard("out_of_files", OUT_OF_FILES)
     for name, words in stalled(measured).items():
         yield Guard(name, words)
 

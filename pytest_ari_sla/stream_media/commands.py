@@ -57,8 +57,10 @@ class ConnectLeg(msgspec.Struct, frozen=True, tag=True):
         Number of the leg.
     slot
         The slot that it sends in.
-    host, port
-        Asterisk's HTTP server.
+    address, port
+        Of Asterisk's HTTP server: an IPv4 or IPv6 address, since the loop must not wait for a name's.
+    authority
+        What the server is called in requests: its name or address, and its port.
     target
         Path of the WebSocket.
     fault
@@ -67,8 +69,9 @@ class ConnectLeg(msgspec.Struct, frozen=True, tag=True):
 
     leg: int
     slot: int
-    host: str
+    address: str
     port: int
+    authority: str
     target: str
     fault: PeerFault | None = None
 

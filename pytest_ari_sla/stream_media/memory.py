@@ -54,6 +54,10 @@ class StreamGauge(IntEnum):
     """Connections that the other side has closed."""
     DIGITS = auto()
     """DTMF digits that Asterisk has told."""
+    NO_ROOM = auto()
+    """Frames that the ring could not take, since the measuring side was behind."""
+    NO_FILES = auto()
+    """Times that a connection could not be accepted or made, since there were no more open files."""
 
 
 class StreamLayout(msgspec.Struct, frozen=True):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ari_sla.ari.media_offer import MediaOffer
-from pytest_ari_sla.errors import AriRequestFailed, UsageError
+from pytest_ari_sla.errors import AriRequestFailed, AriUnreachable, UsageError
 from pytest_ari_sla.framing.audiosocket import audio_kind, encode
 from pytest_ari_sla.framing.conversations import LEG_PARAMETER
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.arguments import Address
     from pytest_ari_sla.ari.endpoint import AriEndpoint
     from pytest_ari_sla.ari.resources import ExternalMedia
     from pytest_ari_sla.hookspecs.codec import Voice
 
 __all__ = ["AudioSocketOffers", "Offers", "WebSocketOffers", "WebSocketServerOffers"]
 
+_FIND_S = 10.0
 _CONNECTION_ID = "MEDIA_WEBSOCKET_CONNECTION_ID"
 
 
@@ -29,12 +32,20 @@ class Offers(Protocol):
     def silence(self, voice: Voice) -> bytes:
         """Return what a connection is sent until it has a stream; empty for nothing."""
 
-    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, int, str]:
-        """Return where we connect to: host, port and path."""
+    async def find_server(self, ari: AriEndpoint | None) -> Address:
+        """Return where we connect to, as a number and a port; called once, before the first call."""
+
+    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, str]:
+        """Return what to ask there: the server's name, and the path."""
 
 
 class _Listening:
-    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, int, str]:
+    async def find_server(self, ari: AriEndpoint | None) -> Address:
+        """Asterisk connects to us."""
+        del ari
+        return "", 0
+
+    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, str]:
         """Asterisk connects to us."""
         raise NotImplementedError
 
@@ -86,8 +97,29 @@ class WebSocketServerOffers:
         del voice
         return b""
 
-    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, int, str]:
-        """Return Asterisk's HTTP server and the path of the connection.
+    async def find_server(self, ari: AriEndpoint | None) -> Address:
+        """Return the address of Asterisk's HTTP server at which it answers, IPv6 or IPv4.
+
+        Raises
+        ------
+        UsageError
+            It is reached by TLS.
+        AriUnreachable
+            Its name has no address, or nobody accepts connections there.
+        """
+        own = _unencrypted(ari)
+        try:
+            async with asyncio.timeout(_FIND_S):
+                _, writer = await asyncio.open_connection(own.host, own.port)
+        except OSError as error:
+            problem = str(error) or f"no answer within {_FIND_S:g} s"
+            raise AriUnreachable(f"cannot connect to {own.host}:{own.port} for a call's media: {problem}") from error
+        found: str = writer.get_extra_info("peername")[0]
+        writer.close()
+        return found, own.port
+
+    def destination(self, ari: AriEndpoint | None, media: ExternalMedia) -> tuple[str, str]:
+        """Return the name of Asterisk's HTTP server, and the path of the connection.
 
         Raises
         ------
@@ -96,11 +128,17 @@ class WebSocketServerOffers:
         AriRequestFailed
             Its answer tells no id.
         """
-        if ari is None or ari.is_encrypted:
-            raise UsageError("transport 'websocket-server' needs an Asterisk that is reached by http, not https")
+        own = _unencrypted(ari)
         connection = media.channel.channelvars.get(_CONNECTION_ID)
         if not connection:
             raise AriRequestFailed("POST", "/channels/externalMedia", 200, f"the answer holds no {_CONNECTION_ID}")
         # /media is a sibling of /ari, below http.conf's prefix.
-        prefix = ari.base_url.partition("://")[2].partition("/")[2].removesuffix("ari").rstrip("/")
-        return ari.host, ari.port, f"/{prefix}/media/{connection}".replace("//", "/")
+        authority, _, path = own.base_url.partition("://")[2].partition("/")
+        prefix = path.removesuffix("ari").rstrip("/")
+        return authority, f"/{prefix}/media/{connection}".replace("//", "/")
+
+
+def _unencrypted(ari: AriEndpoint | None) -> AriEndpoint:
+    if ari is None or ari.is_encrypted:
+        raise UsageError("transport 'websocket-server' needs an Asterisk that is reached by http, not https")
+    return ari

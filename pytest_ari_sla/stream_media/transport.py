@@ -155,6 +155,11 @@ class StreamTransport(LoopTransport):
         self._backlog = Histogram()
         self._statuses_read = 0
 
+    async def _open(self, stack: AsyncExitStack) -> None:
+        await super()._open(stack)
+        # Once, and before the first call: a name may take seconds, and have addresses at which nobody listens.
+        self._server = await self._offers.find_server(self._plan.ari)
+
     @property
     def probe_window(self) -> int:
         """How many probes of a leg are awaited."""
@@ -195,8 +200,8 @@ class StreamTransport(LoopTransport):
         own = cast("StreamEndpoint", endpoint)
         if own.key:
             return own.key
-        host, port, target = self._offers.destination(self._plan.ari, media)
-        self._loop.command(ConnectLeg(own.leg, own.slot, host, port, target, own.fault))
+        authority, target = self._offers.destination(self._plan.ari, media)
+        self._loop.command(ConnectLeg(own.leg, own.slot, *self._server, authority, target, own.fault))
         return target
 
     def start(self, endpoint: LegEndpoint, remote: object, frames: int) -> None:
@@ -257,11 +262,13 @@ class StreamTransport(LoopTransport):
         foreign, malformed = self.reader.health()
         return replace(
             self._loop_health(),
+            receive_drops=int(streams[StreamGauge.NO_ROOM]),
             foreign=foreign,
             malformed=malformed,
             more={
                 "harness.unwritten_frames": int(streams[StreamGauge.UNWRITTEN_FRAMES]),
                 "harness.merged_reads": int(streams[StreamGauge.MERGED_READS]),
+                "harness.out_of_files": int(streams[StreamGauge.NO_FILES]),
                 "target.held_frames": int(streams[StreamGauge.HELD_FRAMES]),
                 "target.queue_backlog": self._backlog,
             },

@@ -9,13 +9,13 @@ the kernel: a port that a stranger has is skipped.
 from __future__ import annotations
 
 import errno
-import resource
 import threading
 import time
 from typing import TYPE_CHECKING, Self
 
 from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, UsageError
 from pytest_ari_sla.udp.datagrams import open_udp_socket
+from pytest_ari_sla.udp.open_files import is_limit, limit_words
 from pytest_ari_sla.udp.port_blocks import PortBlocks, default_lock_folder
 from pytest_ari_sla.udp.port_table import PortCounts, PortTable
 
@@ -210,12 +210,8 @@ class PortManager:
 
     def _explain(self, error: OSError) -> SlaError | None:
         """Turn what the system says into what to do about it; None where it speaks for itself."""
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-            return OpenFilesLimit(
-                f"this process may open no more than {limit} files, {2 * len(self._leases)} of them for RTP and "
-                f"RTCP; raise the limit (ulimit -n, here at most {most})"
-            )
+        if is_limit(error):
+            return OpenFilesLimit(f"{limit_words(error)}; {2 * len(self._leases)} are open for RTP and RTCP")
         if error.errno == errno.EADDRNOTAVAIL:
             return UsageError(
                 f"{self.host} is not an address of this machine; where Asterisk reaches this machine by it even so "

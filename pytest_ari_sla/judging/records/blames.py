@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.blame.evidence import CallEvidence, Incident, IncidentKind, LoadEvidence, earliest
 from pytest_ari_sla.blame.rules import blame_for, is_bad
-from pytest_ari_sla.sla.guards import stalled
+from pytest_ari_sla.sla.guards import OUT_OF_FILES, stalled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def lay_blame(outcome: LoadOutcome, *, any_loss: bool = False) -> dict[str, Blam
 
 def load_evidence(outcome: LoadOutcome) -> LoadEvidence:
     """Return what happened to a load as a whole."""
-    incidents = earliest([*outcome.incidents, *_stalls(outcome.series)])
+    incidents = earliest([*outcome.incidents, *_stalls(outcome.series), *_shortages(outcome.series)])
     sent, lost = outcome.total.count("loss.sent"), outcome.total.count("loss.lost")
     return LoadEvidence(incidents, nobody_was_heard=lost >= sent > 0)
 
@@ -58,6 +58,13 @@ def _stalls(series: TimeSeries) -> Iterator[Incident]:
             if stall.count:
                 from_s = max(0.0, (interval.start_ns - stall.max) / 1e9)
                 yield Incident(kind, from_s, interval.end_ns / 1e9, words[name.removeprefix("harness.")])
+
+
+def _shortages(series: TimeSeries) -> Iterator[Incident]:
+    """Yield when connections of calls had to wait for us."""
+    for interval in series.intervals({"harness.out_of_files"}):
+        if interval.values.count("harness.out_of_files"):
+            yield Incident(IncidentKind.OUT_OF_FILES, interval.start_ns / 1e9, interval.end_ns / 1e9, OUT_OF_FILES)
 
 
 def call_evidence(call: CallOutcome, duration_ns: int, *, is_scripted: bool) -> CallEvidence:

@@ -23,6 +23,7 @@ from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.peers.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
+from pytest_ari_sla.peers.door import Door
 from pytest_ari_sla.peers.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.peers.reflector import PacketMover
 from pytest_ari_sla.peers.relay import stream_relay
@@ -80,12 +81,8 @@ class Relay:
         self._sessions.add(session)
         ControlSession(self.loop, control, session.answer, end).greet({"protocol": PROTOCOL})
 
-    def accept(self, listener: socket.socket) -> None:
-        """Serve whoever connects to a (non-blocking) listening socket."""
-        try:
-            control, _ = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # gone again before it was accepted
+    def take(self, control: socket.socket) -> None:
+        """Serve a client that has connected over TCP."""
         # Nagle's algorithm would hold a reply back until the one before it is acknowledged, up to 40 ms.
         control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_dead_host(control)
@@ -258,8 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _listen(relay: Relay, listener: socket.socket) -> None:
     signal.signal(signal.SIGINT, lambda *_: relay.loop.stop())
-    listener.setblocking(False)
-    relay.loop.watch(listener, lambda: relay.accept(listener))
+    Door(relay.loop, listener, relay.take)
     host, port = listener.getsockname()
     sys.stdout.write(f"relay at {host}:{port} (control), echo server at {relay.echo[0]}:{relay.echo[1]}\n")
     sys.stdout.flush()

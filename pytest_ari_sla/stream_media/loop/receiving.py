@@ -161,7 +161,7 @@ class FrameReceiver:
         place = self._table.place[at] + ahead
         self._write(slice(first, first + split), at, place, payload[:split], arrival_ns)
         if split < len(at):
-            self._streams[StreamGauge.MALFORMED] += len(at) - count
+            self._streams[StreamGauge.NO_ROOM] += len(at) - count
             rest = slice(split, count)
             self._write(slice(count - split), at[rest], place[rest], payload[rest], arrival_ns[rest])
         self._table.place[at] = place + 1  # of several for one connection, the last one stays

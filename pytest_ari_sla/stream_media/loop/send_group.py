@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import default_rng  # loaded here: NumPy itself would do it when a leg starts, in its slot
 
 from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.rtp.probe import MAGIC, PROBE_BYTES
@@ -116,7 +117,7 @@ class SendGroup:
         self._rows[:, : len(header)] = np.frombuffer(header, np.uint8)
         self._width = width
         self._writer = make_stream_writer(self._rows)
-        self._random = np.random.default_rng()
+        self._random = default_rng()
         self._order: list[int] = []
         self._legs = np.zeros(GROUP_CAPACITY, np.intp)
         self._end_turns = np.full(GROUP_CAPACITY, _NEVER)

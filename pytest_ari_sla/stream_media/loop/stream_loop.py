@@ -34,6 +34,7 @@ from pytest_ari_sla.stream_media.loop.link import NOBODY, Link, LinkTable
 from pytest_ari_sla.stream_media.loop.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.loop.send_group import GROUP_CAPACITY, SendGroup, kind_of
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
+from pytest_ari_sla.udp.open_files import is_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,7 @@ class StreamLoop(SlotLoop[SendGroup]):
         self._poll = select.epoll()
         self._listener: socket.socket | None = None
         self._listening = NOBODY
+        self._is_resting = False
         self._links: dict[int, Link] = {}
         self._table = LinkTable(memory.layout.legs)
         self._link_of = self._table.of_leg
@@ -126,6 +128,9 @@ class StreamLoop(SlotLoop[SendGroup]):
         self._ask_for_status(slot)
         if slot % _LOOK_SLOTS == 0:
             self._look_around()
+            if self._is_resting:
+                self._poll.register(self._listening, _READABLE)
+                self._is_resting = False
 
     def _forget(self, ended: list[int]) -> None:
         """Let legs whose streams have ended be silent."""
@@ -212,8 +217,13 @@ class StreamLoop(SlotLoop[SendGroup]):
         for _ in range(_ACCEPTED_PER_SLOT):
             try:
                 tcp, _ = self._listener.accept()
-            except OSError:
-                return  # all are accepted, or one has gone again
+            except OSError as error:
+                # Of all others it is the peer's connection that failed, or there is none any more (accept(2)).
+                if is_limit(error):
+                    self._streams[StreamGauge.NO_FILES] += 1
+                    self._poll.unregister(self._listening)  # or it would be tried again in each slot
+                    self._is_resting = True
+                return
             self._add(Link(tcp, self._make_conversation(), self._table))
 
     def _add(self, link: Link) -> None:
@@ -318,10 +328,14 @@ class StreamLoop(SlotLoop[SendGroup]):
         self._scripts = going_on
 
     def _connect(self, command: ConnectLeg) -> None:
-        tcp = socket.socket()
-        link = Link(tcp, WebSocketClient(command.target, f"{command.host}:{command.port}"), self._table)
+        try:
+            tcp = socket.socket(socket.AF_INET6 if ":" in command.address else socket.AF_INET)
+        except OSError:
+            self._streams[StreamGauge.NO_FILES] += 1  # what else socket(2) can lack is room in the kernel
+            return
+        link = Link(tcp, WebSocketClient(command.target, command.authority), self._table)
         # Non-blocking: EINPROGRESS now, and epoll tells how it ended.
-        tcp.connect_ex((command.host, command.port))
+        tcp.connect_ex((command.address, command.port))
         link.is_known = True
         self._attach(link, command.leg, command.slot)
         self._add(link)

@@ -51,6 +51,13 @@ ROWS = [
     (dropped(), when("asterisk restarted"), Side.ASTERISK, "lost to Asterisk's restart, noticed at 15.0 s"),
     (dropped(), when("application ended"), Side.APPLICATION, "lost to the end of the application at 15.0 s (how)"),
     (dropped("MediaLoopFailed"), when("generator broke"), Side.GENERATOR, "lost to an end of our own at 15.0 s (how)"),
+    (ended(was_heard=False), when("out of files"), Side.GENERATOR, "kept from their media at 15.0 s (how)"),
+    (
+        failed("ChannelLost", was_heard=None),
+        when("out of files"),
+        Side.GENERATOR,
+        "kept from their media at 15.0 s (how)",
+    ),
     (dropped("ApplicationTaken"), WELL, Side.OTHER_PROGRAM, "lost to another program that took our Stasis application"),
     (ended(sent=9, lost=1), when("relay stall"), Side.GENERATOR, "hit by a standstill of our own at 15.0 s (how)"),
     (ended(was_heard=False), when("echo stall"), Side.GENERATOR, "hit by a standstill of our own at 15.0 s (how)"),
@@ -96,6 +103,7 @@ def test_every_row_of_the_table_decides_on_some_call() -> None:
         (failed("AriTimeout"), when("ari silent", 30, 40), Side.CONTROL_PLANE),
         (failed("AriRequestFailed"), when("measuring stall"), Side.CONTROL_PLANE),
         (dropped(), when("media stall"), Side.ASTERISK),
+        (dropped(), when("out of files"), Side.ASTERISK),
         (ended(sent=9, lost=1), when("channels locked"), Side.NETWORK),
     ],
 )

@@ -56,6 +56,14 @@ def test_a_standstill_of_ours_is_found_in_the_course_of_the_load() -> None:
     assert "5.0 s" in found.why
 
 
+def test_a_call_whose_connection_had_to_wait_for_us_is_ours() -> None:
+    """Asterisk had connected, and nobody took its frames."""
+    outcome = load(call("bad", loss_lost=50, loss_ratio=1.0), at_7=Snapshot({"harness.out_of_files": 2}))
+    found = lay_blame(outcome)["bad"]
+    assert found.side is Side.GENERATOR
+    assert "this tool had no more open files" in found.why
+
+
 def test_an_application_is_to_blame_for_hanging_up_on_callers_with_a_script() -> None:
     """Where there is no script, nobody but Asterisk is there to hang up."""
     outcome = load(call("bad", "dropped", HUNG_UP), at_1=Snapshot({"script.completed": 1}))

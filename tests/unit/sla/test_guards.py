@@ -1,7 +1,7 @@
 import pytest
 
 from pytest_ari_sla.metrics.snapshot import Snapshot
-from pytest_ari_sla.sla.guards import Guard, reaching_guards, tripped_guards
+from pytest_ari_sla.sla.guards import OUT_OF_FILES, Guard, reaching_guards, tripped_guards
 from tests.unit.sla.shared import MS, catalogue, histogram
 
 CATALOGUE = catalogue()
@@ -28,6 +28,7 @@ CATALOGUE = catalogue()
                 Guard("clock", "the system clock jumped 1 time during the load"),
             ],
         ),
+        (Snapshot({"harness.out_of_files": 3}), [Guard("out_of_files", OUT_OF_FILES)]),
     ],
 )
 def test_faults_of_the_generator_are_found(measured: Snapshot, expected: list[Guard]) -> None:
@@ -73,6 +74,9 @@ def test_the_limit_of_pacing_can_be_set() -> None:
         ("starving", "calls.failed", False, True),
         ("starving", "setup", False, True),
         ("starving", "ari.errors", False, True),
+        ("out_of_files", "calls.failed", False, True),
+        ("out_of_files", "loss.ratio", False, True),
+        ("out_of_files", "calls.leaked", False, False),
         ("starving", "rtt", False, True),
         ("starving", "loss.ratio", False, True),
         ("starving", "calls.leaked", False, False),

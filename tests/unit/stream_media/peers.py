@@ -52,6 +52,10 @@ class OtherSide:
         What is said to a text; empty for nothing.
     base_url
         Of the ARI that has the WebSockets, while :meth:`serving` is entered.
+    listens_at, is_called
+        Its address, and what its URL calls it where that is not the same.
+    asked_for
+        The Host of each request for a WebSocket.
     """
 
     transport: str
@@ -59,8 +63,11 @@ class OtherSide:
     texts: list[str] = field(default_factory=list)
     answer: Callable[[str], str] = lambda text: ""
     base_url: str = "http://127.0.0.1:9/ari"
+    listens_at: str = "127.0.0.1"
+    is_called: str = ""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
     connected: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     @asynccontextmanager
@@ -70,8 +77,8 @@ class OtherSide:
         application.router.add_get("/media/{id}", self._take)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/ari"
+        await web.TCPSite(runner, self.listens_at, 0).start()
+        self.base_url = f"http://{self.is_called or self.listens_at}:{runner.addresses[0][1]}/ari"
         try:
             yield self
         finally:
@@ -118,6 +125,7 @@ class OtherSide:
             writer.close()
 
     async def _take(self, request: web.Request) -> web.WebSocketResponse:
+        self.asked_for.append(request.headers["Host"])
         ws = web.WebSocketResponse(protocols=("media",))
         await ws.prepare(request)
         await self._converse(ws)

@@ -101,5 +101,6 @@ def test_frames_for_which_the_ring_has_no_room_are_counted(stack: ExitStack) -> 
             peer.sendall(frame(1) + frame(2))
         legs.read()
         assert legs.memory.gauges[Gauge.RING_HEAD] == 4
-        assert legs.memory.streams[StreamGauge.MALFORMED] == 2
+        assert legs.memory.streams[StreamGauge.NO_ROOM] == 2  # ours: the peer has done nothing wrong
+        assert legs.memory.streams[StreamGauge.MALFORMED] == 0
         assert np.count_nonzero(legs.memory.ring["length"]) == 4

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.errors import UsageError
+from pytest_ari_sla.errors import AriUnreachable, UsageError
 from pytest_ari_sla.stream_media.transport import audiosocket, websocket
 from tests.unit.stream_media.peers import OtherSide, caller_on, connect_to, establish, finish
 
@@ -47,6 +48,39 @@ async def test_every_frame_is_sent_in_its_turn_and_measured_when_it_comes_back(t
     assert counts == {"loss.sent": sent, "loss.received": sent, "loss.lost": 0, "misrouted": 0}
     assert total.histogram("rtt").count == sent > 0
     assert total.count("harness.malformed_packets") == total.count("harness.foreign_packets") == 0
+
+
+@pytest.mark.parametrize(("listens_at", "is_called"), [("127.0.0.1", "localhost"), ("::1", "[::1]")])
+async def test_asterisks_websocket_is_found_by_name_and_by_either_kind_of_address(
+    listens_at: str, is_called: str
+) -> None:
+    """Of a name's addresses, the one at which it answers; requests call it as its URL does."""
+    if ":" in listens_at and not has_ipv6_loopback():
+        pytest.skip("this machine's loopback has no IPv6")
+    far = OtherSide("websocket-server", listens_at=listens_at, is_called=is_called)
+    async with far.serving(), caller_on(far, 1) as caller:
+        endpoint, remote = await establish(far, caller)
+        caller.start_leg(endpoint, remote, 10)
+        [report] = await finish(caller, [endpoint], 10)
+    assert 0 < report.sent <= report.received
+    assert far.asked_for == [far.base_url.split("/")[2]]
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether sockets can be bound to ::1 here."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+async def test_an_asterisk_whose_name_has_no_address_is_told_before_the_first_call() -> None:
+    """Not by the end of the process that moves frames."""
+    far = OtherSide("websocket-server", base_url="http://pbx.invalid:8088/ari")  # RFC 6761, 6.4
+    with pytest.raises(AriUnreachable, match=r"cannot connect to pbx\.invalid:8088 for a call's media: "):
+        async with caller_on(far, 1):
+            pass
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

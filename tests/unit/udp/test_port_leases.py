@@ -163,7 +163,7 @@ def test_two_processes_never_share_a_port_and_a_killed_one_leaves_its_blocks(tmp
     ("number", "error", "message"),
     [
         (errno.EMFILE, OpenFilesLimit, "ulimit -n"),
-        (errno.ENFILE, OpenFilesLimit, "ulimit -n"),
+        (errno.ENFILE, OpenFilesLimit, "fs.file-max"),
         (errno.EACCES, UsageError, "may not bind"),
         (errno.EADDRNOTAVAIL, UsageError, "not an address of this machine"),
         (errno.ENOBUFS, OSError, "No buffer"),
