@@ -8,36 +8,34 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.callers.conductor import Conductor
-from pytest_ari_sla.capture.kept_packets import NO_CAPTURE
 from pytest_ari_sla.errors import MediaLoopFailed, SlaError
-from pytest_ari_sla.load.calls.application import Leftovers, check_scripts
-from pytest_ari_sla.load.calls.call_driver import CallDriver
+from pytest_ari_sla.load.calls.application import check_scripts
 from pytest_ari_sla.load.calls.call_table import CallState, CallTable
-from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.load.calls.capture_candidates import CaptureCandidates
 from pytest_ari_sla.load.diagnosis import check_media, incident_of, left_behind, stood_still, told_by
 from pytest_ari_sla.load.load_books import LoadBooks
+from pytest_ari_sla.load.load_builder import LoadBuilder
 from pytest_ari_sla.load.meters.control_meter import ControlMeter
 from pytest_ari_sla.load.results.outcome import GeneratorHealth, LoadOutcome
-from pytest_ari_sla.media.caller_worker import CallerWorker
 from pytest_ari_sla.media.measuring.calibration import packet_backend
 from pytest_ari_sla.metrics.snapshot import Snapshot
 from pytest_ari_sla.metrics.units import counted
-from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
-from pytest_ari_sla.watch.rtp_questions import RtpQuestions
-from pytest_ari_sla.watch.target_watch import TargetWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.blame.evidence import Incident
+    from pytest_ari_sla.load.calls.application import Leftovers
+    from pytest_ari_sla.load.calls.call_driver import CallDriver
     from pytest_ari_sla.load.calls.call_tools import RelayControl
+    from pytest_ari_sla.load.load_builder import LoadParts
     from pytest_ari_sla.load.planning.plan import LoadPlan
     from pytest_ari_sla.load.tools import LoadTools
-    from pytest_ari_sla.signalling.sip import SipCaller
+    from pytest_ari_sla.media.caller_worker import CallerWorker
+    from pytest_ari_sla.watch.forensics import Forensics
     from pytest_ari_sla.watch.leak_audit import LeakAudit
+    from pytest_ari_sla.watch.target_watch import TargetWatch
 
 __all__ = ["LoadProgress", "LoadRun"]
 
@@ -45,8 +43,6 @@ TICK_S = 1.0
 _HALF_TICK_NS = 500_000_000
 _LEFTOVERS_SHOWN = 5
 _STRANGERS_TOLD = 3
-REQUESTS_IN_FLIGHT = 16
-"""Enough for Asterisk's full set-up rate; more would only queue there, and be measured as its latency."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +68,11 @@ class LoadProgress:
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
-    """What a load that has begun consists of; ``started_ns`` is ns since the Unix epoch."""
+class _Begun:
+    """A load that has begun; ``started_ns`` is ns since the Unix epoch."""
 
     started_ns: int
-    ari: AriSession
-    caller: CallerWorker
+    parts: LoadParts
     driver: CallDriver
 
 
@@ -107,6 +102,7 @@ class LoadRun:
         self._meter = ControlMeter()
         self._calls = CallTable()
         self._books = LoadBooks(self._calls, self._meter)
+        self._builder = LoadBuilder(plan, tools, self._meter, self._books)
         self._notes: list[str] = []
         self._incidents: list[Incident] = []
         self._driver: CallDriver | None = None
@@ -114,10 +110,7 @@ class LoadRun:
         self._forensics: Forensics | None = None
         self.broken_by: Exception | None = None
         self.found: SlaError | None = None
-        self._parts: _Parts | None = None
-        self._conductor: Conductor | None = None
-        self._sip: SipCaller | None = None
-        self._rtp_questions: RtpQuestions | None = None
+        self._begun: _Begun | None = None
         self._leftovers: Leftovers | None = None
         self._gone: set[str] = set()
         self._ended_ns: int | None = None
@@ -160,21 +153,21 @@ class LoadRun:
             Not one call went as its script says.
         """
         plan = self._plan
-        audit = self._tools.leak_audit if plan.shard == 1 else None  # once for the fleet
-        if audit is not None:
-            await audit.begin()
         async with AsyncExitStack() as stack:
-            ari, relay, caller = await self._prepare(stack)
+            parts = await self._builder.prepare(stack)
+            ari, relay, caller = parts.ari, parts.relay, parts.caller
+            self._notes += parts.notes
+            self._leftovers = parts.leftovers
             await begin()
             self._books.begin(plan.profile, self._tools.host_share() if self._tools.host_share else None)
             self._began_ns, self._began_at_ns = self._tools.clock.monotonic_ns(), caller.now_ns()
             caller.begin_at(self._began_at_ns)
-            driver = self._driver = self._make_driver(ari, caller, relay)
-            parts = self._parts = _Parts(self._began_at_ns, ari, caller, driver)
+            driver = self._driver = self._builder.driver(parts, self._began_ns, self._calls, self._candidates)
+            begun = self._begun = _Begun(self._began_at_ns, parts, driver)
             ari.when_lost = self.lose_target
             if plan.shard == 1:  # once for the fleet
-                self._forensics = self._make_forensics(ari)
-                self._watch = await stack.enter_async_context(self._make_watch(ari))
+                self._forensics = self._builder.forensics(ari, lambda: self._pending(ari))
+                self._watch = await stack.enter_async_context(self._builder.watch(ari, self._forensics))
                 self._books.add(self._watch)
             ticking = asyncio.create_task(self._tick(caller, driver, relay))
             driver.guard(ticking)
@@ -197,12 +190,12 @@ class LoadRun:
                 await self._watch.look_again(lambda: ari.hears)
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
-        if audit is not None and self.broken_by is None:
-            left += await self._audit(audit, ari)
+        if parts.audit is not None and self.broken_by is None:
+            left += await self._audit(parts.audit, ari)
         total = self._total(caller, driver) + left
         # just before the end: at the end itself another second would begin
         self._enter(max(0, duration_ns - 1), total, caller)
-        outcome = self._outcome(parts, duration_ns, total)
+        outcome = self._outcome(begun, duration_ns, total)
         self.found = self._watch.finding() if self._watch is not None else None
         if self.broken_by is not None or self.found is not None:
             return outcome
@@ -246,115 +239,23 @@ class LoadRun:
 
         Needs no event loop: pytest-timeout, for one, leaves it in mid-load, and the load is cancelled later.
         """
-        if self._parts is None:
+        if self._begun is None:
             return None
+        caller = self._begun.parts.caller
         duration_ns = self._now_ns() if self._ended_ns is None else self._ended_ns
         try:
-            total = self._total(self._parts.caller, self._parts.driver)
-            self._enter(max(0, duration_ns - 1), total, self._parts.caller)
+            total = self._total(caller, self._begun.driver)
+            self._enter(max(0, duration_ns - 1), total, caller)
         except MediaLoopFailed:
             total = self._books.entered  # nothing was measured since
         planned_ns = self._plan.profile.duration_ns
         lasted = f"{duration_ns / 1e9:.1f} s of {planned_ns / 1e9:g} s"
         cut_off = f"The load was cut off after {lasted}" if duration_ns < planned_ns else "The load ended in an error"
-        return replace(self._outcome(self._parts, duration_ns, total), cut_off=f"{cut_off}: {why}")
-
-    async def _prepare(self, stack: AsyncExitStack) -> tuple[AriSession, RelayControl | None, CallerWorker]:
-        """Check and start all that the load needs; the stack ends it."""
-        plan, tools = self._plan, self._tools
-        try:
-            ari = await stack.enter_async_context(self._ari_session())
-            self._notes += await tools.preflight(ari, plan)
-            relay = await stack.enter_async_context(tools.open_relay()) if plan.topology.relay_legs else None
-            media = plan.media_plan(tools.endpoint, keep_packets=tools.capture != NO_CAPTURE, clock=tools.clock)
-            if plan.script is not None:
-                self._conductor = Conductor(plan.script)
-                self._books.add(self._conductor.meter)
-                if plan.shard == 1:  # once for the fleet
-                    self._leftovers = Leftovers(ari)
-                    await self._leftovers.begin()
-                media = replace(media, listener=self._conductor.listener(plan.codec, media.legs))
-            if plan.calls_by_sip:
-                # Only here, since it needs a library that not everybody has.
-                from pytest_ari_sla.signalling.sip import SipCaller
-
-                self._sip = SipCaller(tools.sip, tools.clock)
-                stack.push_async_callback(self._sip.aclose)
-                asking = RtpQuestions(ari.endpoint, ari.tls, tools.clock)
-                self._rtp_questions = await stack.enter_async_context(asking)
-                self._books.add(self._sip.meter)
-                self._books.add(self._rtp_questions)
-            caller = CallerWorker(
-                media,
-                plan.transport,
-                tools.site,
-                tools.trackers,
-                tools.owners,
-                tools.make_measurer,
-            )
-            return ari, relay, await stack.enter_async_context(caller)
-        except SlaError as error:
-            error.before_any_call = True
-            raise
-
-    def _ari_session(self) -> AriSession:
-        tools = self._tools
-        return AriSession(
-            tools.endpoint.base_url,
-            tools.endpoint.user,
-            tools.endpoint.password,
-            # of this run alone: a second connection to an application takes it over (ApplicationReplaced)
-            app=tools.id_prefix,
-            id_prefix=tools.id_prefix,
-            trust=tools.trust,
-            media_host=tools.asterisk_media,
-            max_in_flight=REQUESTS_IN_FLIGHT,
-            clock=tools.clock,
-            observer=self._meter,
-            realtime=self._plan.realtime,
-        )
-
-    def _make_watch(self, ari: AriSession) -> TargetWatch:
-        forensics = self._forensics
-        if forensics is None:
-            return TargetWatch(ari.endpoint, ari.tls, ari.some_channel, clock=self._tools.clock)
-        watch = TargetWatch(ari.endpoint, ari.tls, ari.some_channel, forensics.begin, self._tools.clock)
-        forensics.when_stopped = watch.note_stop
-        return watch
-
-    def _make_forensics(self, ari: AriSession) -> Forensics | None:
-        tools = self._tools
-        if not tools.forensics:
-            return None
-        asterisk = OwnAsterisk.of(tools.asterisk_pid) if tools.asterisk_pid is not None else None
-        return Forensics(ari.endpoint, lambda: self._pending(ari), self._meter.latest_events, asterisk)
+        return replace(self._outcome(self._begun, duration_ns, total), cut_off=f"{cut_off}: {why}")
 
     def _pending(self, ari: AriSession) -> list[tuple[str, int]]:
         """Return all requests under way, those of the watch among them."""
         return [*ari.client.pending(), *(self._watch.pending() if self._watch is not None else ())]
-
-    def _make_driver(self, ari: AriSession, caller: CallerWorker, relay: RelayControl | None) -> CallDriver:
-        plan, tools = self._plan, self._tools
-        call_tools = CallTools(
-            ari=ari,
-            caller=caller,
-            meter=self._meter,
-            relay=relay,
-            media=plan.media,
-            echo_extension=tools.echo_extension,
-            clock=tools.clock,
-            began_ns=self._began_ns,
-            listener=tools.listener,
-            higher_is_better={
-                metric.name for tracker in tools.trackers for metric in tracker.metrics if metric.better == "higher"
-            },
-            conductor=self._conductor,
-            sip=self._sip,
-            packet_time_ms=plan.packet_time_ms,
-            rtp_questions=self._rtp_questions,
-        )
-        packet_time_ns = plan.packet_time_ms * 1_000_000
-        return CallDriver(call_tools, plan.topology, self._calls, packet_time_ns, plan.shard, self._candidates)
 
     def _now_ns(self) -> int:
         return self._tools.clock.monotonic_ns() - self._began_ns
@@ -409,8 +310,9 @@ class LoadRun:
             self.broken_by = self.broken_by or error
             return caller.last_snapshot()
 
-    def _outcome(self, parts: _Parts, duration_ns: int, total: Snapshot) -> LoadOutcome:
-        plan, caller = self._plan, parts.caller
+    def _outcome(self, begun: _Begun, duration_ns: int, total: Snapshot) -> LoadOutcome:
+        plan, parts = self._plan, begun.parts
+        caller = parts.caller
         health = GeneratorHealth(
             shard=plan.shard,
             host=socket.gethostname(),
@@ -423,18 +325,18 @@ class LoadRun:
         return LoadOutcome(
             topology=plan.topology.name,
             codec=plan.codec.name,
-            started_ns=parts.started_ns,
+            started_ns=begun.started_ns,
             duration_ns=duration_ns,
             total=total,
             series=self._books.series,
-            calls=tuple(parts.driver.calls),
+            calls=tuple(begun.driver.calls),
             generators=(health,),
             notes=(
                 *self._notes,
                 *caller.remarks(),
-                *parts.driver.remarks(),
-                *(self._sip.meter.remarks() if self._sip is not None else []),
-                *(self._rtp_questions.remarks() if self._rtp_questions is not None else []),
+                *begun.driver.remarks(),
+                *(parts.sip.meter.remarks() if parts.sip is not None else []),
+                *(parts.rtp_questions.remarks() if parts.rtp_questions is not None else []),
                 *stood_still(total),
                 *self._tools.listener.remarks(),
                 *told_by(parts.ari),

@@ -15,9 +15,10 @@ from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.judging.records.worst_calls import ranked_by
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
+from pytest_ari_sla.load.load_builder import REQUESTS_IN_FLIGHT
 from pytest_ari_sla.load.meters.host_share import HostShare, SystemTimes
 from pytest_ari_sla.load.planning.transports import carriers
-from pytest_ari_sla.load.run import REQUESTS_IN_FLIGHT, LoadRun
+from pytest_ari_sla.load.run import LoadRun
 from pytest_ari_sla.load.tools import LoadTools
 from pytest_ari_sla.session.loads.equipment import Equipment
 from pytest_ari_sla.signalling.sip_account import SipAccount

@@ -18,7 +18,7 @@ import numpy as np
 
 from pytest_ari_sla.ari.messages import decode_event
 from pytest_ari_sla.ari_client.session import AriSession
-from pytest_ari_sla.load.run import LoadRun
+from pytest_ari_sla.load.load_builder import LoadBuilder
 from pytest_ari_sla.media.loop.reader import STAMP_TO_QUEUE_NS
 from pytest_ari_sla.media.measuring.measurer import Measurer
 from pytest_ari_sla.rtp import header, probe
@@ -257,27 +257,27 @@ class ScriptedAsterisk:
 
             monkeypatch.setattr(client, "_attempt", attempt)
 
-        def make_session(run: LoadRun) -> AriSession:
+        def make_session(builder: LoadBuilder) -> AriSession:
             session = AriSession(
                 "http://u:p@asterisk:8088",
                 app="sla-soak",
                 id_prefix="sla-soak",
                 clock=self._loop.clock,
-                observer=run._meter,
+                observer=builder._meter,
             )
             for step in ("open", "wait_open", "close"):
                 monkeypatch.setattr(session._stream, step, _at_once)
             answer(session.client, session)
             return session
 
-        def make_watch(run: LoadRun, session: AriSession) -> TargetWatch:
+        def make_watch(builder: LoadBuilder, session: AriSession, forensics: object) -> TargetWatch:
             watch = TargetWatch(session.endpoint, True, session.some_channel)
             for client in watch._clients.values():
                 answer(client, session)
             return watch
 
-        monkeypatch.setattr(LoadRun, "_ari_session", make_session)
-        monkeypatch.setattr(LoadRun, "_make_watch", make_watch)
+        monkeypatch.setattr(LoadBuilder, "_ari_session", make_session)
+        monkeypatch.setattr(LoadBuilder, "watch", make_watch)
 
     async def _take_turn(self) -> None:
         self._free_at_s = max(self._free_at_s, self._loop.time()) + self._post_s
