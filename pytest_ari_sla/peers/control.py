@@ -33,6 +33,9 @@ PROTOCOL = 1
 MOST_LINE_BYTES = 1 << 16
 """Longest request; a longer one comes from somebody who does not speak this language."""
 
+MOST_UNSENT_BYTES = 1 << 24
+"""A client with so much unread does not read at all: it would fill the memory of the process that serves others."""
+
 
 class Request(msgspec.Struct, frozen=True, tag_field="request", kw_only=True):
     """What all requests have.
@@ -159,8 +162,11 @@ class ControlLink:
         Raises
         ------
         ConnectionError
-            When the other side is gone.
+            When the other side is gone, or asks on and on without reading what it is told.
         """
+        if len(self._unsent) > MOST_UNSENT_BYTES:
+            message = f"{len(self._unsent):,} bytes of replies were not read"
+            raise ConnectionAbortedError(message)
         self._unsent += encode(reply)
         self.flush()
 

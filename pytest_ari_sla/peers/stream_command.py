@@ -7,9 +7,11 @@ import signal
 import socket
 import sys
 import uuid
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
+from pytest_ari_sla.arguments import argument
+from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.framing.conversations import AudioSocketServer, WebSocketClient, WebSocketServer
 from pytest_ari_sla.peers.ready_loop import ReadyLoop
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
@@ -31,8 +33,35 @@ _LISTENING: dict[str, Callable[[], Conversation]] = {"audiosocket": AudioSocketS
 STREAMS = (*_LISTENING, "websocket-server")
 """Those, and the one where we connect to Asterisk."""
 
+_CONNECT_S = 10.0
 _BACKLOG = 1000
 """A whole load may connect while this process does something else."""
+
+
+class _WebSocketUrl(NamedTuple):
+    host: str
+    port: int
+    authority: str
+    target: str
+
+
+def _parse_url(text: str) -> _WebSocketUrl:
+    """Read ``ws://HOST[:PORT]/PATH[?QUERY]``.
+
+    Raises
+    ------
+    UsageError
+        It is no such URL, or wants TLS.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, 80 if parts.port is None else parts.port  # RFC 6455, section 3
+    except ValueError:
+        host, port = None, 0
+    if not host or not port or parts.scheme != "ws" or "@" in parts.netloc:
+        raise UsageError(f"{text!r} cannot be connected to; write ws://HOST:8088/media/ID (no wss: TLS is not spoken)")
+    target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return _WebSocketUrl(host, port, parts.netloc, target)
 
 
 def transport_of(argv: Sequence[str] | None) -> str:
@@ -47,7 +76,12 @@ def stream_parser(program: str, description: str) -> argparse.ArgumentParser:
     """Return a parser of the options that both have."""
     parser = argparse.ArgumentParser(program, description=description)
     parser.add_argument("--transport", choices=STREAMS, required=True)
-    parser.add_argument("--connect", metavar="URL", help="ws://HOST:8088/media/ID: with --transport websocket-server")
+    parser.add_argument(
+        "--connect",
+        type=argument(_parse_url),
+        metavar="URL",
+        help="ws://HOST:8088/media/ID: with --transport websocket-server",
+    )
     parser.add_argument("--realtime", choices=("auto", "off"), default="auto", help="SCHED_FIFO, where allowed")
     return parser
 
@@ -96,8 +130,7 @@ def _listen(server: StreamServer, options: argparse.Namespace, listening: Addres
     return f"at ws://{host}:{port}/"
 
 
-def _connect(server: StreamServer, url: str) -> str:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80  # RFC 6455, section 3
-    server.serve(socket.create_connection((host, port)), WebSocketClient(parts.path, f"{host}:{port}"))
-    return f"connected to {url}"
+def _connect(server: StreamServer, where: _WebSocketUrl) -> str:
+    tcp = socket.create_connection((where.host, where.port), timeout=_CONNECT_S)
+    server.serve(tcp, WebSocketClient(where.target, where.authority))
+    return f"connected to ws://{where.authority}{where.target}"

@@ -20,10 +20,16 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_PACKET_NS", "Decisions", "Impairment"]
+__all__ = ["DEFAULT_PACKET_NS", "MOST_LOSS_BURST", "Decisions", "Impairment"]
 
 DEFAULT_PACKET_NS = 20_000_000
 """Packet time that holding back is laid out for, unless told otherwise."""
+
+MOST_LOSS_BURST = 1000
+"""20 s of a stream at 20 ms."""
+
+_MOST_LOOKS = 1 << 14
+"""Of all packets, in one step: what fits into the cache."""
 
 _LAST_64_BITS = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: SplitMix64's step
@@ -74,7 +80,7 @@ class Impairment:
     loss_burst
         Mean number of packets lost in a row: the loss follows Gilbert's two-state Markov chain (Gilbert-Elliott with
         all packets lost in the bad state, none in the good one). None: each packet for itself, which is the same chain
-        with bursts of ``1 / (1 - loss)``.
+        with bursts of ``1 / (1 - loss)``. At most `MOST_LOSS_BURST`.
     loss_every
         Drop the packets of each stream whose number can be divided by this, and no others by chance: of so many packets
         in a row exactly one is lost, whichever leg they belong to and whenever it began. None: none is.
@@ -124,6 +130,11 @@ class Impairment:
         if not 0 <= self.jitter_ns <= self.delay_ns:
             return f"jitter ({self.jitter_ns} ns) must lie between 0 and the delay ({self.delay_ns} ns)"
         if self.loss_burst is not None:
+            if not self.loss_burst <= MOST_LOSS_BURST:
+                return (
+                    f"bursts of {self.loss_burst:g} packets are longer than {MOST_LOSS_BURST}: whether one is lost "
+                    "would take too long to find out for each packet"
+                )
             if self.loss == 1 or self.loss_burst * (1 - self.loss) < 1:
                 return (
                     f"bursts of {self.loss_burst} packets are shorter than chance makes them at a loss of {self.loss}"
@@ -202,15 +213,19 @@ class Impairment:
         dropped = np.zeros(len(number), bool)
         if not self.loss:
             return dropped
-        open_rows = np.arange(len(number))
-        back = 0
-        while len(open_rows):
+        rows = np.arange(len(number))
+        back, looks = 0, 1
+        while len(rows):
             # Numbers before 0 wrap around to the top of 64 bits: draws like all others.
-            uniform = draws.of(open_rows).uniform(number[open_rows] - back, _Purpose.LOSS)
+            before = number[rows, None] - np.arange(back, back + looks)
+            uniform = _Draws(draws.stream[rows, None]).uniform(before, _Purpose.LOSS)
             is_bad = uniform < self._enter_bad
-            dropped[open_rows[is_bad]] = True
-            open_rows = open_rows[~is_bad & (uniform < 1 - self._leave_bad)]
-            back += 1
+            decides = is_bad | (uniform >= 1 - self._leave_bad)
+            first = decides.argmax(axis=1)  # 0 as well where none decides
+            dropped[rows] = np.take_along_axis(is_bad, first[:, None], 1)[:, 0]
+            rows = rows[~decides.any(axis=1)]
+            # Most are decided at once. The others look at more and more in one step: long bursts take thousands.
+            back, looks = back + looks, max(1, min(2 * looks, _MOST_LOOKS // max(1, len(rows))))
         return dropped
 
     def _held(self, draws: _Draws, number: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_ari_sla.children.child import CONTROL_OPTION, inherited_control
+from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.peers.media_process import MediaProcess
 from pytest_ari_sla.peers.ready_loop import ControlSession, ReadyLoop
 from pytest_ari_sla.peers.reflector import BATCH, MOST_BATCHES, PACKET_WIDTH
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_ari_sla.peers.control import AnyRequest
 
-__all__ = ["Mirror", "MirrorProcess", "main"]
+__all__ = ["Mirror", "MirrorProcess", "main", "refuse"]
 
 _ROUND_NS = 20_000_000
 """Each socket is looked at once in so long: packet times are no shorter, so it finds about one packet of each call."""
@@ -100,15 +101,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         for udp in sockets:
             prepare_socket(udp)
         mirror = Mirror(sockets)
-        control = ControlSession(loop, inherited_control(options.control_fd), _refuse, loop.stop)
+        control = ControlSession(loop, inherited_control(options.control_fd), refuse, loop.stop)
         control.greet([udp.getsockname()[1] for udp in sockets])
         ask_for_realtime()  # it stands for another machine, whose cores nobody else uses
         loop.run(lambda: mirror.next_due_ns, mirror.turn)
     return 0
 
 
-def _refuse(request: AnyRequest) -> None:
-    raise NotImplementedError(f"a mirror has no answer to {type(request).__name__}")
+def refuse(request: AnyRequest) -> None:
+    """Answer a request.
+
+    Raises
+    ------
+    UsageError
+        Whatever it is: a mirror only sends back.
+    """
+    raise UsageError(f"a mirror has no answer to {type(request).__name__}")
 
 
 if __name__ == "__main__":

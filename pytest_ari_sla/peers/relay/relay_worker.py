@@ -15,13 +15,15 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_ari_sla.arguments import argument, parse_host, parse_host_port, parse_port_range
+from pytest_ari_sla.arguments import argument, parse_host, parse_port_range
 from pytest_ari_sla.children.child import CONTROL_OPTION, inherited_control
 from pytest_ari_sla.children.dead_hosts import notice_dead_host
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.peers.addresses import address_of_peer, address_to_listen_at
 from pytest_ari_sla.peers.control import PROTOCOL, Connect, Release, Reserve, TakeSnapshot
 from pytest_ari_sla.peers.door import Door
 from pytest_ari_sla.peers.ready_loop import ControlSession, ReadyLoop
@@ -149,7 +151,10 @@ class _RelaySession:
         group = next((group for group in self._groups if group.reserve(call)), None)
         if group is None:
             relay = self._relay
-            group = RelayGroup(relay.loop, relay.ports.lease(), relay.echo, relay.mover, self._figures)
+            with ExitStack() as undone:
+                lease = undone.enter_context(relay.ports.lease())
+                group = RelayGroup(relay.loop, lease, relay.echo, relay.mover, self._figures)
+                undone.pop_all()
             self._groups.append(group)
             group.reserve(call)
         self._group_of[call] = group
@@ -175,15 +180,6 @@ class _RelaySession:
         self._group_of.clear()
 
 
-def _address(text: str) -> Address:
-    """Read ``HOST:PORT``."""
-    host, port = parse_host_port(text, lowest=0)
-    try:
-        return socket.gethostbyname(host), port
-    except OSError as error:
-        raise UsageError(f"{host!r} has no address: {error}") from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ari-sla relay", description="Relay RTP between Asterisk and an echo server.")
     parser.add_argument(
@@ -193,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to relay (default: %(default)s); see --transport NAME --help for the options of the others",
     )
     parser.add_argument(
-        "--echo", type=argument(_address), required=True, metavar="HOST:PORT", help="where the echo server is"
+        "--echo", type=argument(address_of_peer), required=True, metavar="HOST:PORT", help="where the echo server is"
     )
     parser.add_argument("--host", help="address that takes Asterisk's packets (default: where --listen listens)")
     parser.add_argument(
@@ -218,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     control = parser.add_mutually_exclusive_group(required=True)
     control.add_argument(
         "--listen",
-        type=argument(_address),
+        type=argument(address_to_listen_at),
         metavar="HOST:PORT",
         help="TCP address to take orders at; trusted networks only",
     )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_ari_sla.arguments import argument, parse_host_port
+from pytest_ari_sla.arguments import argument
 from pytest_ari_sla.framing.conversations import LEG_PARAMETER, AudioSocketClient, WebSocketClient
+from pytest_ari_sla.peers.addresses import address_of_peer, address_to_listen_at
 from pytest_ari_sla.peers.reflector import TurnaroundMeter
 from pytest_ari_sla.peers.stream_command import run_server, stream_parser
 from pytest_ari_sla.peers.stream_server import StreamConnection, StreamServer
@@ -117,10 +118,15 @@ class StreamRelay(StreamServer):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C or SIGTERM; where it has connected itself, until that connection ends."""
     parser = stream_parser("ari-sla relay", "Relay the frames of streams between Asterisk and an echo server.")
-    address = argument(lambda text: parse_host_port(text, lowest=0))
-    parser.add_argument("--echo", type=address, required=True, metavar="HOST:PORT", help="where the echo server is")
     parser.add_argument(
-        "--listen", type=address, default=("127.0.0.1", 0), metavar="HOST:PORT", help="where Asterisk connects to"
+        "--echo", type=argument(address_of_peer), required=True, metavar="HOST:PORT", help="where the echo server is"
+    )
+    parser.add_argument(
+        "--listen",
+        type=argument(address_to_listen_at),
+        default=("127.0.0.1", 0),
+        metavar="HOST:PORT",
+        help="where Asterisk connects to",
     )
     options = parser.parse_args(argv)
     relay = run_server(parser, options, options.listen, lambda loop: StreamRelay(loop, options.echo, options.transport))

@@ -7,6 +7,7 @@ import pytest
 
 from pytest_ari_sla.peers.control import (
     MOST_LINE_BYTES,
+    MOST_UNSENT_BYTES,
     Connect,
     ControlLink,
     Release,
@@ -81,6 +82,16 @@ def test_a_closed_connection_is_told(ends: tuple[ControlLink, socket.socket]) ->
     client.close()
     with pytest.raises(ConnectionResetError):
         link.read()
+
+
+def test_a_client_that_asks_on_and_reads_nothing_is_cut_off(ends: tuple[ControlLink, socket.socket]) -> None:
+    """It would fill the memory of the process that serves others as well."""
+    link, _ = ends
+    reply = Reply(7, "x" * (MOST_UNSENT_BYTES // 4))
+    for _ in range(5):
+        link.write(reply)
+    with pytest.raises(ConnectionAbortedError, match="bytes of replies were not read"):
+        link.write(reply)
 
 
 def test_a_slow_reader_does_not_block(ends: tuple[ControlLink, socket.socket]) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.peers.echo.impairment import Decisions, Impairment
+from pytest_ari_sla.peers.echo import impairment as impairments
+from pytest_ari_sla.peers.echo.impairment import MOST_LOSS_BURST, Decisions, Impairment
 
 PACKETS = 200_000
 MS = 1_000_000
@@ -68,6 +70,25 @@ def test_burst_loss_has_the_transitions_of_gilberts_chain() -> None:
     after_lost, after_kept = dropped[1:][dropped[:-1]], dropped[1:][~dropped[:-1]]
     assert 1 - after_lost.mean() == pytest.approx(1 / 4, abs=0.05)
     assert after_kept.mean() == pytest.approx(0.2 / 0.8 / 4, abs=0.02)
+
+
+def test_the_longest_bursts_are_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 256 streams, some packets are decided on thousands of packets earlier: the server must not stand still."""
+    drawn: list[int] = []
+    uniform = impairments._Draws.uniform
+
+    def counted(draws: Any, number: np.ndarray, purpose: Any) -> np.ndarray:
+        drawn.append(number.size)
+        return uniform(draws, number, purpose)
+
+    impairment = Impairment(loss=0.5, loss_burst=MOST_LOSS_BURST, seed=8)
+    alone = [bool(decide(impairment, 1, leg).dropped[0]) for leg in range(256)]
+    monkeypatch.setattr(impairments._Draws, "uniform", counted)
+    decisions = impairment.decide(np.arange(256), np.zeros(256, np.int64))
+    assert decisions.dropped.tolist() == alone
+    assert 50 < sum(alone) < 206
+    assert len(drawn) < 100
+    assert sum(drawn) > 4 * 256
 
 
 def test_duplicates_are_the_share_asked_for_of_what_is_sent() -> None:
@@ -142,6 +163,9 @@ def test_known_draws_stay_as_they_are() -> None:
         ({"duplicate": -0.1}, "share between 0 and 1"),
         ({"jitter_ns": 5}, "between 0 and the delay"),
         ({"loss": 0.5, "loss_burst": 1.5}, "shorter than chance"),
+        ({"loss": 0.02, "loss_burst": 1e6}, r"bursts of 1e\+06 packets are longer than 1000"),
+        ({"loss": 0.02, "loss_burst": float("inf")}, "bursts of inf packets are longer"),
+        ({"loss": 0.02, "loss_burst": float("nan")}, "bursts of nan packets"),
         ({"loss_every": 0}, "a number from 1 on"),
         ({"loss_every": 10, "loss": 0.1}, "neither loss nor reorder"),
         ({"loss_every": 10, "reorder": 0.1}, "neither loss nor reorder"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -12,12 +13,16 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.errors import MediaLoopFailed, PortsExhausted
+from pytest_ari_sla.peers.control import Reserve, decode_reply, encode
 from pytest_ari_sla.peers.echo.echo_process import EchoServerProcess
 from pytest_ari_sla.peers.echo.impairment import Impairment
+from pytest_ari_sla.peers.ready_loop import ReadyLoop
+from pytest_ari_sla.peers.relay import relay_group
 from pytest_ari_sla.peers.relay.relay_calls import CALLS_PER_GROUP
 from pytest_ari_sla.peers.relay.relay_client import RelayProcess, RelayWorker
 from pytest_ari_sla.peers.relay.relay_group import RELAY_METRICS
-from pytest_ari_sla.peers.relay.relay_worker import main
+from pytest_ari_sla.peers.relay.relay_worker import Relay, main
+from pytest_ari_sla.udp.port_leases import PortManager
 from tests.unit.peers.rtp_peer import RtpPeer
 
 if TYPE_CHECKING:
@@ -178,6 +183,32 @@ async def test_exhausted_ports_are_told_as_such(echo: EchoServerProcess) -> None
     assert caught.value.leased == 1
 
 
+def test_ports_of_a_call_that_cannot_be_served_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the other socket of the pair cannot be opened, the client is told, and nothing stays leased."""
+
+    def refuse(address: tuple[str, int]) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(relay_group, "open_udp_socket", refuse)
+    ours, theirs = socket.socketpair()
+    with (
+        PortManager(41_000, 41_001, host="127.0.0.1") as ports,
+        ReadyLoop() as loop,
+        Relay(loop, ports, ("127.0.0.1", 4000), "127.0.0.1") as relay,
+        theirs,
+    ):
+        relay.serve(ours, only=True)
+        theirs.sendall(encode(Reserve(number=1, call="a")))
+        theirs.shutdown(socket.SHUT_WR)
+        loop.run(relay.next_sweep_ns, relay.sweep)
+        greeting, refusal = map(decode_reply, theirs.recv(1 << 16).splitlines())
+        with pytest.raises(PortsExhausted) as caught:
+            ports.lease()
+    assert greeting.number == 0
+    assert "Too many open files" in refusal.error
+    assert (caught.value.leased, caught.value.resting) == (0, 1)
+
+
 async def test_a_lost_client_ends_the_relay_process(echo: EchoServerProcess) -> None:
     """The process ends with its control connection: no call outlives the one who asked for it."""
     relay = RelayProcess(echo.address, rtp_ports=PORTS)
@@ -238,6 +269,10 @@ async def test_nobody_and_strangers_are_no_relay() -> None:
     [
         (["--listen", "127.0.0.1:0"], "--echo"),
         (["--echo", "127.0.0.1", "--listen", "127.0.0.1:0"], "is not an address"),
+        (["--echo", "127.0.0.1:0", "--listen", "127.0.0.1:0"], "is not an address"),
+        (["--transport", "audiosocket", "--echo", "127.0.0.1:0"], "is not an address"),
+        (["--transport", "audiosocket", "--echo", "echo.invalid:4000"], "has no address"),
+        (["--echo", "echo.invalid:4000", "--listen", "127.0.0.1:0"], "has no address"),
         (["--echo", "127.0.0.1:4000", "--listen", "127.0.0.1:0", "--rtp-ports", "many"], "not a range"),
         (["--echo", "127.0.0.1:4000", "--listen", "127.0.0.1:0", "--rtp-ports", "5-4"], "range"),
         (["--echo", "127.0.0.1:4000", "--listen", "203.0.113.1:0"], "assign"),
