@@ -28,6 +28,7 @@ LATE_S = 1.0
 NOTICED_S = 6.0
 """So long after its calls have ended the end of an Asterisk may be noticed: hang-ups come first, then refusals."""
 
+# Errors by name: a call's evidence comes as text from the process that made it.
 _REFUSED = ("AriRequestFailed", "AriAuthenticationFailed", "NotAnAsterisk", "TargetIncomplete", "TargetTooSmall")
 _GONE = ("TargetError", "AsteriskCrashed", "AsteriskStartFailed")
 _UNREACHABLE = ("AriUnreachable", "AnswerDamaged", "TlsFailed", "EventStreamLost", "NetworkError")

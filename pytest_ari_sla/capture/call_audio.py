@@ -27,6 +27,7 @@ MOST_S: Final = 60
 """The longest WAV; of anything longer its end: a peer that hardly ever speaks sends its last packets over an hour."""
 
 _NS_PER_S: Final = 1_000_000_000
+# RFC 3550, 5.1: the octet's highest bit is the marker.
 _TYPE_MASK: Final = 0x7F
 
 
@@ -78,6 +79,7 @@ def _pieces(packets: CapturedPackets, codec: Codec) -> Iterator[tuple[int, NDArr
     began_ns = expected_ns = 0
     for row, samples in _decoded(packets, rows, codec):
         at_ns, lasts_ns = int(packets.time_ns[row]), len(samples) * _NS_PER_S // codec.sample_rate_hz
+        # Up to half a packet it is jitter; from there on more likely a pause, or a packet that is missing.
         if waiting and abs(at_ns - expected_ns) > lasts_ns // 2:
             yield began_ns, np.concatenate(waiting)
             waiting = []
@@ -120,4 +122,5 @@ def write_wav(path: Path, channels: NDArray[np.int16], rate_hz: int) -> None:
         file.setnchannels(channels.shape[1])
         file.setsampwidth(2)
         file.setframerate(rate_hz)
+        # WAV is little-endian, whatever this machine is.
         file.writeframes(np.ascontiguousarray(channels, "<i2").tobytes())

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _POLICY = re.compile(r"worst:([1-9]\d*)|failed|all|off")
+# RFC 3550, 5.1: the highest bit of the octet that holds the payload type; numbers have 16 bits.
 _MARKER: Final = 0x80
 _SEQUENCES: Final = 1 << 16
 _NOWHERE: Final = ("", 0)
@@ -316,6 +317,7 @@ class PacketKeeper:
 
     def reset(self, leg: int) -> None:
         """Forget a leg's packets: its number is used again by another call."""
+        # The count says what may be read; the arrays' old contents are written over in time.
         self._count[leg] = 0
 
 

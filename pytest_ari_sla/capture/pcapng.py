@@ -65,6 +65,7 @@ def write_capture(path: Path, streams: Sequence[CapturedStream], comment: str) -
     Times are written to the microsecond. A packet whose payload was not kept is cut, as with a snapshot length. The
     first packet after a gap in the sequence numbers carries a comment.
     """
+    # Imported only here: it takes some 0.2 s, and most runs write no capture.
     from scapy.utils import PcapNgWriter
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +73,7 @@ def write_capture(path: Path, streams: Sequence[CapturedStream], comment: str) -
     start_ns = frames[0].time_ns if frames else 0
     with PcapNgWriter(str(path)) as writer:
         announcement = _announcement(streams, start_ns, comment)
+        # A packet object: from its class scapy knows the link type, which bytes would not tell.
         writer.write_header(_network_packet(*announcement.route, 0))
         for frame in (announcement, *frames):
             datagram = frame.datagram()
@@ -121,6 +123,7 @@ def _network_packet(source: Address, destination: Address, content_bytes: int) -
 
     udp_bytes = _UDP_BYTES + content_bytes
     network = IP(src=source[0], dst=destination[0], len=_IP_BYTES + udp_bytes)
+    # RFC 768: 0 says that there is no checksum; over a payload that is cut a right one cannot be made.
     return network / UDP(sport=source[1], dport=destination[1], len=udp_bytes, chksum=0)
 
 
@@ -134,6 +137,7 @@ def _frames(stream: CapturedStream) -> Iterator[_Frame]:
     """Yield the packets of a stream; the first one after a gap says so."""
     packets = stream.packets
     sequence: NDArray[np.int64] = packets.header["sequence"].astype(np.int64)
+    # As many steps as packets; the first one's has no meaning and is left out below.
     steps = np.diff(sequence, prepend=0) % _SEQUENCES
     for row in range(len(packets)):
         payload = packets.payload[row, : packets.length[row]].tobytes()
@@ -151,6 +155,7 @@ def _frames(stream: CapturedStream) -> Iterator[_Frame]:
 
 def _announcement(streams: Sequence[CapturedStream], time_ns: int, comment: str) -> _Frame:
     """Return a session announcement (RFC 2974) with an SDP body (RFC 8866) that names every stream's port and codec."""
+    # A stream without packets has no payload type to announce.
     types = [(stream, int(stream.packets.header["marker_and_type"][0]) & 0x7F) for stream in streams if stream.packets]
     body = "".join(
         f"m=audio {stream.destination[1]} RTP/AVP {number}\r\n"

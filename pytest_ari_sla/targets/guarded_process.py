@@ -88,6 +88,7 @@ class GuardedProcess:
                 env=environment,
                 start_new_session=True,
             )
+        # Not by its number: that may be another process's by the time at which the guard has to act.
         handle = os.pidfd_open(self._program.pid)
         try:
             self._protections.append(protect(EndProgram(), handle))
@@ -104,6 +105,7 @@ class GuardedProcess:
         if self._program is not None:
             _end(self._program)
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Last: if we are killed while we tidy up, the guard does the rest.
         for protection in self._protections:
             protection.release()
 

@@ -114,6 +114,7 @@ class UserApplication:
     def _run(self, process: GuardedProcess) -> None:
         endpoint = self._endpoint
         ari = {
+            # Client libraries (ari-py, node-ari-client) append ``/ari`` themselves.
             "ARI_URL": endpoint.base_url.removesuffix("/ari"),
             "ARI_USER": endpoint.user,
             "ARI_PASSWORD": endpoint.password,

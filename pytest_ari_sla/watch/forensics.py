@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "Forensics", "OwnAsterisk"]
 
+# The last one answers only in an Asterisk that was built with DEBUG_THREADS.
 CONSOLE = ("core show channels", "bridge show all", "core show threads", "core show taskprocessors", "core show locks")
 EVENTS_NS = 30_000_000_000
 _SECTION_CHARACTERS = 100_000
@@ -36,6 +37,7 @@ _CONSOLE_S = 5.0
 _GDB = ("gdb", "-nx", "-batch", "-ex", "set pagination off", "-ex", "thread apply all bt 40")
 _GDB_S = 40.0
 _SAME_WAIT_S = 0.3
+# More than the debugger and all console commands can take together (65 s).
 _FINISH_S = 90.0
 
 
@@ -130,6 +132,7 @@ class Forensics:
         asterisk: OwnAsterisk | None,
     ) -> None:
         self.when_stopped: Callable[[bool], None] = lambda is_stopped: None
+        # As a password may get into a log: plain, or in an Authorization header (RFC 7617).
         token = base64.b64encode(f"{endpoint.user}:{endpoint.password}".encode()).decode()
         self._secrets = [secret for secret in (token, endpoint.password) if secret]
         self._pending, self._events, self._asterisk = pending, events, asterisk
@@ -140,6 +143,7 @@ class Forensics:
         """Begin to take the evidence of what has just been noticed; the first time counts."""
         if self._task is None:
             now_ns = time.monotonic_ns()
+            # Now, not in the task: what hangs may be answered a moment later.
             ours = [
                 ("Requests under way, the oldest first", requests_text(self._pending())),
                 ("Events of the last 30 s", events_text(self._events(), now_ns)),
@@ -205,6 +209,7 @@ def look_into(asterisk: OwnAsterisk, tell: Callable[[bool], None]) -> list[tuple
     sections = []
     if asterisk.is_alive:
         waits = lock_waits(asterisk.pid)
+        # Threads of a busy Asterisk wait for locks all the time; only one that lasts counts as a hang.
         time.sleep(_SAME_WAIT_S)
         lasting = sorted(set(waits) & set(lock_waits(asterisk.pid)))
         sections.append(("Threads that wait for locks", "\n".join(told(lasting)) or "none"))

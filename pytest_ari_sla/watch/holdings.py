@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Holdings", "read_holdings", "server_at"]
 
 UDP, TCP = "UDP sockets", "TCP sockets"
+# TCP_LISTEN as /proc/net/tcp writes it (include/net/tcp_states.h).
 _LISTENS = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _PSEUDO = re.compile(r"(pipe|anon_inode):\[?([\w]+)")
@@ -85,6 +86,7 @@ def _sockets(process: Path, http_port: int) -> Iterator[tuple[str, str]]:
     """Yield each socket of the process's network: its inode, and what it is; nothing for the HTTP server's clients."""
     for table, kind in (("udp", UDP), ("udp6", UDP), ("tcp", TCP), ("tcp6", TCP)):
         with suppress(FileNotFoundError):  # there is no IPv6 here
+            # The process's own table: it may be in another network namespace.
             for line in (process / "net" / table).read_text().splitlines()[1:]:
                 words = line.split()
                 port, state, inode = int(words[1].rpartition(":")[2], 16), words[3], words[9]

@@ -107,5 +107,6 @@ class LeakAudit:
     def _trimmed(self) -> Holdings | None:
         """Take a reading, after unused memory was given back where it is ours to do so."""
         if self._console is not None:
+            # glibc keeps what was freed: 786 MB of a loaded Asterisk were 47 MB after a trim.
             self._console.console("malloc trim")
         return read_holdings(self._pid, self._endpoint.port)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LockWait", "lock_waits", "mutex_waited_for", "told"]
 
 _FUTEX = {"x86_64": 202, "aarch64": 98}
+# linux/futex.h: FUTEX_WAIT, and FUTEX_PRIVATE_FLAG for locks within one process.
 _WAIT = 0
 _PRIVATE = 128
 _CONTENDED = 2
@@ -64,6 +65,7 @@ def mutex_waited_for(syscall: str, machine: str) -> int | None:
 def lock_waits(pid: int) -> list[LockWait]:
     """Return the threads of a process that wait for locks; none where we may not look into it, or it is gone."""
     found = []
+    # Unbuffered: a buffer would show the memory as it was at an earlier read.
     with suppress(OSError), Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         tasks = sorted(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
         for task in tasks:
@@ -72,6 +74,7 @@ def lock_waits(pid: int) -> list[LockWait]:
                 if (lock := mutex_waited_for(line, platform.machine())) is not None:
                     memory.seek(lock + _OWNER_OFFSET)
                     (owner,) = struct.unpack("i", memory.read(4))
+                    # Released between the two reads, the word names no thread any more.
                     found.append(LockWait(task, lock, owner if owner in tasks else 0))
     return found
 

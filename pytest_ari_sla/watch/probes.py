@@ -147,6 +147,7 @@ class Probes:
         if is_gap:
             others = pending.others if lane is Lane.CHANNEL else 0
             if len(self.gaps) < _GAPS_KEPT or lasted_ns > self.gaps[-1].lasted_ns:
+                # The last place is for the longest of all later ones: `worst` must not miss it.
                 self.gaps[_GAPS_KEPT - 1 :] = []
                 self.gaps.append(Gap(lane, pending.sent_ns, lasted_ns, others))
 

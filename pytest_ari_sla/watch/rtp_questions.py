@@ -116,6 +116,7 @@ class RtpQuestions:
             if call_id not in self._channels:
                 if self._listing is None or self._listing.done():
                     self._listing = asyncio.create_task(self._list(), name="list channels")
+                # Others wait for the same list: the time-out of one must not end it for all.
                 await asyncio.shield(self._listing)
         return self._channels.pop(call_id, "")
 

@@ -25,6 +25,7 @@ _SLACK_SHARE = 0.01
 _JITTER_S = 1e-3
 """A smaller difference between two jitters is nobody's trouble."""
 
+# Sequence numbers of RTP (RFC 3550, 5.1).
 _CYCLE = 1 << 16
 
 
@@ -99,6 +100,7 @@ def _of_ours(theirs: RtpStatistics, own: OwnFigures) -> Iterator[str]:
 def _sent_after(highest: int, due: int, record: RtcpRecord) -> int:
     """Return how many of our packets were due after the highest one that a report covers."""
     after = (record.first_sequence + due - 1 - highest) % _CYCLE
+    # A report may be newer than our count: that shows as nearly a whole cycle.
     return after if after < _CYCLE // 2 else 0
 
 
@@ -120,6 +122,7 @@ def _of_reports(theirs: RtpStatistics, own: OwnFigures) -> Iterator[str]:
     blocks = [one.block for one in told if one.block is not None]
     if not blocks:
         return
+    # Not sure: none of ours may have reached it, and then it says 0.
     lost = {block.lost for block in blocks} | (set() if is_sure else {0})
     if theirs.txploss not in lost:
         yield (

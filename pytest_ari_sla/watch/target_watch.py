@@ -98,6 +98,7 @@ class TargetWatch:
         self._restarts = 0
         self._is_gone = False
         self._lanes = {lane: _Took() for lane in Lane}
+        # One connection a lane: a probe that hangs must not hold up the other, which tells what kind of hang it is.
         self._clients = {
             lane: AriClient(
                 endpoint, tls=tls, max_in_flight=1, request_timeout_s=_TIMEOUT_S, clock=clock, observer=took
@@ -154,6 +155,7 @@ class TargetWatch:
 
     def values(self) -> dict[str, Histogram | int]:
         """Return all values since the beginning, by metric name; called once a second."""
+        # After `look_again` nobody asks any more: to go on looking would find a silence of our own.
         if not all(task.done() for task in self._tasks):
             self._look(self._clock.monotonic_ns())
         self._own.look(self._clock.monotonic_ns())

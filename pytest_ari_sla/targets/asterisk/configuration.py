@@ -46,6 +46,7 @@ MODULES = (
 )
 
 # ``stasis`` leads to the application that has the extension's name, ``sip`` is where SIP callers come in.
+# The pattern wants two characters: one alone would take in ``h``, which Asterisk runs after each hang-up.
 _EXTENSIONS = """\
 [default]
 exten => echo,1,Answer()
@@ -144,12 +145,14 @@ def render_configuration(configuration: AsteriskConfiguration) -> dict[str, str]
         ),
         # So that each load can say where Asterisk is to connect to for its WebSocket media, while Asterisk runs.
         "sorcery.conf": SORCERY_CONF,
+        # With milliseconds, so that its lines can be laid beside a load's events.
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages.log => notice,warning,error\n",
         "indications.conf": (
             "[general]\ncountry = us\n\n[us]\ndescription = United States\nringcadence = 2000,4000\n"
             "dial = 350+440\nring = 440+480/2000,0/4000\n"
         ),
         "manager.conf": "[general]\nenabled = no\n",
+        # Nobody reads records here, and to make them would count as a part of each call's cost.
         "cdr.conf": "[general]\nenable = no\n",
         "cel.conf": "[general]\nenable = no\n",
     }
@@ -173,6 +176,7 @@ def _asterisk_conf(configuration: AsteriskConfiguration) -> str:
     }
     lines = [f"{name} = {folder}" for name, folder in folders.items()]
     return "\n".join(
+        # No colour: escape sequences would get into what is shown of the console in errors and forensics.
         ["[directories]", *lines, "", "[options]", "nocolor = yes", f"maxfiles = {configuration.open_files}", ""]
     )
 

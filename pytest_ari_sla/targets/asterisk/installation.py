@@ -68,6 +68,7 @@ class AsteriskInstallation:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise AsteriskStartFailed(f"{self.command[-1]} does not run on this machine: {error}") from error
+        # Debian appends to the version: 22.10.1+dfsg+~cs6…; certified ones say "certified/18.9" or "certified-20.7".
         found = re.match(r"Asterisk (?:certified[/-])?([^\s~+]+)", result.stdout)
         if result.returncode != 0 or found is None:
             output = (result.stderr or result.stdout).strip()
@@ -109,6 +110,7 @@ def find_installation(path: Path) -> AsteriskInstallation:
 def _loader_of(root: Path) -> tuple[str, ...]:
     """Return how to start a binary with the C library of its own file system; nothing where there is none."""
     loader = _first(root, _LOADERS)
+    # With ``/`` as the root the kernel finds the loader by itself.
     if loader is None or root.parent == root:
         return ()
     return (str(loader), "--library-path", ":".join(str(folder) for folder in _all(root, _LIBRARIES)))

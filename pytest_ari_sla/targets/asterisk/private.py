@@ -30,6 +30,7 @@ __all__ = ["DEFAULT_RTP_PORTS", "PrivateAsterisk"]
 # 5,000 channels; below the ports that we lease and below those that the kernel gives out by itself.
 DEFAULT_RTP_PORTS = (10_000, 19_999)
 _USER = "ari-sla"
+# Asterisk's default is 100 (main/http.c): a fleet's connections and handshakes of WebSocket media may be more.
 _SESSION_LIMIT = 4096
 _POLL_S = 0.05
 _PORT_ATTEMPTS = 3
@@ -97,6 +98,7 @@ class PrivateAsterisk(StartedTarget):
         self.address = address
         self.session_limit = _SESSION_LIMIT
         self.user = _USER
+        # URL-safe characters: a ``;`` would begin a comment in ari.conf.
         self.password = secrets.token_urlsafe(18)
         self.version = ""
         self._asked_ports = {"ARI": ari_port, "SIP": sip_port}
@@ -165,6 +167,7 @@ class PrivateAsterisk(StartedTarget):
             except _PortTaken as taken:
                 self.stop()
                 protocol = str(taken)
+                # A port that was asked for stays taken; of free ones another may do.
                 if self._asked_ports[protocol] or attempt == _PORT_ATTEMPTS - 1:
                     raise AsteriskStartFailed(self._taken(protocol), self.log_tail()) from None
             except BaseException:
@@ -176,6 +179,7 @@ class PrivateAsterisk(StartedTarget):
     def stop(self) -> None:
         """End it (asked first, killed after 5 s) and remove its folder; twice does no harm."""
         if self._process is not None:
+            # Before its folder goes: errors are often told after the end.
             self._last_log = self._read_log()
         super().stop()
 
@@ -188,12 +192,14 @@ class PrivateAsterisk(StartedTarget):
             If the process does not run any more, or its console does not answer.
         """
         self.ensure_alive()
+        # The file names the run folder, and so the console's socket.
         call = [*self._installation.command, "-C", self._main_file(), "-rx", command]
         try:
             result = subprocess.run(call, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             raise AsteriskCrashed(f"Asterisk did not answer '{command}' in {timeout_s:g} s", self.log_tail()) from error
         if result.returncode != 0:
+            # It may have died of the command: then its signal and its last words are what matters.
             self.ensure_alive()
             raise AsteriskCrashed(f"Asterisk's console did not take '{command}'", result.stdout + result.stderr)
         return result.stdout
@@ -211,6 +217,7 @@ class PrivateAsterisk(StartedTarget):
         self._process = GuardedProcess("ari-sla-asterisk-", self._workdir)
         self._write_configuration(self._process.folder)
         try:
+            # ``-f``: in the foreground, else it would fork away and we would watch, and end, the wrong process.
             self._process.start([*self._prefix, *self._installation.command, "-f", "-C", self._main_file()])
         except OSError as error:
             raise AsteriskStartFailed(f"cannot run {error.filename}: {error.strerror}") from error
@@ -231,6 +238,7 @@ class PrivateAsterisk(StartedTarget):
             password=self.password,
             rtp_ports=self.rtp_ports,
             session_limit=self.session_limit,
+            # The hard limit: at 3 to 4 descriptors a channel the usual soft one of 1,024 ends near 250.
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
             modules=[name for name in self._modules if (modules_folder / f"{name}.so").exists()],
             files=self._files,
@@ -251,6 +259,7 @@ class PrivateAsterisk(StartedTarget):
         for entry in installed.iterdir():
             if entry.name != _SOUNDS:
                 (data / entry.name).symlink_to(entry)
+        # The user's come last: of two with one path theirs is heard.
         for source in (installed / _SOUNDS, self._configuration_folder / _SOUNDS):
             if source.is_dir():
                 shutil.copytree(
@@ -270,6 +279,7 @@ class PrivateAsterisk(StartedTarget):
             time.sleep(_POLL_S)
         # ARI of older versions answers before all modules are there.
         self.cli("core waitfullybooted", timeout_s=self._start_timeout_s)
+        # Once more: res_pjsip may have come to its port only after ARI had answered.
         self._check_ports()
 
     def _check_ports(self) -> None:

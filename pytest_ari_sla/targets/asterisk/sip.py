@@ -35,6 +35,7 @@ def render_pjsip(address: str, port: int, user: str, password: str) -> str:
     ]
     return "\n".join(
         [
+            # By user only: an address tells nothing where all callers are on one machine.
             _section("global", "global", endpoint_identifier_order="username,auth_username"),
             *transports,
             _section(user, "auth", auth_type="userpass", username=user, password=password),

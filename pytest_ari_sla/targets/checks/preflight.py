@@ -90,6 +90,7 @@ async def read_target(session: AriSession, target: Target) -> TargetCapacity:
     modules = await _modules(session)
     session_limit, rtp_ports = target.session_limit, target.rtp_ports
     can_read = modules is None or "func_config" in modules
+    # Counted before we make a channel to ask by, which would count itself.
     active_channels = len(await session.channels())
     if can_read and (session_limit is None or rtp_ports is None):
         read_limit, read_ports = await _configured_limits(session)

@@ -42,6 +42,7 @@ _OWN_FILES_BESIDES = 100
 # Asterisk 16 to 22 crash when their RTP ports run out, and ports of a call that ended are free only a while later.
 _RTP_RESERVE_RATIO = 0.05
 _RTP_RESERVE_PAIRS = 8
+# 5,461 small packets: what 100 calls on one socket receive in a second.
 _WANTED_RECEIVE_BUFFER_BYTES = 4 << 20
 # What a small datagram takes of a receive buffer, measured: 212,992 bytes hold 277 of them.
 _BUFFER_BYTES_PER_PACKET = 768
@@ -171,6 +172,7 @@ def own_files(demand: Demand) -> int:
 def rtp_pairs(ports: PortRange) -> int:
     """Return how many RTP/RTCP pairs (even port, next odd port) a range of ports holds."""
     low, high = ports
+    # RFC 3550, section 11: RTP on an even port, its RTCP on the next one.
     return max(0, (high + 1) // 2 - (low + 1) // 2)
 
 
@@ -204,6 +206,7 @@ def _judge_rtp_ports(demand: Demand, capacity: TargetCapacity) -> Iterator[Findi
     low, high = capacity.rtp_ports
     pairs = rtp_pairs(capacity.rtp_ports)
     reserve = max(_RTP_RESERVE_PAIRS, round(demand.rtp_channels * _RTP_RESERVE_RATIO))
+    # Whether channels that are there have RTP is not known: all count, since one too few crashes Asterisk.
     wanted = demand.rtp_channels + capacity.active_channels + reserve
     if wanted > pairs:
         yield TargetTooSmall(

@@ -152,6 +152,7 @@ class SimulatorProcess(StartedTarget):
         """Whether ARI answers at the port that the process says it listens on."""
         for line in process.output_path.read_text(errors="replace").splitlines():
             if line.startswith("ARI:"):
+                # Where port 0 was asked for, only the process itself knows which one it got.
                 self._port = int(line.rpartition(":")[2].partition("/")[0])
                 return self._request("GET", "/ari/asterisk/ping")[0] == http.client.OK
         return False

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_ari_sla.targets.simulator.pbx.resources import Channel
 
 __all__ = ["SimulatorServer"]
-"""Where faults are read and set: apart from ARI, which has no such thing."""
 
 _ARI = "/ari"
 _MEDIA = "/media/"

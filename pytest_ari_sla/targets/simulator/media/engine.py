@@ -39,6 +39,7 @@ __all__ = ["FRAME_NS", "MediaEngine"]
 
 FRAME_NS = 20_000_000
 _ROWS = 1024
+# More than a datagram that Ethernet carries in one piece (1,500 bytes), so that none of RTP is cut.
 _WIDTH = 2048
 _RAW_BYTES = 1000  # of a payload that has another format than samples, and comes as one frame
 _BURST = 16  # datagrams taken from one socket at a time, so that a flood on one port does not starve the others
@@ -132,6 +133,7 @@ class MediaEngine:
     def idle(self, leg: int) -> None:
         """Let a leg neither echo nor hear anybody."""
         peer = int(self._legs.peer[leg])
+        # Its peer falls silent too, else it would feed a leg whose number is another channel's next.
         if peer >= 0:
             self._legs.mode[peer], self._legs.peer[peer] = Mode.IDLE, -1
         self._mixer_of.pop(leg, None)
@@ -147,6 +149,7 @@ class MediaEngine:
         old = self._mixers.pop(bridge, None)
         for leg in legs:
             self.idle(leg)
+        # As bridge_simple: between two legs of one format the payload passes byte for byte.
         if len(legs) == 2:
             self._legs.mode[list(legs)] = Mode.PAIR
             self._legs.peer[list(legs)] = list(reversed(legs))
@@ -194,6 +197,7 @@ class MediaEngine:
             if leg in self._streams:
                 self._receive_stream(leg, now_ns)
                 continue
+            # The next burst might not fit into the memory.
             if rows + _BURST > _ROWS:
                 self._pass_on(rows, now_ns)
                 rows = 0
@@ -307,6 +311,7 @@ class MediaEngine:
         self._to_mixers(kept & (self._legs.mode[legs] == Mode.MIX), legs, formats)
         pauses = self._legs.pauses(legs, now_ns) & (self._legs.mode[legs] == Mode.ECHO)
         out = self._legs.destinations(legs)
+        # -1 (nobody hears it) would index the last leg: ``out >= 0`` takes such rows out again.
         chosen = np.flatnonzero(kept & (out >= 0) & ~self._is_stream[out])
         by_frames = [
             self._frame_of(int(row), int(formats[row]), int(out[row]))
@@ -326,6 +331,7 @@ class MediaEngine:
         """Return a received payload as a frame: who is to say it, its format, and a copy; ``slin`` turned round."""
         name = _NAMES[received]
         payload = self._memory.data[row, HEADER_BYTES : self._memory.length[row]]
+        # L16 is big-endian in RTP (RFC 3551, 4.5.11), and slin little-endian on AudioSocket and WebSocket.
         return out, name, decode(name, payload).astype("<i2").tobytes() if name == "slin" else payload.tobytes()
 
     def _known_sources(self, legs: NDArray[np.int64], rows: int) -> NDArray[np.bool_]:
@@ -375,6 +381,7 @@ class MediaEngine:
             if prompt:
                 half = frame % 2 * FRAME_SAMPLES
                 samples[row] = _TONE[half : half + FRAME_SAMPLES]
+            # The marker tells where a talkspurt begins (RFC 3551, 4.1).
             marks[row] = frame == 0 and bool(self._legs.has_sent[leg])
             self._prompts[leg] = (prompt, frame + 1)
         self._send_made(np.array(playing, np.int64), samples, marks, now_ns)
@@ -404,6 +411,7 @@ class MediaEngine:
         if self._faults.active:
             copies, delays_ns = self._faults.copies(len(rows)), self._faults.delays_ns(len(rows), now_ns)
             for row, leg, delay_ns, times in zip(rows, out, delays_ns, copies, strict=True):
+                # A copy: `send_late` sends by way of row 0, where a packet of this batch may be.
                 datagram = self._memory.data[row, : self._memory.length[row]].tobytes()
                 for _ in range(times):
                     self._faults.keep(now_ns + int(delay_ns), int(leg), datagram)

@@ -54,6 +54,7 @@ for _name in ("ulaw", "alaw", "slin", "gsm", "g722"):
 RECEIVED_FORMATS[11] = FORMAT_NUMBERS["slin"]  # the other static number of linear audio
 
 _LINEAR = frozenset({"ulaw", "alaw", "slin"})
+# In the order of their bits read as unsigned, by which `encode` looks them up.
 _ALL_SAMPLES = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
 _ALL_OCTETS = np.arange(256, dtype=np.uint8)
 _ENCODING = {"ulaw": linear_to_mulaw(_ALL_SAMPLES), "alaw": linear_to_alaw(_ALL_SAMPLES)}
@@ -68,6 +69,7 @@ def is_linear(name: str) -> bool:
 def decode(name: str, payload: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Return the samples of a payload; ``slin`` is big-endian on the wire (RFC 3551, L16)."""
     if name == "slin":
+        # Half a sample at the end would make the view fail.
         return payload[: len(payload) // 2 * 2].view(">i2").astype(np.int16)
     return _DECODING[name][payload]
 

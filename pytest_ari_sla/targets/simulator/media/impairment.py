@@ -68,6 +68,7 @@ class MediaFaults:
 
     def keep(self, due_ns: int, leg: int, datagram: bytes) -> None:
         """Keep a packet until its time has come."""
+        # The number keeps packets of one time in their order, and spares the heap comparing their bytes.
         heapq.heappush(self._late, (due_ns, next(self._numbers), leg, datagram))
 
     def due(self, now_ns: int) -> list[tuple[int, bytes]]:

@@ -78,6 +78,7 @@ class MediaLoop:
             handles = [handle for handle, _ in events]
             if self._channel.fileno() in handles:
                 self._take_commands()
+            # A command of this very round may have closed the leg.
             self._engine.receive([self._leg_of[handle] for handle in handles if handle in self._leg_of], now_ns)
             self._keep_time(now_ns)
             self._tell_news()
@@ -107,7 +108,7 @@ class MediaLoop:
         with contextlib.suppress(BlockingIOError):
             while (received := self._channel.receive()) is not None:
                 self._carry_out(*received)
-            self._runs = False
+            self._runs = False  # no more to read would have raised; None is the end of the stream
 
     def _carry_out(self, command: Command, handle: int | None) -> None:
         match command:

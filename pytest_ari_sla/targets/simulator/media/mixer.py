@@ -42,6 +42,7 @@ class Mixer:
 
     def mix(self) -> NDArray[np.int16]:
         """Return what each member is to hear for the next 20 ms: (members, 160) int16, clipped."""
+        # 32 bits: the sum of several loud members does not fit into 16, and is clipped only at the end.
         said = np.zeros((len(self.legs), FRAME_SAMPLES), np.int32)
         for row, leg in enumerate(self.legs):
             waiting = self._waiting[leg]
@@ -49,6 +50,7 @@ class Mixer:
             if len(waiting) >= FRAME_SAMPLES:
                 said[row] = waiting[:FRAME_SAMPLES]
                 self._waiting[leg] = waiting[FRAME_SAMPLES:]
+        # One sum for all, less each one's own voice: that costs the same for any number of members.
         heard = np.clip(said.sum(axis=0) - said, -32768, 32767)
         return np.asarray(heard, np.int16)
 

@@ -57,6 +57,7 @@ class MediaProcess:
 
     def __init__(self, host: str, ports: tuple[int, int], seed: int = 0) -> None:
         self._host = host
+        # RFC 3550, section 11: RTP on even ports; Asterisk keeps the odd one after each for RTCP.
         self._ports = range(ports[0] + ports[0] % 2, ports[1] + 1, 2)
         self._seed = seed
         self._place = 0
@@ -98,6 +99,7 @@ class MediaProcess:
         except OSError:
             return None
         finally:
+            # Commands go by the same socket, and must wait while the other end is busy.
             self._child.control.setblocking(True)
         return news
 
@@ -151,6 +153,7 @@ class MediaProcess:
         self._open_stream(channel, connection, lambda leg: OpenWebSocket(leg, channel, is_client, received, options))
 
     def _open_stream(self, channel: str, connection: socket.socket, order: Callable[[int], Command]) -> None:
+        # The other process gets a descriptor of its own: ours is closed whether it could be told or not.
         with connection:
             self._ensure_free()
             leg = self._legs[channel] = self._free_legs.pop()

@@ -138,7 +138,7 @@ class StreamLeg(ABC):
         except BlockingIOError:
             return []
         except OSError:
-            data = b""
+            data = b""  # a reset ends the call as a close does
         if not data:
             self.ended = True
             return []
@@ -238,6 +238,7 @@ class WebSocketStream(StreamLeg):
     def __init__(self, connection: socket.socket, *, is_client: bool, options: DriverOptions) -> None:
         super().__init__(connection, options.format)
         self._masks = is_client
+        # RFC 6455, 5.2: a header with a 16-bit length has 4 bytes, and 4 more for the mask that only clients send.
         header_bytes = 4 if is_client else 8
         self._parser = WebSocketParser(masked=not is_client, most_bytes=_MOST_FRAME_BYTES - header_bytes)
         self._driver = WebSocketDriver(options)
