@@ -101,10 +101,9 @@ def encode(opcode: int, payload: bytes, *, masked: bool, is_last: bool = True) -
     return frame_header(opcode, len(payload), mask, is_last=is_last) + body
 
 
-def close_payload(code: int, reason: str = "") -> bytes:
-    """Return the payload of a CLOSE."""
-    # A control frame holds 125 bytes, of which the code takes two (RFC 6455, 5.5).
-    return code.to_bytes(2, "big") + reason.encode()[: _MOST_CONTROL_BYTES - 2]
+def close_payload(code: int) -> bytes:
+    """Return the payload of a CLOSE, without a reason in words."""
+    return code.to_bytes(2, "big")
 
 
 class WebSocketParser:

@@ -69,6 +69,8 @@ class SentStream:
         Of its time stamps.
     payload_bytes
         Of each packet.
+    timestamp_offset
+        What its time stamps are ahead by, in ticks: a fault on purpose.
     """
 
     socket: int
@@ -76,6 +78,7 @@ class SentStream:
     ssrc: int
     clock_rate_hz: int
     payload_bytes: int
+    timestamp_offset: int = 0
 
 
 class ReportExchange:
@@ -193,7 +196,8 @@ class ReportExchange:
         if stream is None or not packets:
             return False
         now_ns = self._now_ns()
-        ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000
+        # "the same time ... with the same random offset as the RTP timestamps in data packets" (RFC 3550, 6.4.1)
+        ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000 + stream.timestamp_offset
         # Payload alone, without headers (RFC 3550, 6.4.1).
         octets, block = packets * stream.payload_bytes, self._block(leg, now_ns)
         report = SenderReport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,7 @@ import numpy as np
 from pytest_ari_sla.ari.media_needs import RTP
 from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
+from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
 from pytest_ari_sla.media.loop.process import LoopProcess
 from pytest_ari_sla.media.loop.transport import LoopTransport
@@ -146,6 +148,12 @@ class RtpTransport(LoopTransport):
         self._sockets: list[socket.socket] = []
         self.receive_buffer_bytes = 0
 
+    async def _open(self, stack: AsyncExitStack) -> None:
+        await super()._open(stack)
+        stack.callback(
+            self._end_faults
+        )  # last in, first out: a load that is torn down has legs that nobody has stopped
+
     @property
     def probe_window(self) -> int:
         """How many probes of a leg are awaited."""
@@ -238,10 +246,17 @@ class RtpTransport(LoopTransport):
     def _alter(self, own: RtpEndpoint, alteration: Alteration) -> None:
         voice = self._plan.voice(own.leg)
         stream = SentStream(
-            own.socket, self._remotes[own.leg], alteration.ssrc, voice.codec.clock_rate_hz, voice.frames.shape[1]
+            own.socket,
+            self._remotes[own.leg],
+            alteration.ssrc,
+            voice.codec.clock_rate_hz,
+            voice.frames.shape[1],
+            alteration.timestamp_offset,
         )
         self._reports.follow(own.leg, stream)
-        self._loop.command(AlterLeg(own.leg, alteration.ssrc, alteration.timestamp_offset))
+        # A loop that has ended is told by ensure_alive() to those who wait; nobody waits for this.
+        with suppress(MediaLoopFailed):
+            self._loop.command(AlterLeg(own.leg, alteration.ssrc, alteration.timestamp_offset))
 
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg say another voice of the load, from its beginning.
@@ -258,9 +273,17 @@ class RtpTransport(LoopTransport):
 
     async def stop(self, endpoint: LegEndpoint) -> None:
         """Send nothing more for a leg; return when the loop has confirmed it."""
-        for altering in self._altering.pop(endpoint.leg, ()):
-            altering.cancel()
+        self._end_fault(endpoint.leg)
         await super().stop(endpoint)
+
+    def _end_fault(self, leg: int) -> None:
+        """Let a leg's stream stay as it is."""
+        for altering in self._altering.pop(leg, ()):
+            altering.cancel()
+
+    def _end_faults(self) -> None:
+        for leg in list(self._altering):
+            self._end_fault(leg)
 
     def ignore(self, endpoint: LegEndpoint) -> None:
         """Take what comes from the leg's peer as a stranger's from now on."""

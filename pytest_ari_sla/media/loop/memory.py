@@ -130,8 +130,14 @@ class LoopMemory(ABC):
         self._used = 0
         self._buffer: mmap.mmap | None = None
         self._arrange()
-        self.descriptor = _new_file(self._used) if descriptor is None else os.dup(descriptor)
-        self._buffer = mmap.mmap(self.descriptor, self._used)
+        self.descriptor = _new_file() if descriptor is None else os.dup(descriptor)
+        try:
+            if descriptor is None:
+                os.ftruncate(self.descriptor, self._used)
+            self._buffer = mmap.mmap(self.descriptor, self._used)
+        except BaseException:
+            self.close()
+            raise
         self._used = 0
         self._arrange()
         if descriptor is None:
@@ -171,12 +177,9 @@ class LoopMemory(ABC):
         os.close(self.descriptor)
 
 
-def _new_file(size: int) -> int:
+def _new_file() -> int:
     if hasattr(os, "memfd_create"):
         # It has no name in any file system: nothing is left behind, however we end.
-        descriptor = os.memfd_create("ari-sla-media")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size)
-    return descriptor
+        return os.memfd_create("ari-sla-media")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -87,7 +87,7 @@ def test_a_mask_is_undone_by_itself() -> None:
 
 def test_a_close_tells_its_code() -> None:
     """1005 stands for none."""
-    assert WebSocketMessage(Opcode.CLOSE, close_payload(CloseCode.GOING_AWAY, "bye")).close_code == 1001
+    assert WebSocketMessage(Opcode.CLOSE, close_payload(CloseCode.GOING_AWAY)).close_code == 1001
     assert WebSocketMessage(Opcode.CLOSE, b"").close_code == 1005
 
 

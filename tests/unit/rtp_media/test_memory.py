@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import msgspec
 import numpy as np
+import pytest
 
 from pytest_ari_sla.rtp_media.memory import BURST, BURST_RECORD, LEG, NONE, Gauge, MediaLayout, MediaMemory
 from tests.unit.rtp_media.memories import make_memory
@@ -38,6 +40,21 @@ def test_both_sides_see_the_same() -> None:
         assert here.tobytes() == there.tobytes()
     for memory in (ours, theirs):
         memory.close()
+
+
+@pytest.mark.parametrize("step", ["mmap.mmap", "os.ftruncate"])
+def test_a_memory_that_there_is_no_room_for_leaves_no_file_open(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither our own nor the copy of another process's."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    before = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pytest_ari_sla.media.loop.memory.{step}", fail)
+        with pytest.raises(OSError, match="Cannot allocate"):
+            make_memory()
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_arrays_do_not_overlap() -> None:

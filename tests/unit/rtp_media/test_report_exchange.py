@@ -93,6 +93,16 @@ def test_a_sender_report_says_what_was_sent_and_when(bench: Bench) -> None:
     assert bench.exchange.sent == 1
 
 
+def test_a_sender_report_has_the_offset_of_a_stream_whose_time_stamps_have_jumped(bench: Bench) -> None:
+    """Its peer synchronises by both: the jump alone is the fault on purpose, not the reports."""
+    bench.exchange.follow(LEG, SentStream(1, bench.peer.address, SSRC, 8000, 160, timestamp_offset=480_000))
+    bench.later()
+    (report,) = bench.peer.sender_reports()
+    began = ntp_timestamp(ORIGIN_NS + SLOT_NS)
+    expected = (((report.ntp - began) * 8000 >> 32) + 480_000) % 2**32
+    assert abs(report.rtp_timestamp - expected) <= 1
+
+
 def test_reports_come_at_an_interval(bench: Bench) -> None:
     """The first one after 1.25 to 3.75 s, the next ones after 2.5 to 7.5 s: never more often."""
     bench.later(SECOND_NS)
