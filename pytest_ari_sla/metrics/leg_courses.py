@@ -36,10 +36,17 @@ class LegCourses:
         self._sum = np.zeros((legs, columns), np.float64)
         self._count = np.zeros((legs, columns), np.int32)
 
-    def observe(self, legs: NDArray[np.int32], time_ns: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-        """Take in (n,) values, each of a leg and a moment (ns since the Unix epoch)."""
+    def observe(
+        self, legs: NDArray[np.int32], time_ns: NDArray[np.int64], values: NDArray[np.int64], now_ns: int
+    ) -> None:
+        """Take in (n,) values, each of a leg and a moment (ns since the Unix epoch).
+
+        What is dated later than ``now_ns`` counts there: where the clock was set forward, a packet an hour ahead would
+        leave all courses with columns of minutes, for good.
+        """
         if not len(legs):
             return
+        time_ns = np.minimum(time_ns, now_ns)
         if self._first is None:
             self._first = int(time_ns.min()) // self.column_ns
         while int(time_ns.max()) // self.column_ns - self._first >= self._columns:

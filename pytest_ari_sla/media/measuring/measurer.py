@@ -305,8 +305,9 @@ class Measurer:
         self._first_arrival_ns[groups.legs] = np.where(known == 0, first_ns, known)
         probed = batch.sent_ns > 0
         self.life.hear(batch)
+        arrival_ns = batch.arrival_ns[probed]
         self._courses.observe(
-            batch.leg[probed], batch.arrival_ns[probed], batch.arrival_ns[probed] - batch.sent_ns[probed]
+            batch.leg[probed], arrival_ns, arrival_ns - batch.sent_ns[probed], self._transport.now_ns()
         )
         numbers = batch.probe[probed]
         self._back[batch.source_leg[probed], numbers % self._back.shape[1]] = numbers

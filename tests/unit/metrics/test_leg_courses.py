@@ -9,12 +9,13 @@ S = 1_000_000_000
 BASE = 1_700_000_000 * S
 
 
-def observe(courses: LegCourses, *samples: tuple[int, float, int]) -> None:
+def observe(courses: LegCourses, *samples: tuple[int, float, int], now_s: float = 1e6) -> None:
     """Take in (leg, second, value)."""
     courses.observe(
         np.array([leg for leg, _, _ in samples], np.int32),
         np.array([BASE + int(second * S) for _, second, _ in samples], np.int64),
         np.array([value for _, _, value in samples], np.int64),
+        BASE + int(now_s * S),
     )
 
 
@@ -49,6 +50,16 @@ def test_a_packet_from_before_the_first_column_counts_in_it() -> None:
     observe(courses, (0, 5, 10))
     observe(courses, (0, 4, 20))
     assert course(courses, 0) == [(5, 15)]
+
+
+def test_a_packet_from_the_future_counts_as_one_of_now() -> None:
+    """The clock that stamps packets was set an hour ahead: all courses keep their resolution."""
+    courses = LegCourses(legs=2)
+    observe(courses, (0, 0, 10), (1, 1, 20), now_s=2)
+    observe(courses, (0, 3600, 30), now_s=5)
+    assert courses.column_ns == S
+    assert course(courses, 0) == [(0, 10), (5, 30)]
+    assert course(courses, 1) == [(1, 20)]
 
 
 def test_a_leg_that_is_used_again_begins_empty() -> None:
