@@ -54,7 +54,7 @@ def test_a_memory_that_there_is_no_room_for_leaves_no_file_open(step: str, monke
         patch.setattr(f"pytest_ari_sla.media.loop.memory.{step}", fail)
         with pytest.raises(OSError, match="Cannot allocate"):
             make_memory()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_arrays_do_not_overlap() -> None:

@@ -32,6 +32,7 @@ async def test_a_connection_that_finds_no_open_file_is_taken_as_soon_as_there_is
     async with OtherSide("audiosocket").serving() as far, caller_on(far, 2) as caller:
         first, remote = await establish(far, caller)
         caller.start_leg(first, remote, 10_000)
+        await until(caller, "loss.received")  # by now the process has opened all that it ever needs
         began_s = time.monotonic()
         with no_more_files(caller.media_pid):
             second, remote = await establish(far, caller)

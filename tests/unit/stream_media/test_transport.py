@@ -75,8 +75,15 @@ def has_ipv6_loopback() -> bool:
     return True
 
 
-async def test_an_asterisk_whose_name_has_no_address_is_told_before_the_first_call() -> None:
+async def test_an_asterisk_whose_name_has_no_address_is_told_before_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Not by the end of the process that moves frames."""
+
+    def find_none(host: str, *_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, f"no {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_none)  # a resolver takes as long as it likes
     far = OtherSide("websocket-server", base_url="http://pbx.invalid:8088/ari")  # RFC 6761, 6.4
     with pytest.raises(AriUnreachable, match=r"cannot connect to pbx\.invalid:8088 for a call's media: "):
         async with caller_on(far, 1):
