@@ -96,7 +96,7 @@ class TargetWatch:
         self._started_at: str | None = None
         self._restarted_ns: int | None = None
         self._restarts = 0
-        self._is_gone = False
+        self._gone_ns: int | None = None
         self._lanes = {lane: _Took() for lane in Lane}
         # One connection a lane: a probe that hangs must not hold up the other, which tells what kind of hang it is.
         self._clients = {
@@ -143,7 +143,7 @@ class TargetWatch:
                     if answered and (self._restarts or is_same):
                         return
                     await asyncio.sleep(AGAIN_S)
-        self._is_gone = not answered
+        self._gone_ns = None if answered else began_ns
 
     async def _has_answered(self) -> bool:
         try:
@@ -182,8 +182,8 @@ class TargetWatch:
         if self._restarted_ns is not None:
             at_s = (self._restarted_ns - self._began_ns) / 1e9
             found.append(Incident(IncidentKind.ASTERISK_RESTARTED, at_s, at_s))
-        if self._is_gone:
-            at_s = (self._clock.monotonic_ns() - self._began_ns) / 1e9 - BEGINS_ANEW_S
+        if self._gone_ns is not None:
+            at_s = (self._gone_ns - self._began_ns) / 1e9
             words = f"it ended all calls, and ARI has not answered for {BEGINS_ANEW_S:g} s since"
             found.append(Incident(IncidentKind.ASTERISK_ENDED, at_s, at_s, words))
         for gap in self._probes.gaps:
@@ -195,7 +195,7 @@ class TargetWatch:
         """Return what was wrong with the target, in a sentence; None: nothing that nobody else would tell."""
         if self._restarted_ns is not None:
             return AsteriskCrashed(f"Asterisk was restarted {self._at(self._restarted_ns)}: all calls of then are gone")
-        if self._is_gone:
+        if self._gone_ns is not None:
             return AsteriskCrashed(f"Asterisk ended all calls, and ARI has not answered for {BEGINS_ANEW_S:g} s since")
         gap = self._probes.worst
         if gap is None:

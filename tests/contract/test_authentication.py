@@ -35,6 +35,21 @@ async def test_api_key_is_as_good_as_basic(raw_ari: RawAri) -> None:
                 assert response.status == status
 
 
+async def test_an_api_key_counts_only_where_the_header_says_nothing(raw_ari: RawAri) -> None:
+    """Credentials in the header are judged whatever the parameter says; a header that holds none leaves it to that."""
+    good = f"{raw_ari.endpoint.user}:{raw_ari.endpoint.password}"
+    asked = [
+        (_WRONG, good, 401),
+        (raw_ari.endpoint.authorization, "nobody:nothing", 200),
+        ("Bearer x", good, 200),
+    ]
+    async with aiohttp.ClientSession() as session:
+        for header, key, status in asked:
+            url, headers = raw_ari.base + "/asterisk/ping", {"Authorization": header}
+            async with session.get(url, headers=headers, params={"api_key": key}) as response:
+                assert response.status == status, (header, key)
+
+
 async def test_the_event_socket_takes_an_api_key(raw_ari: RawAri) -> None:
     """The event WebSocket opens with an api_key and no header."""
     endpoint = raw_ari.endpoint

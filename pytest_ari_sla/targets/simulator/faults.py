@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -94,10 +95,13 @@ class Faults:
 
 def _number(name: str, value: object, kind: type) -> float | int:
     try:
+        # By way of text: int(0.5) would be 0 without a word.
         number: float | int = kind(str(value))
     except ValueError:
         raise UsageError(f"fault {name} takes a number, not {value!r}") from None
-    if number < 0 or (name.endswith("_ratio") and number > 1):
+    most = 1 if name.endswith("_ratio") else sys.float_info.max
+    # Asked this way round: every comparison with a NaN is false.
+    if not 0 <= number <= most:
         raise UsageError(f"fault {name} cannot be {value}")
     return number
 
@@ -126,5 +130,6 @@ class Dice:
         ratio = float(getattr(self.faults, fault))
         if ratio <= 0.0:
             return False
+        # A text seeds by its SHA-512, which is the same in every process, and not by its hash, which is not.
         dice = self._dice.setdefault(fault, Random(f"{self.faults.seed} {fault}"))
         return dice.random() < ratio

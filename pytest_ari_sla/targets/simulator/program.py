@@ -114,6 +114,7 @@ async def _serve(options: argparse.Namespace, faults: Faults, ports: tuple[int, 
 
     password = given or secrets.token_urlsafe(12)
     with contextlib.ExitStack() as stack:
+        # First, so that a taken port costs no process. 512: Asterisk's 10 (main/tcptls.c) delay bursts by a second.
         listener = stack.enter_context(socket.create_server((options.host, options.port), backlog=512))
         media = stack.enter_context(MediaProcess(options.host, ports, options.seed))
         state = PbxState(Random(options.seed), media, epoch_ns=time.time_ns())
@@ -141,4 +142,5 @@ def _announce(listener: socket.socket, user: str, password: str) -> None:
         f"ARI:    http://{credentials}{host}:{port}/ari\n"
         f"Faults: http://{host}:{port}{FAULTS_PATH}\n"
     )
+    # Into a file, as `SimulatorProcess` reads it, text would wait until a whole block is there.
     sys.stdout.flush()

@@ -132,6 +132,21 @@ async def test_a_target_that_ended_all_calls_and_is_gone_is_to_blame(
     assert str(watch.finding()) == "Asterisk ended all calls, and ARI has not answered for 0.5 s since"
 
 
+async def test_when_a_target_was_gone_does_not_depend_on_when_one_asks(
+    answering: Target, endpoint: AriEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left there is counted in between, which takes long without an answer; blame is laid by that time."""
+    monkeypatch.setattr(target_watch, "BEGINS_ANEW_S", 0.1)
+    async with TargetWatch(endpoint, True, str) as watch:
+        await until(lambda: answering.asked)
+        answering.status = 503
+        await watch.look_again(lambda: True)
+    told = watch.incidents()
+    await asyncio.sleep(0.01)
+    assert watch.incidents() == told
+    assert told[0].words.startswith("it ended all calls")
+
+
 async def test_a_target_that_is_the_same_has_not_to_be_waited_for(answering: Target, endpoint: AriEndpoint) -> None:
     """It dropped the calls for another reason."""
     async with TargetWatch(endpoint, True, str) as watch:

@@ -73,6 +73,7 @@ class EventSocket:
                 event = await self._line.get()
                 if self._dice.hits("delayed_event_ratio"):
                     await asyncio.sleep(self._dice.faults.delayed_event_s)
+                # A hung one is emptied all the same, lest its events pile up here.
                 if not self._hangs:
                     await self._socket.send_str(json.dumps(event, separators=(",", ":")))
 

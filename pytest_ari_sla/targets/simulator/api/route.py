@@ -20,7 +20,8 @@ __all__ = ["Arguments", "Parameter", "Route", "RouteTable", "operation"]
 
 _ANY = None  # a placeholder among the parts of paths; no part of a request's path is equal to it
 _BODY_TYPES = {"body": "containers", "object": "object"}
-_TRUE = frozenset({"true", "yes", "1", "on"})
+# As ast_true() of main/utils.c.
+_TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def answer(pbx: Pbx, method: str, path: str, query: Mapping[str, str], body: Map
 def check_slash(path: str) -> None:
     """Refuse a path that ends with a slash, but for the root's."""
     if path.endswith("/") and path != "/":
+        # As in res_ari.c: not redirected, since clients would repeat a POST as a GET.
         raise Refused(404, f"ARI URLs do not end with a slash. Try /ari{path[:-1]}")
 
 

@@ -37,6 +37,7 @@ _ARI = "/ari"
 _MEDIA = "/media/"
 _API_DOCS = "/api-docs/"
 _HEADERS = {"Server": f"Asterisk/{VERSION}", "Cache-Control": "no-cache, no-store"}
+# EX_SOFTWARE of sysexits.h: "internal software error".
 _CRASH_STATUS = 70
 
 
@@ -124,12 +125,14 @@ class SimulatorServer:
             return self._document(path, request)
         reply = self.handle(request.method, path, query, body)
         if (connecting := reply.connecting) is not None:
+            # Asterisk connects inside the request (res_audiosocket.c), so the answer waits for it.
             connection = await connect_audiosocket(connecting.remote)
             return self._act(partial(connecting.then, connection))
         return reply
 
     def handle(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Reply:
         """Carry out a request at the present moment, and send what it leads to."""
+        # ``/channels/ID`` itself, not what lies below it.
         stuck = method == "DELETE" and path.count("/") == 2 and path.startswith("/channels/")
         if stuck and self._dice.hits("stuck_channel_ratio"):
             return NO_CONTENT
@@ -156,7 +159,8 @@ class SimulatorServer:
             return refused.reply
 
     def _may_use(self, request: web.Request) -> bool:
-        given = request.query.get("api_key") or _basic(request.headers.get("Authorization", ""))
+        # As res_ari.c: the parameter counts only where the header says nothing.
+        given = _basic(request.headers.get("Authorization", "")) or request.query.get("api_key", "")
         return hmac.compare_digest(given.encode(), self._credentials.encode())
 
     # Events
@@ -198,8 +202,10 @@ class SimulatorServer:
         upgrade, transport = _upgrade_request(request), request.transport
         if upgrade is None or transport is None:
             return _response(Reply(426, {"message": "Upgrade Required"}))
+        # What comes from now on must stay in the kernel, for the media process to read.
         transport.pause_reading()
         transport.write(UpgradeReply.to(upgrade).render())
+        # A descriptor of its own: aiohttp closes the other one with the transport.
         connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         gone = self._taken[channel.id] = asyncio.get_running_loop().create_future()
         self._advance()
@@ -244,6 +250,7 @@ class SimulatorServer:
             self._dialling.add(task)
             task.add_done_callback(self._dialling.discard)
         if self._wake:
+            # Set anew each time: what was just done may have added an earlier step.
             self._wake.cancel()
             self._wake = None
         due_ns = self._pbx.state.scheduler.next_due_ns()
@@ -285,6 +292,7 @@ class SimulatorServer:
             self._crash = None
         if faults.crash_after_s:
             loop = asyncio.get_running_loop()
+            # Not by an exception: a crash closes nothing and says nothing.
             self._crash = loop.call_later(faults.crash_after_s, os._exit, _CRASH_STATUS)
 
 

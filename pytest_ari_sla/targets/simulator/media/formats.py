@@ -31,6 +31,7 @@ __all__ = [
 FRAME_SAMPLES = 160
 """Samples of a packet that is made here: 20 ms at 8 kHz."""
 
+# Asterisk lists slin under 10 and 11, and sends the lower one (main/rtp_engine.c), though RFC 3551 calls 10 stereo.
 PAYLOAD_TYPES = {
     "ulaw": 0,
     "alaw": 8,

@@ -204,6 +204,7 @@ class AudioSocketStream(StreamLeg):
         self._begun_ns = now_ns
         frames = []
         for kind, payload in self._parser.feed(data):
+            # res_audiosocket.c has no frame then, which ends the channel: be it a hang-up, another type, or length 0.
             if not audiosocket.is_audio(kind) or not payload:
                 self.ended = True
                 break

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverOptions", "WebSocketDriver"]
 
+# QUEUE_LENGTH_MAX, _XOFF_LEVEL and _XON_LEVEL of chan_websocket.c.
 MOST_FRAMES = 1000
 XOFF_FRAMES = 900
 XON_FRAMES = 800
@@ -134,6 +135,7 @@ class WebSocketDriver:
     def take_media(self, message: bytes) -> None:
         """Take a binary message: cut into frames, its rest thrown away unless the peer is buffering."""
         queue, size = self._queue, self._options.frame_bytes
+        # Asterisk drops such a message as a whole, and only a debug line tells of it.
         if self._direction == "in" or queue.frames >= MOST_FRAMES:
             return
         if self._options.is_passthrough:
@@ -222,6 +224,7 @@ class WebSocketDriver:
 
     def _turn(self, direction: str) -> None:
         if self._encoding is not ControlEncoding.JSON:
+            # The line feed is Asterisk's own.
             self._refuse("SET_MEDIA_DIRECTION only supports JSON format.\n")
         elif not direction:
             self._refuse("SET_MEDIA_DIRECTION requires a 'direction' parameter.\n")

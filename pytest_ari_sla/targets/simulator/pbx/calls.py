@@ -145,6 +145,7 @@ class Calls:
         except MediaUnavailable as error:
             # Asterisk 16 and 22 die of this; to be refused is what their other channel types do.
             raise Refused(500, "An internal error prevented this request from being handled") from error
+        # Asterisk ends the name with the address of an object of its own.
         pointer = 0x7F0000000000 + self._state.number() * 0x10
         name = f"UnicastRTP/{remote[0]}:{remote[1]}-{pointer:#x}"
         channel = Channel(channel_id, name, self._state.timestamp(), has_media=True)
@@ -168,6 +169,7 @@ class Calls:
     def _local(self, resource: str, ids: tuple[str, str]) -> tuple[Channel, Channel]:
         exten, _, context = resource.partition("/")[0].partition("@")
         number, created = self._state.number(), self._state.timestamp()
+        # The suffixes are those of main/core_unreal.c.
         near_id, far_id = ids[0], ids[1] or f"{ids[0]};2"
         name = f"Local/{exten}@{context or 'default'}-{number:08x};"
         near = Channel(near_id, name + "1", created, exten=exten, context=context or "default", twin=far_id)
@@ -267,6 +269,7 @@ class Calls:
         channel.application = ("Stasis", data)
         if tell_dialplan:
             self._state.publish_channel("ChannelDialplan", channel, dialplan_app="Stasis", dialplan_app_data=data)
+        # app_stasis.c clears it first, and sets FAILED where nobody serves the application.
         self._state.set_variable(channel, "STASISSTATUS", "")
         if name not in self._state.applications or self._state.applications[name].connection is None:
             self._state.set_variable(channel, "STASISSTATUS", "FAILED")
@@ -343,6 +346,7 @@ class Calls:
 
     def _end(self, channel: Channel, cause: int) -> None:
         """End a channel, and with it the other half of a Local one and those who listen to it."""
+        # It may have ended otherwise meanwhile, and another have its id now.
         if self._state.find_channel(channel.id) is not channel:
             return
         twin = self._state.find_channel(channel.twin) if channel.twin else None
@@ -406,6 +410,7 @@ class Calls:
     def local_ids(self, channel_id: str, other_id: str = "") -> tuple[str, str]:
         """Check ids that were asked for, and make up what was not; refuse with 409 what is taken."""
         taken = Refused(409, "Channel with given unique ID already exists")
+        # Ids clash whatever their case, as with `is_taken`.
         if channel_id and channel_id.lower() == other_id.lower():
             raise taken
         for asked in filter(None, (channel_id, other_id)):

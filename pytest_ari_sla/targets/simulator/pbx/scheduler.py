@@ -69,6 +69,7 @@ class Scheduler:
 
     def next_due_ns(self) -> int | None:
         """When to call :meth:`advance` next; None while nothing is to happen."""
+        # A heap gives up nothing from its middle: what was cancelled goes when it has come to the top.
         while self._appointments and self._appointments[0].step is None:
             heapq.heappop(self._appointments)
         return self._appointments[0].due_ns if self._appointments else None

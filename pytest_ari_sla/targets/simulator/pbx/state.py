@@ -26,6 +26,7 @@ __all__ = ["MediaPlane", "MediaUnavailable", "NoMedia", "PbxState", "Timing"]
 VERSION = "22.0.0-simulator"
 """What the simulator says it is: a number that clients can read, and the plain truth."""
 
+# A MAC that belongs to no hardware: its first octet says "locally administered", the next three "sim".
 ENTITY_ID = "02:73:69:6d:00:01"
 
 _MS = 1_000_000
@@ -256,6 +257,7 @@ class PbxState:
     def add_channel(self, channel: Channel) -> None:
         """Let a channel live."""
         self._channels[channel.id.lower()] = channel
+        # Sorted, so that `is_taken` finds a prefix by bisection: each new channel asks, and there may be thousands.
         insort(self._channel_ids, channel.id.lower())
 
     def remove_channel(self, channel: Channel) -> None:
@@ -264,6 +266,7 @@ class PbxState:
         del self._channels[folded]
         del self._channel_ids[bisect_left(self._channel_ids, folded)]
         for application in self.applications.values():
+            # From a Counter what is not there can be deleted as well.
             del application.subscriptions["channel"][channel.id]
         self.prune_applications()
 

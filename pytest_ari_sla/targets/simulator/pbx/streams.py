@@ -26,6 +26,7 @@ INCOMING = "INCOMING"
 INTERNAL = "An internal error prevented this request from being handled"
 _OPTION = re.compile(r"([a-z])(?:\(([^()]*)\))?")
 _OPTIONS = frozenset("cnvpfd")
+# AST_CAUSE_NO_ROUTE_DESTINATION: what chan_websocket.c sets where it cannot connect.
 _NO_ROUTE = 3
 
 
@@ -103,6 +104,7 @@ class Streams:
                 "encoding": "json" if options.get("f") == "json" else "plain-text",
                 "direction": direction or options.get("d") or "both",
                 "auto_answer": "n" not in options,
+                # Without a fixed size there is nothing to cut by: each message is a frame then.
                 "is_passthrough": "p" in options or size == 0,
                 "variables": channel.variables,
             },

@@ -63,6 +63,8 @@ def test_values_may_be_text() -> None:
         ({"lost_event_ratio": "often"}, "takes a number"),
         ({"lost_event_ratio": 1.5}, "cannot be 1.5"),
         ({"slow_request_s": -1}, "cannot be -1"),
+        ({"rtp_delay_s": "nan"}, "cannot be nan"),
+        ({"crash_after_s": "inf"}, "cannot be inf"),
         ({"seed": "1.5"}, "takes a number"),
     ],
 )

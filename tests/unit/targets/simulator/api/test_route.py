@@ -67,7 +67,10 @@ def test_numbers_are_read_as_c_does(text: str, number: int) -> None:
     assert Arguments(query={"n": text}).number("n", 7) == number
 
 
-@pytest.mark.parametrize(("text", "flag"), [("true", True), ("True", True), ("1", True), ("false", False), ("", False)])
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [("true", True), ("True", True), ("y", True), ("T", True), ("1", True), ("false", False), ("", False)],
+)
 def test_flags(text: str, flag: bool) -> None:
     """Several words mean yes."""
     assert Arguments(query={"f": text}).flag("f") is flag
