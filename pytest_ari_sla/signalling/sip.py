@@ -155,10 +155,12 @@ class SipCaller:
         return SipCall(agent, agent.invite(party, wanted.uri, stream, dict(headers or {}), changed, name))
 
     async def _agent(self, where: SipDestination) -> SipAgent:
-        if where not in self._agents:
-            self._agents[where] = asyncio.create_task(self._open(where))
+        opening = self._agents.get(where)
+        # A host that could not be reached a moment ago may be there again for the next call.
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            opening = self._agents[where] = asyncio.create_task(self._open(where))
         # Other calls wait for the same socket: one that is given up must not end its opening.
-        return await asyncio.shield(self._agents[where])
+        return await asyncio.shield(opening)
 
     async def _open(self, where: SipDestination) -> SipAgent:
         agent = SipAgent(where, self._clock)

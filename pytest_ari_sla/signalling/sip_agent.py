@@ -73,6 +73,8 @@ class SipAgent:
         self._ended: list[tuple[int, str]] = []
         self._udp: asyncio.DatagramTransport | None = None
         self._stream: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self._reconnecting: asyncio.Task[None] | None = None
         self.remote: Address = ("", 0)
         self.local: Address = ("", 0)
         self.ignored = 0
@@ -160,7 +162,10 @@ class SipAgent:
             self._send(answer, source)
 
     def lost_connection(self) -> None:
-        """Take note that the other side has closed the TCP connection: what was in it is lost."""
+        """Take note that the other side has closed the TCP connection: what was in it is lost.
+
+        The next message opens another one (RFC 3261, 18.1.1): calls that are up want to be ended as well.
+        """
         self._stream = None
 
     def _serve(self, held: AgentCall) -> None:
@@ -195,12 +200,29 @@ class SipAgent:
             self._udp.sendto(message, to)
         elif self._stream is not None:
             self._stream.write(message)
+        else:
+            self._unsent.append(message)
+            if self._reconnecting is None:
+                self._reconnecting = asyncio.create_task(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        """Connect again, and send what has waited for it; where that fails, calls end as nobody responds to them."""
+        try:
+            await self._connect()
+        except (OSError, TimeoutError):
+            self.ignored += len(self._unsent)
+        unsent, self._unsent, self._reconnecting = self._unsent, [], None
+        if self._stream is not None:
+            self._stream.writelines(unsent)
 
     async def aclose(self) -> None:
         """Close the socket, with all that is still to be sent."""
         for held in self._calls.values():
             if held.timer is not None:
                 held.timer.cancel()
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait([self._reconnecting])
         for transport in (self._udp, self._stream):
             if transport is not None:
                 transport.close()

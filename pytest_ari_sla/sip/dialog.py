@@ -106,7 +106,7 @@ class OutgoingCall:
         self._headers = dict(headers or {})
         self._tag = generate_tag()
         self._number = 0
-        self._their_number = 0
+        self._their_number = -1  # a first CSeq of 0 is in order (RFC 3261, 8.1.1.5)
         self._outgoing: list[bytes] = []
         self._resent: dict[str, Retransmission] = {}
         self._peer: _Peer | None = None
@@ -301,12 +301,17 @@ class OutgoingCall:
             self._end()
 
     def _answer_challenge(self, response: Incoming, method: str, uri: str, now_ns: int) -> bool:
-        """Send a request again with what it was challenged for; once for each kind of it and challenger."""
-        key = f"{method} {response.status}"
-        is_stale = "stale=true" in response.header("WWW-Authenticate").lower().replace(" ", "")
-        if self._party.account is None or (key in self._tried and not is_stale):
+        """Send a request again with what it was challenged for; once for each kind of it and challenger.
+
+        Once more where only the nonce was too old (RFC 3261, 22.3), and not for as long as somebody says so.
+        """
+        challenge = response.header("WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate")
+        is_stale = "stale=true" in challenge.lower().replace(" ", "").replace('"', "")
+        tries = [f"{method} {response.status}", *([f"{method} {response.status} stale"] if is_stale else [])]
+        untried = next((one for one in tries if one not in self._tried), None)
+        if self._party.account is None or untried is None:
             return False
-        self._tried.add(key)
+        self._tried.add(untried)
         header = authorization(response, self._party.account, method, uri)
         if header is None:
             return False

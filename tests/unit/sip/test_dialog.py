@@ -91,6 +91,33 @@ def test_a_wrong_password_is_tried_once_and_no_account_not_at_all() -> None:
         assert words in call.failure
 
 
+@pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (407, "Proxy-Authenticate")])
+def test_a_nonce_that_is_too_old_is_replaced_once(status: int, header: str) -> None:
+    """The password is right then (RFC 3261, 22.3); who always says so is not answered without end."""
+    call = new_call(SipDigestAuth("alice", "secret"))
+    peer = Peer(call)
+    peer.hears()
+    challenge = CHALLENGE.replace("WWW-Authenticate", header)
+    peer.responds(status, peer.last("INVITE"), 10 * MS, more=challenge)
+    assert peer.hears() == ["ACK", "INVITE"]
+    stale = f"{challenge}, stale=TRUE"
+    peer.responds(status, peer.last("INVITE"), 20 * MS, more=stale)
+    assert peer.hears() == ["ACK", "INVITE"]
+    peer.responds(status, peer.last("INVITE"), 30 * MS, more=stale)
+    assert peer.hears() == ["ACK"]
+    assert call.state is CallState.ENDED
+
+
+def test_a_first_request_of_theirs_may_have_the_number_0() -> None:
+    """RFC 3261, 8.1.1.5 only bounds it from above."""
+    call = new_call()
+    peer = Peer(call)
+    peer.answers()
+    peer.requests("BYE", 0, 1 * S)
+    assert peer.hears() == ["200 BYE"]
+    assert call.state is CallState.ENDED
+
+
 def test_a_refusal_is_acknowledged_each_time_that_it_comes() -> None:
     """The ACK belongs to the transaction: the branch of the INVITE, and its request URI."""
     call = new_call()
