@@ -49,6 +49,8 @@ class BotPlan:
         Die with this call, counted from 1; 0: never.
     host
         Where its media ends.
+    transport
+        What its media travels by: one of `~pytest_ari_sla.bot.media.TRANSPORTS`.
     """
 
     url: str
@@ -60,16 +62,18 @@ class BotPlan:
     leaks: bool = False
     crashes_after: int = 0
     host: str = "127.0.0.1"
+    transport: str = "rtp"
 
 
 @dataclass
 class _Call:
-    """One caller: the channels and the bridge, and the stream."""
+    """One caller, and what is made for it: a channel for our media, a bridge, a stream; and whether that is done."""
 
     caller: str
-    stream: BotStream
-    bridge: str = ""
-    media: str = ""
+    media: str
+    bridge: str
+    stream: BotStream | None = None
+    made: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class VoiceBot:
@@ -86,7 +90,7 @@ class VoiceBot:
     def __init__(self, plan: BotPlan, log: TextIO) -> None:
         self._plan = plan
         self._log = log
-        self._media = BotMedia(plan.host)
+        self._media = BotMedia(plan.transport, plan.host, plan.url)
         self._calls: dict[str, _Call] = {}
         self._taken = 0
 
@@ -111,56 +115,62 @@ class VoiceBot:
     def _take(self, event: dict[str, Any]) -> None:
         channel = event.get("channel", {}).get("id", "")
         match event["type"]:
-            case "StasisStart" if "media" not in event["args"]:
+            case "StasisStart" if not channel.startswith(f"{self._plan.app}-media-"):
                 self._tell(channel, f"state {event['channel']['state']}", time.time_ns())
                 self._tell(channel, f"caller {event['channel']['caller']['name']}", time.time_ns())
-                self._spawn(self._serve(channel))
+                ours = f"{self._plan.app}-media-{channel}", f"{self._plan.app}-{channel}"
+                self._calls[channel] = call = _Call(channel, *ours)
+                self._spawn(self._serve(call))
             case "ChannelDtmfReceived" if channel in self._calls:
-                self._calls[channel].stream.press(event["digit"], time.time_ns())
+                stream = self._calls[channel].stream
+                if stream is not None and stream.conversation is not None:
+                    stream.conversation.press(event["digit"], time.time_ns())
             case "StasisEnd" if channel in self._calls:
                 self._spawn(self._end(self._calls.pop(channel)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.create_task(work)
 
-    async def _serve(self, channel: str) -> None:
+    async def _serve(self, call: _Call) -> None:
         """Answer a caller, and talk to it."""
         plan = self._plan
         self._taken += 1
         if self._taken == plan.crashes_after:
             raise BotCrashed(f"told to die with call {self._taken}")
-        call = self._calls[channel] = _Call(channel, await self._media.open())
-        host, port = call.stream.local
-        asked = {
-            "app": plan.app,
-            "external_host": f"{host}:{port}",
-            "format": "ulaw",
-            "data": "media",
-            "channelId": f"{plan.app}-media-{channel}",
-        }
+        try:
+            is_answered = await self._answer(call)
+        finally:
+            call.made.set()
+        if is_answered and plan.hang_up_after_s is not None:
+            await asyncio.sleep(plan.hang_up_after_s)
+            await self._delete(f"/channels/{call.caller}")
+
+    async def _answer(self, call: _Call) -> bool:
+        """Make what a caller needs, and answer it; return whether that was possible, which the log tells."""
+        plan, channel = self._plan, call.caller
+        stream = call.stream = await self._media.open(self._http)
+        asked = {"app": plan.app, "channelId": call.media, **stream.asked}
         media = await self._post("/channels/externalMedia", asked)
-        bridge = await self._post("/bridges", {"type": "mixing", "bridgeId": f"{plan.app}-{channel}"})
+        bridge = await self._post("/bridges", {"type": "mixing", "bridgeId": call.bridge})
         if media is None or bridge is None:
-            return  # told in the log
-        call.bridge, call.media = bridge["id"], media["id"]
-        variables = media["channelvars"]
-        call.stream.remote = (variables["UNICASTRTP_LOCAL_ADDRESS"], int(variables["UNICASTRTP_LOCAL_PORT"]))
+            return False
+        await stream.begin(media)
         await self._post(f"/bridges/{call.bridge}/addChannel", {"channel": f"{channel},{call.media}"})
         self._tell(channel, "answering", time.time_ns())
         await self._post(f"/channels/{channel}/answer", {})
         answered_ns = time.time_ns()
         self._tell(channel, "answered", answered_ns)
-        call.stream.conversation = Conversation(
+        stream.conversation = Conversation(
             plan.manners, answered_ns, lambda what, at_ns: self._tell(channel, what, at_ns)
         )
-        if plan.hang_up_after_s is not None:
-            await asyncio.sleep(plan.hang_up_after_s)
-            await self._delete(f"/channels/{channel}")
+        return True
 
     async def _end(self, call: _Call) -> None:
-        """Remove what was made for a caller who has gone."""
+        """Remove what was made for a caller who has gone, and what is being made."""
         self._tell(call.caller, "gone", time.time_ns())
-        self._media.close(call.stream)
+        await call.made.wait()
+        if call.stream is not None:
+            self._media.close(call.stream)
         if not self._plan.leaks:
             await self._delete(f"/channels/{call.media}")
             await self._delete(f"/bridges/{call.bridge}")

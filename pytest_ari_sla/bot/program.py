@@ -16,6 +16,7 @@ import aiohttp
 from pytest_ari_sla.ari.endpoint import AriEndpoint, parse_ari_url
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure
 from pytest_ari_sla.bot.application import BotCrashed, BotPlan, VoiceBot
+from pytest_ari_sla.bot.media import TRANSPORTS
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.metrics.units import parse_duration_ns
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("which Asterisk? ari-sla bot URL, or ARI_URL in the environment")
     endpoint = parse_ari_url(arguments.url)
     user, password = endpoint.user or arguments.ari_user, endpoint.password or arguments.ari_password
-    plan = BotPlan(endpoint.base_url, user, password, arguments.app, host=arguments.host)
+    plan = BotPlan(endpoint.base_url, user, password, arguments.app, host=arguments.host, transport=arguments.transport)
     for fault in arguments.fault:
         plan = with_fault(plan, fault)
     with ExitStack() as stack:
@@ -107,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--app", default="bot", metavar="NAME", help="the Stasis application that it is (default: bot)")
     parser.add_argument("--host", default="127.0.0.1", help="the address of its media (default: 127.0.0.1)")
+    parser.add_argument(
+        "--transport", choices=TRANSPORTS, default="rtp", help="what its media travels by (default: rtp)"
+    )
     parser.add_argument(
         "--log", type=Path, metavar="FILE", help="where it tells what it hears and says; default: stdout"
     )
