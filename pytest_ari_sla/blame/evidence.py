@@ -138,6 +138,7 @@ def earliest(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
     """Return incidents in order: of those that overlap and are the same for all shards, the first."""
     found: list[Incident] = []
     for one in sorted(incidents, key=lambda incident: incident.from_s):
+        # Each shard tells of the same event as it noticed it: the first one is nearest to when it was.
         if not any(one.kind is other.kind and one.from_s <= other.until_s for other in found):
             found.append(one)
     return tuple(found)

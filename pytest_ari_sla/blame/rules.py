@@ -34,6 +34,7 @@ _GONE = ("TargetError", "AsteriskCrashed", "AsteriskStartFailed")
 _UNREACHABLE = ("AriUnreachable", "AnswerDamaged", "TlsFailed", "EventStreamLost", "NetworkError")
 _APPLICATION = ("ApplicationCrashed", "ApplicationFailed")
 _GENERATOR = ("HarnessError", "MediaLoopFailed", "SimulatorCrashed", "ShardLost", "PortsExhausted", "OpenFilesLimit")
+# What a standstill of whoever should have acted looks like from a call.
 _WAITED = ("AriTimeout", "ChannelLost", "CallNotAnswered", SCRIPT_FAILED)
 
 
@@ -92,6 +93,7 @@ def is_bad(call: CallEvidence, *, any_loss: bool = False) -> bool:
     """Tell whether somebody is to blame for a call; ``any_loss``: a limit of loss was broken, so each packet counts."""
     if call.state == "cancelled" or call.cause == PEER_FAULT:
         return False
+    # Not by ratio alone: of a call that sent nothing, 0 lost would be as many as 1 % of 0.
     lost = call.lost > 0 and (any_loss or call.lost >= BAD_LOSS_RATIO * call.sent)
     return call.has_ended_badly or lost or call.was_heard is False
 
@@ -116,6 +118,7 @@ def _ended_by(kind: IncidentKind, *names: str) -> Callable[[CallEvidence, LoadEv
     """Hold for a call that ended badly when something happened that ends calls, or by what that is told as."""
 
     def holds(call: CallEvidence, load: LoadEvidence) -> Incident | None:
+        # Of a call that the end took, only the first thing noticed is told: a hang-up, a refusal, a time-out.
         is_of_it = call.cause in names or call.has_ended_badly
         return load.during(call, kind, before_s=NOTICED_S) if is_of_it else None
 

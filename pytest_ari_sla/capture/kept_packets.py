@@ -45,6 +45,7 @@ _POLICY = re.compile(r"worst:([1-9]\d*)|failed|all|off")
 # RFC 3550, 5.1: the highest bit of the octet that holds the payload type; numbers have 16 bits.
 _MARKER: Final = 0x80
 _SEQUENCES: Final = 1 << 16
+# Frames of AudioSocket and WebSockets come by one connection, which has no RTP addresses to show.
 _NOWHERE: Final = ("", 0)
 PACKET_BYTES: Final = 24
 """What keeping a packet takes besides its payload."""
@@ -301,6 +302,7 @@ class PacketKeeper:
         self._time_ns[legs, places] = batch.arrival_ns[rows]
         self._header[legs, places] = _headers(batch, rows)
         self._length[legs, places] = batch.payload_length[rows]
+        # A batch may hold less of each payload than is to be kept, or more.
         width = min(self._payload.shape[2], batch.payload.shape[1])
         self._payload[legs, places, :width] = batch.payload[rows, :width]
 
@@ -347,6 +349,7 @@ def rebuilt_packets(
     said
         What was in them; None: that was not kept.
     """
+    # What was not sent keeps its number: the receiver sees a gap there as well.
     numbers = np.flatnonzero(sent_ns)
     header = np.zeros(len(numbers), RTP_HEADER)
     header["flags"] = PLAIN_FLAGS
@@ -360,6 +363,7 @@ def rebuilt_packets(
     event, ago = said.event[numbers], said.frames_ago[numbers]
     header["marker_and_type"] = np.where(event > 0, event, payload_type)
     header["timestamp"] = (first_timestamp + (numbers - ago) * ticks_per_packet) % (1 << 32)
+    # A telephone event has four bytes (RFC 4733, 2.3), whatever the codec.
     length[event > 0] = EVENT.itemsize
     return CapturedPackets(sent_ns[numbers], header, length, said.payload[numbers])
 

@@ -44,6 +44,7 @@ def capture_name(call: str, kind: str = "pcapng") -> str:
     name = call.removesuffix(".")  # our own ids end so, lest one be the beginning of another
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
     if safe != name or not safe or safe.startswith("."):
+        # Ids that differ only in what was replaced or cut must not share a file.
         safe = f"call-{safe}-{hashlib.sha256(call.encode('utf-8', 'replace')).hexdigest()[:8]}"
     return f"{safe}.{kind}"
 

@@ -73,6 +73,7 @@ def _is_ours(family: int, address: Any) -> bool:
     """Tell whether the kernel lets us have a socket at an address."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Port 0: only the address is in question.
             probe.bind(address)
     except OSError:
         return False

@@ -22,6 +22,8 @@ __all__ = ["UserApplication"]
 _POLL_S = 0.05
 _LINES_SHOWN = 15
 _REQUEST_TIMEOUT_S = 5.0
+# `urlopen` would go by http_proxy of the environment; the load does not (aiohttp reads it only if told to).
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class _Application(msgspec.Struct):
@@ -141,7 +143,7 @@ class UserApplication:
         """Return the names of the Stasis applications that are served now."""
         request = urllib.request.Request(self._endpoint.base_url + "/applications")
         request.add_header("Authorization", self._endpoint.authorization)
-        with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT_S) as response:
+        with _DIRECTLY.open(request, timeout=_REQUEST_TIMEOUT_S) as response:
             return {application.name for application in msgspec.json.decode(response.read(), type=list[_Application])}
 
     def _failure(self, process: GuardedProcess, problem: str) -> ApplicationCrashed:

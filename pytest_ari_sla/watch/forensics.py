@@ -159,6 +159,7 @@ class Forensics:
         loop = asyncio.get_running_loop()
 
         def tell(is_stopped: bool) -> None:
+            # `look_into` works in a thread, and what is told belongs to the loop.
             loop.call_soon_threadsafe(self.when_stopped, is_stopped)
 
         theirs: list[tuple[str, str]] = []
@@ -190,6 +191,7 @@ def report_text(what: str, sections: Iterable[tuple[str, str]], secrets: Sequenc
         if len(shown) > _SECTION_CHARACTERS:
             shown = f"{shown[:_SECTION_CHARACTERS]}\n… and {len(shown) - _SECTION_CHARACTERS:,} characters more"
         lines += [f"=== {title} ===", shown, ""]
+    # At the very end, so that no section can be forgotten: consoles and logs print what they like.
     whole = "\n".join(lines)
     for secret in secrets:
         whole = whole.replace(secret, "…")

@@ -72,6 +72,7 @@ class LeakAudit:
         if before is None or after is None:
             return Audit()
         channels = 0
+        # Only then: a healthy Asterisk is not asked anything more.
         if after.all_files > before.all_files or after.threads > before.threads:
             try:
                 channels = await self._channels(tls)

@@ -240,8 +240,10 @@ class TargetWatch:
         self._probes.sent(Lane.CACHE, self._clock.monotonic_ns())
         info = await self._clients[Lane.CACHE].fetch(AsteriskInfo, "GET", "/asterisk/info", query={"only": "status"})
         started_at = info.status.startup_time
+        # A start time that cannot be read is no other one.
         if self._started_at not in (None, started_at) and started_at:
             self._restarts += 1
+            # The first restart is what ended the calls; of later ones only the number is told.
             self._restarted_ns = self._restarted_ns or self._clock.monotonic_ns()
         self._started_at = started_at or self._started_at
         return True

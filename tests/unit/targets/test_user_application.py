@@ -63,6 +63,17 @@ def test_it_is_there_when_start_returns_and_gone_after_stop(simulator: Simulator
     application.stop()
 
 
+def test_asterisk_is_asked_without_the_proxy_of_the_environment(
+    simulator: SimulatorProcess, bot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by all other requests of this tool."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with UserApplication(f"{bot} serve", simulator.endpoint) as application:
+        assert application.served == {"bot"}
+
+
 def test_one_that_ends_before_it_has_subscribed_is_named_with_its_last_words(
     simulator: SimulatorProcess, bot: str
 ) -> None:

@@ -214,6 +214,7 @@ class MediaProcess:
     def _bind(self, host: str) -> socket.socket:
         """Return a socket on the next free port: ports come round, so that late packets of a call find nobody."""
         used = set(self._used_ports.values())
+        # One round: then every port has been tried.
         for _ in self._ports:
             port = self._ports[self._place]
             self._place = (self._place + 1) % len(self._ports)
