@@ -207,7 +207,7 @@ def test_more_ports_than_the_range_holds(session: Session) -> None:
     write_load(session, 'calls=2000, duration="1s"')
     done = session.run("--ari-rtp-ports", "20480-20483")
     assert_refused(
-        done, r"2000 calls need \d+ pairs .* 20480-20483 holds 2; widen it with --ari-rtp-ports", culprit="this tool"
+        done, r"2,000 calls need \d+ pairs .* 20480-20483 holds 2; widen it with --ari-rtp-ports", culprit="this tool"
     )
 
 
