@@ -100,6 +100,7 @@ def is_bad(call: CallEvidence, *, any_loss: bool = False) -> bool:
 
 def blame_for(call: CallEvidence, load: LoadEvidence) -> Blame:
     """Return who is to blame for a bad call."""
+    # In the order of the table: a later rule may hold as well, of what follows from an earlier one.
     for rule in RULES:
         if found := rule.holds(call, load):
             return Blame(rule.side, rule.why if found is True else _filled(rule.why, found))
@@ -188,6 +189,7 @@ RULES: tuple[Rule, ...] = (
         "lost to another program that took our Stasis application",
         _caused_by("ApplicationTaken"),
     ),
+    # Our own standstills before Asterisk's: while we stand still, others seem to do so as well.
     Rule(
         "the relay or the echo server stood still in the call's life, and packets of it are missing",
         Side.GENERATOR,
@@ -254,12 +256,14 @@ RULES: tuple[Rule, ...] = (
         "not served as their script says",
         lambda call, load: call.cause == SCRIPT_FAILED or (call.cause == HUNG_UP and call.is_scripted),
     ),
+    # Only behind the rule for scripts: there it is up to the application when to hang up.
     Rule(
         "a channel was hung up before it was told to, and Asterisk was well",
         Side.ASTERISK,
         "hung up by Asterisk",
         _caused_by(HUNG_UP),
     ),
+    # All calls at once before one alone: a firewall, or a media address that leads nowhere, spares none.
     Rule(
         "not one packet came back, on any call",
         Side.NETWORK,
