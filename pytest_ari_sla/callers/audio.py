@@ -114,6 +114,7 @@ def _keys(digits: str, events_type: int, codec: Codec, packet_time_ms: int) -> V
     pressed = event_frames(digits, events_type, codec.clock_rate_hz, packet_time_ms)
     behind = np.zeros((round(PADDING_S * 1000 / packet_time_ms), pressed.shape[1]), np.uint8)
     events = np.concatenate([pressed, behind])
+    # Frames without an event are sent as audio: behind the keys, and in their pauses.
     silence = codec.encode(
         np.zeros(len(events) * codec.sample_rate_hz * packet_time_ms // 1000, np.int16), packet_time_ms
     )
@@ -131,8 +132,10 @@ def _samples_of(step: Say | Dial, rate_hz: int) -> NDArray[np.int16]:
 def _speech_in(samples: NDArray[np.int16], rate_hz: int, what: str) -> tuple[int, int]:
     """Return when speech begins and ends, in ns: without the silence before and behind it."""
     block = rate_hz * BLOCK_NS // 1_000_000_000
+    # A WAV rarely ends with a whole block of 10 ms; its last syllable counts too.
     padded = np.append(samples, np.zeros(-len(samples) % block, np.int16))
     levels = levels_db(padded.reshape(-1, block))
+    # Against the recording's own peak, so that its room noise is not taken for speech; the detector's limit bounds it.
     loud = np.flatnonzero(levels > max(QUIETEST_DB, levels.max() - _LOUD_BELOW_PEAK_DB))
     if not loud.size:
         raise UsageError(f"{what}: there is nothing to be heard in it")

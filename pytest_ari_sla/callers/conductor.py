@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conductor", "ScriptedCall"]
 
+# The end of a load wakes no call that follows a script: it is asked for this often.
 LONGEST_WAIT_S = 1.0
 
 
@@ -90,6 +91,7 @@ class Conductor:
     def __init__(self, script: CompiledScript) -> None:
         self._script = script
         self._loop = asyncio.get_running_loop()
+        # By leg: what is heard names no call.
         self._followers: dict[int, _Follower] = {}
         self._early: dict[int, list[SpeechChange]] = {}
         self.meter = ScriptMeter()
@@ -105,6 +107,7 @@ class Conductor:
 
     def _tell(self, changes: list[SpeechChange]) -> None:
         """Bring what the measuring thread has heard to the event loop."""
+        # call_soon_threadsafe() raises once the loop is closed, and the measuring thread may still have a batch.
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, changes)
 
@@ -119,6 +122,7 @@ class Conductor:
 
     def begin(self, endpoint: LegEndpoint) -> None:
         """Take note that a leg is another call's from now on."""
+        # Legs are used again: what came behind the last call's end is not this one's.
         self._early.pop(endpoint.leg, None)
 
     async def follow(
@@ -150,12 +154,14 @@ class Conductor:
         follower = self._followers[endpoint.leg] = _Follower(call, machine, caller.now_ns)
         for change in self._early.pop(endpoint.leg, []):
             machine.heard(change)
+        # asyncio itself holds tasks weakly: one that nobody holds may be collected in mid-step.
         tasks: set[asyncio.Task[None]] = set()
         try:
             while not machine.is_over and not is_cut_short():
                 self._look_at_voice(follower, endpoint, caller)
                 if (reason := call.end_reason()) is not None:
                     machine.hung_up(reason, caller.now_ns())
+                # Only the last voice would be heard of two that begin in one frame.
                 for action in _without_pauses(machine.advance(caller.now_ns())):
                     self._do(action, follower, endpoint, caller, tasks)
                 await self._wait(call, machine, caller)
@@ -198,6 +204,7 @@ class Conductor:
         if utterance is None:
             caller.play(endpoint, 0)
         else:
+            # An order that has not been carried out leaves the old time as it was: a change tells that it has been.
             follower.awaited_voice_ns = caller.voice_began_ns(endpoint)
             caller.play(endpoint, utterance.voice)
 

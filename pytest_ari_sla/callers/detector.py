@@ -29,6 +29,7 @@ QUIETEST_DB = -50.0
 LOUDEST_FLOOR_DB = -38.0
 """A line's noise is not taken to be louder: music and tones, which have no pauses, stay audible."""
 
+# Digital silence has no logarithm; 16 bits span 96 dB.
 _SILENCE_DB = -96.0
 _WINDOW_BLOCKS = 100
 _FULL_SCALE = 32768.0
@@ -70,6 +71,7 @@ class SpeechDetector:
     """
 
     def __init__(self, legs: int) -> None:
+        # (2, legs): of the last whole window, and of the one that is under way.
         self._minimum = np.full((2, legs), _SILENCE_DB)
         self._blocks = np.zeros(legs, np.int64)
         self._run = np.zeros(legs, np.int64)
@@ -86,6 +88,7 @@ class SpeechDetector:
         legs, at_ns, levels
             (n,) Where, when it began, and its level in dB.
         """
+        # First, as blocks may have been missing: what spoke before such a gap has ended before this block.
         ended = self._end(legs, at_ns)
         floor = np.clip(self._minimum[:, legs].min(axis=0), _SILENCE_DB, LOUDEST_FLOOR_DB)
         active = levels > np.maximum(floor + MARGIN_DB, QUIETEST_DB)
@@ -106,6 +109,7 @@ class SpeechDetector:
     def _end(self, legs: NDArray[np.intp], now_ns: NDArray[np.int64]) -> list[SpeechChange]:
         over = legs[self._speaks[legs] & (now_ns - self._active_until_ns[legs] >= HANGOVER_NS)]
         self._speaks[over] = False
+        # Where packets stop in mid-speech no quiet block ends the run: the next one would begin speech in the past.
         self._run[over] = 0
         return [SpeechChange(leg, False, int(self._active_until_ns[leg])) for leg in over.tolist()]
 
@@ -115,6 +119,7 @@ class SpeechDetector:
         self._blocks[legs] += 1
         self._minimum[1, legs] = np.minimum(self._minimum[1, legs], levels)
         self._minimum[0, turning] = self._minimum[1, turning]
+        # 0 dB, the loudest there is: whatever comes next is quieter.
         self._minimum[1, turning] = 0.0
 
     def release(self, legs: NDArray[np.integer]) -> None:

@@ -45,6 +45,7 @@ class SpeechListener:
     def observe(self, batch: PacketBatch) -> None:
         """Take in a batch; packets of one leg come in order of arrival."""
         changes = []
+        # The detector takes a leg once at a time: its blocks depend on those before.
         for legs, at_ns, levels in self._blocks(batch):
             changes += self._detector.hear(legs, at_ns, levels)
         if changes:
@@ -67,6 +68,7 @@ class SpeechListener:
                 continue
             used = samples[:, : blocks * self._block_samples].reshape(-1, self._block_samples)
             levels = levels_db(used).reshape(len(rows), blocks)
+            # NumPy indexes with intp; anything else it would convert at each use.
             legs, arrival_ns = batch.leg[rows].astype(np.intp), batch.arrival_ns[rows]
             for part in _one_of_each(legs):
                 for block in range(blocks):
@@ -75,6 +77,7 @@ class SpeechListener:
 
 def _one_of_each(legs: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """Split positions so that no leg comes twice in one part, and each leg's positions stay in order."""
+    # Any other kind may swap packets of one leg.
     order = np.argsort(legs, kind="stable")
     ordered = legs[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))

@@ -22,6 +22,7 @@ __all__ = ["Action", "EndCall", "Perform", "Play", "ScriptMachine", "ScriptNote"
 FALLEN_SILENT_NS = 500_000_000
 """Somebody who was interrupted, and is silent for so long, has stopped; anything shorter is a pause for breath."""
 
+# A frame of most codecs: an order to speak is carried out with a frame, and nothing tells of that.
 LOOK_AGAIN_NS = 20_000_000
 PLAY_GRACE_NS = 2_000_000_000
 """An order to speak that has not been carried out after so long never will be."""
@@ -175,11 +176,13 @@ class ScriptMachine:
 
     def _take_start(self, at_ns: int) -> None:
         if not self._spans and not self._own_spans and self._number == 0 and self.talk.greeting is None:
+            # Early media speaks before the answer.
             self.talk.greeting = max(0, at_ns - self._answered_ns)
         if self._listening_since_ns is not None:
             quiet_since_ns = max(self.changed_ns, self._listening_since_ns)
             self.talk.dead_air = max(self.talk.dead_air or 0, at_ns - quiet_since_ns)
         self._silence_before_ns = (self.changed_ns, at_ns)
+        # Speech that began before ours had ended is no answer to it.
         if self._awaiting_since_ns is not None and at_ns >= self._awaiting_since_ns:
             turn_ns = at_ns - self._awaiting_since_ns
             self.talk.turns.append(turn_ns)
@@ -247,6 +250,7 @@ class ScriptMachine:
     def _time_out(self, why: str) -> _StepFailed:
         self.timed_out = True
         if self._listening_since_ns is not None and not self.speaks:
+            # Elsewhere silence is measured when speech ends it; nothing has ended this one.
             silent_ns = self._now_ns - max(self.changed_ns, self._listening_since_ns)
             self.talk.dead_air = max(self.talk.dead_air or 0, silent_ns)
         return _StepFailed(why)
@@ -301,6 +305,7 @@ class ScriptMachine:
         self._awaiting_since_ns = began_ns + utterance.ends_ns
         return began_ns + utterance.starts_ns, began_ns + utterance.ends_ns
 
+    # A method: mypy holds that an attribute set to None stays None for a whole loop.
     def _began_ns(self) -> int | None:
         return self._play_began_ns
 
@@ -309,6 +314,7 @@ class ScriptMachine:
         self.notes.append(ScriptNote(starts_ns, "said", f"{_s(ends_ns - starts_ns)} of speech"))
 
     def _say(self) -> Generator[int, None, None]:
+        # Whoever speaks again no longer waits for the answer to what was said before.
         self._awaiting_since_ns = None
         starts_ns, ends_ns = yield from self._begin_to_say()
         self._own_spans.append((starts_ns, ends_ns))
@@ -321,11 +327,13 @@ class ScriptMachine:
         starts_ns, ends_ns = yield from self._begin_to_say()
         yield from self._until(ends_ns)
         self._end_saying(starts_ns, ends_ns)
+        # Not before our own speech is over: until then they may be interrupted still.
         limit_ns = max(starts_ns + step.within_ns, ends_ns)
         while (silent_ns := self._fell_silent_ns(starts_ns)) is None:
             if self._now_ns >= limit_ns:
                 raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
             yield limit_ns if self.speaks else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
+        # Whoever stopped before ours could be heard was not interrupted: that is no barge-in time.
         if silent_ns > starts_ns:
             self.talk.barge_ins.append(silent_ns - starts_ns)
             detail = f"they fell silent after {(silent_ns - starts_ns) / 1e6:.0f} ms"
@@ -349,6 +357,7 @@ class ScriptMachine:
 
     def _await_speech(self, within_ns: int, what_for: str) -> Generator[int, None, None]:
         limit_ns = self._now_ns + within_ns
+        # Speech that was over before this step began is not what it waits for.
         spans = len(self._spans)
         # Somebody who said a short word may be told of when that is over already.
         while not self.speaks and len(self._spans) == spans:
@@ -360,6 +369,7 @@ class ScriptMachine:
             yield limit_ns
 
     def _perform(self, step: OwnStep) -> Generator[int, None, None]:
+        # It may still hold the result of an own step before this one.
         self._performed = None
         self._actions.append(Perform(step))
         limit_ns = self._now_ns + OWN_STEP_TIMEOUT_NS

@@ -61,6 +61,7 @@ class Caller(Protocol):
 OwnStep = Callable[[Caller], Awaitable[None] | None]
 
 
+# eq=False: the == of two arrays is an array, which has no truth value.
 @dataclass(frozen=True, eq=False)
 class Say:
     """Speak.
@@ -172,6 +173,7 @@ def say(audio: str | Path | NDArray[np.int16], *, over: bool = False, after: str
     if not path.is_absolute():
         # Beside the file that the script is written in; a missing one is an error when that is collected.
         path = Path(sys._getframe(1).f_globals.get("__file__", ".")).parent / path
+    # Only to refuse a broken file here, where the line that names it is in the traceback.
     read_wav(path)
     return Say(path, path.name, over, parse_duration_ns(after), _positive(within, "say(within=…)"))
 
@@ -233,9 +235,11 @@ def check_script(script: object) -> tuple[Step, ...]:
     UsageError
         It is not a sequence of steps.
     """
+    # A str is a sequence too, and its characters would be named as the wrong steps.
     if not isinstance(script, Sequence) or isinstance(script, str) or not script:
         raise UsageError(f"script={script!r}: a script is a list of steps: [listen(), say('question.wav'), hang_up()]")
     for number, step in enumerate(script, 1):
+        # ``listen`` for ``listen()`` and ``Say`` for ``say()`` can be called, but are slips and no steps of a team's own.
         is_own = callable(step) and not isinstance(step, type) and step not in (say, listen, dial, wait, hang_up)
         if not (isinstance(step, Say | Listen | Dial | Wait | HangUp) or is_own):
             raise UsageError(

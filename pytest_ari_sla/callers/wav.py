@@ -29,6 +29,7 @@ def read_wav(path: Path) -> tuple[NDArray[np.int16], int]:
         with wave.open(str(path), "rb") as file:
             raw, width, channels = file.readframes(file.getnframes()), file.getsampwidth(), file.getnchannels()
             rate_hz = file.getframerate()
+    # Before OSError, of which it is one: a wrong path is the usual mistake, and wants no talk of PCM.
     except FileNotFoundError:
         raise UsageError(f"say({path.name}): there is no {path}") from None
     except (OSError, EOFError, wave.Error) as problem:
@@ -43,5 +44,7 @@ def _to_int16(raw: bytes, width: int) -> NDArray[np.int16]:
     """Return PCM samples of 1 to 4 bytes as 16 bit."""
     if width == 1:  # the only width whose samples are unsigned
         return (np.frombuffer(raw, np.uint8).astype(np.int16) - 128) * 256
+    # A file that was cut off may end within a sample.
     columns = np.frombuffer(raw[: len(raw) // width * width], np.uint8).reshape(-1, width)
+    # WAV is little-endian: the last two bytes of a sample are its most significant ones.
     return np.ascontiguousarray(columns[:, -2:]).view("<i2")[:, 0].astype(np.int16)

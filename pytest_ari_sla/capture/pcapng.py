@@ -28,11 +28,14 @@ __all__ = ["capture_name", "write_capture"]
 
 _NS_PER_S: Final = 1e9
 _SEQUENCES: Final = 1 << 16
+# RFC 2974, section 3: group and port of announcements; by the port Wireshark knows what it is.
 _ANNOUNCEMENT_GROUP: Final = "224.2.127.254"
 _ANNOUNCEMENT_PORT: Final = 9875
 _SAP_HEADER: Final = bytes([0x20, 0, 0, 1, 127, 0, 0, 1])
 """Version 1, no authentication, message 1, from 127.0.0.1 (RFC 2974, section 6)."""
+# Characters: of up to 4 bytes in UTF-8, so far below the format's 65,535 bytes.
 _LONGEST_COMMENT: Final = 2_000
+# Without options.
 _IP_BYTES: Final = 20
 _UDP_BYTES: Final = 8
 _LARGEST_GAP: Final = 1 << 15

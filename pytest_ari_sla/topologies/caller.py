@@ -19,6 +19,7 @@ __all__ = ["Caller"]
 
 WAYS = ("local", "sip", "external_media")
 
+# No slash: in ``Local/EXTENSION@CONTEXT/n`` options begin with it.
 _EXTENSION = re.compile(r"(?P<extension>[^@,/\s]+)@(?P<context>[^@,/\s]+)")
 _CALLER_ID = re.compile(r'"?(?P<name>[^"<>]*?)"?\s*<(?P<number>[^<>@\s]+)>|(?P<alone>[^<>@\s]+)')
 
@@ -115,6 +116,7 @@ class Caller:
                 leg, match["extension"], match["context"], caller_id=self.caller_id, variables=self.variables
             )
             return
+        # Before the channel continues: its dialplan begins to run at once, and reads them.
         for name, value in self.variables.items():
             await call.ari.set_variable(leg.channel_id, name, value)
         await call.continue_in_dialplan(leg, match["context"], match["extension"])

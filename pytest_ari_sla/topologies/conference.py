@@ -40,6 +40,7 @@ class Conference:
     @property
     def heard_leg(self) -> Sequence[int]:
         """No party's packets arrive anywhere as they were sent."""
+        # Mixing codes audio anew: no probe survives it.
         return (-1,) * self.parties
 
     @property

@@ -30,10 +30,12 @@ class Snoop:
         await call.bridge(party, other)
         snoop_id = call.ari.new_id("snoop", call.id)
         await call.ari.snoop(party.channel_id, snoop_id, spy="in")
+        # addChannel answers 422 for a channel that is not in Stasis yet.
         await call.ari.watch(snoop_id).in_stasis()
         await call.bridge(listener, SnoopChannel(snoop_id))
 
 
+# A bridge wants a channel_id only; a leg would promise media.
 class SnoopChannel:
     """A channel without media of ours, as bridges take it.
 
