@@ -239,7 +239,7 @@ def check_script(script: object) -> tuple[Step, ...]:
     if not isinstance(script, Sequence) or isinstance(script, str) or not script:
         raise UsageError(f"script={script!r}: a script is a list of steps: [listen(), say('question.wav'), hang_up()]")
     for number, step in enumerate(script, 1):
-        # ``listen`` for ``listen()`` and ``Say`` for ``say()`` can be called, but are slips and no steps of a team's own.
+        # ``listen`` for ``listen()`` and ``Say`` for ``say()`` are slips, though both can be called.
         is_own = callable(step) and not isinstance(step, type) and step not in (say, listen, dial, wait, hang_up)
         if not (isinstance(step, Say | Listen | Dial | Wait | HangUp) or is_own):
             raise UsageError(

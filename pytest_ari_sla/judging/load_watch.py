@@ -101,6 +101,7 @@ class LoadWatch:
         names = {name for threshold in watched for name in threshold.metric.names}
         self._shown = catalogue.prominent("console")
         names.update(name for metric in self._shown for name in metric.names)
+        # Only what is asked for: each shard keeps a snapshot for every second of the longest window.
         self._kept_names = names | {*_HEALTH, *_LOSS, *_SET_UP, *_OVER}
         self._stages = {threshold.stage: Snapshot() for threshold in watched if threshold.stage}
         self._shards: dict[int, _Shard] = {}
@@ -131,6 +132,7 @@ class LoadWatch:
         while state.recent[0][0] <= at_ns - self._keep_ns:
             state.recent.popleft()
         self._total += recent
+        # A report tells of the time before it: one at a full second belongs to the second that has just ended.
         self._series.add(at_ns - 1, recent)
         for name, start_ns, end_ns in self.description.stages:
             if name in self._stages and start_ns < at_ns <= end_ns:
@@ -196,6 +198,7 @@ class LoadWatch:
         """Tell whether the last window lies within the load, or within a stage: half a window says something else."""
         for name, start_ns, end_ns in self.description.stages:
             if name == stage:
+                # Reports come once a second: the one of the stage's last moments may come so long after its end.
                 return start_ns + window_ns <= self.elapsed_ns < end_ns + _SECOND_NS
         return window_ns <= self.elapsed_ns
 
@@ -294,6 +297,7 @@ class LoadWatch:
         """Return how many calls the profile wants up, from its corners."""
         for (begin_ns, first), (end_ns, last) in pairwise(self.description.wanted):
             if begin_ns <= at_ns <= end_ns:
+                # Two corners at one time are a step of the profile.
                 return first + (last - first) * (at_ns - begin_ns) / max(1, end_ns - begin_ns)
         return 0.0
 
@@ -307,6 +311,7 @@ class LoadWatch:
             started_ns=self.description.started_ns,
             duration_ns=self.elapsed_ns,
             total=self._total,
+            # A copy: the load goes on and adds to it while reports are made.
             series=self._series.copy(),
             notes=(note,),
         )

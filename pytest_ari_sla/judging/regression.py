@@ -109,6 +109,7 @@ def judge_change(
         for item in compared.comparisons
     ]
     scenario = replace(scenario, baseline=replace(compared, comparisons=figures))
+    # Those without an excuse first: one of them fails the scenario, whatever is said of the others.
     worse = sorted((item for item in figures if item.verdict == "worse"), key=lambda item: bool(item.excuse))
     if not worse:
         return scenario
@@ -123,6 +124,7 @@ def judge_change(
 def _excused(comparison: Comparison, guards: Sequence[Guard], measured: Snapshot, catalogue: Catalogue) -> Comparison:
     """Return a comparison with the faults of the load generator that may have made the figure worse."""
     parts = comparison.metric.split(".")
+    # Names and stats both hold dots (loss.ratio, p99.9): the longest part that names a metric is its name.
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     metric = next((catalogue.lookup(name) for name in prefixes if name in catalogue), None)
     if metric is None:

@@ -38,6 +38,7 @@ __all__ = ["FILE_NAME", "ThresholdTable", "nearest_file", "tables_for"]
 FILE_NAME = "sla.toml"
 
 
+# A misspelt key would otherwise be a limit that nobody judges.
 class _Conditions(msgspec.Struct, forbid_unknown_fields=True):
     thresholds: list[str] = []
     abort_after: str | None = None

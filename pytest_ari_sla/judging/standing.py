@@ -79,6 +79,7 @@ def in_line(loads: Iterable[JudgedLoad], standing: Standing) -> list[JudgedLoad]
 
 def _in_line(scenario: Scenario, standing: Standing) -> Scenario:
     if standing.failed:
+        # A load that failed itself says more than pytest can: the limit, and the value.
         return scenario if scenario.verdict == "fail" else replace(scenario, verdict="fail", reason=standing.failed)
     if standing.known is None or scenario.verdict == "pass":
         return scenario

@@ -56,6 +56,7 @@ def _stalls(series: TimeSeries) -> Iterator[Incident]:
         for name, kind in names.items():
             stall = interval.values.histogram(name)
             if stall.count:
+                # A stall counts when it is over: it may have begun by its whole length before this interval.
                 from_s = max(0.0, (interval.start_ns - stall.max) / 1e9)
                 yield Incident(kind, from_s, interval.end_ns / 1e9, words[name.removeprefix("harness.")])
 
@@ -77,6 +78,7 @@ def call_evidence(call: CallOutcome, duration_ns: int, *, is_scripted: bool) -> 
         started_s=call.started_ns / 1e9,
         ended_s=(duration_ns if call.closed_ns is None else call.closed_ns) / 1e9,
         was_heard=None if ratio is None else ratio < 1.0,
+        # Of each call only the lost packets and their share are kept.
         sent=round(lost / ratio) if ratio else 0,
         lost=round(lost),
         delay_p99_s=max(delays, default=None),

@@ -60,5 +60,6 @@ def _row(call: CallOutcome, column_ns: int, columns: int) -> list[float | None]:
         first = (start_ns + min(end_ns - start_ns, column_ns) // 2) // column_ns
         width = max(1, (end_ns - start_ns) // column_ns)
         for column in range(max(first, 0), min(first + width, columns)):
+            # The worst of a column: a mean would hide a short burst of delay in a long load.
             row[column] = max(row[column] or 0.0, round(delay_s, _DIGITS))
     return row

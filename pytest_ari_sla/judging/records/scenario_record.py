@@ -213,6 +213,7 @@ def _time_series(
     wanted += [(sourced.threshold.metric, sourced.threshold.stat) for sourced in thresholds]
     for metric, stat in wanted:
         values = [interval.values.value(metric, stat) for interval in intervals]
+        # Most counts of faults are zero throughout: their columns would only make the report larger.
         if any(values):
             columns[f"{metric.name}.{stat}" if stat else metric.name] = values
     return columns
@@ -249,6 +250,7 @@ def _call_table(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> li
     """Return calls in starting order; where they are too many, those that failed and the slowest to be set up."""
 
     def dullness(call: CallOutcome) -> tuple[bool, int]:
+        # The time of set-up, negative: the longest comes first.
         return call.state == "ended", call.started_ns - (call.established_ns or call.started_ns)
 
     kept = sorted(calls, key=dullness)[:_TABLE_CALLS]

@@ -74,6 +74,7 @@ def _blamed(why: str, blame: Blame | None) -> str:
 
 def _outstanding(calls: Sequence[CallOutcome], metrics: Mapping[str, Metric]) -> list[tuple[CallOutcome, str]]:
     """Return calls by how far their worst value is from the usual one, with that said in a sentence."""
+    # The median: a mean would follow the very calls that stand out.
     usual = {
         name: median(values)
         for name in metrics
@@ -89,6 +90,7 @@ def _outstanding(calls: Sequence[CallOutcome], metrics: Mapping[str, Metric]) ->
             unit = metrics[name].unit
             why = f"Its {name} was {show(call.values[name], unit)}, where {show(usual[name], unit)} is usual"
             found.append((times, call, why))
+    # By the ratio alone: calls have no order, which a tie would ask for.
     found.sort(key=lambda item: -item[0])
     return [(call, why) for _, call, why in found]
 
