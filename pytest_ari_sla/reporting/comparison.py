@@ -125,6 +125,7 @@ def compare_capacities(before: Capacity, after: Capacity, max_regression: float)
     ends = (before.interval[1], after.interval[1])
     if before.per != after.per:
         words = f"{after.per} cannot be compared with {before.per}"
+    # Only where it is known that what was carried before is not carried now, and likewise the other way round.
     elif ends[1] is not None and ends[1] <= before.calls and before.calls - after.calls > allowed:
         verdict = "worse"
     elif ends[0] is not None and ends[0] <= after.calls and after.calls - before.calls > allowed:
@@ -173,9 +174,11 @@ def _intervals_of(scenario: Scenario, metric: Metric) -> tuple[int, list[Snapsho
         return round(blocks.block_s * _NS_PER_S) if blocks else _NS_PER_S, snapshots
     columns = {name: scenario.time_series[name] for name in metric.names if name in scenario.time_series}
     starts = [t for t in scenario.time_series["t"] if t is not None]
+    # One interval does not tell how long it is.
     if not columns or len(starts) < 2:
         return _NS_PER_S, []
     return round((starts[1] - starts[0]) * _NS_PER_S), [
+        # A count that stayed at 0 has no column in the record.
         Snapshot({name: round(columns[name][row] or 0) if name in columns else 0 for name in metric.names})
         for row in range(len(starts))
     ]

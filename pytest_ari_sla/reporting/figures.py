@@ -72,6 +72,7 @@ def headline(record: RunRecord) -> str:
 
 def sections(record: RunRecord) -> list[ReportSection]:
     """Return the parts that plug-ins have added to a run."""
+    # What a plug-in left there may be any object: shown as text, it does not cost the report.
     extras = [
         ReportSection(title=name, paragraphs=[msgspec.json.encode(value, enc_hook=str).decode()])
         for name, value in record.extra.items()
@@ -156,5 +157,6 @@ def _family(values: MetricValues) -> str:
 
 
 def _verdict_on(scenario: Scenario, metric: str) -> str:
+    # With the dot, lest a name be found in a longer one that only begins like it.
     verdicts = {item.verdict for item in scenario.thresholds if f"{item.metric}.".startswith(f"{metric}.")}
     return next((verdict for verdict in _BADNESS if verdict in verdicts), "")

@@ -63,6 +63,7 @@ def check_file(path: Path) -> None:
     """
     try:
         if path.exists():
+            # To append: a trial must not empty a file that is there.
             with path.open("ab"):
                 pass
         else:
@@ -76,6 +77,7 @@ def _try_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:
+            # Some bytes: a full disk still lets an empty file be made.
             file.write(bytes(4096))
     finally:
         for path in made:

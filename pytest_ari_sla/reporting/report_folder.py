@@ -80,6 +80,7 @@ def writers(
         write_atomically(folder / name, text.encode())
 
     def plain() -> RunRecord:
+        # As it is read from report.json: plain, cleaned, and the same as when it is rendered anew.
         return decode_record(encode_record(record))
 
     return {

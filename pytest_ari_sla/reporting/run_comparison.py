@@ -48,6 +48,7 @@ def compare_all(scenarios: Sequence[Scenario], after: str) -> RunComparison | No
     broken = [
         scenario.nodeid
         for scenario, baseline in compared
+        # A figure that became worse speaks for itself: the same fault is not told twice.
         if scenario.verdict == "fail" and baseline.verdict_before == "pass" and not _is_worse(baseline)
     ]
     unknown = [scenario.nodeid for scenario, baseline in compared if not _is_known(scenario, baseline)]

@@ -40,6 +40,7 @@ def heat_map(scenario: Scenario, prefix: str) -> Chart | None:
         "yAxis": _category_axis(
             [_row_name(grid.calls[start : start + share]) for start in range(0, len(grid.calls), share)], "call"
         )
+        # ECharts puts the first name at the bottom.
         | {"inverse": True},
         "visualMap": {"type": "piecewise", "show": False, "pieces": _pieces(scale)},
         "tooltip": {"position": "top", "$cell": grid.unit},
@@ -121,6 +122,7 @@ def _category_axis(names: list[str], format_name: str, labels: int = _MOST_BARS)
             "formatter": formatter(format_name),
             "color": "--ink-2",
             "fontSize": 10,
+            # ECharts counts the labels that are left out between two.
             "interval": math.ceil(len(names) / labels) - 1,
             "hideOverlap": True,
         },

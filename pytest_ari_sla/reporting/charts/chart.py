@@ -110,6 +110,7 @@ def y_axis(unit: str, highest: float, limits: list[Limit]) -> Option:
         "axisLabel": {"formatter": formatter(unit), "color": "--ink-2", "fontSize": 11},
         "splitLine": {"lineStyle": {"color": "--line"}},
     }
+    # ECharts scales an axis by its data alone: a limit above them would lie outside.
     top = max((limit.value for limit in limits), default=0.0)
     if top and top >= highest:
         axis["max"] = _round_up(top * _HEADROOM)

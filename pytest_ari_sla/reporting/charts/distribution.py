@@ -47,6 +47,7 @@ def _percentile_chart(scenario: Scenario, prefix: str, item: ShownMetric, encode
         "xAxis": {
             "type": "log",
             "min": 1,
+            # An axis wants two ends: of a single sample the rarest is 1, as its beginning.
             "max": max(rarest, 10.0),
             "axisLabel": {
                 "formatter": formatter("nines"),

@@ -57,6 +57,7 @@ def time_charts(scenario: Scenario, prefix: str) -> tuple[list[Chart], list[Char
     """
     groups = _by_metric(scenario.time_series)
     ranks = {threshold.metric: _USUAL_RANK for threshold in scenario.thresholds}
+    # All else is read against the number of calls: that chart comes first.
     ranks |= {_group_of_metric(item): item.rank for item in shown_in(scenario, "timeline")} | {"calls": 0}
     main = sorted(groups.keys() & ranks.keys(), key=lambda metric: (ranks[metric], metric))
     more = sorted(groups.keys() - ranks.keys())
@@ -117,6 +118,7 @@ def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) ->
         for (name, values), colour in zip(series.items(), LINE_COLOURS * len(series), strict=False)
     ]
     lines[0]["markArea"] = _stage_areas(scenario, named=metric == "calls")
+    # On one line only, or each would draw them again.
     lines[0]["markLine"] = limit_lines(drawn)
     option = BASE | {
         "xAxis": _time_axis(scenario),

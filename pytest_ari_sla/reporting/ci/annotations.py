@@ -87,6 +87,7 @@ def _issue(scenario: Scenario, line: int) -> dict[str, Any] | None:
     return {
         "description": _message(scenario),
         "check_name": "pytest-ari-sla",
+        # By it GitLab knows the same fault again in the next pipeline: no figure may be part of it.
         "fingerprint": hashlib.sha256(f"{scenario.nodeid}\n{scenario.verdict}".encode()).hexdigest(),
         "severity": _SEVERITIES[scenario.verdict],
         "location": {"path": clean(_file(scenario)), "lines": {"begin": line}},
@@ -114,9 +115,11 @@ def _properties(scenario: Scenario, line: int | None) -> str:
 
 def _data(text: str) -> str:
     """Escape the text of a workflow command."""
+    # The percent sign first: all other escapes hold one.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
     """Escape a property of a workflow command."""
+    # A comma ends a property, and two colons end them all.
     return _data(text).replace(":", "%3A").replace(",", "%2C")

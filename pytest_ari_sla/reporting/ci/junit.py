@@ -32,4 +32,5 @@ def junit_properties(scenario: Scenario) -> list[tuple[str, str]]:
         properties.append((f"sla.threshold[{threshold.expression}]", outcome))
     for metric, values in scenario.metrics.items():
         properties += [(f"sla.{metric}.{stat}", f"{value}") for stat, value in values.items() if value is not None]
+    # XML 1.0 cannot hold most control characters, not even escaped.
     return [(clean(name), clean(value)) for name, value in properties]

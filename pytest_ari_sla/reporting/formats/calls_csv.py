@@ -27,6 +27,7 @@ _COLUMNS: Final = (
     "reason",
     "blame",
 )
+# A tab or line break begins one as well in some programs; clean() leaves none.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 
 

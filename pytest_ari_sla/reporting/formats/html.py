@@ -78,6 +78,7 @@ def template_environment(templates_folder: Path | None = None) -> Environment:
     environment = Environment(
         loader=ChoiceLoader([*teams, own, PrefixLoader({"default": own})]),
         autoescape=True,
+        # A misspelt name in a team's template is an error, not an empty place in the report.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -142,9 +142,11 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 def _text(text: str) -> str:
     """Return a text that Markdown and HTML take as it is: no markup, no mention, and no link from a bare address."""
     plain = "".join(_ENTITIES.get(character, character) for character in clean(text).strip())
+    # GitHub makes a link of a bare address; an empty comment within it prevents that.
     return _LINK_STARTS.sub("<!-- -->", _SPECIAL.sub(r"\\\g<0>", plain))
 
 
 def _code(text: str) -> str:
     """Return a text as code; backticks and bars cannot end it."""
+    # Signs that look alike: within code a backslash escapes nothing (CommonMark 6.1).
     return f"`{clean(text).replace('`', chr(0x2BB)).replace('|', chr(0x2223))}`"

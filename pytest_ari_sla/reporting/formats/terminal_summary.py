@@ -72,6 +72,7 @@ def _as_text(shown: RenderableType, width: int, *, colour: bool) -> str:
     console = Console(
         file=StringIO(),
         width=width,
+        # It prints into a string, which rich would take for no terminal.
         force_terminal=colour,
         color_system="standard" if colour else None,
         highlight=False,
@@ -98,6 +99,7 @@ def _section(section: ReportSection) -> Iterator[RenderableType]:
     if section.columns:
         table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
         for title in section.columns:
+            # As Text: of a str rich would read ``[PCMU]`` as markup.
             table.add_column(Text(clean(title)), overflow="fold")
         for row in section.rows:
             table.add_row(*(Text(clean(cell)) for cell in row))

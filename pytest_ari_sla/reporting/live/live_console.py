@@ -73,6 +73,7 @@ class LiveConsole:
         self._stream = stream
         self._size = size
         self._interactive = interactive
+        # Taken twice where other text is written: that clears the picture first.
         self._lock = RLock()
         self._shown_lines = 0
         self._shown_columns = 0

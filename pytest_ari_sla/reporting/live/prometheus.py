@@ -58,6 +58,7 @@ class PrometheusEndpoint:
         except ImportError as error:
             raise UsageError("--sla-prometheus needs: pip install 'pytest-ari-sla[prometheus]'") from error
         self._state: LiveState | None = None
+        # The global registry would add figures of this process: its garbage collector, its memory.
         registry = CollectorRegistry()
         registry.register(self)
         try:
@@ -78,6 +79,7 @@ class PrometheusEndpoint:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the state in Prometheus' shape; called by a scrape, in the server's thread."""
+        # Taken once: the next state may come in the middle of a scrape.
         state = self._state
         if state is not None:
             yield from _load_metrics(state)
@@ -109,6 +111,7 @@ def _figure_metrics(state: LiveState) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     for figure in state.figures:
+        # ASCII, as Prometheus wants names; a plug-in's metric may be named in any alphabet.
         name = re.sub(r"\W", "_", f"{_PREFIX}_{figure.metric}_{_UNITS.get(figure.unit, figure.unit)}", flags=re.ASCII)
         gauge = GaugeMetricFamily(
             name, f"Percentiles of {clean(figure.metric)}", labels=["scenario", "span", "quantile"]

@@ -105,13 +105,16 @@ def write_record(record: RunRecord, folder: Path) -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Put a file in place in one step, content first."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its target: os.replace() is one step only within a file system. It moves the file away, so no delete.
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(content)
             file.flush()
+            # Or else, after a power cut, the new name may stand for an empty file.
             os.fsync(file.fileno())
             os.chmod(file.fileno(), 0o644)  # a temporary file is private, a report is for everyone on the machine
             os.replace(file.name, path)
+        # Ctrl-C as well must not leave a temporary file in the report's folder.
         except BaseException:
             os.unlink(file.name)
             raise

@@ -21,7 +21,9 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     spaces; half surrogates (what is left of invalid UTF-8), characters that change the direction of writing and others
     without a shape become ``�``. What is longer than ``limit`` is cut.
     """
+    # Before anything else: what is cut off is not worth the cleaning, and may be megabytes.
     cut = text[:limit]
+    # Most texts are plain: no need to look at each character.
     shown = cut if cut.isascii() and cut.isprintable() else _UNPRINTABLE.sub(_visible, cut)
     return shown if len(text) <= limit else f"{shown}… ({len(text):,} characters)"
 
