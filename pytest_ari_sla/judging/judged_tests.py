@@ -45,6 +45,7 @@ class JudgedTests:
             return []
         from pytest_ari_sla.judging.standing import loads_of
 
+        # A copy: a session that has to end on the spot asks in another thread while reports still come in.
         return [load for parts in list(self._told.values()) for load in loads_of(parts)]
 
     def notes(self) -> list[str]:

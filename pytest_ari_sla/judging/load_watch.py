@@ -129,12 +129,14 @@ class LoadWatch:
         state.at_ns, state.calls_up = at_ns, calls_up
         state.receive_drops += recent.count("harness.receive_drops")
         state.recent.append((at_ns, recent.only(self._kept_names).to_compact()))
+        # It never becomes empty: the report that has just been added is not that old.
         while state.recent[0][0] <= at_ns - self._keep_ns:
             state.recent.popleft()
         self._total += recent
         # A report tells of the time before it: one at a full second belongs to the second that has just ended.
         self._series.add(at_ns - 1, recent)
         for name, start_ns, end_ns in self.description.stages:
+            # A report tells of the time before it: one at a stage's end is that stage's.
             if name in self._stages and start_ns < at_ns <= end_ns:
                 self._stages[name] += recent
         for name, text in _TROUBLES.items():
@@ -250,6 +252,7 @@ class LoadWatch:
     def _behind(self, recent: Snapshot) -> str:
         """Say how long a target that cannot keep up will take, at the pace of the last seconds; empty where it can."""
         total, elapsed_s = self._total, self.elapsed_ns / 1e9
+        # In its first seconds a load has less than that to be measured by.
         span_s = min(elapsed_s, _RECENT_NS / 1e9)
         waiting = total.count("calls.requested") - _sum(total, _SET_UP)
         if self.elapsed_ns <= self._duration_ns:

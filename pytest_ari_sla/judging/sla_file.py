@@ -102,6 +102,7 @@ def tables_for(item: pytest.Item) -> list[ThresholdTable]:
     tables = [_table(f"{shown}: [sla]", content)]
     for pattern, conditions in content.tests.items():
         # A name with parameters in brackets would be a pattern that does not match itself.
+        # fnmatchcase(): fnmatch() ignores case on some systems, and a limit must hold for the same tests everywhere.
         if any(pattern == name or fnmatchcase(name, pattern) for name in _names(item, file.parent)):
             tables.append(_table(f'{shown}: [sla.tests."{pattern}"]', conditions))
     return tables[::-1]

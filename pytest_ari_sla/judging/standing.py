@@ -62,6 +62,7 @@ class Told(msgspec.Struct):
 
 def loads_of(parts: dict[str, Told]) -> Iterator[JudgedLoad]:
     """Yield the loads of a test; one that failed on any shard has failed."""
+    # Copies, as another thread may be asking while the next report comes in.
     failures = [told.standing.failed for told in list(parts.values()) if told.standing.failed]
     for told in list(parts.values()):
         standing = told.standing

@@ -34,6 +34,7 @@ def call_grid(calls: Sequence[CallOutcome], duration_ns: int) -> CallGrid | None
     heard = sorted((call for call in calls if call.delay_course), key=lambda call: call.started_ns)
     if not heard:
         return None
+    # Rounded up, as is the width of a column: never more rows and columns than there is room for.
     shown = heard[:: -(-len(heard) // _ROWS)]
     column_ns = max(1, -(-duration_ns // (_COLUMNS * _NS_PER_S))) * _NS_PER_S
     columns = max(1, -(-duration_ns // column_ns))

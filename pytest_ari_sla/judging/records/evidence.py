@@ -21,6 +21,7 @@ __all__ = ["captured_calls", "evidence_files"]
 
 def evidence_files(outcome: LoadOutcome, scenario: str) -> list[TextFile]:
     """Return the files of evidence of a load that was on a target that stalled or died, by the scenario's name."""
+    # A node id holds slashes, colons and brackets.
     named = re.sub(r"\W+", "-", scenario).strip("-")
     return [TextFile(f"{EVIDENCE_NAME}/{named}-{file.name}", file.text) for file in outcome.evidence]
 

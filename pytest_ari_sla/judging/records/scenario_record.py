@@ -228,6 +228,7 @@ def _blocks(series: TimeSeries, names: list[str]) -> record.BlockHistograms | No
     intervals = list(series.intervals(names))
     if not intervals:
         return None
+    # Rounded up: never more blocks than that.
     width = -(-len(intervals) // _BLOCKS)
     groups = [
         Snapshot.sum_of(interval.values for interval in intervals[first : first + width])

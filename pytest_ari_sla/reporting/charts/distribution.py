@@ -84,10 +84,12 @@ def _curve(encoded: EncodedHistogram) -> list[tuple[float, float]]:
     points = []
     for step in range(_MOST_NINES * _POINTS_PER_NINE + 1):
         rarity = 10.0 ** (step / _POINTS_PER_NINE)
+        # Of n samples none is rarer than one in n.
         if rarity > histogram.count:
             break
         rank = max(1, histogram.count - int(histogram.count / rarity))
         points.append((rounded(rarity), rounded(histogram.value_at_rank(rank) * encoded.step)))
+    # The maximum, which no step may have met.
     if histogram.count > 1:
         points.append((float(histogram.count), rounded(histogram.max * encoded.step)))
     return points

@@ -115,6 +115,7 @@ def _time_chart(scenario: Scenario, prefix: str, metric: str, series: Series) ->
     drawn = drawable(limits, highest)
     lines = [
         _line(_CALL_COUNTS.get(name, name.removeprefix(f"{metric}.")), scenario.time_series["t"], values, colour)
+        # Of more lines than colours the next one begins with the first colour again.
         for (name, values), colour in zip(series.items(), LINE_COLOURS * len(series), strict=False)
     ]
     lines[0]["markArea"] = _stage_areas(scenario, named=metric == "calls")

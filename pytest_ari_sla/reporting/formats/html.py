@@ -77,6 +77,7 @@ def template_environment(templates_folder: Path | None = None) -> Environment:
     teams = [FileSystemLoader(templates_folder)] if templates_folder else []
     environment = Environment(
         loader=ChoiceLoader([*teams, own, PrefixLoader({"default": own})]),
+        # Names and reasons come from the target, and are not to be trusted.
         autoescape=True,
         # A misspelt name in a team's template is an error, not an empty place in the report.
         undefined=StrictUndefined,

@@ -39,6 +39,7 @@ def render_markdown(record: RunRecord) -> str:
     lines = [*_head(record)]
     for position, scenario in enumerate(record.scenarios):
         section = ["", *_scenario(scenario)]
+        # GitHub counts bytes, of which each mark takes several.
         if len("\n".join([*lines, *section]).encode()) > MAX_BYTES:
             lines += ["", f"{len(record.scenarios) - position:,} more scenarios are in the report."]
             break

@@ -79,6 +79,7 @@ def _as_text(shown: RenderableType, width: int, *, colour: bool) -> str:
     )
     with console.capture() as capture:
         console.print(shown)
+    # rich fills lines up with blanks, which a log would keep.
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 

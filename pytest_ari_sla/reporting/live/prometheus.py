@@ -73,6 +73,7 @@ class PrometheusEndpoint:
 
     def close(self) -> None:
         """Stop serving."""
+        # In this order: the socket must not go while the server still serves, nor the thread be awaited before it ends.
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

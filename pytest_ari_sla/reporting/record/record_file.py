@@ -65,6 +65,7 @@ def decode_record(content: bytes, source: str = RECORD_NAME) -> RunRecord:
         The content is not a run record, or was written by a newer version of this tool.
     """
     try:
+        # Before all else: a newer record may not fit these types, and would be called no report at all.
         version = msgspec.json.decode(content, type=_Header).schema
         if version > SCHEMA_VERSION:
             raise UsageError(

@@ -256,6 +256,7 @@ class ReportSection(Struct, kw_only=True):
         ValueError
             A field is of another type, or a row has more or fewer cells than there are columns.
         """
+        # msgspec checks types when it converts, not when a Struct is made.
         section = convert(to_builtins(self), ReportSection)
         if wrong := [row for row in section.rows if len(row) != len(section.columns)]:
             message = f"a row of section {section.title!r} has {len(wrong[0])} cells for {len(section.columns)} columns"

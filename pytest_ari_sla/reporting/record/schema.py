@@ -31,6 +31,7 @@ def report_schema() -> dict[str, Any]:
         "description": definitions["RunRecord"]["properties"]["schema"]["description"],
         "const": SCHEMA_VERSION,
     }
+    # msgspec takes what has a default to be optional; every record has its version.
     definitions["RunRecord"]["required"].insert(0, "schema")
     return {
         "$schema": DIALECT,
