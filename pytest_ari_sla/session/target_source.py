@@ -66,7 +66,7 @@ class TargetSource:
     def _start_application(self, target: Target) -> None:
         """Start the application under test, where this tool is to do that."""
         if self._settings.app is not None:
-            application = UserApplication(self._settings.app, target.endpoint)
+            application = UserApplication(self._settings.app, target.endpoint, trust=self._settings.ari_trust)
             self._application = self._stack.enter_context(application)
 
     def crash(self) -> SlaError | None:

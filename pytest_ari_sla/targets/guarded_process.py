@@ -84,7 +84,7 @@ class GuardedProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # In its own folder: a core file is found there by forensics, and removed with the rest.
+                # A core file in its own folder is found by forensics, and removed with the rest.
                 cwd=folder or self.folder,
                 env=environment,
                 start_new_session=True,

@@ -5,29 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 import time
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
+from pytest_ari_sla.ari_client.faults import error_of_blocking_failure
+from pytest_ari_sla.ari_client.removal.sweep import FAILURES, Sweeper
+from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import ApplicationCrashed, UsageError
+from pytest_ari_sla.settings import TRUST_SYSTEM
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
+    from pytest_ari_sla.settings import TlsTrust
 
 __all__ = ["UserApplication"]
 
 _POLL_S = 0.05
 _LINES_SHOWN = 15
-_REQUEST_TIMEOUT_S = 5.0
-# `urlopen` would go by http_proxy of the environment; the load does not (aiohttp reads it only if told to).
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class _Application(msgspec.Struct):
-    name: str
 
 
 class UserApplication:
@@ -43,6 +38,8 @@ class UserApplication:
         Where ARI is: given to it as ARI_URL (without user and password, without ``/ari``), ARI_USER and ARI_PASSWORD.
     start_timeout_s
         How long it may take until it has subscribed.
+    trust
+        How ARI's certificate is checked.
 
     Attributes
     ----------
@@ -55,7 +52,9 @@ class UserApplication:
         The command cannot be split.
     """
 
-    def __init__(self, command: str, endpoint: AriEndpoint, start_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, command: str, endpoint: AriEndpoint, start_timeout_s: float = 60.0, trust: TlsTrust = TRUST_SYSTEM
+    ) -> None:
         try:
             self._command = shlex.split(command)
         except ValueError as error:
@@ -63,6 +62,7 @@ class UserApplication:
         if not self._command:
             raise UsageError(f"--app {command!r} is not a command line: it is empty")
         self._endpoint = endpoint
+        self._asterisk = Sweeper(endpoint, tls_context(trust))
         self._start_timeout_s = start_timeout_s
         self._process: GuardedProcess | None = None
         self.served: set[str] = set()
@@ -141,10 +141,11 @@ class UserApplication:
 
     def _served_now(self) -> set[str]:
         """Return the names of the Stasis applications that are served now."""
-        request = urllib.request.Request(self._endpoint.base_url + "/applications")
-        request.add_header("Authorization", self._endpoint.authorization)
-        with _DIRECTLY.open(request, timeout=_REQUEST_TIMEOUT_S) as response:
-            return {application.name for application in msgspec.json.decode(response.read(), type=list[_Application])}
+        asked = self._asterisk
+        try:
+            return set(asked.applications())
+        except FAILURES as failure:
+            raise error_of_blocking_failure(failure, asked.endpoint, asked.asked, asked.timeout_s) from failure
 
     def _failure(self, process: GuardedProcess, problem: str) -> ApplicationCrashed:
         lines = process.output_path.read_text(errors="replace").splitlines()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.errors import ApplicationCrashed, UsageError
+from pytest_ari_sla.errors import ApplicationCrashed, AriAuthenticationFailed, AriUnreachable, UsageError
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from pytest_ari_sla.targets.user_application import UserApplication
 
@@ -72,6 +73,16 @@ def test_asterisk_is_asked_without_the_proxy_of_the_environment(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with UserApplication(f"{bot} serve", simulator.endpoint) as application:
         assert application.served == {"bot"}
+
+
+def test_an_asterisk_that_cannot_be_asked_is_named_as_for_a_load(simulator: SimulatorProcess, bot: str) -> None:
+    """It is not the application's fault, and nothing of it is left."""
+    refused = replace(simulator.endpoint, password="wrong")
+    with pytest.raises(AriAuthenticationFailed, match="refused GET /applications"):
+        UserApplication(f"{bot} serve", refused).start()
+    nobody = replace(simulator.endpoint, base_url="http://127.0.0.1:9/ari")
+    with pytest.raises(AriUnreachable, match="refused the connection"):
+        UserApplication(f"{bot} serve", nobody).start()
 
 
 def test_one_that_ends_before_it_has_subscribed_is_named_with_its_last_words(

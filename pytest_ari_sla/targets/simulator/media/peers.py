@@ -67,7 +67,7 @@ async def _shake_hands(uri: str, protocols: str, timeout_s: float) -> tuple[sock
     async with asyncio.timeout(timeout_s):
         connection = await _connect(parts.hostname or "", parts.port or 80)
     try:
-        # Without a limit: Asterisk waits for the answer as long as the peer stays (asterisk#1979).
+        # Without a limit: 22.10.1 waits for the answer as long as the peer stays (asterisk#1979).
         head, received = await _exchange(connection, request.render())
         if fault := UpgradeReply.parse(head).fault(request):
             raise ConnectionError(fault)
