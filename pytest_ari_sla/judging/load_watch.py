@@ -107,6 +107,7 @@ class LoadWatch:
         self._shards: dict[int, _Shard] = {}
         self._total = Snapshot()
         self._series = TimeSeries(limit=_INTERVALS)
+        # A target that goes down fails calls in each second of what is left of a soak.
         self._events: deque[LiveEvent] = deque(maxlen=_EVENTS_KEPT)
         for name, start_ns, end_ns in description.stages:
             self._series.mark_stage(name, start_ns, end_ns)

@@ -95,6 +95,7 @@ def _of_marker(marker: pytest.Mark, nodeid: str, catalogue: Catalogue) -> list[S
 
 
 def _check_marker(marker: pytest.Mark, place: str) -> None:
+    # pytest takes any argument of a marker: a misspelt one would do nothing, in silence.
     unknown = marker.kwargs.keys() - {"abort_after"}
     if unknown or not marker.args:
         problem = f"unknown argument {', '.join(sorted(unknown))}" if unknown else "no expression"

@@ -110,6 +110,7 @@ def compare_scenarios(
             earlier, later = (_turns_of(scenarios, metric) for scenarios in (before, after))
             if earlier and later:
                 lags_s = [_lag_s(scenario, metric) for scenario in (*before, *after)]
+                # The user's floor may lie below what this tool itself can tell from no change.
                 least_s = max(floor_s, baseline.own_floor_s(metric, stat, lags_s))
                 (result,) = baseline.compare(earlier, later, [(metric, stat or None)], max_regression, least_s)
                 compared.append(_recorded(result, metric))

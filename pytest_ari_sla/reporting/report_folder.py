@@ -113,6 +113,7 @@ def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None =
         No folder is given, the output is one of them or cannot be written, one holds no report, or the templates
         cannot be used.
     """
+    # By real paths: ``latest`` is a link to one of the reports.
     if output.resolve() in {folder.resolve() for folder in folders}:
         raise UsageError(f"{output} is one of the reports to merge; choose another folder for the result")
     records = [read_record(folder) for folder in folders]

@@ -101,6 +101,7 @@ def setup_waterfall(scenario: Scenario, prefix: str) -> Chart | None:
 
 def _ready_s(call: CallRow) -> float:
     """Return when a call was ready to use: its first packet, or else its set-up."""
+    # The first packet may come before the set-up is complete.
     return max(call.setup_s or 0.0, call.first_packet_s or 0.0)
 
 

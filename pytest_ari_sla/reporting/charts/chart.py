@@ -117,6 +117,7 @@ def y_axis(unit: str, highest: float, limits: list[Limit]) -> Option:
     elif not highest:
         axis["max"] = _EMPTY_SCALE.get(unit, 1.0)
     if unit == "count":
+        # Or else ECharts labels half calls where there are few.
         axis["minInterval"] = 1
     return axis
 

@@ -78,6 +78,7 @@ def _lines(found: Capacity, limit: Threshold) -> dict[str, list[tuple[int, float
 
 def _points(steps: list[CapacityStep], name: str) -> list[tuple[int, float, str]]:
     known = ((step.level, (step.figures | step.values).get(name), step.verdict) for step in steps)
+    # A search goes up and down; the line goes by level.
     return sorted((level, value, verdict) for level, value, verdict in known if value is not None)
 
 

@@ -93,6 +93,7 @@ def _progress(state: LiveState, width: int) -> Table:
 
 
 def _bar(state: LiveState, width: int) -> ProgressBar:
+    # The last calls may end late: the bar is full then. rich divides by the total.
     total_s = max(state.total_s, state.elapsed_s, 1e-9)
     return ProgressBar(total_s, state.elapsed_s, max(10, width // 3), complete_style="cyan", finished_style="cyan")
 

@@ -46,6 +46,7 @@ def _describe(definition: dict[str, Any], struct: type[msgspec.Struct]) -> None:
     summary, attributes = _parse_docstring(inspect.getdoc(struct) or "")
     definition["description"] = summary
     for name, schema in definition["properties"].items():
+        # A KeyError here is a field that its docstring does not describe.
         schema["description"] = attributes[name]
 
 
