@@ -187,7 +187,7 @@ class LoadRun:
                 await self._forensics.finish()
             duration_ns = self._now_ns()
             if self._watch is not None and self._has_lost_all(driver):
-                await self._watch.look_again(lambda: ari.hears)
+                await self._watch.look_again(lambda: ari.hears, self._began_ns + self._ended_ns)
             left = await self._count_leftovers()
         left += left_behind(await ari.aclose())
         if parts.audit is not None and self.broken_by is None:

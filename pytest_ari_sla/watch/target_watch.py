@@ -123,13 +123,15 @@ class TargetWatch:
         for client in self._clients.values():
             await client.close()
 
-    async def look_again(self, hears: Callable[[], bool]) -> None:
+    async def look_again(self, hears: Callable[[], bool], ended_ns: int) -> None:
         """Ask once more whether it is the same Asterisk, which may take some seconds to begin anew.
 
         Parameters
         ----------
         hears
             Whether its events are heard: one that ends hangs up first, and answers as ever meanwhile.
+        ended_ns
+            When the last call was lost, on the monotonic clock: taking evidence since then may have lasted long.
         """
         for task in self._tasks:
             task.cancel()
@@ -143,7 +145,7 @@ class TargetWatch:
                     if answered and (self._restarts or is_same):
                         return
                     await asyncio.sleep(AGAIN_S)
-        self._gone_ns = None if answered else began_ns
+        self._gone_ns = None if answered else ended_ns
 
     async def _has_answered(self) -> bool:
         try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,7 +116,7 @@ async def test_a_target_that_begins_anew_is_waited_for_once_all_calls_are_gone(
         answering.status = 503
         asyncio.get_running_loop().call_later(0.5, setattr, answering, "status", 200)
         answering.started_at = "2026-01-01T00:05:00.000+0000"
-        await watch.look_again(lambda: False)
+        await watch.look_again(lambda: False, time.monotonic_ns())
     assert isinstance(watch.finding(), AsteriskCrashed)
     assert watch.values()["target.restarts"] == 1
 
@@ -128,7 +129,7 @@ async def test_a_target_that_ended_all_calls_and_is_gone_is_to_blame(
     async with TargetWatch(endpoint, True, str) as watch:
         await until(lambda: answering.asked)
         answering.status = 503
-        await watch.look_again(lambda: True)
+        await watch.look_again(lambda: True, time.monotonic_ns())
     assert str(watch.finding()) == "Asterisk ended all calls, and ARI has not answered for 0.5 s since"
 
 
@@ -140,8 +141,11 @@ async def test_when_a_target_was_gone_does_not_depend_on_when_one_asks(
     async with TargetWatch(endpoint, True, str) as watch:
         await until(lambda: answering.asked)
         answering.status = 503
-        await watch.look_again(lambda: True)
+        lost_ns = time.monotonic_ns()
+        await asyncio.sleep(0.2)  # evidence is taken first
+        await watch.look_again(lambda: True, lost_ns)
     told = watch.incidents()
+    assert told[0].from_s == pytest.approx((lost_ns - watch._began_ns) / 1e9)
     await asyncio.sleep(0.01)
     assert watch.incidents() == told
     assert told[0].words.startswith("it ended all calls")
@@ -151,5 +155,5 @@ async def test_a_target_that_is_the_same_has_not_to_be_waited_for(answering: Tar
     """It dropped the calls for another reason."""
     async with TargetWatch(endpoint, True, str) as watch:
         await until(lambda: answering.asked)
-        await watch.look_again(lambda: True)
+        await watch.look_again(lambda: True, time.monotonic_ns())
     assert watch.finding() is None
