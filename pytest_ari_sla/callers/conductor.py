@@ -164,7 +164,8 @@ class Conductor:
                 # Only the last voice would be heard of two that begin in one frame.
                 for action in _without_pauses(machine.advance(caller.now_ns())):
                     self._do(action, follower, endpoint, caller, tasks)
-                await self._wait(call, machine, caller)
+                if not machine.is_over:
+                    await self._wait(call, machine, caller)
         finally:
             del self._followers[endpoint.leg]
             for task in tasks:

@@ -43,13 +43,12 @@ class ScriptMeter:
 
 
 def _samples(talk: Talk) -> dict[str, list[int]]:
-    has_spoken = bool(talk.turns or talk.barge_ins)
     return {
         "greeting": [] if talk.greeting is None else [talk.greeting],
         "turn": talk.turns,
         "barge_in": talk.barge_ins,
         "dead_air": [] if talk.dead_air is None else [talk.dead_air],
-        "talk_over": [talk.talk_over] if has_spoken else [],
+        "talk_over": [] if talk.talk_over is None else [talk.talk_over],
     }
 
 

@@ -93,14 +93,14 @@ class Talk:
     dead_air
         Their longest silence while we listened.
     talk_over
-        For how long they spoke while we did, except where we spoke over them.
+        For how long they spoke while we did, except where we spoke over them; None where we never spoke.
     """
 
     greeting: int | None = None
     turns: list[int] = field(default_factory=list)
     barge_ins: list[int] = field(default_factory=list)
     dead_air: int | None = None
-    talk_over: int = 0
+    talk_over: int | None = None
 
 
 class _StepFailed(Exception):
@@ -175,7 +175,9 @@ class ScriptMachine:
         self.speaks, self.changed_ns = change.speaks, change.at_ns
 
     def _take_start(self, at_ns: int) -> None:
-        if not self._spans and not self._own_spans and self._number == 0 and self.talk.greeting is None:
+        before = self._steps[: self._number]
+        is_first = not self._spans and not self._own_spans and all(isinstance(step, Listen | Wait) for step in before)
+        if is_first and self.talk.greeting is None:
             # Early media speaks before the answer.
             self.talk.greeting = max(0, at_ns - self._answered_ns)
         if self._listening_since_ns is not None:
@@ -243,9 +245,10 @@ class ScriptMachine:
         self.deadline_ns = _NEVER_NS
         self._actions.append(EndCall())
         theirs = [*self._spans, *([(self.changed_ns, self._now_ns)] if self.speaks else [])]
-        self.talk.talk_over = sum(
-            max(0, min(ours[1], their[1]) - max(ours[0], their[0])) for ours in self._own_spans for their in theirs
-        )
+        if self._own_spans or self.talk.barge_ins:
+            self.talk.talk_over = sum(
+                max(0, min(ours[1], their[1]) - max(ours[0], their[0])) for ours in self._own_spans for their in theirs
+            )
 
     def _time_out(self, why: str) -> _StepFailed:
         self.timed_out = True

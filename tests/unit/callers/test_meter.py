@@ -42,5 +42,5 @@ def test_the_figures_of_a_call_are_its_worst_in_seconds() -> None:
     """What did not happen has none."""
     one = machine(S)
     one.talk.turns += [S, 3 * S]
-    assert figures_of(one.talk) == {"greeting": 1.0, "turn": 3.0, "dead_air": 1.0, "talk_over": 0.0}
+    assert figures_of(one.talk) == {"greeting": 1.0, "turn": 3.0, "dead_air": 1.0}
     assert figures_of(machine(None).talk) == {"dead_air": 20.0}

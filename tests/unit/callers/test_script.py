@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_ari_sla.callers.detector import SpeechChange
+from pytest_ari_sla.callers.meter import figures_of
 from pytest_ari_sla.callers.script import EndCall, Perform, Play, ScriptMachine, Utterance
 from pytest_ari_sla.callers.steps import dial, hang_up, listen, say, wait
 
@@ -135,11 +136,22 @@ def test_who_has_stopped_and_answers_has_stopped_though_both_are_told_of_late() 
 
 
 def test_speaking_while_we_do_is_talk_over() -> None:
-    """Counted where both speak, and only there."""
+    """Counted where both speak, and only there; also where that is no answer to anything."""
     talker = Talker(say(SPEECH), hang_up())
     talker.hear(400 * MS, 600 * MS)
     talker.pass_until(2 * S)
     assert talker.machine.talk.talk_over == 200 * MS
+    assert figures_of(talker.machine.talk) == {"talk_over": 0.2}
+
+
+def test_a_greeting_may_come_after_a_pause_of_ours() -> None:
+    """It is the first speech as long as we have said nothing, and pressed nothing."""
+    for first, greeting in ((wait("1s"), 1_500 * MS), (dial("1"), None)):
+        talker = Talker(first, listen(), hang_up())
+        talker.hear(1_500 * MS, 2_500 * MS)
+        talker.pass_until(4 * S)
+        assert talker.has_ended()
+        assert talker.machine.talk.greeting == greeting
 
 
 @pytest.mark.parametrize(
