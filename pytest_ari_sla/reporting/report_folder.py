@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from pytest_ari_sla.errors import UsageError
-from pytest_ari_sla.reporting.formats.calls_csv import calls_csv
+from pytest_ari_sla.reporting.formats.calls_csv import calls_csv, merged_calls_csv
 from pytest_ari_sla.reporting.formats.html import render_html
 from pytest_ari_sla.reporting.formats.markdown import render_markdown
 from pytest_ari_sla.reporting.places import (
     CALLS_NAME,
     CAPTURES_NAME,
+    EVIDENCE_NAME,
     HTML_NAME,
     MARKDOWN_NAME,
     RECORD_NAME,
@@ -30,7 +32,7 @@ from pytest_ari_sla.reporting.record.run_record import RunRecord, Scenario, Wors
 from pytest_ari_sla.reporting.run_comparison import compare_all, target_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_ari_sla.reporting.record.run_record import CallRow, Verdict
@@ -123,8 +125,26 @@ def merge(folders: Sequence[Path], output: Path, templates_folder: Path | None =
     for folder, record in zip(folders, records, strict=True):
         calls = [call for scenario in record.scenarios for call in scenario.worst_calls]
         for path in {path for call in calls for path in (call.capture, call.audio) if path}:
-            _copy_capture(folder, path, output / CAPTURES_NAME / record.run.id)
-    return write_reports(merged, output, templates_folder=templates_folder)
+            _copy_file(folder, path, output / CAPTURES_NAME / record.run.id)
+        for path in {path for scenario in record.scenarios for path in scenario.evidence}:
+            _copy_file(folder, path, output / EVIDENCE_NAME / record.run.id)
+    paths = write_reports(merged, output, templates_folder=templates_folder)
+    # Not from the records: they hold so many calls at most, the tables beside them all.
+    write_atomically(output / CALLS_NAME, merged_calls_csv(_tables(folders, records, merged)).encode())
+    return paths
+
+
+def _tables(
+    folders: Sequence[Path], records: Sequence[RunRecord], merged: RunRecord
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each folder's table of calls, made from its record where it is missing, and its scenarios' names now."""
+    scenarios = iter(merged.scenarios)
+    for folder, record in zip(folders, records, strict=True):
+        names = {scenario.nodeid: next(scenarios).nodeid for scenario in record.scenarios}
+        try:
+            yield (folder / CALLS_NAME).read_text(encoding="utf-8"), names
+        except FileNotFoundError:
+            yield calls_csv(_recorded_calls(record)), names
 
 
 def merged_record(records: Sequence[RunRecord]) -> RunRecord:
@@ -167,8 +187,18 @@ def merged_record(records: Sequence[RunRecord]) -> RunRecord:
             for record in records
             for section in record.sections
         ],
-        extra={name: value for record in records for name, value in record.extra.items()},
+        extra=_extras(records),
     )
+
+
+def _extras(records: Sequence[RunRecord]) -> dict[str, Any]:
+    """Return what plug-ins have added, named with its run where several runs have it."""
+    times = Counter(name for record in records for name in record.extra)
+    return {
+        f"{name} (run {record.run.id})" if times[name] > 1 else name: value
+        for record in records
+        for name, value in record.extra.items()
+    }
 
 
 def _render(record: RunRecord, folder: Path, templates_folder: Path | None) -> list[Path]:
@@ -187,11 +217,12 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _of_run(scenario: Scenario, run_id: str, *, named: bool) -> Scenario:
-    """Return a scenario that points to the captures where merging puts them, ``named`` with its run."""
+    """Return a scenario that points to its files where merging puts them, ``named`` with its run."""
     return replace(
         scenario,
         nodeid=f"{scenario.nodeid} (run {run_id})" if named else scenario.nodeid,
         worst_calls=[_moved(call, run_id) for call in scenario.worst_calls],
+        evidence=[f"{EVIDENCE_NAME}/{run_id}/{_file_name(path)}" for path in scenario.evidence],
     )
 
 
@@ -213,8 +244,8 @@ def _file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _copy_capture(folder: Path, path: str, target: Path) -> None:
-    """Copy a capture; a path that leads out of its report's folder is not followed, a file that is gone is left out."""
+def _copy_file(folder: Path, path: str, target: Path) -> None:
+    """Copy a file of a report; a path that leads out of its folder is not followed, a file that is gone is left out."""
     source = (folder / path).resolve()
     if source.is_relative_to(folder.resolve()) and source.is_file():
         target.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from pytest_ari_sla.reporting.wording.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_ari_sla.reporting.record.run_record import CallRow
 
-__all__ = ["calls_csv"]
+__all__ = ["calls_csv", "merged_calls_csv"]
 
 _COLUMNS: Final = (
     "scenario",
@@ -46,6 +46,21 @@ def calls_csv(calls: Iterable[tuple[str, CallRow]]) -> str:
     writer.writerow([*_COLUMNS, *(_cell(name) for name in metrics)])
     writer.writerows(_row(scenario, row, metrics) for scenario, row in rows)
     return text.getvalue()
+
+
+def merged_calls_csv(tables: Iterable[tuple[str, Mapping[str, str]]]) -> str:
+    """Return one table of several, each with the names that its scenarios have now by those that they had."""
+    rows: list[dict[str, str]] = []
+    for text, names in tables:
+        renamed = {_cell(old): _cell(new) for old, new in names.items()}
+        table = csv.DictReader(StringIO(text, newline=""))
+        rows += [{**row, "scenario": renamed.get(row["scenario"], row["scenario"])} for row in table]
+    metrics = sorted({name for row in rows for name in row} - set(_COLUMNS))
+    merged = StringIO()
+    writer = csv.DictWriter(merged, [*_COLUMNS, *metrics], restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return merged.getvalue()
 
 
 def _row(scenario: str, row: CallRow, metrics: Sequence[str]) -> list[object]:

@@ -31,6 +31,7 @@ _MARKS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "xfail"
 _COMPARED: Final = {"better": "✅", "same": "✅", "worse": "❌", "cannot tell": "⚠️"}
 _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]#|~@]|^[-+=]|(?:(?<=^\d)|(?<=^\d\d)|(?<=^\d\d\d))[.)]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+# GitHub makes a link of a bare address; an empty comment within it prevents that.
 _LINK_STARTS: Final = re.compile(r"(?i)(?<=http)(?=s?:)|(?<=ftp)(?=:)|(?<=www)(?=\.)")
 
 
@@ -73,7 +74,7 @@ def _head(record: RunRecord) -> Iterator[str]:
 
 
 def _scenario(scenario: Scenario) -> Iterator[str]:
-    title = f"{_MARKS[scenario.verdict]} <b>{_text(scenario.nodeid)}</b>"
+    title = f"{_MARKS[scenario.verdict]} <b>{_html(scenario.nodeid)}</b>"
     yield f"<details{'' if scenario.verdict == 'pass' else ' open'}><summary>{title}</summary>"
     yield ""
     for text in (scenario.doc, scenario.reason):
@@ -142,9 +143,16 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 def _text(text: str) -> str:
     """Return a text that Markdown and HTML take as it is: no markup, no mention, and no link from a bare address."""
-    plain = "".join(_ENTITIES.get(character, character) for character in clean(text).strip())
-    # GitHub makes a link of a bare address; an empty comment within it prevents that.
-    return _LINK_STARTS.sub("<!-- -->", _SPECIAL.sub(r"\\\g<0>", plain))
+    return _LINK_STARTS.sub("<!-- -->", _SPECIAL.sub(r"\\\g<0>", _plain(text)))
+
+
+def _html(text: str) -> str:
+    """Return the same for a line that begins with HTML: there a backslash escapes nothing (CommonMark 4.6)."""
+    return _LINK_STARTS.sub("<!-- -->", _plain(text).replace("@", "@<!-- -->"))
+
+
+def _plain(text: str) -> str:
+    return "".join(_ENTITIES.get(character, character) for character in clean(text).strip())
 
 
 def _code(text: str) -> str:

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,40 @@ def test_captures_move_along_with_the_report(tmp_path: Path) -> None:
     assert (tmp_path / "out" / merged.capture).read_text() == "packets"
     assert (tmp_path / "out" / merged.audio).read_text() == "audio"
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.pcapng")) == ["x.pcapng"]
+
+
+def test_evidence_moves_along_with_the_report(tmp_path: Path) -> None:
+    """What a stall left beside one report is found from the merged one."""
+    record = run("a", "fail")
+    record.scenarios[0].evidence = ["evidence/stall.txt"]
+    write_reports(record, tmp_path / "a")
+    (tmp_path / "a" / "evidence").mkdir()
+    (tmp_path / "a" / "evidence" / "stall.txt").write_text("threads")
+    merge([tmp_path / "a"], tmp_path / "out")
+    (path,) = read_record(tmp_path / "out").scenarios[0].evidence
+    assert (tmp_path / "out" / path).read_text() == "threads"
+
+
+def test_a_merged_table_holds_all_calls_of_all_runs(tmp_path: Path) -> None:
+    """Also those that a record leaves out, and of a folder that has lost its table, those that it has."""
+    for name in "ab":
+        record = run(name)
+        rows = [CallRow(id=f"{name}-{number}", outcome="ended", started_s=0.0) for number in range(5)]
+        record.scenarios[0].call_table = rows[:1]
+        write_reports(record, tmp_path / name, calls=[(record.scenarios[0].nodeid, row) for row in rows])
+    (tmp_path / "b" / "calls.csv").unlink()
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    with (tmp_path / "out" / "calls.csv").open(newline="") as file:
+        told = [(row["scenario"], row["call"]) for row in csv.DictReader(file)]
+    names = [scenario.nodeid for scenario in read_record(tmp_path / "out").scenarios]
+    assert told == [(names[0], f"a-{number}") for number in range(5)] + [(names[1], "b-0")]
+
+
+def test_what_plug_ins_have_added_to_several_runs_is_all_kept() -> None:
+    """Named with its run."""
+    one, other = run("a"), run("b")
+    one.extra, other.extra = {"mine": 1, "only": 2}, {"mine": 3}
+    assert merged_record([one, other]).extra == {"mine (run a)": 1, "only": 2, "mine (run b)": 3}
 
 
 def test_merging_nothing_or_onto_itself_is_refused(tmp_path: Path) -> None:
