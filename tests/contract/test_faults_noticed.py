@@ -83,7 +83,7 @@ def test_without_faults_all_is_well(tmp_path: Path) -> None:
     [
         ({"slow_request_ratio": 0.9, "slow_request_s": 1}, "setup.p95 < 900ms", "setup.p95 was"),
         ({"max_media_channels": 2}, "calls.success_ratio >= 100%", "POST /channels/externalMedia answered 500"),
-        ({"stuck_channel_ratio": 0.9}, "calls.leaked == 0", "were left behind on the target"),
+        ({"stuck_channel_ratio": 0.9}, "calls.leaked == 0", "left behind on the target"),
         ({"rtp_loss_ratio": 0.1}, "loss.ratio <= 1%", "packets lost"),
         ({"rtp_duplicate_ratio": 0.2}, "duplicates == 0", "duplicates was"),
         ({"rtp_reorder_ratio": 0.2}, "reordered == 0", "reordered was"),
