@@ -263,10 +263,13 @@ class BotMedia:
         stream.close()
 
     async def run(self) -> None:
-        """Send a frame of each call every 20 ms; what was missed is sent at once."""
+        """Send a frame of each call every 20 ms; what was missed is left out.
+
+        Sent at once it would stay in a queue of Asterisk's for the rest of the call (asterisk#2115).
+        """
         due_ns = time.monotonic_ns()
         while True:
-            due_ns += FRAME_NS
+            due_ns = max(due_ns + FRAME_NS, time.monotonic_ns())
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             for stream in list(self._streams):
                 if stream.conversation is not None:

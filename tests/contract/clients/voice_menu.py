@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import Any
 
 import aioari
+import aiohttp
 
 TALKING = "200,128"
 """After so many ms of silence somebody has finished; so loud is speech."""
@@ -22,6 +24,7 @@ class Menu:
         self._channel = channel
         self._sound = sound
         self._playback: Any = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def take(self) -> None:
         """Answer, and greet."""
@@ -31,14 +34,21 @@ class Menu:
 
     async def say(self) -> None:
         """Say it, from its beginning."""
-        await self.stop()
-        self._playback = await self._channel.play(media=f"sound:{self._sound}")
+        # Two keys at once would start two playbacks otherwise, of which only one could be stopped.
+        async with self._one_at_a_time:
+            await self._stop()
+            self._playback = await self._channel.play(media=f"sound:{self._sound}")
 
     async def stop(self) -> None:
         """Do not go on."""
+        async with self._one_at_a_time:
+            await self._stop()
+
+    async def _stop(self) -> None:
         if self._playback is not None:
             playback, self._playback = self._playback, None
-            await playback.stop()
+            with suppress(aiohttp.ClientResponseError):  # it may have come to its end meanwhile
+                await playback.stop()
 
     def has_said(self, playback: str) -> None:
         """Take note that it has been heard to its end."""
