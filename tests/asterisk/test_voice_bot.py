@@ -189,7 +189,8 @@ MENU = Path(__file__).parents[1] / "contract" / "clients" / "voice_menu.py"
 CONVERSATION = '''
 from pytest_ari_sla import dial, hang_up, listen, say, speech_like
 
-QUESTION, STOP = speech_like(0.5, 16_000, 5), speech_like(0.5, 16_000, 7)
+# The interruption is long enough for the menu to be silent for more than a pause for breath before it answers.
+QUESTION, STOP = speech_like(0.5, 16_000, 5), speech_like(1.2, 16_000, 7)
 HEARD_OUT = "300ms"
 
 async def test_menu(load):

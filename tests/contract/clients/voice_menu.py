@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import aioari
-import aiohttp
+from aiohttp.web import HTTPNotFound
 
 TALKING = "200,128"
 """After so many ms of silence somebody has finished; so loud is speech."""
@@ -47,7 +47,7 @@ class Menu:
     async def _stop(self) -> None:
         if self._playback is not None:
             playback, self._playback = self._playback, None
-            with suppress(aiohttp.ClientResponseError):  # it may have come to its end meanwhile
+            with suppress(HTTPNotFound):  # it may have come to its end meanwhile
                 await playback.stop()
 
     def has_said(self, playback: str) -> None:
