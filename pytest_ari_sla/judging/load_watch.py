@@ -137,7 +137,6 @@ class LoadWatch:
         # A report tells of the time before it: one at a full second belongs to the second that has just ended.
         self._series.add(at_ns - 1, recent)
         for name, start_ns, end_ns in self.description.stages:
-            # A report tells of the time before it: one at a stage's end is that stage's.
             if name in self._stages and start_ns < at_ns <= end_ns:
                 self._stages[name] += recent
         for name, text in _TROUBLES.items():

@@ -13,6 +13,7 @@ from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
 from pytest_ari_sla.ari_client.event_stream.event_thread import EventThread
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, redirected, where
 from pytest_ari_sla.errors import ApplicationTaken, AriUnreachable, AsteriskCrashed, EventStreamLost, SlaError
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
     import ssl
@@ -223,10 +224,12 @@ class EventStream:
         except TimeoutError:
             raise EventStreamLost(
                 f"the event WebSocket broke ({broken_by}) and could not be restored within "
-                f"{self._restore_timeout_s:g} s; the last of {attempt} attempts: {reason or 'still waiting'}"
+                f"{self._restore_timeout_s:g} s; the last of {counted(attempt, 'attempt')}: {reason or 'still waiting'}"
             ) from None
         gap_s = (self._clock.monotonic_ns() - since_ns) / 1e9
-        self._owner.on_note("reconnected", f"after {gap_s:.2f} s and {attempt} attempts; events of that time are lost")
+        self._owner.on_note(
+            "reconnected", f"after {gap_s:.2f} s and {counted(attempt, 'attempt')}; events of that time are lost"
+        )
         return socket
 
     def _give_up_if_dead(self, refused: bool, since_ns: int) -> None:

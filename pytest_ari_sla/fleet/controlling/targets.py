@@ -99,9 +99,8 @@ def _left_at(target: Target, trust: TlsTrust, prefix: str) -> str:
 
     try:
         swept = Sweeper(target.endpoint, tls_context(trust)).until_clean(prefix, _SWEEP_PATIENCE_S)
-    except (
-        SlaError
-    ) as error:  # the CA file is gone, say: what concerns one target must not keep the other from its sweep
+    except SlaError as error:
+        # The CA file is gone, say: what concerns one target must not keep the other from its sweep.
         why = str(error)
     else:
         if not swept.left and not swept.problem:
