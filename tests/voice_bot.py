@@ -54,6 +54,11 @@ class Conversation:
         """From each beginning of the caller's speech over its own until it was silent."""
         return self._gaps("caller_began", "interrupted")
 
+    @property
+    def clipped_ns(self) -> list[int]:
+        """How much of the beginning of each thing that the caller said was not sent back."""
+        return self._gaps("caller_began", "began")
+
     def _first(self, name: str) -> int:
         return next(at_ns for what, at_ns in self.events if what == name)
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import aiohttp
 
 from pytest_ari_sla.bot.conversation import Conversation, Manners
+from pytest_ari_sla.bot.echo import Echo
 from pytest_ari_sla.bot.media import BotMedia
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from pytest_ari_sla.bot.media import BotStream
+    from pytest_ari_sla.bot.media import BotStream, Talker
 
 __all__ = ["BotCrashed", "BotPlan", "VoiceBot"]
 
@@ -51,6 +52,10 @@ class BotPlan:
         Where its media ends.
     transport
         What its media travels by: one of `~pytest_ari_sla.bot.media.TRANSPORTS`.
+    echoes
+        Send back what is heard, instead of talking.
+    clips_ns
+        How much of the beginning of what callers say an echo swallows.
     """
 
     url: str
@@ -63,6 +68,8 @@ class BotPlan:
     crashes_after: int = 0
     host: str = "127.0.0.1"
     transport: str = "rtp"
+    echoes: bool = False
+    clips_ns: int = 0
 
 
 @dataclass
@@ -160,10 +167,17 @@ class VoiceBot:
         await self._post(f"/channels/{channel}/answer", {})
         answered_ns = time.time_ns()
         self._tell(channel, "answered", answered_ns)
-        stream.conversation = Conversation(
-            plan.manners, answered_ns, lambda what, at_ns: self._tell(channel, what, at_ns)
-        )
+        stream.conversation = self._talker(channel, answered_ns)
         return True
+
+    def _talker(self, channel: str, answered_ns: int) -> Talker:
+        """Return who talks to a caller."""
+
+        def tell(what: str, at_ns: int) -> None:
+            self._tell(channel, what, at_ns)
+
+        plan = self._plan
+        return Echo(tell, plan.clips_ns) if plan.echoes else Conversation(plan.manners, answered_ns, tell)
 
     async def _end(self, call: _Call) -> None:
         """Remove what was made for a caller who has gone, and what is being made."""

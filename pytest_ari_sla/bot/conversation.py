@@ -17,14 +17,14 @@ from pytest_ari_sla.codecs.speech import speech_like
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FRAME_NS", "Conversation", "Manners", "spoken_frames"]
+__all__ = ["ENDPOINT_NS", "FRAME_NS", "SILENT_FRAME", "Conversation", "Manners", "is_loud", "spoken_frames"]
 
 FRAME_NS = 20_000_000
 _PCMU = make_pcmu()
 _MS = 1_000_000
 
 _LOUD_MEAN_SQUARE = (32768 * 10 ** (-45 / 20)) ** 2  # -45 dBFS
-_ENDPOINT_NS = 300 * _MS
+ENDPOINT_NS = 300 * _MS
 """A caller who is silent for so long has finished."""
 
 _RAMBLING = 6
@@ -62,8 +62,14 @@ def spoken_frames(seconds: float, seed: int) -> list[bytes]:
     return [row.tobytes() for row in _PCMU.encode(loud.reshape(-1), 20)[: round(seconds * 50)]]
 
 
-_SILENT_FRAME: bytes = _PCMU.encode(np.zeros(_PCMU.sample_rate_hz // 50, np.int16), 20)[0].tobytes()
+SILENT_FRAME: bytes = _PCMU.encode(np.zeros(_PCMU.sample_rate_hz // 50, np.int16), 20)[0].tobytes()
 _GREETING, _ANSWER = spoken_frames(1.5, 1), spoken_frames(2.0, 2)
+
+
+def is_loud(payload: bytes) -> bool:
+    """Whether a frame of PCMU is as loud as speech."""
+    samples = _PCMU.decode(np.frombuffer(payload, np.uint8)[None])
+    return bool(np.square(samples, dtype=np.float64).mean() >= _LOUD_MEAN_SQUARE)
 
 
 class Conversation:
@@ -95,8 +101,7 @@ class Conversation:
 
     def hear(self, payload: bytes, now_ns: int) -> None:
         """Take a frame of the caller's that has come now."""
-        samples = _PCMU.decode(np.frombuffer(payload, np.uint8)[None])
-        if np.square(samples, dtype=np.float64).mean() < _LOUD_MEAN_SQUARE:
+        if not is_loud(payload):
             self._loud_frames = 0
             return
         self._loud_since_ns = self._loud_since_ns if self._loud_frames else now_ns
@@ -130,7 +135,7 @@ class Conversation:
             self._says, self._is_speaking = list(reversed(self._next)), True
             self._tell("began", now_ns)
         if not self._says:
-            return _SILENT_FRAME
+            return SILENT_FRAME
         frame = self._says.pop()
         self._sounds_until_ns = now_ns + FRAME_NS
         if not self._says:
@@ -143,7 +148,7 @@ class Conversation:
 
     def _notice_end(self, now_ns: int) -> None:
         """Plan the answer when the caller has finished."""
-        if self._hears and self._loud_until_ns is not None and now_ns - self._loud_until_ns >= _ENDPOINT_NS:
+        if self._hears and self._loud_until_ns is not None and now_ns - self._loud_until_ns >= ENDPOINT_NS:
             self._hears = False
             self._tell("caller_ended", self._loud_until_ns)
             self._speaks_at_ns = self._loud_until_ns + self._manners.answer_after_ns

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from pytest_ari_sla.bot.conversation import Conversation
 
-__all__ = ["TRANSPORTS", "BotMedia", "BotStream"]
+__all__ = ["TRANSPORTS", "BotMedia", "BotStream", "Talker"]
 
 TRANSPORTS = ("rtp", "audiosocket", "websocket")
 
@@ -35,6 +34,19 @@ _TICKS = 160  # 20 ms at the 8 kHz of PCMU
 _PAYLOAD_TYPE = 0  # RFC 3551, 6
 _READ_BYTES = 65_536
 _CONNECTION_ID = "MEDIA_WEBSOCKET_CONNECTION_ID"
+
+
+class Talker(Protocol):
+    """Who hears and speaks on one call; frames are 20 ms of PCMU, times ns since the Unix epoch."""
+
+    def hear(self, payload: bytes, now_ns: int) -> bytes | None:
+        """Take a frame of the caller's that has come now; return one that is to be sent at once."""
+
+    def press(self, digit: str, now_ns: int) -> None:
+        """Take a key that the caller has pressed by now."""
+
+    def frame(self, now_ns: int) -> bytes | None:
+        """Return what to send now; asked for every 20 ms."""
 
 
 class BotStream(Protocol):
@@ -46,7 +58,7 @@ class BotStream(Protocol):
         Who hears and speaks; None before the answer.
     """
 
-    conversation: Conversation | None
+    conversation: Talker | None
 
     @property
     def asked(self) -> dict[str, str]:
@@ -62,6 +74,12 @@ class BotStream(Protocol):
         """Send and hear nothing more."""
 
 
+def _hear(stream: BotStream, payload: bytes) -> None:
+    """Let who is on a call hear a frame that has come, and send what they say to it at once."""
+    if stream.conversation is not None and (reply := stream.conversation.hear(payload, time.time_ns())) is not None:
+        stream.put(reply)
+
+
 class RtpStream(asyncio.DatagramProtocol):
     """Over RTP."""
 
@@ -70,7 +88,7 @@ class RtpStream(asyncio.DatagramProtocol):
         self._ssrc = secrets.token_bytes(4)
         self._sequence = 0
         self._remote: tuple[str, int] | None = None
-        self.conversation: Conversation | None = None
+        self.conversation: Talker | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the socket."""
@@ -89,8 +107,8 @@ class RtpStream(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Let the conversation hear it; what is not PCMU is passed over."""
-        if self.conversation is not None and len(data) > HEADER_BYTES and data[1] & 0x7F == _PAYLOAD_TYPE:
-            self.conversation.hear(data[HEADER_BYTES:], time.time_ns())
+        if len(data) > HEADER_BYTES and data[1] & 0x7F == _PAYLOAD_TYPE:
+            _hear(self, data[HEADER_BYTES:])
 
     def put(self, frame: bytes) -> None:
         """Send a packet."""
@@ -111,7 +129,7 @@ class AudioSocketStream:
     def __init__(self, host: str, port: int) -> None:
         self.key = str(uuid.uuid4())  # anything else is refused (chan_audiosocket)
         self._address = f"{host}:{port}"
-        self.conversation: Conversation | None = None
+        self.conversation: Talker | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._is_closed = False
 
@@ -132,8 +150,8 @@ class AudioSocketStream:
 
     def hear(self, kind: int, payload: bytes) -> None:
         """Let the conversation hear a message's audio."""
-        if self.conversation is not None and kind == Kind.SLIN and payload and not len(payload) % 2:
-            self.conversation.hear(linear_to_mulaw(np.frombuffer(payload, "<i2")).tobytes(), time.time_ns())
+        if kind == Kind.SLIN and payload and not len(payload) % 2:
+            _hear(self, linear_to_mulaw(np.frombuffer(payload, "<i2")).tobytes())
 
     def put(self, frame: bytes) -> None:
         """Send a message."""
@@ -158,7 +176,7 @@ class WebSocketStream:
         self._hearing: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.conversation: Conversation | None = None
+        self.conversation: Talker | None = None
 
     @property
     def asked(self) -> dict[str, str]:
@@ -175,8 +193,8 @@ class WebSocketStream:
     async def _hear(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             # Text is what chan_websocket says of itself: keys come from ARI, and 20 ms at a time its queue never fills.
-            if self.conversation is not None and isinstance(message.data, bytes):
-                self.conversation.hear(message.data, time.time_ns())
+            if isinstance(message.data, bytes):
+                _hear(self, message.data)
 
     def put(self, frame: bytes) -> None:
         """Send a message; one that cannot be sent in a frame's time makes the next one be left out."""
@@ -273,4 +291,6 @@ class BotMedia:
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             for stream in list(self._streams):
                 if stream.conversation is not None:
-                    stream.put(stream.conversation.frame(time.time_ns()))
+                    frame = stream.conversation.frame(time.time_ns())
+                    if frame is not None:
+                        stream.put(frame)

@@ -32,6 +32,7 @@ FAULTS = {
     "ignore-barge-in": "speak on when interrupted",
     "leak": "leave channels and bridges behind",
     "crash:N": "die with the Nth call",
+    "clip:TIME": "with --echo: swallow the beginning of whatever callers say",
 }
 
 _CRASHED = 3
@@ -45,7 +46,15 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("which Asterisk? ari-sla bot URL, or ARI_URL in the environment")
     endpoint = parse_ari_url(arguments.url)
     user, password = endpoint.user or arguments.ari_user, endpoint.password or arguments.ari_password
-    plan = BotPlan(endpoint.base_url, user, password, arguments.app, host=arguments.host, transport=arguments.transport)
+    plan = BotPlan(
+        endpoint.base_url,
+        user,
+        password,
+        arguments.app,
+        host=arguments.host,
+        transport=arguments.transport,
+        echoes=arguments.echo,
+    )
     for fault in arguments.fault:
         plan = with_fault(plan, fault)
     with ExitStack() as stack:
@@ -91,6 +100,8 @@ def with_fault(plan: BotPlan, fault: str) -> BotPlan:
             return replace(plan, hang_up_after_s=parse_duration_ns(value) / 1e9)
         case "leak":
             return replace(plan, leaks=True)
+        case "clip" if plan.echoes:
+            return replace(plan, clips_ns=parse_duration_ns(value))
         case "crash" if value.isdecimal():
             return replace(plan, crashes_after=int(value))
     raise UsageError(f"--fault {fault}: there are {', '.join(FAULTS)}")
@@ -107,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         "--ari-password", default=os.environ.get("ARI_PASSWORD", ""), metavar="TEXT", help="password; or ARI_PASSWORD"
     )
     parser.add_argument("--app", default="bot", metavar="NAME", help="the Stasis application that it is (default: bot)")
+    parser.add_argument(
+        "--echo", action="store_true", help="send back what callers say at once, as load(calibrate=…) wants it"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="the address of its media (default: 127.0.0.1)")
     parser.add_argument(
         "--transport", choices=TRANSPORTS, default="rtp", help="what its media travels by (default: rtp)"

@@ -103,8 +103,7 @@ def compile_script(
             voices.append(_keys(step.digits, events_type, codec, packet_time_ms))
         elif isinstance(step, Say | Dial):
             samples = _samples_of(step, codec.sample_rate_hz)
-            starts_ns, ends_ns = _speech_in(samples, codec.sample_rate_hz, str(step))
-            utterances[number] = Utterance(len(voices), starts_ns, ends_ns)
+            utterances[number] = _utterance(len(voices), samples, codec.sample_rate_hz, str(step))
             voices.append(Voice(codec, _encoded(samples, codec, packet_time_ms)))
     return CompiledScript(steps, voices, utterances)
 
@@ -129,8 +128,8 @@ def _samples_of(step: Say | Dial, rate_hz: int) -> NDArray[np.int16]:
     return _resampled(step.audio, SAMPLES_RATE_HZ, rate_hz)
 
 
-def _speech_in(samples: NDArray[np.int16], rate_hz: int, what: str) -> tuple[int, int]:
-    """Return when speech begins and ends, in ns: without the silence before and behind it."""
+def _utterance(voice: int, samples: NDArray[np.int16], rate_hz: int, what: str) -> Utterance:
+    """Return what samples say: their speech, without the silence before and behind it."""
     block = rate_hz * BLOCK_NS // 1_000_000_000
     # A WAV rarely ends with a whole block of 10 ms; its last syllable counts too.
     padded = np.append(samples, np.zeros(-len(samples) % block, np.int16))
@@ -139,7 +138,8 @@ def _speech_in(samples: NDArray[np.int16], rate_hz: int, what: str) -> tuple[int
     loud = np.flatnonzero(levels > max(QUIETEST_DB, levels.max() - _LOUD_BELOW_PEAK_DB))
     if not loud.size:
         raise UsageError(f"{what}: there is nothing to be heard in it")
-    return int(loud[0]) * BLOCK_NS, (int(loud[-1]) + 1) * BLOCK_NS
+    first, end = int(loud[0]), int(loud[-1]) + 1
+    return Utterance(voice, first * BLOCK_NS, end * BLOCK_NS, levels[first:end])
 
 
 def _encoded(samples: NDArray[np.int16], codec: Codec, packet_time_ms: int) -> NDArray[np.uint8]:

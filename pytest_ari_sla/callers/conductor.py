@@ -6,9 +6,10 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_ari_sla.callers.clipping import LATEST_NS, LevelMemory, clipped_ns
 from pytest_ari_sla.callers.listener import SpeechListener
 from pytest_ari_sla.callers.meter import ScriptMeter, figures_of
-from pytest_ari_sla.callers.script import EndCall, Perform, Play, ScriptMachine
+from pytest_ari_sla.callers.script import EndCall, Perform, Play, ScriptMachine, ScriptNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,12 @@ __all__ = ["Conductor", "ScriptedCall"]
 
 # The end of a load wakes no call that follows a script: it is asked for this often.
 LONGEST_WAIT_S = 1.0
+
+OWN_STEP_END_S = 5.0
+"""So long a step of a team's own that is cut short may take to clear up."""
+
+# Nothing tells that a voice began in the same frame as the one before, but that this frame is over.
+_FRAME_OVER_NS = 60_000_000
 
 
 class ScriptedCall(Protocol):
@@ -53,6 +60,8 @@ class _Follower:
         self._now_ns = now_ns
         self.machine = machine
         self.awaited_voice_ns: int | None = None
+        self.ordered_ns = 0
+        self.compared = 0
 
     @property
     def id(self) -> str:
@@ -94,6 +103,7 @@ class Conductor:
         # By leg: what is heard names no call.
         self._followers: dict[int, _Follower] = {}
         self._early: dict[int, list[SpeechChange]] = {}
+        self._levels: LevelMemory | None = None
         self.meter = ScriptMeter()
 
     @property
@@ -101,9 +111,10 @@ class Conductor:
         """Whether callers press keys as telephone events."""
         return self._script.presses_keys
 
-    def listener(self, codec: Codec, legs: int) -> SpeechListener:
-        """Return who listens on all legs of the load."""
-        return SpeechListener(codec, legs, self._tell)
+    def listener(self, codec: Codec, legs: int, *, hears_itself: bool = False) -> SpeechListener:
+        """Return who listens on all legs of the load; ``hears_itself``: what callers say comes back to them."""
+        self._levels = LevelMemory(legs) if hears_itself else None
+        return SpeechListener(codec, legs, self._tell, self._levels)
 
     def _tell(self, changes: list[SpeechChange]) -> None:
         """Bring what the measuring thread has heard to the event loop."""
@@ -159,6 +170,7 @@ class Conductor:
         try:
             while not machine.is_over and not is_cut_short():
                 self._look_at_voice(follower, endpoint, caller)
+                self._look_at_echo(follower, endpoint, caller.now_ns())
                 if (reason := call.end_reason()) is not None:
                     machine.hung_up(reason, caller.now_ns())
                 # Only the last voice would be heard of two that begin in one frame.
@@ -168,8 +180,8 @@ class Conductor:
                     await self._wait(call, machine, caller)
         finally:
             del self._followers[endpoint.leg]
-            for task in tasks:
-                task.cancel()
+            await _end(tasks)
+            self._look_at_echo(follower, endpoint, caller.now_ns())
             self.meter.take(machine)
             for note in machine.notes:
                 call.note("script", note.what, note.detail, note.at_ns)
@@ -177,11 +189,32 @@ class Conductor:
 
     def _look_at_voice(self, follower: _Follower, endpoint: LegEndpoint, caller: CallerWorker) -> None:
         """Tell a caller that waits for it when it really began to speak."""
-        if follower.awaited_voice_ns is not None:
-            began_ns = caller.voice_began_ns(endpoint)
-            if began_ns != follower.awaited_voice_ns:
-                follower.awaited_voice_ns = None
-                follower.machine.said(began_ns)
+        if follower.awaited_voice_ns is None:
+            return
+        began_ns = caller.voice_began_ns(endpoint)
+        # Of two that begin in one frame only the second one is heard.
+        is_same_frame = began_ns >= follower.ordered_ns and caller.now_ns() >= began_ns + _FRAME_OVER_NS
+        if began_ns != follower.awaited_voice_ns or is_same_frame:
+            follower.awaited_voice_ns = None
+            follower.machine.said(began_ns)
+
+    def _look_at_echo(self, follower: _Follower, endpoint: LegEndpoint, now_ns: int) -> None:
+        """Compare what a caller that hears itself has said with what came back of it, once that must have come."""
+        machine, levels = follower.machine, self._levels
+        while levels is not None and follower.compared < len(machine.spoken):
+            began_ns, utterance = machine.spoken[follower.compared]
+            is_whole = now_ns >= began_ns + utterance.ends_ns + LATEST_NS
+            if not is_whole and not machine.is_over:
+                return
+            follower.compared += 1
+            if utterance.levels_db is None:
+                continue
+            starts_ns = began_ns + utterance.starts_ns
+            at_ns, heard_db = levels.between(endpoint.leg, starts_ns, began_ns + utterance.ends_ns + LATEST_NS)
+            clipped = clipped_ns(utterance.levels_db, starts_ns, at_ns, heard_db, is_whole=is_whole)
+            if clipped is not None:
+                machine.talk.clipped.append(clipped)
+                machine.notes.append(ScriptNote(starts_ns, "clipped", f"{clipped / 1e6:.0f} ms did not come back"))
 
     def _do(
         self,
@@ -206,7 +239,7 @@ class Conductor:
             caller.play(endpoint, 0)
         else:
             # An order that has not been carried out leaves the old time as it was: a change tells that it has been.
-            follower.awaited_voice_ns = caller.voice_began_ns(endpoint)
+            follower.awaited_voice_ns, follower.ordered_ns = caller.voice_began_ns(endpoint), caller.now_ns()
             caller.play(endpoint, utterance.voice)
 
     async def _perform(self, step: OwnStep, follower: _Follower) -> None:
@@ -216,7 +249,10 @@ class Conductor:
             done = step(follower)
             if inspect.isawaitable(done):
                 await done
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        # pytest.fail() raises what is no Exception.
+        except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
         follower.machine.performed(problem)
         follower._call.changed.set()
@@ -231,6 +267,14 @@ class Conductor:
             except TimeoutError:
                 return
         call.changed.clear()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """End steps of a team's own that still run; what they clear up then is done when this returns."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=OWN_STEP_END_S)
 
 
 def _without_pauses(actions: Sequence[Action]) -> list[Action]:

@@ -3,6 +3,9 @@
 Audio comes in blocks of 10 ms. A block is active when it is louder than the quietest block of the last one or two
 seconds by a margin. Speech begins with the first of three active blocks in a row, so that a click is none, and has
 ended with the last active block when none has followed for a while (the hangover).
+
+Whether a lost packet held speech or silence, nobody knows: the hangover does not pass meanwhile. Where nothing arrives,
+that it was lost is known only when something does again; an end that was told by then is taken back.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ LOUDEST_FLOOR_DB = -38.0
 _SILENCE_DB = -96.0
 _WINDOW_BLOCKS = 100
 _FULL_SCALE = 32768.0
+_LONG_AGO_NS = -(1 << 62)
 
 
 def levels_db(samples: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -54,11 +58,17 @@ class SpeechChange:
         Whether it began.
     at_ns
         When: the beginning of its first block, or the end of its last one.
+    goes_on
+        Whether it is the same speech as before, whose end was told and is taken back: packets of it had been lost.
+    unheard_ns
+        For how long packets were lost just before it began: it may have begun in that time.
     """
 
     leg: int
     speaks: bool
     at_ns: int
+    goes_on: bool = False
+    unheard_ns: int = 0
 
 
 class SpeechDetector:
@@ -76,18 +86,32 @@ class SpeechDetector:
         self._blocks = np.zeros(legs, np.int64)
         self._run = np.zeros(legs, np.int64)
         self._run_began_ns = np.zeros(legs, np.int64)
+        self._run_unheard_ns = np.zeros(legs, np.int64)
         self._active_until_ns = np.zeros(legs, np.int64)
+        # When the last speech ended; and what was lost since the last active block of speech.
+        self._ended_ns = np.full(legs, _LONG_AGO_NS)
+        self._lost_ns = np.zeros(legs, np.int64)
         self._speaks = np.zeros(legs, bool)
         self.release(np.arange(legs))
 
-    def hear(self, legs: NDArray[np.intp], at_ns: NDArray[np.int64], levels: NDArray[np.float64]) -> list[SpeechChange]:
+    def hear(
+        self,
+        legs: NDArray[np.intp],
+        at_ns: NDArray[np.int64],
+        levels: NDArray[np.float64],
+        lost_ns: NDArray[np.int64] | None = None,
+    ) -> list[SpeechChange]:
         """Take the next block of some legs, each at most once; return what has changed.
 
         Parameters
         ----------
         legs, at_ns, levels
             (n,) Where, when it began, and its level in dB.
+        lost_ns
+            (n,) How much audio was lost between the block before and this one; None: nothing.
         """
+        lost_ns = np.zeros(len(legs), np.int64) if lost_ns is None else lost_ns
+        self._lost_ns[legs] += lost_ns
         # First, as blocks may have been missing: what spoke before such a gap has ended before this block.
         ended = self._end(legs, at_ns)
         floor = np.clip(self._minimum[:, legs].min(axis=0), _SILENCE_DB, LOUDEST_FLOOR_DB)
@@ -95,11 +119,21 @@ class SpeechDetector:
         self._adapt(legs, levels)
         fresh = active & (self._run[legs] == 0)
         self._run_began_ns[legs[fresh]] = at_ns[fresh]
+        self._run_unheard_ns[legs[fresh]] = lost_ns[fresh]
         self._run[legs] = np.where(active, self._run[legs] + 1, 0)
         self._active_until_ns[legs[active]] = at_ns[active] + BLOCK_NS
-        began = legs[(self._run[legs] >= ONSET_BLOCKS) & ~self._speaks[legs]]
-        self._speaks[began] = True
-        return ended + [SpeechChange(leg, True, int(self._run_began_ns[leg])) for leg in began.tolist()]
+        began = self._begin(legs[(self._run[legs] >= ONSET_BLOCKS) & ~self._speaks[legs]])
+        self._lost_ns[legs[active & self._speaks[legs]]] = 0
+        return ended + began
+
+    def _begin(self, legs: NDArray[np.intp]) -> list[SpeechChange]:
+        """Let speech begin, or go on where there was less silence since the last one than between words."""
+        self._speaks[legs] = True
+        began_ns = self._run_began_ns[legs]
+        goes_on = began_ns - self._ended_ns[legs] - self._lost_ns[legs] < HANGOVER_NS
+        unheard_ns = np.where(goes_on, 0, self._run_unheard_ns[legs])
+        columns = (legs.tolist(), began_ns.tolist(), goes_on.tolist(), unheard_ns.tolist())
+        return [SpeechChange(leg, True, at, same, unheard) for leg, at, same, unheard in zip(*columns, strict=True)]
 
     def advance(self, now_ns: int) -> list[SpeechChange]:
         """Let time pass: on a leg that nothing arrives on there is silence."""
@@ -107,8 +141,10 @@ class SpeechDetector:
         return self._end(legs, np.full(len(legs), now_ns))
 
     def _end(self, legs: NDArray[np.intp], now_ns: NDArray[np.int64]) -> list[SpeechChange]:
-        over = legs[self._speaks[legs] & (now_ns - self._active_until_ns[legs] >= HANGOVER_NS)]
+        silent_ns = now_ns - self._active_until_ns[legs] - self._lost_ns[legs]
+        over = legs[self._speaks[legs] & (silent_ns >= HANGOVER_NS)]
         self._speaks[over] = False
+        self._ended_ns[over] = self._active_until_ns[over]
         # Where packets stop in mid-speech no quiet block ends the run: the next one would begin speech in the past.
         self._run[over] = 0
         return [SpeechChange(leg, False, int(self._active_until_ns[leg])) for leg in over.tolist()]
@@ -126,6 +162,15 @@ class SpeechDetector:
         """Forget these legs: their numbers belong to other calls from now on."""
         # Before anything is known of a line, it is taken to be quiet.
         self._minimum[0, legs], self._minimum[1, legs] = _SILENCE_DB, 0.0
-        for state in (self._blocks, self._run, self._run_began_ns, self._active_until_ns):
+        counts = (
+            self._blocks,
+            self._run,
+            self._run_began_ns,
+            self._run_unheard_ns,
+            self._active_until_ns,
+            self._lost_ns,
+        )
+        for state in counts:
             state[legs] = 0
+        self._ended_ns[legs] = _LONG_AGO_NS
         self._speaks[legs] = False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.callers.script import Talk
 from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
-    from pytest_ari_sla.callers.script import ScriptMachine, Talk
+    from pytest_ari_sla.callers.script import ScriptMachine
 
 __all__ = ["ScriptMeter", "figures_of"]
 
@@ -16,7 +18,8 @@ class ScriptMeter:
     """The metrics of scripts; one writer: the event loop that runs the load."""
 
     def __init__(self) -> None:
-        self._times = {name: Histogram() for name in ("greeting", "turn", "barge_in", "dead_air", "talk_over")}
+        self._times = {name: Histogram() for name in _samples(Talk())}
+        self._unheard = Histogram()
         self._runs = self._completed = self._failed = self._timeouts = 0
 
     def take(self, machine: ScriptMachine) -> None:
@@ -25,6 +28,8 @@ class ScriptMeter:
         for name, values in _samples(talk).items():
             for value_ns in values:
                 self._times[name].record_one(value_ns)
+        for unheard_ns in talk.unheard:
+            self._unheard.record_one(unheard_ns)
         if machine.is_over:
             self._runs += 1
             self._completed += not machine.failure
@@ -41,6 +46,15 @@ class ScriptMeter:
             "script.step_timeouts": self._timeouts,
         }
 
+    def remarks(self) -> list[str]:
+        """Return what a reader of the report must know."""
+        if not self._unheard.count:
+            return []
+        until = "until the application spoke"
+        times = counted(self._unheard.count, f"time {until}", f"times {until}")
+        most = f"{self._unheard.max / 1e6:.0f} ms"
+        return [f"{times} may be too long, by up to {most}: packets were lost just before it was heard"]
+
 
 def _samples(talk: Talk) -> dict[str, list[int]]:
     return {
@@ -49,6 +63,7 @@ def _samples(talk: Talk) -> dict[str, list[int]]:
         "barge_in": talk.barge_ins,
         "dead_air": [] if talk.dead_air is None else [talk.dead_air],
         "talk_over": [] if talk.talk_over is None else [talk.talk_over],
+        "clipped": talk.clipped,
     }
 
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.callers.steps import OWN_STEP_TIMEOUT_NS, Dial, HangUp, Listen, Say, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from pytest_ari_sla.callers.detector import SpeechChange
     from pytest_ari_sla.callers.steps import OwnStep, Step
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Action", "EndCall", "Perform", "Play", "ScriptMachine", "ScriptNote", "Talk", "Utterance"]
 
 FALLEN_SILENT_NS = 500_000_000
-"""Somebody who was interrupted, and is silent for so long, has stopped; anything shorter is a pause for breath."""
+"""Somebody who was interrupted, and is silent for so long, has stopped; anything shorter is a pause for breath, unless
+our own speech has ended in it: what follows answers that."""
 
 # A frame of most codecs: an order to speak is carried out with a frame, and nothing tells of that.
 LOOK_AGAIN_NS = 20_000_000
@@ -40,11 +44,15 @@ class Utterance:
         Number of the voice of the load that holds it.
     starts_ns, ends_ns
         When its speech begins and ends, after the voice's beginning.
+    levels_db
+        (blocks,) How loud its speech is, 10 ms by 10 ms; None where it is no sound.
     """
 
     voice: int
     starts_ns: int
     ends_ns: int
+    # The == of two arrays is an array, which has no truth value.
+    levels_db: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,10 @@ class Talk:
         Their longest silence while we listened.
     talk_over
         For how long they spoke while we did, except where we spoke over them; None where we never spoke.
+    clipped
+        How much of the beginning of each of our utterances did not come back, where they come back.
+    unheard
+        Of each time that packets were lost at the end of: for how long. It may be too long by that.
     """
 
     greeting: int | None = None
@@ -101,6 +113,8 @@ class Talk:
     barge_ins: list[int] = field(default_factory=list)
     dead_air: int | None = None
     talk_over: int | None = None
+    clipped: list[int] = field(default_factory=list)
+    unheard: list[int] = field(default_factory=list)
 
 
 class _StepFailed(Exception):
@@ -131,6 +145,8 @@ class ScriptMachine:
         Whether it was for time that it could not.
     talk
         What was measured.
+    spoken
+        What was said, and when it began.
     notes
         What happened, for the time line.
     speaks
@@ -150,7 +166,6 @@ class ScriptMachine:
         self._awaiting_since_ns: int | None = None
         self._listening_since_ns: int | None = None
         self._performed: str | None = None
-        self._silence_before_ns = (answered_ns, answered_ns)
         self._spans: list[tuple[int, int]] = []
         self._own_spans: list[tuple[int, int]] = []
         self._running = self._run()
@@ -161,35 +176,43 @@ class ScriptMachine:
         self.failure = ""
         self.timed_out = False
         self.talk = Talk()
+        self.spoken: list[tuple[int, Utterance]] = []
         self.notes: list[ScriptNote] = []
 
     # --- what is told ---
 
     def heard(self, change: SpeechChange) -> None:
-        """Take note that the other side began, or has stopped, to speak."""
-        if change.speaks:
-            self._take_start(change.at_ns)
+        """Take note that the other side began, or has stopped, to speak; or that it had not stopped."""
+        since_ns = change.at_ns
+        if change.goes_on and self._spans:
+            since_ns, ended_ns = self._spans.pop()
+            lost = f"{_s(change.at_ns - ended_ns)} of packets were lost, and no silence"
+            self.notes.append(ScriptNote(change.at_ns, "heard", f"the same speech goes on: {lost}"))
+        elif change.speaks:
+            self._take_start(change)
         else:
             self._spans.append((self.changed_ns, change.at_ns))
             self.notes.append(ScriptNote(change.at_ns, "heard", f"{_s(change.at_ns - self.changed_ns)} of speech"))
-        self.speaks, self.changed_ns = change.speaks, change.at_ns
+        self.speaks, self.changed_ns = change.speaks, since_ns
 
-    def _take_start(self, at_ns: int) -> None:
+    def _take_start(self, change: SpeechChange) -> None:
+        at_ns, times = change.at_ns, 0
         before = self._steps[: self._number]
         is_first = not self._spans and not self._own_spans and all(isinstance(step, Listen | Wait) for step in before)
         if is_first and self.talk.greeting is None:
             # Early media speaks before the answer.
-            self.talk.greeting = max(0, at_ns - self._answered_ns)
+            self.talk.greeting, times = max(0, at_ns - self._answered_ns), 1
         if self._listening_since_ns is not None:
             quiet_since_ns = max(self.changed_ns, self._listening_since_ns)
             self.talk.dead_air = max(self.talk.dead_air or 0, at_ns - quiet_since_ns)
-        self._silence_before_ns = (self.changed_ns, at_ns)
         # Speech that began before ours had ended is no answer to it.
         if self._awaiting_since_ns is not None and at_ns >= self._awaiting_since_ns:
-            turn_ns = at_ns - self._awaiting_since_ns
+            turn_ns, times = at_ns - self._awaiting_since_ns, times + 1
             self.talk.turns.append(turn_ns)
-            self.notes.append(ScriptNote(at_ns, "turn", f"{turn_ns / 1e6:.0f} ms"))
+            self.notes.append(ScriptNote(at_ns, "turn", f"{turn_ns / 1e6:.0f} ms{_less(change.unheard_ns)}"))
             self._awaiting_since_ns = None
+        if change.unheard_ns:
+            self.talk.unheard += [change.unheard_ns] * times
 
     def said(self, began_ns: int) -> None:
         """Take note when what was last to be said really began."""
@@ -304,6 +327,7 @@ class ScriptMachine:
             if self._now_ns - ordered_ns > PLAY_GRACE_NS:
                 raise _StepFailed("the load generator did not begin to speak: it is overloaded")
             yield self._now_ns + LOOK_AGAIN_NS
+        self.spoken.append((began_ns, utterance))
         # What is told late has happened in its time: a turn counts from here on, whenever that is asked.
         self._awaiting_since_ns = began_ns + utterance.ends_ns
         return began_ns + utterance.starts_ns, began_ns + utterance.ends_ns
@@ -332,7 +356,7 @@ class ScriptMachine:
         self._end_saying(starts_ns, ends_ns)
         # Not before our own speech is over: until then they may be interrupted still.
         limit_ns = max(starts_ns + step.within_ns, ends_ns)
-        while (silent_ns := self._fell_silent_ns(starts_ns)) is None:
+        while (silent_ns := self._fell_silent_ns(starts_ns, ends_ns)) is None:
             if self._now_ns >= limit_ns:
                 raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
             yield limit_ns if self.speaks else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
@@ -342,11 +366,23 @@ class ScriptMachine:
             detail = f"they fell silent after {(silent_ns - starts_ns) / 1e6:.0f} ms"
             self.notes.append(ScriptNote(silent_ns, "barge-in", detail))
 
-    def _fell_silent_ns(self, since_ns: int) -> int | None:
-        """Return when they had stopped for good, though they may speak again by now; None while they have not."""
-        began_ns, ended_ns = self._silence_before_ns if self.speaks else (self.changed_ns, self._now_ns)
-        has_stopped = ended_ns > since_ns and ended_ns - began_ns >= FALLEN_SILENT_NS
-        return began_ns if has_stopped else None
+    def _fell_silent_ns(self, starts_ns: int, ends_ns: int) -> int | None:
+        """Return when they had stopped for good, though they may speak again by now; None while they have not.
+
+        ``starts_ns``, ``ends_ns``: when we spoke.
+        """
+        for began_ns, ended_ns, is_over in self._silences():
+            is_answered = is_over and began_ns <= ends_ns <= ended_ns
+            if ended_ns > starts_ns and (is_answered or ended_ns - began_ns >= FALLEN_SILENT_NS):
+                return began_ns
+        return None
+
+    def _silences(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield when each silence behind speech of theirs began, until when it has lasted, and whether it is over."""
+        speech = [*(began_ns for began_ns, _ in self._spans), *([self.changed_ns] if self.speaks else [])]
+        for place, (_, began_ns) in enumerate(self._spans, 1):
+            is_over = place < len(speech)
+            yield began_ns, speech[place] if is_over else self._now_ns, is_over
 
     def _listen(self, step: Listen) -> Generator[int, None, None]:
         self._listening_since_ns = self._now_ns
@@ -389,6 +425,10 @@ class ScriptMachine:
 
 def _words(step: Step) -> str:
     return str(step) if isinstance(step, Say | Listen | Dial | Wait | HangUp) else getattr(step, "__name__", repr(step))
+
+
+def _less(unheard_ns: int) -> str:
+    return f", or up to {unheard_ns / 1e6:.0f} ms less: packets were lost" if unheard_ns else ""
 
 
 def _s(duration_ns: int) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.ari.media_offer import OfferChanges
     from pytest_ari_sla.ari_client.session import AriSession
 
-__all__ = ["Call", "DecodingTopology", "Leg", "SipTopology", "Topology"]
+__all__ = ["CalibratingTopology", "Call", "DecodingTopology", "Leg", "SipTopology", "Topology"]
 
 
 class Leg(Protocol):
@@ -111,6 +111,14 @@ class SipTopology(Topology, Protocol):
     @property
     def calls_by_sip(self) -> bool:
         """Whether it does."""
+
+
+@runtime_checkable
+class CalibratingTopology(Topology, Protocol):
+    """A topology that may tell its media path's share of what it measures from that of whom it calls."""
+
+    def calibration(self) -> Topology | None:
+        """Return the same way to somebody who sends back what is heard, one leg that hears itself; None: none."""
 
 
 @runtime_checkable

@@ -120,7 +120,9 @@ class LoadBuilder:
             if plan.shard == 1:  # once for the fleet
                 leftovers = Leftovers(ari)
                 await leftovers.begin()
-            media = replace(media, listener=conductor.listener(plan.codec, media.legs))
+            hears_itself = tuple(plan.topology.heard_leg) == (0,)
+            listener = conductor.listener(plan.codec, media.legs, hears_itself=hears_itself)
+            media = replace(media, listener=listener)
         sip, rtp_questions = await self._by_sip(stack, ari) if plan.calls_by_sip else (None, None)
         return LoadParts(
             ari=ari,

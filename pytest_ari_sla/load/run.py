@@ -335,6 +335,7 @@ class LoadRun:
                 *self._notes,
                 *caller.remarks(),
                 *begun.driver.remarks(),
+                *(parts.conductor.meter.remarks() if parts.conductor is not None else []),
                 *(parts.sip.meter.remarks() if parts.sip is not None else []),
                 *(parts.rtp_questions.remarks() if parts.rtp_questions is not None else []),
                 *stood_still(total),

@@ -29,13 +29,13 @@ __all__ = ["FrameTransport"]
 
 @dataclass
 class _Stream:
-    """What a leg sends: so many frames, of a voice that began with one of them."""
+    """What a leg sends: so many frames, of a voice that began with one of them; None: it was told none yet."""
 
     voice: Voice
     frames: int
     first_due_ns: int
     sent: int = 0
-    voice_began: int = 0
+    voice_began: int | None = None
 
 
 class FrameTransport:
@@ -86,7 +86,7 @@ class FrameTransport:
     def _frame(self, leg: int, stream: _Stream) -> bytes:
         frames = stream.voice.frames
         # A copy: the probe is written into it, and the voice is everybody's.
-        frame = frames[(stream.sent - stream.voice_began) % len(frames)].copy()
+        frame = frames[(stream.sent - (stream.voice_began or 0)) % len(frames)].copy()
         if self.plan.has_probes(leg):
             probe.write(frame[None], self._nonce, leg, stream.sent)
         data: bytes = frame.tobytes()
@@ -107,7 +107,9 @@ class FrameTransport:
     def voice_began_ns(self, endpoint: LegEndpoint) -> int:
         """Return when a leg began to say what it was last told to play; 0 where it was told nothing yet."""
         stream = self._streams[endpoint.leg]
-        return stream.voice_began and stream.first_due_ns + stream.voice_began * self.plan.packet_time_ns
+        if stream.voice_began is None:
+            return 0
+        return stream.first_due_ns + stream.voice_began * self.plan.packet_time_ns
 
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Say another voice of the load from the next frame on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
@@ -44,7 +44,11 @@ class Caller:
     sip_user, sip_password
         What SIP's challenges are answered with; the target's own account where this tool runs it.
     hears_itself
-        Whether the caller's own audio comes back byte for byte, as from ``Echo()``: round trips are measured then.
+        Whether the caller's own audio comes back byte for byte, as from ``Echo()``: round trips are measured then, and
+        with a script what is clipped.
+    calibrate
+        Whom some calls reach first, like ``to``: an echo (``ari-sla bot --echo``, or ``Echo()``), whose round trip is
+        the media path's own share of each turn.
     """
 
     to: str = ""
@@ -55,6 +59,7 @@ class Caller:
     sip_user: str = ""
     sip_password: str = field(default="", repr=False)
     hears_itself: bool = False
+    calibrate: str = ""
     name: ClassVar[str] = "caller"
     relay_legs: ClassVar[int] = 0
 
@@ -63,8 +68,9 @@ class Caller:
             raise UsageError(f"via={self.via!r}: a caller comes by {' or '.join(WAYS)}")
         if self.calls_by_sip:
             self._check_sip()
-        elif self.to and _EXTENSION.fullmatch(self.to) is None:
-            raise UsageError(f"to={self.to!r} is not an extension of a dialplan: expected EXTENSION@CONTEXT")
+        for name, whom in self._called():
+            if not self.calls_by_sip and _EXTENSION.fullmatch(whom) is None:
+                raise UsageError(f"{name}={whom!r} is not an extension of a dialplan: expected EXTENSION@CONTEXT")
         if self.caller_id and (self.via == "external_media" or _CALLER_ID.fullmatch(self.caller_id) is None):
             why = "shows none" if self.via == "external_media" else 'is shown as "Name <number>"'
             raise UsageError(f"caller_id={self.caller_id!r}: a caller by {self.via} {why}")
@@ -77,8 +83,16 @@ class Caller:
             raise UsageError('via="sip" needs aiosipua, which is not installed here: pip install "pytest-ari-sla[sip]"')
         if self.variables:
             raise UsageError('variables: a caller by sip sets none; headers={"X-Name": "value"} reach the dialplan')
-        if self.to:
-            parse_destination(self.to)
+        for _, whom in self._called():
+            parse_destination(whom)
+
+    def _called(self) -> Sequence[tuple[str, str]]:
+        """Return whom this calls, by the name of the option that says so."""
+        return [(name, whom) for name, whom in (("to", self.to), ("calibrate", self.calibrate)) if whom]
+
+    def calibration(self) -> Caller | None:
+        """Return the caller of the echo, where there is one."""
+        return replace(self, to=self.calibrate, calibrate="", hears_itself=True) if self.calibrate else None
 
     @property
     def calls_by_sip(self) -> bool:

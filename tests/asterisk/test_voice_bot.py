@@ -43,6 +43,7 @@ TOLERANCE_NS = 5_000_000
 LOCAL = 'to="bot@stasis"'
 SIP = 'via="sip", to="sip:bot@{address}:{sip_port}", sip_user="{user}", sip_password="{password}"'
 CALLERS = {"local": LOCAL, "sip": SIP}
+ECHOES = {LOCAL: 'calibrate="echo@default"', SIP: 'calibrate="sip:echo@{address}:{sip_port}"'}
 
 
 def call_bot(
@@ -80,10 +81,15 @@ def test_a_script_is_followed_and_measured_as_the_bot_itself_measures_it(
     asterisk22: PrivateAsterisk, tmp_path: Path, caller: str, keys: str, shards: int, transport: str
 ) -> None:
     """Greeting, question, digits, barge-in: the bot sees a call ring; each time is its own, to a frame and 5 ms."""
-    metrics, bot = call_bot(asterisk22, tmp_path, 5, "--transport", transport, caller=caller, shards=shards)
+    calibrated = f"{caller}, {ECHOES[caller]}"
+    metrics, bot = call_bot(asterisk22, tmp_path, 5, "--transport", transport, caller=calibrated, shards=shards)
     assert metrics["script"]["completed"] == metrics["script"]["runs"] == 5
     assert (metrics["turn"]["count"], metrics["greeting"]["count"], metrics["barge_in"]["count"]) == (15, 5, 5)
     assert metrics["target"]["leftovers"] == 0
+    # The calls that calibrate are no calls of the load.
+    assert metrics["calls"]["established"] == 5
+    assert metrics["media_path"]["count"] > 0
+    assert metrics["media_path"]["p50"] < metrics["turn"]["p50"]
     # Only calls by SIP have any; on a machine that others use as well the answer may come too late to be compared.
     assert metrics["target"].get("rtp_statistics_off", 0) == 0
     conversations = bot.conversations()
@@ -111,6 +117,35 @@ def differences_ns(calls: list[dict[str, Any]], conversations: dict[str, Convers
         greeting_ns = round(call["values"]["greeting"] * 1e9)
         found["greeting"].append(greeting_ns - min(max(greeting_ns, least_ns), most_ns))
     return found
+
+
+CLIPPED = '''
+from pytest_ari_sla import hang_up, listen, say, speech_like
+
+FIRST, SECOND = speech_like(1.5, 16_000, 5), speech_like(1.0, 16_000, 7)
+
+async def test_echo(load):
+    """Callers hear what they say."""
+    await load(calls=3, duration="1s", topology="caller", {caller}, hears_itself=True, script=[
+        say(FIRST), listen(silence="300ms"), say(SECOND), listen(silence="300ms"), hang_up()])
+'''
+
+
+@pytest.mark.parametrize(("via", "clips_ms"), [("local", 0), ("local", 200), ("sip", 200)])
+def test_what_an_echo_swallows_of_each_beginning_is_told_as_its_own_log_tells_it(
+    asterisk22: PrivateAsterisk, tmp_path: Path, via: str, clips_ms: int
+) -> None:
+    """To a frame, and the frame that its clock may be off by: six utterances, each of whose beginnings is missing."""
+    session = Session(tmp_path, asterisk22)
+    session.write("test_echo.py", CLIPPED.format(caller=whom(asterisk22, CALLERS[via])))
+    with BotProcess(asterisk22.target.endpoint, tmp_path, "--echo", "--fault", f"clip:{clips_ms}ms") as bot:
+        done = session.run("--sla-inconclusive", "pass")
+    assert done.exit_code == 0, done.output
+    clipped = done.scenarios["test_echo"]["metrics"]["clipped"]
+    assert clipped["count"] == 6
+    told = [gap for call in bot.conversations().values() for gap in call.clipped_ns]
+    assert len(told) == 6
+    assert abs(clipped["p50"] - np.median(told) / 1e9) <= 2 * FRAME_NS / 1e9
 
 
 TROUBLE = '''

@@ -17,6 +17,8 @@ from pytest_ari_sla.topologies.caller import Caller
     [
         ({"via": "fax"}, "a caller comes by local or sip or external_media"),
         ({"to": "700"}, "expected EXTENSION@CONTEXT"),
+        ({"calibrate": "echo"}, "calibrate='echo' is not an extension"),
+        ({"via": "sip", "calibrate": "echo@a b"}, "is not somebody to call by SIP"),
         ({"via": "sip", "to": "700@a b"}, "is not somebody to call by SIP"),
         ({"via": "sip", "variables": {"A": "1"}}, "headers="),
         ({"sip_user": "100"}, "a caller by local has none"),

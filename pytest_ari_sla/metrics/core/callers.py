@@ -8,6 +8,7 @@ from pytest_ari_sla.metrics.metric import Metric
 __all__ = ["CALLER_METRICS"]
 
 _BOUND = "5 ms at p99, plus one frame of the application's"
+_BOUND_OF_PACKETS = "that of rtt"
 _ORACLE = "the log of the application itself, tests/asterisk/test_voice_bot.py"
 
 CALLER_METRICS: tuple[Metric, ...] = (
@@ -49,6 +50,24 @@ CALLER_METRICS: tuple[Metric, ...] = (
         rank=8,
         title="Time until an interrupted application is silent",
         label="Barge-in",
+    ),
+    Metric(
+        "clipped",
+        "distribution",
+        "s",
+        "What is missing at the beginning of what a caller said, where it hears itself (an echo): of each utterance",
+        error_bound="20 ms",
+        oracle=_ORACLE,
+    ),
+    Metric(
+        "media_path",
+        "distribution",
+        "s",
+        "Round trip of packets by the way that callers have, of calls to an echo before the load (calibrate=…): the "
+        "part of each turn that is not the application's",
+        source="RFC 2681",
+        error_bound=_BOUND_OF_PACKETS,
+        oracle=_ORACLE,
     ),
     times("dead_air", "The longest silence of the application in a call while the caller listened"),
     times("talk_over", "For how long in a call the application spoke while the caller did, but where they barge in"),

@@ -62,6 +62,10 @@ class LoadJob:
         All loads that two targets are compared by; None where there is one target, or the last turn is not over.
     is_over
         Whether it has ended, well or badly: one that was not awaited never does.
+    calibration
+        A load that is made first, and of which only the media path's round trip counts; None where there is none.
+    is_calibration
+        Whether this is one of these.
     """
 
     test: str
@@ -80,6 +84,8 @@ class LoadJob:
     is_orphaned: bool = False
     turns: Turns | None = None
     is_over: bool = False
+    calibration: LoadJob | None = None
+    is_calibration: bool = False
 
     @property
     def is_cut_short(self) -> bool:

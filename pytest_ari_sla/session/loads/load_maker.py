@@ -15,6 +15,7 @@ from pytest_ari_sla.errors import SlaError, UsageError
 from pytest_ari_sla.judging.records.worst_calls import ranked_by
 from pytest_ari_sla.judging.regression import Baseline
 from pytest_ari_sla.judging.thresholds import MARKER, SourcedThreshold, thresholds_of
+from pytest_ari_sla.load.calibration import calibrating_tools
 from pytest_ari_sla.load.load_builder import REQUESTS_IN_FLIGHT
 from pytest_ari_sla.load.meters.host_share import HostShare, SystemTimes
 from pytest_ari_sla.load.planning.transports import carriers
@@ -122,7 +123,8 @@ class LoadMaker:
             return await self.coordination.merge(job, outcome)
 
     async def _run(self, job: LoadJob) -> LoadOutcome:
-        job.run = LoadRun(job.plan, self._tools(), lambda progress: self._take_progress(job, progress))
+        tools = calibrating_tools(self._tools()) if job.is_calibration else self._tools()
+        job.run = LoadRun(job.plan, tools, lambda progress: self._take_progress(job, progress))
         try:
             outcome = await job.run.run(lambda: self.coordination.begin_together(job))
         except SlaError:

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import SlaError, error_of
+from pytest_ari_sla.load.calibration import check_calibration, with_media_path
 from pytest_ari_sla.session.loads.load_job import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_ari_sla.load.results.outcome import LoadOutcome
     from pytest_ari_sla.session.loads.load_job import LoadJob
     from pytest_ari_sla.session.loads.load_maker import LoadMaker
 
@@ -24,10 +26,28 @@ async def make_whole(maker: LoadMaker, job: LoadJob) -> None:
     """Make a load to its end; raise what its test has to hear."""
     __tracebackhide__ = True  # pytest shows the test's own line
     try:
-        job.outcome = await maker.make(job)
+        if job.calibration is None:
+            job.outcome = await maker.make(job)
+        else:
+            calibration = await _calibrate(maker, job.calibration)
+            job.outcome = with_media_path(await maker.make(job), calibration)
     finally:
         job.is_over = True
     job.raise_problem()
+
+
+async def _calibrate(maker: LoadMaker, job: LoadJob) -> LoadOutcome:
+    """Make a load that calibrates another one; what goes wrong there is told to be there."""
+    __tracebackhide__ = True
+    try:
+        await make_whole(maker, job)
+        assert job.outcome is not None
+        check_calibration(job.outcome)
+    except SlaError as error:
+        told = error_of(error.culprit, f"In the calibration, before the load: {error}")
+        told.before_any_call = error.before_any_call
+        raise told from error
+    return job.outcome
 
 
 @contextmanager

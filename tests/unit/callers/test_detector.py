@@ -87,6 +87,52 @@ def test_a_line_that_nothing_arrives_on_is_silent() -> None:
     assert detector.advance(100 * MS + HANGOVER_NS) == [SpeechChange(1, False, 100 * MS)]
 
 
+@pytest.mark.parametrize(
+    ("lost_ms", "changes"),
+    [
+        (300, [(True, 0, False), (False, 100, False), (True, 400, True)]),  # all of it was lost
+        (150, [(True, 0, False), (False, 100, False), (True, 400, True)]),  # and so most of it
+        (100, [(True, 0, False), (False, 100, False), (True, 400, False)]),  # 200 ms of silence are an end
+        (0, [(True, 0, False), (False, 100, False), (True, 400, False)]),  # nothing was sent
+    ],
+)
+@pytest.mark.parametrize("is_told_before", [True, False])
+def test_what_was_lost_is_no_silence(
+    lost_ms: int, changes: list[tuple[bool, int, bool]], *, is_told_before: bool
+) -> None:
+    """Speech of 100 ms, 300 ms without packets, and speech again: the end is taken back, if it has been told at all."""
+    detector = SpeechDetector(1)
+    found = []
+    for at_ms in (*range(0, 100, 10), *range(400, 500, 10)):
+        lost_ns = np.array([lost_ms * MS if at_ms == 400 else 0])
+        if at_ms == 400 and is_told_before:
+            found += detector.advance(399 * MS)
+        found += detector.hear(np.array([0]), np.array([at_ms * MS]), np.array([-20.0]), lost_ns)
+    told = [(change.speaks, change.at_ns // MS, change.goes_on) for change in found]
+    assert told == (changes if is_told_before or lost_ms <= 100 else changes[:1])
+
+
+def test_speech_that_begins_behind_lost_packets_may_have_begun_among_them() -> None:
+    """By so much a time that it ends may be too long; in the middle of speech nothing is in doubt."""
+    detector = SpeechDetector(1)
+    found = []
+    for at_ms in (*range(1000, 1200, 10), *range(1300, 1400, 10)):
+        lost_ns = np.array([260 * MS if at_ms == 1000 else 100 * MS if at_ms == 1300 else 0])
+        found += detector.hear(np.array([0]), np.array([at_ms * MS]), np.array([-20.0]), lost_ns)
+    assert found == [SpeechChange(0, True, 1000 * MS, unheard_ns=260 * MS)]
+
+
+def test_an_end_stays_where_it_was_though_packets_behind_it_were_lost() -> None:
+    """They put off when it is told, not what is told."""
+    detector = SpeechDetector(1)
+    found = []
+    for at_ms in range(0, 800, 10):
+        lost_ns = np.array([20 * MS if at_ms == 300 else 0])
+        level = np.array([-20.0 if at_ms < 200 else -80.0])
+        found += detector.hear(np.array([0]), np.array([at_ms * MS]), level, lost_ns)
+    assert [(change.speaks, change.at_ns // MS) for change in found] == [(True, 0), (False, 200)]
+
+
 def test_legs_are_judged_apart_and_forgotten_when_released() -> None:
     """The next call of the same number is a line of its own."""
     detector = SpeechDetector(3)

@@ -114,6 +114,57 @@ def test_barging_in_waits_for_speech_and_measures_until_it_has_really_stopped() 
     assert talker.machine.talk.talk_over == 0
 
 
+@pytest.mark.parametrize(
+    ("stops_ms", "goes_on_ms", "barge_ins_ms"),
+    [
+        (600, 900, [600]),  # they answer 100 ms after our last word
+        (200, 690, []),  # they go on before it: a pause for breath
+        (200, 710, [200]),  # longer than that: they had stopped, and speak over us again
+        (810, 1100, []),  # they did not stop before it was over: that is no answer to it
+    ],
+)
+def test_who_answers_at_once_when_interrupted_has_stopped_and_who_only_pauses_has_not(
+    stops_ms: int, goes_on_ms: int, barge_ins_ms: list[int]
+) -> None:
+    """Our own speech lasts from 0 to 800 ms: an answer comes behind it."""
+    talker = Talker(say(SPEECH, over=True, after="0ms", within="2s"), hang_up())
+    talker.hear(1 * S)
+    starts_ns = talker.now_ns + 105 * MS
+    for moment_ms, speaks in ((stops_ms, False), (goes_on_ms, True)):
+        talker.pass_until(starts_ns + moment_ms * MS + 100 * MS)
+        talker.machine.heard(SpeechChange(0, speaks, starts_ns + moment_ms * MS))
+    talker.pass_until(starts_ns + 1900 * MS)
+    assert talker.has_ended() is bool(barge_ins_ms)
+    assert talker.machine.talk.barge_ins == [moment_ms * MS for moment_ms in barge_ins_ms]
+
+
+def test_lost_packets_are_no_silence_that_ends_a_turn_or_a_barge_in() -> None:
+    """The end that was told while nothing came is taken back, and with it all that would follow from it."""
+    talker = Talker(say(SPEECH, over=True, after="0ms", within="2s"), listen(), hang_up())
+    talker.hear(1 * S)
+    starts_ns = talker.now_ns + 105 * MS
+    talker.pass_until(starts_ns + 850 * MS)
+    talker.machine.heard(SpeechChange(0, False, starts_ns + 600 * MS))
+    talker.pass_until(starts_ns + 1000 * MS)
+    talker.machine.heard(SpeechChange(0, True, starts_ns + 940 * MS, goes_on=True))
+    assert (talker.machine.speaks, talker.machine.changed_ns) == (True, 1 * S)
+    talker.pass_until(starts_ns + 1500 * MS)
+    talker.machine.heard(SpeechChange(0, False, starts_ns + 1300 * MS))
+    talker.pass_until(starts_ns + 4 * S)
+    assert talker.machine.talk.barge_ins == [1300 * MS]
+    assert talker.machine.talk.turns == []
+    assert any("0.3 s of packets were lost, and no silence" in note.detail for note in talker.machine.notes)
+
+
+def test_a_turn_that_packets_were_lost_at_the_end_of_is_doubtful() -> None:
+    """The application may have spoken while they were lost."""
+    talker = Talker(say(SPEECH), listen(), hang_up())
+    talker.pass_until(1800 * MS)
+    talker.machine.heard(SpeechChange(0, True, 1700 * MS, unheard_ns=240 * MS))
+    assert talker.machine.talk.unheard == [240 * MS]
+    assert any(note.detail.startswith("795 ms, or up to 240 ms less") for note in talker.machine.notes)
+
+
 def test_what_is_said_over_somebody_is_said_once() -> None:
     """However long they go on: voices sound over and over until they are told to be silent."""
     talker = Talker(say(SPEECH, over=True, after="0ms", within="9s"), hang_up())

@@ -2,9 +2,13 @@ from typing import Any
 
 import pytest
 
-from pytest_ari_sla.errors import AriUnreachable, NetworkError, UsageError
+from pytest_ari_sla.errors import AriUnreachable, NetworkError, SlaError, UsageError
+from pytest_ari_sla.load.results.outcome import LoadOutcome
+from pytest_ari_sla.metrics.histogram import Histogram
+from pytest_ari_sla.metrics.snapshot import Snapshot
+from pytest_ari_sla.metrics.time_series import TimeSeries
 from pytest_ari_sla.session.loads.load_job import LoadJob
-from pytest_ari_sla.session.loads.turns import in_turns
+from pytest_ari_sla.session.loads.turns import in_turns, make_whole
 from pytest_ari_sla.targets.target import Target
 
 
@@ -78,3 +82,42 @@ async def test_what_goes_wrong_on_our_own_is_told_as_ever() -> None:
     with pytest.raises(UsageError, match=r"^no$"):
         await turned.make()
     assert turned.first.turns is None
+
+
+class EchoMaker(Maker):
+    """Hears an echo on each call, or none."""
+
+    def __init__(self, *, echoes: bool) -> None:
+        super().__init__("new", [])
+        self._echoes = echoes
+
+    async def make(self, job: LoadJob) -> object:
+        """Make a load."""
+        await super().make(job)
+        rtt = Histogram()
+        if self._echoes:
+            rtt.record_one(12_000_000)
+        return LoadOutcome("caller", "PCMU", 0, 0, Snapshot({"rtt": rtt}), TimeSeries())
+
+
+async def test_a_load_is_made_after_the_one_that_calibrates_it() -> None:
+    """And knows what that has found."""
+    maker: Any = EchoMaker(echoes=True)
+    load = job(1)
+    load.calibration = job(2)
+    await make_whole(maker, load)
+    assert [number for _, number in maker._log] == [2, 1]
+    assert load.outcome is not None
+    assert load.outcome.total.histogram("media_path").count == 1
+
+
+async def test_a_load_is_not_made_where_its_calibration_says_nothing() -> None:
+    """That is told at once, with whose fault it is."""
+    maker: Any = EchoMaker(echoes=False)
+    load = job(1)
+    load.calibration = job(2)
+    with pytest.raises(SlaError, match="In the calibration, before the load: nothing that its calls sent") as caught:
+        await make_whole(maker, load)
+    assert caught.value.culprit == "the application under test"
+    assert [number for _, number in maker._log] == [2]
+    assert load.is_over
