@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from pytest_ari_sla import options
-from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.bugs.plugin import MARKER, BugHunts
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fixtures import coroutines, event_loops, given
@@ -84,6 +83,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         check_reports(session.config.stash[SETTINGS])
         load_maker_of(session.config).find_targets()
     except SlaError as error:
+        from pytest_ari_sla.blame.sentences import at_fault
+
         raise pytest.UsageError(at_fault(str(error), error.culprit)) from error
 
 

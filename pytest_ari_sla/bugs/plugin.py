@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.bugs.known_bug import BugFinding, BugVerdict, KnownBug, finding_words
 from pytest_ari_sla.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
-    from pytest_ari_sla.bugs.victim import Victim
+    from pytest_ari_sla.bugs.hunt import BugHunt
     from pytest_ari_sla.reporting.record.run_record import ReportSection, RunRecord
     from pytest_ari_sla.settings import Settings
 
-__all__ = ["MARKER", "BugHunt", "BugHunts"]
+__all__ = ["MARKER", "BugHunts"]
 
 MARKER = (
     "asterisk_bug(id, title, known_in='', simulator_copies=False): the test looks for this fault of Asterisk, by the "
@@ -27,73 +26,6 @@ MARKER = (
 PROPERTY = "asterisk_bug"
 HUNT = pytest.StashKey["BugHunt"]()
 COLUMNS = ["Fault", "What it is", "Known in", "Reported at", "Verdict"]
-
-
-class BugHunt:
-    """One test that looks for one fault; what the fixture ``asterisk_bug`` gives.
-
-    Parameters
-    ----------
-    bug
-        The fault.
-    settings
-        Of the session: which target the victim is like.
-
-    Attributes
-    ----------
-    tries
-        How often its trigger was pulled; the test counts.
-    verdict
-        What came of it so far.
-    """
-
-    def __init__(self, bug: KnownBug, settings: Settings) -> None:
-        self.bug = bug
-        self._settings = settings
-        self.tries = 0
-        self.verdict = BugVerdict.NOT_SHOWN
-        self._seen = ""
-
-    def victim(self, **options: Any) -> Victim:
-        """Return a fresh target of its own, which the test may break.
-
-        Like the session's target: a private Asterisk of the same folder, else a simulator; ``options`` are what both
-        know, such as ``rtp_ports``. An Asterisk of somebody else is left alone.
-        """
-        from pytest_ari_sla.bugs.victim import Victim
-        from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
-        from pytest_ari_sla.targets.simulator.process import SimulatorProcess
-
-        if self._settings.asterisk:
-            return Victim(PrivateAsterisk(self._settings.asterisk, **options))
-        if self._settings.ari_url:
-            self.not_tried(
-                "it may break the Asterisk that it is tried on; give --asterisk with one of the same version"
-            )
-        if self.bug.simulator_copies:
-            self.not_tried("the simulator does the same on purpose, and is not an Asterisk")
-        return Victim(SimulatorProcess(**options))
-
-    def found(self, seen: str) -> NoReturn:
-        """End the test: the target has the fault, as is seen by this."""
-        self.verdict, self._seen = BugVerdict.HAS, seen
-        pytest.fail(self.words(), pytrace=False)
-
-    def not_tried(self, why: str) -> NoReturn:
-        """End the test: the fault cannot be tried on this target."""
-        self.verdict, self._seen = BugVerdict.NOT_TRIED, why
-        pytest.skip(self.words())
-
-    def words(self) -> str:
-        """Return what came of it, in a sentence."""
-        return finding_words(self.bug, self.verdict, self.tries, self._seen)
-
-    def finding(self, problem: str) -> BugFinding:
-        """Return what came of it; ``problem`` where the test broke by itself."""
-        # found() ends a test by an exception as well.
-        if problem and self.verdict is not BugVerdict.HAS:
-            self.verdict, self._seen = BugVerdict.NOT_TRIED, problem
-        return BugFinding(self.bug, self.verdict, self.words())
 
 
 class BugHunts:
@@ -112,6 +44,9 @@ class BugHunts:
     @pytest.fixture(name="asterisk_bug")
     def asterisk_bug(self, request: pytest.FixtureRequest) -> BugHunt:
         """Look for a fault of Asterisk on a fresh target: ``async with asterisk_bug.victim() as pbx: …``."""
+        from pytest_ari_sla.bugs.hunt import BugHunt
+        from pytest_ari_sla.bugs.known_bug import KnownBug
+
         marker = request.node.get_closest_marker("asterisk_bug")
         if marker is None:
             raise UsageError(

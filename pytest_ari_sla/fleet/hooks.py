@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ari_sla.blame.sentences import at_fault
 from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.fleet.stash import WORKER_HOOKS
 from pytest_ari_sla.own_fixtures import own_fixtures
@@ -96,6 +95,8 @@ class ControllerHooks:
                 check_reports(self._controller.facts.settings)
                 self._controller.prepare()
         except SlaError as error:
+            from pytest_ari_sla.blame.sentences import at_fault
+
             raise pytest.UsageError(at_fault(str(error), error.culprit)) from error
 
 
