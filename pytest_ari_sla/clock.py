@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Clock", "ProcessClock"]
+__all__ = ["Clock", "ProcessClock", "epoch_of"]
+
+_READINGS = 3
 
 
 class Clock(Protocol):
@@ -25,3 +27,10 @@ class ProcessClock(Clock, Protocol):
 
     def sleep(self, seconds: float, /) -> None:
         """Do nothing for so long."""
+
+
+def epoch_of(clock: Clock) -> int:
+    """Return what the monotonic clock lacks to the wall clock now, in ns."""
+    # An interruption between the two clocks makes one reading too large or too small, and not the one in the middle.
+    readings = sorted(clock.time_ns() - clock.monotonic_ns() for _ in range(_READINGS))
+    return readings[_READINGS // 2]

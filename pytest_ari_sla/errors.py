@@ -37,7 +37,10 @@
   * HarnessError - this tool or the machine that it runs on is at fault
 
     * PortsExhausted - no free RTP port in the leased range
-    * OpenFilesLimit - the limit of open files is too low
+    * HostLimit - this machine has no more of something, or forbids us something
+
+      * OpenFilesLimit - the limit of open files is too low
+
     * MediaLoopFailed - the process that moves packets died
     * ShardLost - a worker of the fleet vanished
     * SimulatorStartFailed - the embedded simulator did not come up
@@ -68,6 +71,7 @@ __all__ = [
     "ChannelLost",
     "EventStreamLost",
     "HarnessError",
+    "HostLimit",
     "MediaLoopFailed",
     "MediaUnreachable",
     "NetworkError",
@@ -329,7 +333,11 @@ class PortsExhausted(HarnessError):
         super().__init__(message)
 
 
-class OpenFilesLimit(HarnessError):
+class HostLimit(HarnessError):
+    """This machine has no more of something that the load needs (local ports, memory), or forbids us something."""
+
+
+class OpenFilesLimit(HostLimit):
     """The limit of open files does not admit the load."""
 
 

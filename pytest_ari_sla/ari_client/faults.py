@@ -6,7 +6,9 @@ nothing here can show a password.
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from pytest_ari_sla.errors import (
     NotAnAsterisk,
     TlsFailed,
 )
+from pytest_ari_sla.udp.host_limits import kept_from_connecting, lacks_files, telling_errno
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
@@ -44,6 +47,11 @@ __all__ = [
 _HOW_TO_ENABLE = (
     "enable ARI (enabled=yes in ari.conf and http.conf, module res_ari) and check the URL's path (prefix in http.conf)"
 )
+
+_NO_WAY = {
+    errno.ENETUNREACH: "this machine has no route there: check the address, and the routes (ip route get)",
+    errno.EHOSTUNREACH: "is the address right, and its host up? A firewall may refuse as well",
+}
 
 
 def where(endpoint: AriEndpoint) -> str:
@@ -123,7 +131,9 @@ def error_of_blocking_failure(failure: Exception, endpoint: AriEndpoint, request
             return not_ari(endpoint, f"what answered {request} is not valid HTTP")
 
 
-def _not_resolved(endpoint: AriEndpoint) -> AriUnreachable:
+def _not_resolved(endpoint: AriEndpoint) -> SlaError:
+    if (limit := lacks_files()) is not None:
+        return limit
     return AriUnreachable(f"the host name {endpoint.host!r} of the ARI URL cannot be resolved; check its spelling")
 
 
@@ -152,9 +162,16 @@ def _handshake_failed(reason: OSError, at: str) -> TlsFailed:
     return TlsFailed(f"the TLS handshake with {at} failed: {reason.strerror or reason}")
 
 
-def _not_connected(reason: OSError, at: str) -> AriUnreachable:
-    refused = isinstance(reason, ConnectionRefusedError)
-    words = "refused the connection" if refused else f"cannot be reached ({reason.strerror})"
+def _not_connected(reason: OSError, at: str) -> SlaError:
+    """Tell apart what this machine, what lies in between, and what Asterisk's host has refused."""
+    if (limit := kept_from_connecting(reason, at)) is not None:
+        return limit
+    number = telling_errno(reason)
+    if number in _NO_WAY:
+        return AriUnreachable(f"{at} cannot be reached ({os.strerror(number)}); {_NO_WAY[number]}")
+    refused = number == errno.ECONNREFUSED
+    known = os.strerror(number) if number else reason.strerror or str(reason)
+    words = "refused the connection" if refused else f"cannot be reached ({known})"
     return AriUnreachable(
         f"{at} {words}; "
         "is Asterisk running, and does http.conf have enabled=yes and this bindaddr and bindport (default 8088)?",

@@ -95,6 +95,8 @@ class AriSession:
         Who tells the time, and who hears of every request and event.
     realtime
         Whether events may be read under SCHED_FIFO, so that their times do not depend on how busy the machine is.
+    is_gone
+        Tells whether Asterisk's process is known to have ended, with all that was made in it.
 
     Attributes
     ----------
@@ -123,6 +125,7 @@ class AriSession:
         clock: Clock = time,
         observer: AriObserver | None = None,
         realtime: bool = True,
+        is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
         endpoint = parse_ari_url(url)
         self.endpoint = AriEndpoint(endpoint.base_url, user, password) if user else endpoint
@@ -134,6 +137,7 @@ class AriSession:
         self._started_at = ""
         self._cleanup_timeout_s = cleanup_timeout_s
         self._clock = clock
+        self._is_gone = is_gone
         self._observer = observer or SilentObserver()
         self._ids = IdSource(id_prefix)
         self._ledger = Ledger()
@@ -252,11 +256,16 @@ class AriSession:
         grace_s = GRACE_AFTER_UNCERTAIN_S if self.client.uncertain and not is_hurried else GRACE_S
         self._watches.expect_hangups()  # or each channel that we remove counts as lost
         report = await clean_up(
-            self.client, self._ledger, self._ids.prefix, timeout_s=self._cleanup_timeout_s, grace_s=grace_s
+            self.client,
+            self._ledger,
+            self._ids.prefix,
+            timeout_s=self._cleanup_timeout_s,
+            grace_s=grace_s,
+            is_gone=self._is_gone,
         )
         if report.leaked or report.unknown:
             self.on_note("clean-up", report.words())
-        if not report.problem:
+        if not report.problem and not self._is_gone():
             await self._websocket_clients.remove(self.on_note)
         await self._disconnect()
         self.cleanup = report

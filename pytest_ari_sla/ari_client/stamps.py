@@ -30,6 +30,9 @@ _SENT_STAMPS_ONLY = 1 << 1 | 1 << 4 | 1 << 11
 
 _ANCILLARY_BYTES = 256
 
+_CLOCK_ERROR_NS = 1_000_000
+"""More than the two clocks are ever read apart; a stamp that is further off is one of a clock that has been set."""
+
 
 @dataclass
 class WireTimes:
@@ -130,11 +133,17 @@ class StampedSocket(socket.socket):
             _, ancillary, _, _ = self.recvmsg(0, _ANCILLARY_BYTES, _MSG_ERRQUEUE)
             for level, kind, data in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING):
-                    self._times.sent_ns, self._times.sending_ns = monotonic_ns(data), 0
+                    self._take_stamp(monotonic_ns(data))
+
+    def _take_stamp(self, sent_ns: int) -> None:
+        began_ns = self._times.sent_ns or 0
+        if began_ns - _CLOCK_ERROR_NS <= sent_ns <= time.monotonic_ns() + _CLOCK_ERROR_NS:
+            self._times.sent_ns, self._times.sending_ns = sent_ns, 0
 
     def _received(self, came: bool, ancillary: list[tuple[int, int, bytes]]) -> None:
         if came:
-            self._times.received_ns = arrival_ns(ancillary, time.monotonic_ns())
+            # An answer does not come before its request was sent.
+            self._times.received_ns = arrival_ns(ancillary, time.monotonic_ns(), self._times.sent_ns or 0)
 
 
 def stamped_socket(address: AddrInfoType) -> socket.socket:

@@ -33,7 +33,10 @@ _REFUSED = ("AriRequestFailed", "AriAuthenticationFailed", "NotAnAsterisk", "Tar
 _GONE = ("TargetError", "AsteriskCrashed", "AsteriskStartFailed")
 _UNREACHABLE = ("AriUnreachable", "AnswerDamaged", "TlsFailed", "EventStreamLost", "NetworkError")
 _APPLICATION = ("ApplicationCrashed", "ApplicationFailed")
-_GENERATOR = ("HarnessError", "MediaLoopFailed", "SimulatorCrashed", "ShardLost", "PortsExhausted", "OpenFilesLimit")
+_GENERATOR = (
+    *("HarnessError", "MediaLoopFailed", "SimulatorCrashed", "ShardLost"),
+    *("PortsExhausted", "HostLimit", "OpenFilesLimit"),
+)
 # What a standstill of whoever should have acted looks like from a call.
 _WAITED = ("AriTimeout", "ChannelLost", "CallNotAnswered", SCRIPT_FAILED)
 
@@ -178,7 +181,7 @@ RULES: tuple[Rule, ...] = (
         _ended_by(IncidentKind.GENERATOR_BROKE, *_GENERATOR),
     ),
     Rule(
-        "this tool had no more open files while a call's connection was to be made, and the call was not heard",
+        "this tool had no more open files or local ports for a call's connection, and the call was not heard",
         Side.GENERATOR,
         "kept from their media at {from_s} ({words})",
         _unheard_in(IncidentKind.OUT_OF_FILES),

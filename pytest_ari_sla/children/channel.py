@@ -6,6 +6,8 @@ the way: the other side then reads the end of the channel.
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -63,8 +65,12 @@ class Channel(Generic[T]):
         ------
         BlockingIOError
             There is none yet, and the socket does not wait.
+        OSError
+            This process may open no more files, so that the descriptor of a message is lost.
         """
-        data, handles, _, _ = socket.recv_fds(self._stream, MOST_BYTES, 1)
+        data, handles, flags, _ = socket.recv_fds(self._stream, MOST_BYTES, 1)
+        if flags & socket.MSG_CTRUNC and not handles:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # without it the order would be about nothing
         if not data:  # we send no empty message: that is the end (recv(2))
             return None
         return Received(self._decoder.decode(data), handles[0] if handles else None)

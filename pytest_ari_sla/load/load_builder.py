@@ -13,6 +13,7 @@ from pytest_ari_sla.load.calls.application import Leftovers
 from pytest_ari_sla.load.calls.call_driver import CallDriver
 from pytest_ari_sla.load.calls.call_tools import CallTools
 from pytest_ari_sla.media.caller_worker import CallerWorker
+from pytest_ari_sla.udp.host_limits import host_limit
 from pytest_ari_sla.watch.forensics import Forensics, OwnAsterisk
 from pytest_ari_sla.watch.rtp_questions import RtpQuestions
 from pytest_ari_sla.watch.target_watch import TargetWatch
@@ -103,6 +104,12 @@ class LoadBuilder:
         except SlaError as error:
             error.before_any_call = True
             raise
+        except OSError as error:
+            # Whichever part it was that could not open or start something.
+            if (limit := host_limit(error)) is None:
+                raise
+            limit.before_any_call = True
+            raise limit from error
 
     async def _parts(self, stack: AsyncExitStack) -> LoadParts:
         plan, tools = self._plan, self._tools
@@ -149,6 +156,7 @@ class LoadBuilder:
             media_host=tools.asterisk_media,
             max_in_flight=REQUESTS_IN_FLIGHT,
             clock=tools.clock,
+            is_gone=tools.is_target_gone,
             observer=self._meter,
             realtime=self._plan.realtime,
         )

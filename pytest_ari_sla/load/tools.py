@@ -61,6 +61,8 @@ class LoadTools:
         Begins to read what we take from the target's machine; None where that is another one.
     sip
         Where the target's SIP is, and who we are there.
+    is_target_gone
+        Tells whether the target's process, on this machine, has ended.
     leak_audit
         Looks whether the target keeps what calls made it take; None where its process is not ours to look into.
     clock
@@ -86,6 +88,7 @@ class LoadTools:
     sip: SipAccount = NO_ACCOUNT
     forensics: bool = False
     asterisk_pid: int | None = None
+    is_target_gone: Callable[[], bool] = lambda: False
     leak_audit: LeakAudit | None = None
     clock: Clock = time
     make_measurer: Callable[..., Measurer] = Measurer

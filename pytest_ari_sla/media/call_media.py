@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_ari_sla.clock import epoch_of
 from pytest_ari_sla.udp.datagrams import RECEIVE_BUFFER_BYTES
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class MediaPlan:
     receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES
     nonce: int = field(default_factory=lambda: secrets.randbits(32))
     clock: Clock = time
-    epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
+    epoch_ns: int = field(default_factory=lambda: epoch_of(time))
     faults: FaultPlan | None = None
     log_of_all: FrameSendLog | None = None
     listener: FrameListener | None = None

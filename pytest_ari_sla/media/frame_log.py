@@ -190,13 +190,16 @@ class FrameQueue:
         self._nonce = nonce
         self._ticks = np.array([plan.ticks(leg) for leg in range(legs)], np.int64)
         self._payload_type = np.array([plan.voice(leg).codec.payload_type for leg in range(legs)], np.uint8)
+        self._monotonic_ns, self._epoch_ns = plan.clock.monotonic_ns, plan.epoch_ns
         self._frames: deque[tuple[int, int, int, bytes]] = deque()
         self._count = np.zeros(legs, np.int64)
         self._known_ns = self._present_ns = 0
         self.read = 0
 
     def put(self, leg: int, payload: bytes, arrival_ns: int) -> None:
-        """Take in a frame that a leg has received (ns since the Unix epoch); not earlier than the one before."""
+        """Take in a frame that a leg has received, by the transport's ``now_ns``; not earlier than the one before."""
+        # A time to come, by a clock that was set, would keep all that follows from being read until then.
+        arrival_ns = min(arrival_ns, self._monotonic_ns() + self._epoch_ns)
         self._frames.append((leg, int(self._count[leg]), arrival_ns, payload))
         self._count[leg] += 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_ari_sla.udp.open_files import is_limit, limit_words
+from pytest_ari_sla.udp.host_limits import is_limit, limit_words
 
 if TYPE_CHECKING:
     import socket

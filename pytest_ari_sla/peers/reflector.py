@@ -15,12 +15,15 @@ from pytest_ari_sla.metrics.histogram import Histogram
 from pytest_ari_sla.rtp.header import HEADER_BYTES
 from pytest_ari_sla.udp.batched import make_receiver, make_sender
 from pytest_ari_sla.udp.datagrams import DatagramMemory
+from pytest_ari_sla.udp.stamp_clock import StampClock
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from pytest_ari_sla.clock import Clock
 
 __all__ = ["BATCH", "MOST_BATCHES", "PACKET_WIDTH", "Departures", "PacketMover", "TurnaroundMeter", "send_stamped"]
 
@@ -44,10 +47,14 @@ class PacketMover:
     ----------
     memory
         The rows of the last batch; half of them stay free, so that each received one can be sent twice in one call.
+    clock
+        Of all times here: nobody sets it, so that nothing that waits is lost by that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time) -> None:
+        self.clock = StampClock(clock=clock)
         self.memory = DatagramMemory.allocate(2 * BATCH, PACKET_WIDTH)
+        self._arrival_ns = np.zeros(2 * BATCH, np.int64)
         self._receiver = make_receiver(self.memory)
         self._sender = make_sender(self.memory)
 
@@ -66,6 +73,7 @@ class PacketMover:
 
     def _receive(self, udp: socket.socket) -> tuple[NDArray[np.intp], int]:
         count = self._receiver.receive(udp, 0, BATCH)
+        self._arrival_ns[:count] = self.clock.arrivals_ns(self.memory.arrival_ns(slice(count)))
         lengths = self.memory.length[:count]
         # Two bits tell RTP from STUN and DTLS (RFC 7983, 7).
         is_rtp = self.memory.data[:count, 0] >> 6 == _RTP_VERSION
@@ -76,13 +84,11 @@ class PacketMover:
 
     def arrival_ns(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """When the kernel received these rows: (n,) int64 ns since the Unix epoch."""
-        control = self.memory.control[rows]
-        arrival: NDArray[np.int64] = control["seconds"] * 1_000_000_000 + control["nanoseconds"]
-        return arrival
+        return self._arrival_ns[rows]
 
     def send(self, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
         """Send rows in their order."""
-        return send_stamped(self._sender, udp, rows)
+        return send_stamped(self._sender, udp, rows, self.clock)
 
 
 class RowSender(Protocol):
@@ -114,7 +120,7 @@ class Departures(NamedTuple):
         return is_sent
 
 
-def send_stamped(sender: RowSender, udp: socket.socket, rows: NDArray[np.intp]) -> Departures:
+def send_stamped(sender: RowSender, udp: socket.socket, rows: NDArray[np.intp], clock: StampClock) -> Departures:
     """Send rows of a sender's memory in their order, getting past those that the kernel refuses.
 
     A refusal may mean that the send buffer is full: it is given a millisecond to drain. A packet that is refused even
@@ -124,11 +130,11 @@ def send_stamped(sender: RowSender, udp: socket.socket, rows: NDArray[np.intp]) 
     done = 0
     waited = False
     while done < len(rows):
-        # CLOCK_REALTIME, as the kernel's times of arrival are: their difference is the time held.
-        before_ns = time.time_ns()
+        # By the clock that times of arrival are on: their difference is the time held.
+        before_ns = clock.now_ns()
         left = sender.send_rows(udp, rows[done:])
         if left:
-            bounds_ns = before_ns + (time.time_ns() - before_ns) * np.arange(left + 1) // left
+            bounds_ns = before_ns + (clock.now_ns() - before_ns) * np.arange(left + 1) // left
             departures.began_ns[done : done + left] = bounds_ns[:-1]
             departures.ended_ns[done : done + left] = bounds_ns[1:]
             done += left

@@ -37,6 +37,10 @@ class StreamConnection:
     ----------
     partner
         The connection that its frames go to; None where there is none (yet).
+    was_heard
+        Whether anything has come by it.
+    error
+        What the system said when it failed; empty: it has not.
     """
 
     def __init__(self, server: StreamServer, tcp: socket.socket, conversation: Conversation) -> None:
@@ -47,6 +51,8 @@ class StreamConnection:
         self._tcp = tcp
         self.conversation = conversation
         self.partner: StreamConnection | None = None
+        self.was_heard = False
+        self.error = ""
         self._unsent = bytearray()
 
     def send(self, payload: bytes, kind: int) -> bool:
@@ -64,8 +70,12 @@ class StreamConnection:
             self.conversation.frames.clear()
             self.conversation.texts.clear()
         except OSError as error:
-            self.conversation.ended = self.conversation.ended or str(error)
+            self._fail(error)
         self.flush()
+
+    def _fail(self, error: OSError) -> None:
+        self.error = self.error or str(error)
+        self.conversation.ended = self.conversation.ended or str(error)
 
     def _read(self) -> None:
         try:
@@ -73,6 +83,7 @@ class StreamConnection:
         except BlockingIOError:
             return
         if data:
+            self.was_heard = True
             self.conversation.receive(data)
         else:
             self.conversation.finish()
@@ -82,13 +93,15 @@ class StreamConnection:
         conversation = self.conversation
         self._unsent += conversation.outgoing
         conversation.outgoing.clear()
+        if len(self._unsent) > 2 * MOST_UNSENT_BYTES:  # more than frames can be: answers that it asks for without end
+            conversation.ended = conversation.ended or "the peer asks on and on, and does not read"
         try:
             sent = self._tcp.send(self._unsent) if self._unsent else 0
             del self._unsent[:sent]
         except BlockingIOError:
             pass
         except OSError as error:
-            conversation.ended = conversation.ended or str(error)
+            self._fail(error)
         if conversation.ended:
             self._server.end(self)
         else:

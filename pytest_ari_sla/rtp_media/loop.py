@@ -108,9 +108,12 @@ class MediaLoop(SlotLoop[SendGroup]):
 
     def _step_of(self, rows: slice, number: int) -> int | NDArray[np.int64]:
         """Return by how much the clock had been set that stamped these rows, which a socket has just given."""
-        if not self._clock.was_set_lately:  # nearly always: one number for all rows
-            return self._clock.step_ns
-        return self._clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
+        clock = self._clock
+        clock.now_ns()  # after they were taken: it may have been set while they were
+        if not clock.was_set_since(self._drained[number]):  # nearly always: one number for all rows
+            return clock.step_ns
+        self._tell_steps()
+        return clock.steps_at(self._memory.ring.arrival_ns(rows), self._drained[number])
 
     def _carry_out(self, command: Command, handle: int | None) -> None:
         match command:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ari_sla.arguments import Address
-    from pytest_ari_sla.clock import Clock
     from pytest_ari_sla.rtp.rtcp import ReportBlock
     from pytest_ari_sla.rtp_media.reception import Reception
     from pytest_ari_sla.rtp_media.ring_reader import SourceTable
     from pytest_ari_sla.rtp_media.send_log import MediaSendLog
+    from pytest_ari_sla.udp.stamp_clock import StampClock
 
 __all__ = ["ReportExchange", "SentStream"]
 
@@ -98,7 +97,8 @@ class ReportExchange:
     legs
         Number of legs.
     clock
-        The time.
+        The time that what was sent is dated by. Reports are due, and dated, by it too: nobody sets it, so that none is
+        an hour late, and RTP's time stamps stay where they belong.
     reception
         What legs receive, where their peers are told; None: they are not.
 
@@ -116,10 +116,10 @@ class ReportExchange:
         sources: SourceTable,
         send_log: MediaSendLog,
         legs: int,
-        clock: Clock = time,
+        clock: StampClock,
         reception: Reception | None = None,
     ) -> None:
-        self._now_ns = clock.time_ns
+        self._clock = clock
         self._sockets = sockets
         self._sources = sources
         self._send_log = send_log
@@ -145,7 +145,7 @@ class ReportExchange:
 
         A stream to an odd port has no place for RTCP (RFC 3550, section 11): the port above may be anybody's.
         """
-        self._next_ns[leg] = self._now_ns() + self._interval_ns(is_first=True)
+        self._next_ns[leg] = self._clock.now_ns() + self._interval_ns(is_first=True)
         self._speaks_rtcp[leg] = False
         if self._reception is not None:
             self._follow_source(leg, stream)
@@ -195,7 +195,7 @@ class ReportExchange:
         stream = self._streams[leg]
         if stream is None or not packets:
             return False
-        now_ns = self._now_ns()
+        now_ns = self._clock.now_ns()
         # "the same time ... with the same random offset as the RTP timestamps in data packets" (RFC 3550, 6.4.1)
         ticks = (now_ns - audio_start_ns) * stream.clock_rate_hz // 1_000_000_000 + stream.timestamp_offset
         # Payload alone, without headers (RFC 3550, 6.4.1).
@@ -225,7 +225,7 @@ class ReportExchange:
         name, arrival_ns = self._last_sr[leg]
         # In 1/65536 s, and 0 before the first sender report (RFC 3550, 6.4.1).
         delay = (now_ns - arrival_ns << 16) // 1_000_000_000 if name else 0
-        return self._reception.report(leg, name, max(0, delay))  # the clock may have been set back
+        return self._reception.report(leg, name, max(0, delay))  # the kernel may stamp while we read the clock
 
     def _remember(self, leg: int, told: ToldReport) -> None:
         record = self._records[leg]
@@ -238,7 +238,7 @@ class ReportExchange:
         while count == _ROWS:
             count = self._receiver.receive(self._sockets[number], 0, _ROWS)
             legs = self._legs_of(number, count)
-            arrival_ns = self._memory.arrival_ns(slice(count))
+            arrival_ns = self._clock.arrivals_ns(self._memory.arrival_ns(slice(count)))
             for row, (leg, at_ns) in enumerate(zip(legs.tolist(), arrival_ns.tolist(), strict=True)):
                 yield from self._read(row, leg, at_ns)
 

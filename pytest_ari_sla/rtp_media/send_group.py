@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.loop.stamp_clock import StampClock
     from pytest_ari_sla.rtp_media.commands import StartLeg
     from pytest_ari_sla.rtp_media.memory import MediaMemory
+    from pytest_ari_sla.udp.stamp_clock import StampClock
 
 __all__ = ["GROUP_CAPACITY", "SendGroup"]
 

@@ -16,6 +16,7 @@ from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.capture.kept_packets import CapturedStream, rebuilt_packets
 from pytest_ari_sla.errors import MediaLoopFailed
 from pytest_ari_sla.media.call_media import LOSS_LIMIT_NS
+from pytest_ari_sla.media.loop.memory import Gauge
 from pytest_ari_sla.media.loop.process import LoopProcess
 from pytest_ari_sla.media.loop.transport import LoopTransport
 from pytest_ari_sla.rtp.header import HEADER_BYTES
@@ -28,6 +29,7 @@ from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_group import GROUP_CAPACITY
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.datagrams import prepare_socket, receive_drops
+from pytest_ari_sla.udp.stamp_clock import StampClock
 
 if TYPE_CHECKING:
     import socket
@@ -164,8 +166,11 @@ class RtpTransport(LoopTransport):
         self._sockets = [lease.rtp_socket for lease in self._leases]
         rtcp_sockets = [lease.rtcp_socket for lease in self._leases]
         self._reports = ReportExchange(
-            rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._plan.clock, self._reception
+            rtcp_sockets, self._sources, self.send_log, self._plan.legs, self._stamp_clock(), self._reception
         )
+
+    def _stamp_clock(self) -> StampClock:
+        return StampClock(int(self._memory.gauges[Gauge.EPOCH_NS]), self._plan.clock)
 
     def _hand_sockets_over(self) -> None:
         for number, udp in enumerate(self._sockets):
@@ -323,7 +328,7 @@ class RtpTransport(LoopTransport):
 
     def exchange_reports(self) -> list[ReceivedReport]:
         """Send the RTCP reports that are due, and return those that have come."""
-        return self._reports.exchange(self._plan.clock.time_ns())
+        return self._reports.exchange(self.now_ns())
 
     def rtcp_record(self, endpoint: LegEndpoint) -> RtcpRecord | None:
         """Return what a leg and its peer have told each other; None where peers are told nothing."""

@@ -15,6 +15,7 @@ from pytest_ari_sla.errors import SlaError
 from pytest_ari_sla.targets.asterisk.private import PrivateAsterisk
 from pytest_ari_sla.targets.external import external_target
 from pytest_ari_sla.targets.user_application import UserApplication
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     from pytest_ari_sla.settings import Settings, TlsTrust
@@ -53,6 +54,12 @@ class TargetSource:
         SlaError
             It cannot be reached or used: one sentence that says why and what to do.
         """
+        try:
+            return self._get()
+        except OSError as error:  # what could not be opened or started, on the way
+            raise host_limit(error) or error from error
+
+    def _get(self) -> Target:
         if self._target is None:
             self._found = self._found or self._find()  # one that was started and does not answer is not started again
             # In a thread of its own: asyncio.run leaves the caller's thread without its event loop (it sets None), and

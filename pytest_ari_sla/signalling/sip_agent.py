@@ -15,6 +15,7 @@ from pytest_ari_sla.sip.messages import Incoming, MalformedMessage, Party, read_
 from pytest_ari_sla.sip.retransmission import LONGEST_NS
 from pytest_ari_sla.sip.strangers import answer_stranger
 from pytest_ari_sla.sip.stream_framing import FramingError, StreamFramer
+from pytest_ari_sla.udp.host_limits import kept_from_connecting, lacks_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,9 @@ class SipAgent:
             else:
                 await self._connect()
         except (OSError, TimeoutError) as problem:
+            limit = lacks_files() if isinstance(problem, socket.gaierror) else kept_from_connecting(problem, where)
+            if limit is not None:
+                raise limit from problem
             raise CallNotAnswered(f"SIP at {where} cannot be reached: {str(problem) or 'it timed out'}") from problem
 
     async def _connect(self) -> None:

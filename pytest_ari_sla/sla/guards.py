@@ -15,8 +15,8 @@ stood still                                                  requests and events
 the process that moves    -                                  of distributions, and of metrics that judge loss
 packets stood still, the
 relay or the echo server
-no more open files for    -                                  of whatever a call's lack of media may have caused
-calls' connections
+no more open files or     -                                  of whatever a call's lack of media may have caused
+local ports for calls
 we kept the target from   -                                  of whatever the target does late, or not at all
 the processor
 packets whose fate is     of loss, if all of them lost would break the limit or none of them would hold it; of other
@@ -53,7 +53,10 @@ __all__ = ["LEFT_OUT", "OUT_OF_FILES", "Guard", "reach_names", "reaching_guards"
 LEFT_OUT = "left_out:"
 """Begins the names of counts in a snapshot that tell how many batches are missing in a metric, whose name follows."""
 
-OUT_OF_FILES = "this tool had no more open files, so that calls' connections had to wait: raise its limit (ulimit -n)"
+OUT_OF_FILES = (
+    "this tool had no more open files or local ports, so that calls' connections had to wait: raise the limit "
+    "(ulimit -n, sysctl net.ipv4.ip_local_port_range)"
+)
 """What is told where ``harness.out_of_files`` is not 0."""
 
 _NS_PER_S = 1e9

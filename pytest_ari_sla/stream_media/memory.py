@@ -57,7 +57,7 @@ class StreamGauge(IntEnum):
     NO_ROOM = auto()
     """Frames that the ring could not take, since the measuring side was behind."""
     NO_FILES = auto()
-    """Times that a connection could not be accepted or made, since there were no more open files."""
+    """Times that a connection could not be accepted or made, since there were no more open files or local ports."""
 
 
 class StreamLayout(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from pytest_ari_sla.ari.media_offer import MediaOffer
 from pytest_ari_sla.errors import AriRequestFailed, AriUnreachable, UsageError
 from pytest_ari_sla.framing.audiosocket import audio_kind, encode
 from pytest_ari_sla.framing.conversations import LEG_PARAMETER
+from pytest_ari_sla.udp.host_limits import kept_from_connecting
 
 if TYPE_CHECKING:
     from pytest_ari_sla.arguments import Address
@@ -104,14 +105,16 @@ class WebSocketServerOffers:
         ------
         UsageError
             It is reached by TLS.
-        AriUnreachable
-            Its name has no address, or nobody accepts connections there.
+        AriUnreachable, HostLimit
+            Its name has no address, or nobody accepts connections there; or this machine lets us make none.
         """
         own = _unencrypted(ari)
         try:
             async with asyncio.timeout(_FIND_S):
                 _, writer = await asyncio.open_connection(own.host, own.port)
         except OSError as error:
+            if (limit := kept_from_connecting(error, f"{own.host}:{own.port}")) is not None:
+                raise limit from error
             problem = str(error) or f"no answer within {_FIND_S:g} s"
             raise AriUnreachable(f"cannot connect to {own.host}:{own.port} for a call's media: {problem}") from error
         found: str = writer.get_extra_info("peername")[0]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.errors import AriUnreachable, UsageError
+from pytest_ari_sla.udp.host_limits import kept_from_connecting, lacks_files
 
 __all__ = ["Target", "TargetKind", "is_on_this_machine", "local_address_towards"]
 
@@ -96,8 +97,8 @@ def local_address_towards(host: str, port: int = 9) -> str:
     ------
     UsageError
         If the host has IPv6 addresses only: media travels over IPv4.
-    AriUnreachable
-        If the name does not resolve, or there is no route.
+    AriUnreachable, HostLimit
+        If the name does not resolve, or there is no route; or where this machine has no more open files.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
@@ -111,4 +112,7 @@ def local_address_towards(host: str, port: int = 9) -> str:
             probe.connect(address)
             return str(probe.getsockname()[0])
     except OSError as error:
+        limit = lacks_files() if isinstance(error, socket.gaierror) else kept_from_connecting(error, host)
+        if limit is not None:
+            raise limit from error
         raise AriUnreachable(f"no route from this machine to {host!r}: {error.strerror or error}") from error

@@ -14,6 +14,7 @@ from pytest_ari_sla.ari_client.tls import tls_context
 from pytest_ari_sla.errors import ApplicationCrashed, UsageError
 from pytest_ari_sla.settings import TRUST_SYSTEM
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     from pytest_ari_sla.ari.endpoint import AriEndpoint
@@ -124,9 +125,8 @@ class UserApplication:
         try:
             process.start(self._command, environment={**os.environ, **ari}, folder=Path.cwd())
         except OSError as error:
-            raise ApplicationCrashed(
-                f"the application {shlex.join(self._command)!r} cannot be run: {error.strerror}"
-            ) from error
+            problem = f"the application {shlex.join(self._command)!r} cannot be run: {error.strerror}"
+            raise host_limit(error) or ApplicationCrashed(problem) from error
 
     def _wait_until_it_serves(self, process: GuardedProcess, before: set[str]) -> None:
         deadline_s = time.monotonic() + self._start_timeout_s

@@ -13,9 +13,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, UsageError
+from pytest_ari_sla.errors import PortsExhausted, UsageError
 from pytest_ari_sla.udp.datagrams import open_udp_socket
-from pytest_ari_sla.udp.open_files import is_limit, limit_words
+from pytest_ari_sla.udp.host_limits import host_limit
 from pytest_ari_sla.udp.port_blocks import PortBlocks, default_lock_folder
 from pytest_ari_sla.udp.port_table import PortCounts, PortTable
 
@@ -210,8 +210,8 @@ class PortManager:
 
     def _explain(self, error: OSError) -> SlaError | None:
         """Turn what the system says into what to do about it; None where it speaks for itself."""
-        if is_limit(error):
-            return OpenFilesLimit(f"{limit_words(error)}; {2 * len(self._leases)} are open for RTP and RTCP")
+        if (limit := host_limit(error)) is not None:
+            return type(limit)(f"{limit}; {2 * len(self._leases)} are open for RTP and RTCP")
         if error.errno == errno.EADDRNOTAVAIL:
             return UsageError(
                 f"{self.host} is not an address of this machine; where Asterisk reaches this machine by it even so "

@@ -100,6 +100,11 @@ class Probes:
         for other, waiting in self._pending.items():
             waiting.others += other is not lane
 
+    def withdraw(self, lane: Lane, since_ns: int) -> None:
+        """Take an attempt back that never left us: nobody owes an answer to it, but to earlier ones."""
+        if lane in self._pending and self._pending[lane].sent_ns >= since_ns:
+            del self._pending[lane]
+
     def look(self, at_ns: int) -> None:
         """Take note that we are awake, once a second; what we slept through is not Asterisk's."""
         if self._looked_ns is not None and (gap_ns := at_ns - self._looked_ns) > _OWN_GAP_NS:

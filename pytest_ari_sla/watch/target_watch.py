@@ -15,7 +15,7 @@ from pytest_ari_sla.ari_client.observer import SilentObserver
 from pytest_ari_sla.ari_client.queries import CHANNEL, NO_CHANNEL
 from pytest_ari_sla.ari_client.requests import AriClient
 from pytest_ari_sla.blame.evidence import Incident, IncidentKind
-from pytest_ari_sla.errors import AriRequestFailed, AsteriskCrashed, AsteriskStalled, SlaError
+from pytest_ari_sla.errors import AriRequestFailed, AsteriskCrashed, AsteriskStalled, HarnessError, SlaError
 from pytest_ari_sla.watch.own_time import OwnTime
 from pytest_ari_sla.watch.probes import Lane, Probes
 
@@ -152,6 +152,8 @@ class TargetWatch:
             return await self._ask_for_start()
         except AriRequestFailed as refused:
             return refused.status != 503  # it is still starting
+        except HarnessError:
+            return True  # nobody was asked: that says nothing against it
         except SlaError:
             return False
 
@@ -222,6 +224,8 @@ class TargetWatch:
                     self._probes.answered(lane, began_ns + self._lanes[lane].took_ns)
             except AriRequestFailed:
                 self._probes.answered(lane, began_ns + self._lanes[lane].took_ns)  # a refusal is an answer as well
+            except HarnessError:
+                self._probes.withdraw(lane, began_ns)  # it could not even be asked
             except SlaError:
                 pass  # no answer: the time since the first attempt goes on
             await asyncio.sleep(max(0.1, _EVERY_S - (self._clock.monotonic_ns() - began_ns) / 1e9))

@@ -89,7 +89,11 @@ class PumpedSocket(socket.socket):
         # -I: no file of the folder that tests run in takes a library's place. -S: it needs nothing that is installed.
         command = [sys.executable, "-I", "-S", pump.__file__, *map(str, inherited)]
         with theirs:
-            self._pump = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
+            try:
+                self._pump = subprocess.Popen([*command, "realtime" if realtime else "normal"], pass_fds=inherited)
+            except BaseException:
+                super().close()  # nobody else has it yet
+                raise
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive what was read at once, or as much of it as there is room for."""
@@ -145,7 +149,12 @@ class _PumpingLoop(asyncio.SelectorEventLoop):
 
     async def create_connection(self, protocol_factory: Any, *arguments: Any, **options: Any) -> Any:
         """Put the process into a connection that aiohttp has opened."""
-        options["sock"] = self.pumped = PumpedSocket(options["sock"], realtime=self._realtime)
+        connection: socket.socket = options["sock"]
+        try:
+            options["sock"] = self.pumped = PumpedSocket(connection, realtime=self._realtime)
+        except BaseException:
+            connection.close()
+            raise
         return await super().create_connection(protocol_factory, *arguments, **options)
 
 

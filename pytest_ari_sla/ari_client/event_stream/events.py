@@ -12,8 +12,16 @@ from pytest_ari_sla.ari.leftovers import presence_of
 from pytest_ari_sla.ari.messages import ApplicationReplaced, Event, decode_event
 from pytest_ari_sla.ari_client.event_stream.event_thread import EventThread
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure, redirected, where
-from pytest_ari_sla.errors import ApplicationTaken, AriUnreachable, AsteriskCrashed, EventStreamLost, SlaError
+from pytest_ari_sla.errors import (
+    ApplicationTaken,
+    AriUnreachable,
+    AsteriskCrashed,
+    EventStreamLost,
+    HostLimit,
+    SlaError,
+)
 from pytest_ari_sla.metrics.units import counted
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     import ssl
@@ -112,7 +120,11 @@ class EventStream:
         SlaError
             It cannot be opened; see `error_of_failure` and `error_of_answer`.
         """
-        self._thread = EventThread(self._tls, {"Authorization": self._endpoint.authorization}, realtime=self._realtime)
+        headers = {"Authorization": self._endpoint.authorization}
+        try:
+            self._thread = EventThread(self._tls, headers, realtime=self._realtime)
+        except OSError as error:  # its loop has files of its own
+            raise host_limit(error) or error from error
         self._thread.start()
         self._socket = await self._connect()
         self._settled.set()
@@ -202,13 +214,13 @@ class EventStream:
         ------
         AsteriskCrashed
             Its host refuses connections.
-        EventStreamLost
+        EventStreamLost, HostLimit
             It did not work in time.
         """
         since_ns = self._clock.monotonic_ns()
         self._refused_only = True
         attempt = 0
-        reason, refused = "", False
+        reason, refused, last = "", False, None
         try:
             async with asyncio.timeout(self._restore_timeout_s):
                 while True:
@@ -218,10 +230,12 @@ class EventStream:
                         socket = await self._connect()
                         break
                     except SlaError as problem:
-                        reason = str(problem)
+                        reason, last = str(problem), problem
                         refused = isinstance(problem, AriUnreachable) and problem.refused
                         self._give_up_if_dead(refused, since_ns)
         except TimeoutError:
+            if isinstance(last, HostLimit):
+                raise last from None
             raise EventStreamLost(
                 f"the event WebSocket broke ({broken_by}) and could not be restored within "
                 f"{self._restore_timeout_s:g} s; the last of {counted(attempt, 'attempt')}: {reason or 'still waiting'}"

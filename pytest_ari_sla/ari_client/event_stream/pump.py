@@ -32,6 +32,7 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMP.size)
 #: Below that of the media loops, whose packets cannot wait at all.
 _PRIORITY = 1
 _MOST_BYTES = 65_536
+_STAMP_TO_QUEUE_NS = 50_000_000  # the kernel stamps bytes before it queues them, and may be interrupted in between
 _OFFSET_ATTEMPTS = 5
 _OFFSET_ERROR_NS = 10_000
 
@@ -41,11 +42,16 @@ def ask_for_stamps(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
-def arrival_ns(ancillary: list[tuple[int, int, bytes]], read_ns: int) -> int:
-    """Return when the last of the bytes came that were read at ``read_ns``, both on the monotonic clock."""
+def arrival_ns(ancillary: list[tuple[int, int, bytes]], read_ns: int, since_ns: int = 0) -> int:
+    """Return when the last of the bytes came that were read at ``read_ns``; none of them came before ``since_ns``.
+
+    All three are on the monotonic clock.
+    """
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
-            return min(read_ns, monotonic_ns(data))
+            came_ns = monotonic_ns(data)
+            # A clock that was set meanwhile has made the stamp one of another day.
+            return min(read_ns, came_ns) if came_ns >= since_ns - _STAMP_TO_QUEUE_NS else read_ns
     # The kernel begins to stamp a moment after the first socket of the machine has asked for it.
     return read_ns
 
@@ -69,10 +75,14 @@ def _pump(connection: socket.socket, out: socket.socket) -> None:
     waiting = select.poll()
     waiting.register(connection, select.POLLIN)
     waiting.register(out, 0)  # tells when the other end is closed
+    emptied_ns = 0
     while all(descriptor == connection.fileno() for descriptor, _ in waiting.poll()):
+        looked_ns = time.monotonic_ns()
         data, ancillary, _, _ = connection.recvmsg(_MOST_BYTES, ANCILLARY_BYTES)
         read_ns = time.monotonic_ns()
-        received_ns = arrival_ns(ancillary, read_ns)
+        received_ns = arrival_ns(ancillary, read_ns, emptied_ns)
+        if len(data) < _MOST_BYTES:
+            emptied_ns = looked_ns
         out.sendall(HEADER.pack(len(data), received_ns, read_ns - received_ns) + data)
         if not data:
             return

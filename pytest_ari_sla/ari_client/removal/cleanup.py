@@ -17,7 +17,7 @@ from pytest_ari_sla.errors import AriUnreachable, SlaError
 from pytest_ari_sla.metrics.units import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_ari_sla.ari_client.requests import AriClient
 
@@ -60,7 +60,13 @@ class CleanupReport:
 
 
 async def clean_up(
-    client: AriClient, ledger: Ledger, prefix: str, *, timeout_s: float, grace_s: float
+    client: AriClient,
+    ledger: Ledger,
+    prefix: str,
+    *,
+    timeout_s: float,
+    grace_s: float,
+    is_gone: Callable[[], bool] = lambda: False,
 ) -> CleanupReport:
     """Remove everything in the ledger, then sweep by prefix twice; never raises.
 
@@ -76,8 +82,10 @@ async def clean_up(
         For all of it.
     grace_s
         Pause between the two sweeps, for requests that Asterisk carries out late.
+    is_gone
+        Tells whether Asterisk's process is known to have ended: then nothing is left, and nobody need be asked.
     """
-    work = _CleanUp(client, ledger, prefix)
+    work = _CleanUp(client, ledger, prefix, is_gone)
     problem = ""
     try:
         async with asyncio.timeout(timeout_s):
@@ -89,6 +97,12 @@ async def clean_up(
         problem = f"cleaning up took more than {timeout_s:g} s" + (f": {work.trouble}" if work.trouble else "")
     except SlaError as failure:
         problem = str(failure)
+    if is_gone():
+        for kind in (Kind.CHANNEL, Kind.BRIDGE):  # recordings are files, and outlive it
+            for identity in ledger.owned(kind):
+                ledger.forget(kind, identity)
+        if not ledger.owned(Kind.RECORDING):
+            problem = ""
     left = tuple(identity for kind in Kind for identity in ledger.owned(kind))
     leaked, unknown = (left, ()) if work.is_known else ((), left)
     return CleanupReport(tuple(work.removed), tuple(work.late), leaked, problem, unknown)
@@ -107,8 +121,9 @@ class _CleanUp:
         Why it did not.
     """
 
-    def __init__(self, client: AriClient, ledger: Ledger, prefix: str) -> None:
+    def __init__(self, client: AriClient, ledger: Ledger, prefix: str, is_gone: Callable[[], bool]) -> None:
         self._client = client
+        self._is_gone = is_gone
         self._ledger = ledger
         self._prefix = prefix
         self.removed: list[str] = []
@@ -161,7 +176,7 @@ class _CleanUp:
             except SlaError as failure:
                 self.is_known, self.trouble = False, str(failure)
                 refused = isinstance(failure, AriUnreachable) and failure.refused
-                if refused and asyncio.get_running_loop().time() - began_s >= REFUSED_S:
+                if self._is_gone() or (refused and asyncio.get_running_loop().time() - began_s >= REFUSED_S):
                     raise
             await asyncio.sleep(back_off_s(attempt, cap_s=REFUSED_PAUSE_S))
         self.is_known = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.udp.host_limits import host_limit
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,7 +54,7 @@ class LoadEnd:
 
     def give_up(self, error: BaseException) -> None:
         """Let it come because of this."""
-        self.broken_by = self.broken_by or error  # the first cause: what follows comes of it
+        self.broken_by = self.broken_by or host_limit(error) or error  # the first cause: what follows comes of it
         self.ask(hurried=True)
 
     def lose_target(self, error: SlaError) -> None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ari_sla.clock import epoch_of
 from pytest_ari_sla.hookspecs.topology import SipTopology
 from pytest_ari_sla.media.call_media import MediaPlan
 
@@ -93,6 +94,6 @@ class LoadPlan:
             faults=self.faults,
             clock=clock,
             # once for all transports of a load: their times are compared
-            epoch_ns=clock.time_ns() - clock.monotonic_ns(),
+            epoch_ns=epoch_of(clock),
             tells_reception=self.calls_by_sip,
         )

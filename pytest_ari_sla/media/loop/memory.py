@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from pytest_ari_sla.clock import epoch_of
+
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
@@ -141,7 +143,7 @@ class LoopMemory(ABC):
         self._used = 0
         self._arrange()
         if descriptor is None:
-            self.gauges[Gauge.EPOCH_NS] = clock.time_ns() - clock.monotonic_ns() if epoch_ns is None else epoch_ns
+            self.gauges[Gauge.EPOCH_NS] = epoch_of(clock) if epoch_ns is None else epoch_ns
 
     @abstractmethod
     def _arrange(self) -> None:

@@ -18,10 +18,10 @@ import msgspec
 from pytest_ari_sla.children.channel import Channel
 from pytest_ari_sla.children.child import inherited_control
 from pytest_ari_sla.media.loop.memory import Gauge
-from pytest_ari_sla.media.loop.stamp_clock import StampClock
 from pytest_ari_sla.rtp.send_schedule import SLOT_NS, plan_catch_up
 from pytest_ari_sla.udp.batched import make_timer
 from pytest_ari_sla.udp.pacing_timer import ask_for_realtime
+from pytest_ari_sla.udp.stamp_clock import StampClock
 
 if TYPE_CHECKING:
     import socket
@@ -131,10 +131,15 @@ class SlotLoop(ABC, Generic[Group]):
             self._run_slots()
         finally:
             self._tell_cpu()
+            self._clock.now_ns()
+            self._tell_steps()
             self._close()
 
     def _tell_cpu(self) -> None:
         self._gauges[Gauge.CPU_NS] = self._time.process_time_ns() - self._used_before_ns
+
+    def _tell_steps(self) -> None:
+        self._gauges[Gauge.CLOCK_STEPS] = self._clock.steps
 
     def _run_slots(self) -> None:
         # At least one whole slot ahead: slot 0 shall not be late because the timer was made first.
@@ -160,7 +165,7 @@ class SlotLoop(ABC, Generic[Group]):
                     self._obey_some()
                 if slot >= next_housekeeping:
                     next_housekeeping = slot + _HOUSEKEEPING_SLOTS
-                    self._gauges[Gauge.CLOCK_STEPS] = self._clock.steps
+                    self._tell_steps()
                     self._tell_cpu()
                     self._look_for_end()
         finally:

@@ -31,7 +31,10 @@ GENERATOR_METRICS: tuple[Metric, ...] = (
     count("harness.foreign_packets", "Packets from addresses that no call expects; ignored"),
     count("harness.malformed_packets", "Datagrams from a call's address that are no RTP packets; ignored"),
     count("harness.unwritten_frames", "Frames that were not sent since our connection took no more bytes"),
-    count("harness.out_of_files", "Times that a call's connection had to wait, since this tool had no more open files"),
+    count(
+        "harness.out_of_files",
+        "Times that a call's connection had to wait, since this tool had no more open files or local ports",
+    ),
     count("harness.merged_reads", "Reads of a stream that gave several frames, which share the last one's arrival"),
     count("harness.reports_sent", "RTCP sender reports that this generator sent", "higher"),
     count("harness.reports_ignored", "RTCP datagrams that no call expects, or that cannot be read; ignored"),

@@ -183,12 +183,11 @@ class EchoServer:
             self._finish(self._mover.send(self._udp, rows[copies]), records)
 
     def _let_wait(self, rows: NDArray[np.intp], records: NDArray[np.void]) -> None:
-        # Due times are kept on the monotonic clock: nobody can set that while packets wait.
-        realtime_offset_ns = time.time_ns() - time.monotonic_ns()
         room = self._waiting.room
         # What finds no room is dropped and told as a fault of ours: a loss that nobody asked for.
         taken = records[:room]
-        due_ns = taken["arrival_ns"] + taken["delay_ns"] - realtime_offset_ns
+        # On the monotonic clock, by which the loop waits.
+        due_ns = taken["arrival_ns"] + taken["delay_ns"] - self._mover.clock.epoch_ns
         self._waiting.push(self._mover.memory, rows[:room], due_ns, taken)
         crowded_out = records[room:]
         crowded_out["action"] = Action.CROWDED_OUT
@@ -200,7 +199,8 @@ class EchoServer:
         # A bound, so that receiving gets its turn; the rest is due at once again.
         for _ in range(MOST_BATCHES):
             rows = self._waiting.due(time.monotonic_ns(), BATCH)
-            self._finish(send_stamped(self._waiting_sender, self._udp, rows), self._waiting.records[rows])
+            departures = send_stamped(self._waiting_sender, self._udp, rows, self._mover.clock)
+            self._finish(departures, self._waiting.records[rows])
             self._waiting.free(rows)
             if len(rows) < BATCH:
                 return

@@ -161,8 +161,7 @@ class RelayGroup:
 
     def expire(self) -> None:
         """Count packets as lost that left for the echo server too long ago."""
-        # Times of sending are kept on CLOCK_REALTIME, which the kernel stamps arrivals with.
-        self._figures.counts["relay.lost"] += self._stamps.expire(time.time_ns())
+        self._figures.counts["relay.lost"] += self._stamps.expire(self._mover.clock.now_ns())
 
     def receive_drops(self) -> int:
         """Return how many packets found a full receive buffer."""

@@ -6,6 +6,8 @@ round trip, as long as nothing is dropped, which is counted.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import sys
 import time
@@ -20,6 +22,7 @@ from pytest_ari_sla.peers.addresses import address_of_peer, address_to_listen_at
 from pytest_ari_sla.peers.reflector import TurnaroundMeter
 from pytest_ari_sla.peers.stream_command import run_server, stream_parser
 from pytest_ari_sla.peers.stream_server import StreamConnection, StreamServer
+from pytest_ari_sla.udp.host_limits import is_limit, limit_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamRelay", "main"]
 
-_CONNECT_S = 2.0
-"""Longer would hold all other calls up."""
+_CONNECT_ATTEMPTS_MORE = 1
+"""After the first: an echo server that does not accept is given up after 1 + 2 s (RFC 6298, 2)."""
+
+_MOST_WAITING = 1 << 12
+"""Frames of a call whose return is awaited, 82 s of them: an echo server that returns none must not fill our memory."""
 
 
 class StreamRelay(StreamServer):
@@ -50,6 +56,10 @@ class StreamRelay(StreamServer):
     ----------
     forwarded, returned
         Frames that were sent on to the echo server, and back to Asterisk.
+    unreached
+        Connections of Asterisk's that had none to the echo server.
+    why_unreached
+        What the last one of these met with.
     round_trips
         From here to the echo server and back, each frame.
     """
@@ -59,7 +69,8 @@ class StreamRelay(StreamServer):
         self._echo = echo
         self._transport = transport
         self._sent_ns: dict[StreamConnection, deque[int]] = {}
-        self.forwarded = self.returned = 0
+        self.forwarded = self.returned = self.unreached = 0
+        self.why_unreached = ""
         self.round_trips = TurnaroundMeter()
 
     def take(self, connection: StreamConnection) -> None:
@@ -84,11 +95,23 @@ class StreamRelay(StreamServer):
         partner.flush()
 
     def _pair(self, connection: StreamConnection) -> None:
-        tcp = socket.create_connection(self._echo, timeout=_CONNECT_S)
+        try:
+            tcp = _connecting(self._echo)
+        except OSError as error:
+            self._note_unreached(limit_words(error) if is_limit(error) else str(error))
+            raise
+        # What is sent before it is connected waits, as for any peer that does not read yet.
         partner = self.open(tcp, self._conversation_with_echo(connection.conversation.key))
-        self._sent_ns[partner] = deque()
+        self._sent_ns[partner] = deque(maxlen=_MOST_WAITING)
         connection.partner, partner.partner = partner, connection
         partner.flush()
+
+    def _note_unreached(self, why: str) -> None:
+        if not self.unreached:  # once: all calls meet with the same
+            sys.stderr.write(f"ari-sla: the echo server cannot be reached: {why}\n")
+            sys.stderr.flush()
+        self.unreached += 1
+        self.why_unreached = why
 
     def _conversation_with_echo(self, key: str) -> Conversation:
         if self._transport == "audiosocket":
@@ -106,13 +129,30 @@ class StreamRelay(StreamServer):
         """Close a connection that has ended, and the one beyond it."""
         super().end(connection)
         # Connections of Asterisk's are not in it.
-        self._sent_ns.pop(connection, None)
+        if self._sent_ns.pop(connection, None) is not None and not connection.was_heard and connection.error:
+            self._note_unreached(connection.error)
         partner, connection.partner = connection.partner, None
         # Without the second question the two would end each other for ever.
         if partner is not None and partner.partner is not None:
             partner.conversation.close()
             partner.conversation.ended = partner.conversation.ended or "the other side has ended"
             partner.flush()
+
+
+def _connecting(address: Address) -> socket.socket:
+    """Return a socket that is on its way to an address: others are served meanwhile."""
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        tcp.setblocking(False)
+        if sys.platform == "linux":
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, _CONNECT_ATTEMPTS_MORE)
+        number = tcp.connect_ex(address)
+        if number not in (0, errno.EINPROGRESS):
+            raise OSError(number, os.strerror(number))
+    except OSError:
+        tcp.close()
+        raise
+    return tcp
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"{relay.returned:>12,}  frames returned to Asterisk\n")
     sys.stdout.write(f"{relay.dropped:>12,}  frames dropped, since their receiver did not read\n")
     sys.stdout.write(f"{relay.faults:>12,}  faults of peers\n")
+    if relay.unreached:
+        sys.stdout.write(f"{relay.unreached:>12,}  calls for which it was not reached ({relay.why_unreached})\n")
     if rtt.count:
         median, p99 = (rtt.percentile(rank) / 1e6 for rank in (50, 99))
         sys.stdout.write(f"{median:>12.3f}  ms to the echo server and back (median; 99th percentile {p99:.3f})\n")

@@ -14,7 +14,7 @@ from pytest_ari_sla.errors import (
     AsteriskCrashed,
     AsteriskStalled,
     HarnessError,
-    OpenFilesLimit,
+    HostLimit,
     PortsExhausted,
     SimulatorCrashed,
     SlaError,
@@ -194,7 +194,7 @@ class CapacityRun:
             return None
         if isinstance(error, TargetTooSmall):
             return Verdict.FAIL
-        return Verdict.INCONCLUSIVE if isinstance(error, PortsExhausted | OpenFilesLimit) else None
+        return Verdict.INCONCLUSIVE if isinstance(error, PortsExhausted | HostLimit) else None
 
     def _break_off(self, level: int, job: LoadJob, error: SlaError) -> None:
         """Let what the load that broke off says of the target stand in the report, where it says anything."""

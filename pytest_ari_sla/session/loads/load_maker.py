@@ -31,9 +31,12 @@ from pytest_ari_sla.targets.target import is_on_this_machine
 from pytest_ari_sla.watch.holdings import server_at
 from pytest_ari_sla.watch.leak_audit import LeakAudit
 from pytest_ari_sla.watch.rtp_questions import SESSIONS
+from pytest_ari_sla.watch.target_process import TargetProcess
 from pytest_ari_sla.watch.target_watch import CONNECTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_ari_sla.ari.media_needs import MediaNeeds
     from pytest_ari_sla.ari_client.session import AriSession
     from pytest_ari_sla.load.planning.plan import LoadPlan
@@ -166,6 +169,7 @@ class LoadMaker:
             sip=self._sip_account(),
             forensics=settings.forensics,
             asterisk_pid=self._own_asterisk(),
+            is_target_gone=self._is_target_gone(),
             leak_audit=self._leak_audit(),
             host_share=self._share_host if is_on_this_machine(urlsplit(self.target().url).hostname or "") else None,
         )
@@ -182,6 +186,15 @@ class LoadMaker:
         target = self.target()
         is_ours = target.kind == "private" and is_on_this_machine(urlsplit(target.url).hostname or "")
         return target.pid if is_ours else None
+
+    def _is_target_gone(self) -> Callable[[], bool]:
+        """Return what tells whether the target's process has ended, where it is one of this machine."""
+        target = self.target()
+        if not is_on_this_machine(urlsplit(target.url).hostname or ""):
+            return lambda: False
+        pid = server_at(target.endpoint.port) if target.kind == "external" else target.pid
+        process = None if pid is None else TargetProcess.of(pid)
+        return lambda: process is not None and process.has_ended
 
     def _leak_audit(self) -> LeakAudit | None:
         """Return the audit of the target's process; None where it is a simulator, or not on this machine."""

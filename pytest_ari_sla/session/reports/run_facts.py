@@ -36,6 +36,8 @@ class RunFacts:
         When the session began.
     clock
         The time.
+    began_ns
+        The same moment on the monotonic clock: the other one may be set while the session runs.
     """
 
     settings: Settings
@@ -45,10 +47,11 @@ class RunFacts:
     run_id: str = field(default_factory=lambda: secrets.token_hex(3))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: Clock = time
+    began_ns: int = field(default_factory=time.monotonic_ns, init=False)
 
     def seconds_since_start(self) -> float:
         """Return how long the session has lasted."""
-        return self.clock.time_ns() / 1e9 - self.started.timestamp()
+        return (self.clock.monotonic_ns() - self.began_ns) / 1e9
 
     def id_prefix(self, number: int) -> str:
         """Return what begins all ids of one process at Asterisk; what a dead one left is found by it.

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_ari_sla.media.loop.stamp_clock import StampClock
     from pytest_ari_sla.stream_media.loop.link import Link, LinkTable
     from pytest_ari_sla.stream_media.memory import StreamMemory
+    from pytest_ari_sla.udp.stamp_clock import StampClock
 
 __all__ = ["FrameReceiver"]
 
@@ -133,10 +133,12 @@ class FrameReceiver:
         return link
 
     def _arrival_ns(self, count: int) -> NDArray[np.int64]:
-        stamps_ns = self._reads.arrival_ns(slice(0, count))
-        if not self._clock.was_set_lately:
+        stamps_ns, drained_ns = self._reads.arrival_ns(slice(0, count)), self._streams[_DRAINED_NS]
+        self._clock.now_ns()  # after they were read: it may have been set while they were
+        if not self._clock.was_set_since(drained_ns):
             return stamps_ns - self._clock.step_ns
-        return stamps_ns - self._clock.steps_at(stamps_ns, self._streams[_DRAINED_NS])
+        self._gauges[Gauge.CLOCK_STEPS] = self._clock.steps
+        return stamps_ns - self._clock.steps_at(stamps_ns, drained_ns)
 
     def _put(
         self,

@@ -34,7 +34,7 @@ from pytest_ari_sla.stream_media.loop.link import NOBODY, Link, LinkTable
 from pytest_ari_sla.stream_media.loop.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.loop.send_group import GROUP_CAPACITY, SendGroup, kind_of
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
-from pytest_ari_sla.udp.open_files import is_limit
+from pytest_ari_sla.udp.host_limits import is_limit, kept_from_connecting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,7 +335,11 @@ class StreamLoop(SlotLoop[SendGroup]):
             return
         link = Link(tcp, WebSocketClient(command.target, command.authority), self._table)
         # Non-blocking: EINPROGRESS now, and epoll tells how it ended.
-        tcp.connect_ex((command.address, command.port))
+        error = tcp.connect_ex((command.address, command.port))
+        if error and kept_from_connecting(OSError(error, ""), command.address) is not None:
+            self._streams[StreamGauge.NO_FILES] += 1
+            link.close()
+            return
         link.is_known = True
         self._attach(link, command.leg, command.slot)
         self._add(link)

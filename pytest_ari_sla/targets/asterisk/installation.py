@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ari_sla.errors import AsteriskStartFailed, UsageError
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +68,8 @@ class AsteriskInstallation:
                 [*self.command, "-V"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise AsteriskStartFailed(f"{self.command[-1]} does not run on this machine: {error}") from error
+            problem = f"{self.command[-1]} does not run on this machine: {error}"
+            raise host_limit(error) or AsteriskStartFailed(problem) from error
         # Debian appends to the version: 22.10.1+dfsg+~cs6…; certified ones say "certified/18.9" or "certified-20.7".
         found = re.match(r"Asterisk (?:certified[/-])?([^\s~+]+)", result.stdout)
         if result.returncode != 0 or found is None:

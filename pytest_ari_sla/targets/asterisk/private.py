@@ -20,6 +20,7 @@ from pytest_ari_sla.targets.asterisk.installation import find_installation
 from pytest_ari_sla.targets.guarded_process import GuardedProcess
 from pytest_ari_sla.targets.started_target import StartedTarget
 from pytest_ari_sla.targets.target import Target, local_address_towards
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     import os
@@ -220,7 +221,7 @@ class PrivateAsterisk(StartedTarget):
             # ``-f``: in the foreground, else it would fork away and we would watch, and end, the wrong process.
             self._process.start([*self._prefix, *self._installation.command, "-f", "-C", self._main_file()])
         except OSError as error:
-            raise AsteriskStartFailed(f"cannot run {error.filename}: {error.strerror}") from error
+            raise host_limit(error) or AsteriskStartFailed(f"cannot run {error.filename}: {error.strerror}") from error
         self._wait_until_ready(self._process)
 
     def _write_configuration(self, folder: Path) -> None:
@@ -295,7 +296,9 @@ class PrivateAsterisk(StartedTarget):
             connection.request("GET", "/ari/asterisk/info", headers={"Authorization": self.endpoint.authorization})
             response = connection.getresponse()
             body = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            if (limit := host_limit(error)) is not None:
+                raise limit from error
             return False
         finally:
             connection.close()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from aiohttp import web
 
 from pytest_ari_sla.ari.endpoint import AriEndpoint
 from pytest_ari_sla.ari.resources import AsteriskPing
+from pytest_ari_sla.ari_client import faults
 from pytest_ari_sla.ari_client import requests as ari_client
 from pytest_ari_sla.ari_client.faults import error_of_answer, error_of_failure
 from pytest_ari_sla.ari_client.requests import AriClient
@@ -21,8 +24,10 @@ from pytest_ari_sla.errors import (
     AriRequestFailed,
     AriTimeout,
     AriUnreachable,
+    HostLimit,
     NetworkError,
     NotAnAsterisk,
+    OpenFilesLimit,
     SlaError,
     TargetError,
     TlsFailed,
@@ -32,6 +37,7 @@ from pytest_ari_sla.settings import TlsTrust
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, hang, html_404, refusal
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -66,6 +72,41 @@ async def test_a_refused_connection_names_the_address_and_what_to_check(unused_t
     assert isinstance(error, AriUnreachable)
     assert f"127.0.0.1:{unused_tcp_port} refused the connection" in str(error)
     assert "http.conf" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.EMFILE, OpenFilesLimit, "ulimit -n"),
+        (errno.ENFILE, OpenFilesLimit, "fs.file-max"),
+        (errno.ENOBUFS, HostLimit, "no more memory"),
+        (errno.EADDRNOTAVAIL, HostLimit, "no local port left for a connection to 127.0.0.1:1 (sysctl"),
+        (errno.EPERM, HostLimit, "forbids us to connect to 127.0.0.1:1 (Operation not permitted)"),
+        (errno.ENETUNREACH, AriUnreachable, "has no route there"),
+        (errno.EHOSTUNREACH, AriUnreachable, "its host up?"),
+    ],
+)
+async def test_what_this_machine_refuses_is_not_blamed_on_asterisk(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[SlaError], words: str
+) -> None:
+    """Nor does the sentence send anybody to http.conf."""
+
+    def refuse(address: object) -> socket.socket:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ari_client, "stamped_socket", refuse)
+    error = await opening_fails("http://127.0.0.1:1")
+    assert type(error) is kind
+    assert error.culprit == ("the network" if kind is AriUnreachable else "this tool")
+    assert words in str(error)
+    assert "http.conf" not in str(error)
+
+
+async def test_without_open_files_a_name_is_not_called_misspelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver cannot read its own files then, and says that there is no such host."""
+    limit = OpenFilesLimit("no more open files")
+    monkeypatch.setattr(faults, "lacks_files", lambda: limit)
+    assert await opening_fails("http://pbx.invalid:8088") is limit
 
 
 async def test_a_host_name_that_does_not_exist_is_named() -> None:

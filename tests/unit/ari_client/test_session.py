@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import pytest
 from pytest_ari_sla.ari.call_state import ChannelState
 from pytest_ari_sla.ari.messages import ChannelDestroyed, Event, StasisStart
 from pytest_ari_sla.ari_client import watches as watching
+from pytest_ari_sla.ari_client.event_stream import event_thread
 from pytest_ari_sla.ari_client.session import AriSession
 from pytest_ari_sla.errors import (
     ApplicationTaken,
@@ -16,11 +19,14 @@ from pytest_ari_sla.errors import (
     AriTimeout,
     ChannelLost,
     EventStreamLost,
+    OpenFilesLimit,
     UsageError,
 )
 from tests.unit.ari_client.ari_server import PASSWORD, USER, FakeAri, cut, refusal
 
 if TYPE_CHECKING:
+    import socket
+
     from aiohttp import web
 
 
@@ -356,6 +362,24 @@ async def test_nothing_is_made_while_no_events_come(fake_ari: FakeAri, session: 
     await session.external_media(session.new_id("channel"), "127.0.0.1:5000", "ulaw")
     assert refused == 2
     assert (await notes_of(session, "reconnected"))[0].startswith("after")
+
+
+async def test_a_stream_that_this_machine_cannot_restore_is_not_the_networks_fault(
+    fake_ari: FakeAri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is there, but what reads it cannot be started for want of open files."""
+
+    def refuse(connection: socket.socket, *, realtime: bool) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    fake_ari.starts_channels = False
+    async with AriSession(fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", restore_timeout_s=1.0) as session:
+        watch = session.watch(session.new_id("channel"))
+        await session.external_media(watch.channel_id, "127.0.0.1:5000", "ulaw")
+        monkeypatch.setattr(event_thread, "PumpedSocket", refuse)
+        fake_ari.cut_sockets()
+        with pytest.raises(OpenFilesLimit, match="ulimit -n"):
+            await watch.in_stasis(60)
 
 
 async def test_an_event_stream_that_stays_broken_ends_every_wait(fake_ari: FakeAri) -> None:

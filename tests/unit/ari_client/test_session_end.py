@@ -39,6 +39,34 @@ async def test_everything_is_removed_at_the_end(fake_ari: FakeAri) -> None:
     assert (session.cleanup.late, session.cleanup.leaked, session.cleanup.problem) == ((), (), "")
 
 
+async def test_of_an_asterisk_that_has_ended_nothing_is_left(fake_ari: FakeAri) -> None:
+    """What its process held ended with it; its recordings are files, which nobody can ask for now."""
+    gone: list[str] = []
+    async with AriSession(
+        fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", is_gone=lambda: bool(gone)
+    ) as session:
+        await session.external_media(session.new_id("channel"), "127.0.0.1:5000", "ulaw")
+        await session.create_bridge(session.new_id("bridge"))
+        fake_ari.interfere = cut
+        gone.append("yes")
+    assert session.cleanup is not None
+    assert (session.cleanup.leaked, session.cleanup.unknown, session.cleanup.problem) == ((), (), "")
+    assert not [note for note in session.notes if note.kind == "clean-up"]
+
+
+async def test_recordings_of_an_asterisk_that_has_ended_may_be_left(fake_ari: FakeAri) -> None:
+    """They are files."""
+    gone: list[str] = []
+    async with AriSession(
+        fake_ari.url, USER, PASSWORD, app="app", id_prefix="run", is_gone=lambda: bool(gone)
+    ) as session:
+        *_, _bridge = await make_some(session)
+        fake_ari.interfere = cut
+        gone.append("yes")
+    assert session.cleanup is not None
+    assert [identity.split(".")[1][0] for identity in session.cleanup.unknown] == ["r"]
+
+
 async def test_everything_is_removed_after_an_error(fake_ari: FakeAri) -> None:
     """The error itself goes on."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ari_sla.ari_client.event_stream import pump
 from pytest_ari_sla.ari_client.stamps import StampedSocket, WireTimes, stamp_exchange
 
 if TYPE_CHECKING:
@@ -52,6 +53,25 @@ def test_an_answer_that_is_read_late_came_when_it_came(ends: tuple[StampedSocket
     assert before_ns - CLOCKS_NS <= times.sent_ns <= asked_ns + CLOCKS_NS
     assert asked_ns - CLOCKS_NS <= times.received_ns <= answered_ns + CLOCKS_NS
     assert times.took_ns(before_ns, time.monotonic_ns()) == (times.received_ns - times.sent_ns, 0)
+
+
+@pytest.mark.parametrize("step_ns", [3_600_000_000_000, -3_600_000_000_000])
+def test_a_clock_that_was_set_makes_no_answer_take_an_hour(
+    ends: tuple[StampedSocket, socket.socket], monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    """Stamps that cannot be true are left out: then our own readings bound the time."""
+    ours, theirs = ends
+    offset_ns = pump._clock_offset_ns()
+    monkeypatch.setattr(pump, "_clock_offset_ns", lambda: offset_ns + step_ns)
+    times = stamp_exchange()
+    before_ns = time.monotonic_ns()
+    ours.send(b"request")
+    theirs.sendall(theirs.recv(100))
+    ours.recv(100)
+    after_ns = time.monotonic_ns()
+    assert times.sent_ns is not None
+    assert times.received_ns is not None
+    assert before_ns <= times.sent_ns <= times.received_ns <= after_ns
 
 
 def test_a_request_in_parts_was_sent_with_the_last_one(ends: tuple[StampedSocket, socket.socket]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,17 @@ def test_withdrawn_frames_were_never_due(log: FrameLog) -> None:
         log.note(0, START_NS)
     log.withdraw([0], frames(1))
     assert (log.due_by([0]).tolist(), log.sent_by([0]).tolist()) == ([1], [1])
+
+
+def test_a_frame_that_seems_to_come_in_an_hour_holds_up_nothing(log: FrameLog) -> None:
+    """Whoever dates frames by a clock that is set must not stop all that is measured."""
+    queue = FrameQueue(log, plan_for(2), NONCE)
+    now_ns = time.time_ns()
+    queue.put(1, b"\xff" * 160, now_ns + 3_600_000 * MS)
+    queue.put(1, b"\xff" * 160, now_ns)
+    queue.present(now_ns + 1_000 * MS)
+    queue.look()
+    assert [len(batch) for batch in queue.batches(now_ns + 1_000 * MS)] == [2]
 
 
 def test_a_batch_holds_what_arrived_before_a_time(log: FrameLog) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pytest_ari_sla.peers.reflector import (
     send_stamped,
 )
 from pytest_ari_sla.udp.datagrams import open_udp_socket
+from pytest_ari_sla.udp.stamp_clock import StampClock
 
 
 class MoodySender:
@@ -38,7 +40,7 @@ def test_a_refused_packet_does_not_hold_up_the_others() -> None:
     """All other rows are sent, once and in order; the refused ones have no time of sending."""
     sender = MoodySender({0, 5, 9})
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        departures = send_stamped(sender, udp, np.arange(10))
+        departures = send_stamped(sender, udp, np.arange(10), StampClock())
     assert sender.sent == [1, 2, 3, 4, 6, 7, 8]
     assert np.flatnonzero(~departures.is_sent).tolist() == [0, 5, 9]
     assert not departures.began_ns[[0, 5, 9]].any()
@@ -48,7 +50,7 @@ def test_departures_are_ordered_in_time() -> None:
     """Each packet begins before it ends, and not before the one before it has ended."""
     sender = MoodySender(set(), at_once=100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        departures = send_stamped(sender, udp, np.arange(50))
+        departures = send_stamped(sender, udp, np.arange(50), StampClock())
     assert (departures.began_ns <= departures.ended_ns).all()
     assert (departures.began_ns[1:] == departures.ended_ns[:-1]).all()
 
@@ -62,6 +64,33 @@ def test_a_meter_holds_exactly_what_was_recorded(portion: int) -> None:
         meter.record(values)
         expected.record(values)
         assert meter.histogram() == expected
+
+
+class SettableClock:
+    """The clocks of this machine, the one of which is set in our eyes alone."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
+    def __init__(self) -> None:
+        self.step_ns = 0
+
+    def time_ns(self) -> int:
+        """Time since the Unix epoch, as it was set."""
+        return time.time_ns() + self.step_ns
+
+
+@pytest.mark.parametrize("step_ns", [3_600_000_000_000, -3_600_000_000_000])
+def test_a_clock_that_is_set_while_packets_wait_makes_none_an_hour_old(step_ns: int) -> None:
+    """Nor does it come in an hour: it was held for as long as it was held."""
+    clock = SettableClock()
+    with open_udp_socket(("127.0.0.1", 0)) as receiving, open_udp_socket(("127.0.0.1", 0)) as client:
+        mover = PacketMover(clock)
+        client.sendto(b"\x80" + bytes(20), receiving.getsockname())
+        clock.step_ns = step_ns
+        ((rows, _),) = mover.batches(receiving)
+        departures = mover.send(receiving, rows)
+    assert mover.clock.steps == 1
+    assert abs(departures.ended_ns - mover.arrival_ns(rows)).max() < 60_000_000_000
 
 
 def test_only_rtp_is_moved() -> None:

@@ -16,6 +16,7 @@ from pytest_ari_sla.rtp_media import loop as media_loop
 from pytest_ari_sla.rtp_media.commands import AlterLeg, ForgetLeg, OpenSocket, PlayLeg, Stall, StopLeg
 from pytest_ari_sla.rtp_media.loop import MediaLoop
 from pytest_ari_sla.rtp_media.memory import NONE, Gauge
+from pytest_ari_sla.rtp_media.ring_reader import RingReader, SourceTable
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.batched import open_udp_socket
 from tests.unit.rtp_media.memories import CYCLE, FRAME_BYTES, NONCE, make_memory, start_leg
@@ -288,6 +289,50 @@ def test_a_jump_of_the_system_clock_is_counted(stage: Stage) -> None:
     assert stage.memory.gauges[Gauge.CLOCK_STEPS] == 1
     assert stage.memory.gauges[Gauge.ORIGIN_NS] == EPOCH_NS + stage.origin_ns
     assert stage.log.due()[0] == stage.log.sent()[0] == 5
+
+
+class SettingKernel:
+    """Gives two packets in one slot, and has its clock set between them."""
+
+    def __init__(self, stage: Stage, slot: int, step_ns: int) -> None:
+        self._stage, self._slot, self._step_ns = stage, slot, step_ns
+
+    def receive(self, receiving: socket.socket, first: int, count: int) -> int:
+        """Stamp a packet by the old clock, and one by the new clock."""
+        clock, control = self._stage.clock, self._stage.memory.ring.control
+        if clock.now_ns < self._stage.origin_ns + self._slot * MS or clock.step_ns:
+            return 0
+        for row in (first, first + 1):
+            control["seconds"][row], control["nanoseconds"][row] = divmod(clock.time_ns(), 1_000_000_000)
+            clock.step_ns = self._step_ns
+        return 2
+
+
+@pytest.mark.parametrize("step_ns", [3_600_000 * MS, -3_600_000 * MS])
+def test_a_clock_that_is_set_while_packets_are_received_keeps_none_from_being_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    """One that seemed to come in an hour would be waited for until then, with all that came after it."""
+    monkeypatch.setattr(media_loop, "make_receiver", lambda ring: SettingKernel(stage, 50, step_ns))
+    stage.run(list(range(200)))
+    came_ns = stage.memory.arrival_ns(slice(2)) - EPOCH_NS - stage.origin_ns
+    assert came_ns.tolist() == [50 * MS, 50 * MS]
+    assert stage.memory.gauges[Gauge.CLOCK_STEPS] == 1
+    reader = RingReader(stage.memory, stage.log, SourceTable(sockets=1, legs=6), NONCE)
+    reader.look(to_the_end=True)
+    assert list(reader.batches(EPOCH_NS + stage.origin_ns + 100 * MS)) == []
+    assert reader.foreign == 2
+
+
+def test_a_jump_in_the_last_moment_is_told_as_well(stage: Stage) -> None:
+    """The loop looks once more at its end: figures of the last packets may be untrue by it."""
+
+    def at(slot: int) -> None:
+        if slot == 9:
+            stage.clock.step_ns = 3_600_000 * MS
+
+    stage.run(list(range(10)), at)
+    assert stage.memory.gauges[Gauge.CLOCK_STEPS] == 1
 
 
 def test_a_stall_on_purpose_is_just_doing_nothing(stage: Stage) -> None:

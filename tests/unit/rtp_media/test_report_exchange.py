@@ -17,6 +17,7 @@ from pytest_ari_sla.rtp_media.report_exchange import ReportExchange, SentStream
 from pytest_ari_sla.rtp_media.ring_reader import SourceTable
 from pytest_ari_sla.rtp_media.send_log import MediaSendLog
 from pytest_ari_sla.udp.datagrams import open_udp_socket
+from pytest_ari_sla.udp.stamp_clock import StampClock
 from tests.unit.batches import Packet, batch_of
 from tests.unit.rtp_media.memories import ORIGIN_NS, Schedule, make_memory
 from tests.unit.rtp_media.rtcp_peer import HERE, RtcpPeer
@@ -45,7 +46,8 @@ class Bench:
         self.schedule.turns(1, 10)
         self.sources = SourceTable(sockets=2, legs=6)
         self.sockets = [open_udp_socket((HERE, 0)) for _ in range(2)]
-        self.exchange = ReportExchange(self.sockets, self.sources, MediaSendLog(self.memory), 6, time, reception)
+        log, clock = MediaSendLog(self.memory), StampClock()
+        self.exchange = ReportExchange(self.sockets, self.sources, log, 6, clock, reception)
         self.now_ns = time.time_ns()
 
     def follow(self, remote: Address, leg: int = LEG) -> None:
@@ -123,6 +125,18 @@ def test_a_peer_that_says_nothing_gets_one_report(bench: Bench) -> None:
     for _ in range(3):
         bench.later()
         assert len(bench.peer.sender_reports()) == 1
+
+
+@pytest.mark.parametrize("step_ns", [3_600 * SECOND_NS, -3_600 * SECOND_NS])
+def test_a_clock_that_is_set_moves_no_report(bench: Bench, monkeypatch: pytest.MonkeyPatch, step_ns: int) -> None:
+    """Both of its times stay those that the stream began with: a peer compares them with its own."""
+    bench.later()
+    bench.send(SOUND)
+    monkeypatch.setattr(bench.exchange._clock, "_realtime_ns", lambda: time.time_ns() + step_ns)
+    bench.later()
+    first, second = bench.peer.sender_reports()
+    assert 0 <= second.ntp - first.ntp < 60 << 32
+    assert (second.rtp_timestamp - first.rtp_timestamp) % (1 << 32) < 60 * 8000
 
 
 def test_what_has_not_begun_or_is_over_is_not_reported_on(bench: Bench) -> None:

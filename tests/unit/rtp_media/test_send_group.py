@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_ari_sla.media.loop.stamp_clock import StampClock
 from pytest_ari_sla.rtp import header, probe
 from pytest_ari_sla.rtp_media.memory import BURST_PART, Gauge
 from pytest_ari_sla.rtp_media.send_group import SendGroup
@@ -20,6 +19,7 @@ from pytest_ari_sla.udp.batched import (
 )
 from pytest_ari_sla.udp.mmsg import MmsgBurst
 from pytest_ari_sla.udp.mmsg_python import PythonBurst
+from pytest_ari_sla.udp.stamp_clock import StampClock
 from tests.unit.rtp_media.memories import FRAME_BYTES, NONCE, WINDOW, make_memory, start_leg
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from pytest_ari_sla.framing import audiosocket
 from pytest_ari_sla.framing.conversations import AudioSocketServer
 from pytest_ari_sla.media.loop.memory import Gauge
-from pytest_ari_sla.media.loop.stamp_clock import StampClock
 from pytest_ari_sla.stream_media.loop.link import Link, LinkTable
 from pytest_ari_sla.stream_media.loop.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
+from pytest_ari_sla.udp.stamp_clock import StampClock
 
 LEGS = 3
 UUID = audiosocket.encode(audiosocket.Kind.UUID, bytes(16))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ari_sla.errors import OpenFilesLimit, PortsExhausted, UsageError
+from pytest_ari_sla.errors import HostLimit, OpenFilesLimit, PortsExhausted, UsageError
 from pytest_ari_sla.udp import port_leases
 from pytest_ari_sla.udp.port_blocks import BLOCK_PORTS
 from pytest_ari_sla.udp.port_leases import PortManager
@@ -166,7 +166,8 @@ def test_two_processes_never_share_a_port_and_a_killed_one_leaves_its_blocks(tmp
         (errno.ENFILE, OpenFilesLimit, "fs.file-max"),
         (errno.EACCES, UsageError, "may not bind"),
         (errno.EADDRNOTAVAIL, UsageError, "not an address of this machine"),
-        (errno.ENOBUFS, OSError, "No buffer"),
+        (errno.ENOBUFS, HostLimit, "no more memory"),
+        (errno.EIO, OSError, "Input/output error"),
     ],
 )
 def test_a_refusal_of_the_system_is_told_from_too_few_ports(

@@ -49,6 +49,21 @@ def test_channels_are_stuck_where_only_their_requests_hang(probes: Probes) -> No
     assert probes.stall.max > 6 * S
 
 
+def test_what_we_could_not_ask_is_no_silence_of_asterisks(probes: Probes) -> None:
+    """An attempt that never left this machine is taken back; one that did, before it, still waits."""
+    probes.sent(Lane.CACHE, S)
+    probes.sent(Lane.CACHE, 2 * S)
+    probes.withdraw(Lane.CACHE, 2 * S)
+    looked(probes, 1, 2, 3, 4, 5)
+    assert probes.stuck(5 * S) is Lane.CACHE
+    probes.answered(Lane.CACHE, 5 * S)
+    probes.sent(Lane.CACHE, 6 * S)
+    probes.withdraw(Lane.CACHE, 6 * S)
+    looked(probes, 6, 7, 8, 9, 10, 11)
+    probes.end(12 * S)
+    assert [gap.since_ns for gap in probes.gaps] == [S]
+
+
 def test_an_asterisk_that_stands_still_is_silent_and_not_stuck(probes: Probes) -> None:
     """Both hang; what was stuck cannot be told."""
     ask(probes, Lane.CACHE, S)

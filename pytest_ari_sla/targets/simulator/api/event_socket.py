@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSCloseCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import web
 
     from pytest_ari_sla.targets.simulator.faults import Dice
 
 __all__ = ["EventSocket"]
+
+MOST_WAITING = 10_000
+"""Events that nobody reads. Asterisk cuts a slow reader off after 100 ms; here it may be our own machine that is slow,
+so that only one counts who does not read at all."""
 
 
 class EventSocket:
@@ -26,9 +32,12 @@ class EventSocket:
         The open WebSocket.
     dice
         Chooses which events meet with a fault.
+    cut
+        Cuts the connection off, without a closing handshake.
     """
 
-    def __init__(self, socket: web.WebSocketResponse, dice: Dice) -> None:
+    def __init__(self, socket: web.WebSocketResponse, dice: Dice, cut: Callable[[], None]) -> None:
+        self._cut = cut
         self._socket = socket
         self._dice = dice
         self._line: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -41,6 +50,9 @@ class EventSocket:
             return
         if self._held_back is None and self._dice.hits("reordered_event_ratio"):
             self._held_back = event
+            return
+        if self._line.qsize() >= MOST_WAITING:
+            self._cut()
             return
         self._line.put_nowait(event)
         if self._held_back is not None:

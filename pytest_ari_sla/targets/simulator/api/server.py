@@ -170,12 +170,14 @@ class SimulatorServer:
         if not names:
             return web.Response(status=400, headers=_HEADERS, text="HTTP request is missing param: [app]")
         await events.prepare(request)
-        await self._listen(events, names, subscribe_all=request.query.get("subscribeAll", "").lower() == "true")
+        transport = request.transport
+        line = EventSocket(events, self._dice, lambda: None if transport is None else transport.abort())
+        await self._listen(line, names, subscribe_all=request.query.get("subscribeAll", "").lower() == "true")
         return events
 
-    async def _listen(self, events: web.WebSocketResponse, names: list[str], *, subscribe_all: bool) -> None:
+    async def _listen(self, line: EventSocket, names: list[str], *, subscribe_all: bool) -> None:
         connection = self._pbx.state.number()
-        line = self._sockets[connection] = EventSocket(events, self._dice)
+        self._sockets[connection] = line
         self._advance()
         self._pbx.state.connect(names, connection, subscribe_all=subscribe_all)
         self._deliver()

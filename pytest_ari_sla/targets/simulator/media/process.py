@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import socket
 from contextlib import suppress
@@ -29,6 +30,7 @@ from pytest_ari_sla.targets.simulator.media.commands import (
 from pytest_ari_sla.targets.simulator.media.formats import PAYLOAD_TYPES
 from pytest_ari_sla.targets.simulator.pbx.state import MediaUnavailable
 from pytest_ari_sla.targets.target import local_address_towards
+from pytest_ari_sla.udp.host_limits import host_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -220,15 +222,11 @@ class MediaProcess:
             self._place = (self._place + 1) % len(self._ports)
             if port in used:
                 continue
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-                udp.bind((host, port))
-                udp.setblocking(False)
-            except OSError:  # somebody else's
-                udp.close()
-                continue
-            return udp
+                return _bound((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:  # that port is somebody else's: the next one may be free
+                    raise MediaUnavailable(f"the simulator: {host_limit(error) or error.strerror}") from error
         raise MediaUnavailable
 
     def _tell_leg(self, channel: str, order: Callable[..., Command], *arguments: Any) -> None:
@@ -243,6 +241,18 @@ class MediaProcess:
             self._channel.send(command, None if attached is None else attached.fileno())
         except OSError as error:
             raise MediaLoopFailed(f"the simulator's media process is gone: {error.strerror}") from error
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        udp.bind(address)
+        udp.setblocking(False)
+    except OSError:
+        udp.close()
+        raise
+    return udp
 
 
 def _allow_many_files() -> None:

@@ -24,6 +24,8 @@ PAYLOAD_WAIT_NS = 5_000_000
 """After a header AudioSocket's payload must go on within so long, else Asterisk drops the call."""
 
 _READ_BYTES = 1 << 18
+MOST_UNSENT_BYTES = 1 << 16
+"""What a peer does not read is lost to it, beyond this and what the kernel takes: Asterisk writes without waiting."""
 # Asterisk's buffer for a frame, its header included.
 _MOST_FRAME_BYTES = 65_535
 
@@ -171,8 +173,10 @@ class StreamLeg(ABC):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
-    def _send(self, data: bytes) -> None:
-        self._unsent += data
+    def _send(self, message: bytes) -> None:
+        """Send a message, or lose it whole: what comes after it must still be understood."""
+        if len(self._unsent) <= MOST_UNSENT_BYTES:
+            self._unsent += message
         self._flush()
 
     def _flush(self) -> None:

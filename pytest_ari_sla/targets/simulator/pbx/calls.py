@@ -144,7 +144,8 @@ class Calls:
             host, port = self._state.media.open(channel_id, remote, payload_format)
         except MediaUnavailable as error:
             # Asterisk 16 and 22 die of this; to be refused is what their other channel types do.
-            raise Refused(500, "An internal error prevented this request from being handled") from error
+            why = f" ({error})" if str(error) else ""
+            raise Refused(500, f"An internal error prevented this request from being handled{why}") from error
         # Asterisk ends the name with the address of an object of its own.
         pointer = 0x7F0000000000 + self._state.number() * 0x10
         name = f"UnicastRTP/{remote[0]}:{remote[1]}-{pointer:#x}"

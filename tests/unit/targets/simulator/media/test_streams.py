@@ -101,6 +101,32 @@ def test_a_frame_of_a_websocket_waits_for_its_tick(
         assert [message.payload for message in parser.feed(peer.recv(1 << 16))] == [frame]
 
 
+def test_a_peer_that_never_reads_loses_whole_frames_and_takes_no_memory(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Asterisk writes without waiting; what the peer reads when it does so is whole, and in its order."""
+    peer, inside = pair
+    stream = AudioSocketStream(inside, "slin", UUID)
+    frames = 20_000
+    for number in range(frames):
+        stream.write(number.to_bytes(320))
+    parser = audiosocket.AudioSocketParser()
+    heard: list[int] = []
+    while True:
+        try:
+            data = peer.recv(1 << 16)
+        except BlockingIOError:
+            if not stream._unsent:
+                break
+            stream.write(b"\0" * 320)
+            continue
+        heard += [int.from_bytes(payload) for kind, payload in parser.feed(data) if kind == audiosocket.Kind.SLIN]
+    assert not parser.faults
+    assert heard[:100] == list(range(100))
+    assert sum(number > 0 for number in heard) < frames // 2
+    stream.close()
+
+
 def test_a_peer_that_has_gone_is_told_once(engine: MediaEngine, pair: tuple[socket.socket, socket.socket]) -> None:
     """Whatever is still sent to it."""
     peer, inside = pair
