@@ -153,9 +153,12 @@ class Tracker(Protocol):
         """Take in a batch; packets of one leg come in order of arrival."""
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass: called about once a second, before legs are released, and at the end.
+        """Let time pass: called about once a second whatever comes, before legs are released, and at the end.
 
-        All that arrived before ``now_ns`` (ns since the Unix epoch) has been observed, however late it was read.
+        All that arrived before ``now_ns`` (ns since the Unix epoch) has been observed, however late it was read. That
+        time never goes back. How often this is called says nothing: where calls end it is many times a second, perhaps
+        with the same time again; after a standstill, the seconds that were missed come in a row. So what is to be
+        sampled or counted by time goes by ``now_ns``.
         """
 
     def release(self, legs: NDArray[np.int32]) -> None:

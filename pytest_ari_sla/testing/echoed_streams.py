@@ -166,11 +166,12 @@ class EchoedStreams:
             loss_limit_ns=LOSS_LIMIT_NS,
         )
 
-    def replay(self, tracker: Tracker, rows: int = 1000) -> None:
+    def replay(self, tracker: Tracker, rows: int = 1000, times_told: int = 1) -> None:
         """Let a tracker that has begun live through all of it, in batches of at most ``rows`` packets.
 
-        Time passes as in a load: ``advance`` once a second, and until the last probe is settled. The arrays of a batch
-        are read-only, and are overwritten once the tracker has returned, as the ring's memory is.
+        Time passes as in a load: ``advance`` once a second (or so many times with the same time, as where calls end),
+        and until the last probe is settled. The arrays of a batch are read-only, and are overwritten once the tracker
+        has returned, as the ring's memory is.
         """
         while self.clock.now_ns < self.end_ns:
             until_ns = min(self.clock.now_ns + ADVANCE_NS, self.end_ns)
@@ -178,7 +179,9 @@ class EchoedStreams:
                 self.clock.advance_to(int(batch.arrival_ns[-1]))
                 tracker.observe(_read_only(batch))
                 _overwrite(batch)
-            tracker.advance(self.clock.advance_to(until_ns))
+            self.clock.advance_to(until_ns)
+            for _ in range(times_told):
+                tracker.advance(until_ns)
 
     def release(self, tracker: Tracker) -> None:
         """End all legs."""

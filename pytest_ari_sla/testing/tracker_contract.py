@@ -102,6 +102,15 @@ class TrackerContract:
         tracker.observe(empty)
         assert Snapshot(tracker.snapshot()) == before
 
+    def test_it_does_not_matter_how_often_time_is_told(self, tracker: Tracker) -> None:
+        """``advance`` comes once more wherever a call ends: who counts seconds, or samples, goes by its time."""
+        once = _measured(tracker, EchoedStreams(impairment=BAD_NETWORK))
+        twice = copy.deepcopy(tracker)
+        streams = EchoedStreams(impairment=BAD_NETWORK)
+        twice.begin(streams.context)
+        streams.replay(twice, times_told=2)
+        assert Snapshot(twice.snapshot()) == once
+
     def test_reading_changes_nothing(self, tracker: Tracker) -> None:
         """Two snapshots in a row are equal, and an earlier one is not touched by what comes later."""
         streams = EchoedStreams(impairment=BAD_NETWORK)

@@ -189,7 +189,7 @@ class TrackerGroup:
         self._monotonic_ns = clock.monotonic_ns
         self._trackers = [_Guarded(tracker, owners.get(tracker.name, "a test")) for tracker in prototypes]
         self._began_ns = self._monotonic_ns()
-        self._span_ns = 0
+        self._span_ns = self._told_ns = 0
 
     def begin(self, context: TrackerContext) -> None:
         """Prepare for a load."""
@@ -209,9 +209,10 @@ class TrackerGroup:
                 tracker.observe_reports(reports)
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass."""
+        """Let time pass; for trackers it never goes back, though less may be known to have been read than before."""
+        self._told_ns = max(self._told_ns, now_ns)
         for tracker in self._trackers:
-            tracker.advance(now_ns)
+            tracker.advance(self._told_ns)
         self._span_ns = self._monotonic_ns() - self._began_ns
 
     def release(self, legs: NDArray[np.int32]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -118,6 +118,28 @@ def lived(**faults: Any) -> tuple[dict[str, Any], list[str]]:
     group.per_leg()
     group.release(np.zeros(1, np.int32))
     return group.snapshot(), group.remarks()
+
+
+class Timed(Counter):
+    """Keeps the times that it is told."""
+
+    told: ClassVar[list[int]] = []
+
+    def __deepcopy__(self, memo: object) -> Timed:
+        return Timed("counter")
+
+    def advance(self, now_ns: int) -> None:
+        """Keep it."""
+        self.told.append(now_ns)
+
+
+def test_time_never_goes_back_for_a_tracker() -> None:
+    """What is known to have been read is told earlier where a packet came out of turn."""
+    group = TrackerGroup([Timed()], {})
+    group.begin(CONTEXT)
+    for now_ns in (5, 9, 7, 12):
+        group.advance(now_ns)
+    assert Timed.told == [5, 9, 9, 12]
 
 
 def test_trackers_measure_side_by_side() -> None:

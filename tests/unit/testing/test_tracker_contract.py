@@ -137,6 +137,14 @@ class Slow(Counting):
         self.packets += max(len(batch) - 1, 0)
 
 
+class Seconds(Counting):
+    """Takes each call of ``advance`` for a second."""
+
+    def advance(self, now_ns: int) -> None:
+        """Count, badly."""
+        self.packets += 1
+
+
 class Global(Counting):
     """Counts the load, not its legs: two workers would count it twice."""
 
@@ -151,6 +159,7 @@ class Global(Counting):
         (Undeclared(), TrackerContract.test_its_snapshot_holds_what_it_declares),
         (Batches(), TrackerContract.test_it_does_not_matter_how_packets_are_cut_into_batches),
         (Slow(), TrackerContract.test_it_does_not_matter_how_packets_are_cut_into_batches),
+        (Seconds(), TrackerContract.test_it_does_not_matter_how_often_time_is_told),
         (Batches(), TrackerContract.test_an_empty_batch_changes_nothing),
         (Shared(), TrackerContract.test_a_copy_is_independent),
         (Careless(), TrackerContract.test_counters_of_rtp_may_wrap_around),
