@@ -51,7 +51,7 @@ def answer(found: Bracket, steps: Sequence[CapacityStep], per: str, why: str) ->
         first_broken=broken.reason if broken is not None else "",
         broken=broken.broken if broken is not None else "",
         limited_by=found.limit,
-        evidence=why if found.limit != "asked_for" else "",
+        evidence=why if found.limit in ("target", "generator") else "",
         steps=list(steps),
     )
     capacity.sentence = _sentence(capacity, found)
@@ -91,14 +91,17 @@ def _sentence(capacity: Capacity, found: Bracket) -> str:
     because = f": {capacity.evidence}" if capacity.evidence else ""
     if found.limit == "generator":
         text = f"{carried} are carried; how many more cannot be told, since the load generator is the limit{because}"
+    elif found.broken is None and found.limit == "steps":
+        text = f"{carried} are carried; how many more was not found out"
     elif found.broken is None:
         text = f"At least {carried} are carried, as many as were asked for"
     elif not capacity.calls:
         text = f"Not even {found.broken:,} of {unit} are carried ({capacity.first_broken})"
     else:
-        text = (
-            f"{carried} are carried, {found.broken:,} are not ({capacity.first_broken}); limited by the target{because}"
-        )
+        text = f"{carried} are carried, {found.broken:,} are not ({capacity.first_broken})"
+        text += "" if found.limit == "steps" else f"; limited by the target{because}"
+    if found.limit == "steps":
+        text += f"; the search was ended after {len(capacity.steps)} steps, whose verdicts go on to differ"
     if found.flaky:
         text += f"; steps did not agree at {', '.join(f'{level:,}' for level in found.flaky)}"
     if not found.is_monotone:

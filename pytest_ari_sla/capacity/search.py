@@ -4,7 +4,8 @@ A step holds a level (so many calls, or call set-ups a second) and has a verdict
 fails (or shrinks until one passes), then the span between the highest that passed and the lowest that failed is halved
 until it is within the precision. Both ends are confirmed: each needs two steps of the same verdict, and where two
 differ, a third one decides. A level that failed below one that passed is repeated as well: chance, or a target that
-recovers. Two inconclusive steps at one level end the search: the load generator, and not the target, is the limit.
+recovers. Two inconclusive steps at one level end the search: the load generator, and not the target, is the limit. A
+target whose verdicts go on to differ ends it after 60 steps: what is known then is told as that, and not as its limit.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from pytest_ari_sla.sla.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Bracket", "Limit", "Range", "Step", "known_so_far", "next_level"]
+__all__ = ["MOST_STEPS", "Bracket", "Limit", "Range", "Step", "known_so_far", "next_level"]
 
 _CONFIRMED = 2
 _MOST_REPEATS = 3
-_MOST_STEPS = 60
+MOST_STEPS = 60
 
 Limit = str
-"""What ended a search: ``target``, ``generator`` or ``asked_for``; the last where the target carried all that was."""
+"""What ended a search: ``target``, ``generator``, ``asked_for`` where the target carried all that was, or ``steps``: it
+was ended after so many, since they did not agree."""
 
 
 class Step(NamedTuple):
@@ -143,8 +145,8 @@ def next_level(steps: Sequence[Step], span: Range) -> int | Bracket:
     if steps and steps[-1].verdict is Verdict.INCONCLUSIVE:  # says nothing of the target, so no tally counts it
         is_again = list(steps[-2:]) == [steps[-1]] * 2
         return _found(tally, "generator") if is_again else steps[-1].level
-    if len(steps) >= _MOST_STEPS:
-        return _found(tally, "target")
+    if len(steps) >= MOST_STEPS:
+        return _found(tally, "steps")
     if tally.tied:
         return tally.tied[0]
     if (doubtful := _doubtful(tally)) is not None:

@@ -266,7 +266,8 @@ class LoadWatch:
         for metric in self._shown:
             if metric.kind != "distribution":
                 if (whole := self._total.value(metric)) is not None:
-                    yield LiveFigure(metric.name, metric.unit, recent=recent.value(metric), whole=whole)
+                    now, is_count = recent.value(metric), metric.kind == "count"
+                    yield LiveFigure(metric.name, metric.unit, recent=now, whole=whole, is_count=is_count)
             elif self._total.histogram(metric.name).count:
                 yield LiveFigure(
                     metric.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ari_sla.ari.call_endings import LOST
 from pytest_ari_sla.capture.pcapng import capture_name
 from pytest_ari_sla.judging.judged_load import CapturedCall, TextFile
-from pytest_ari_sla.judging.records.worst_calls import worst_calls
+from pytest_ari_sla.judging.records.worst_calls import reasons
 from pytest_ari_sla.reporting.places import CAPTURES_NAME, EVIDENCE_NAME
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Catalogue
 
 __all__ = ["captured_calls", "evidence_files"]
+
+_USUAL = "Nothing about this call stands out."
 
 
 def evidence_files(outcome: LoadOutcome, scenario: str) -> list[TextFile]:
@@ -38,14 +40,14 @@ def captured_calls(outcome: LoadOutcome, policy: CapturePolicy, catalogue: Catal
     catalogue
         All metrics.
     """
-    reasons = {call.id: call.why for call in worst_calls(outcome.calls, {}, catalogue, max(policy.count, 1))}
+    why = reasons(outcome.calls, catalogue)
     chosen = policy.chosen(
         [call.id for call in outcome.calls],
-        worst=list(reasons),
+        worst=list(why),
         failed={call.id for call in outcome.calls if call.state in LOST},
     )
     return {
-        call: _captured(call, reasons.get(call, ""), list(outcome.captures[call]))
+        call: _captured(call, why.get(call, _USUAL), list(outcome.captures[call]))
         for call in chosen
         if call in outcome.captures
     }

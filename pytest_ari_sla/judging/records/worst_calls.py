@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.metrics.catalogue import Catalogue
     from pytest_ari_sla.metrics.metric import Metric
 
-__all__ = ["ranked_by", "worst_calls"]
+__all__ = ["ranked_by", "reasons", "worst_calls"]
 
 _NS_PER_S: Final = 10**9
 _USUAL_COUNT: Final = 10
@@ -55,17 +55,29 @@ def worst_calls(
     blames
         Who is to blame for bad calls, by call id.
     """
+    return [
+        _described(call, _blamed(why, (blames or {}).get(call.id)), captures.get(call.id))
+        for call, why in _ranked(calls, catalogue)[:count]
+    ]
+
+
+def reasons(calls: Sequence[CallOutcome], catalogue: Catalogue) -> dict[str, str]:
+    """Return why each call is worth a look that is, by its id, the worst first."""
+    return {call.id: _sentence(why) for call, why in _ranked(calls, catalogue)}
+
+
+def _ranked(calls: Sequence[CallOutcome], catalogue: Catalogue) -> list[tuple[CallOutcome, str]]:
     lost = [
         (call, f"{_WHY_LOST[call.state]}: {call.reason or 'no reason is known'}")
         for call in calls
         if call.state in LOST
     ]
     heard = [call for call in calls if call.state not in LOST]
-    ranked = lost[:count] + _outstanding(heard, ranked_by(catalogue))
-    return [
-        _described(call, _blamed(why, (blames or {}).get(call.id)), captures.get(call.id))
-        for call, why in ranked[:count]
-    ]
+    return lost + _outstanding(heard, ranked_by(catalogue))
+
+
+def _sentence(why: str) -> str:
+    return f"{why.rstrip('.')}."
 
 
 def _blamed(why: str, blame: Blame | None) -> str:
@@ -104,7 +116,7 @@ def _times_worse(value: float, usual: float, metric: Metric) -> float:
 def _described(call: CallOutcome, why: str, captured: CapturedCall | None) -> WorstCall:
     return WorstCall(
         id=call.id,
-        why=f"{why.rstrip('.')}.",
+        why=_sentence(why),
         values=dict(call.values),
         events=[
             CallEvent(t_s=event.at_ns / _NS_PER_S, source=event.source, what=event.what, detail=event.detail)

@@ -30,6 +30,8 @@ class LiveFigure:
         Since the load's start.
     recent, whole
         The same of a count or ratio, which has one value; None for a distribution.
+    is_count
+        Whether it is a count, which only grows.
     """
 
     metric: str
@@ -40,6 +42,7 @@ class LiveFigure:
     whole_p99: float | None = None
     recent: float | None = None
     whole: float | None = None
+    is_count: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Needs the extra ``pytest-ari-sla[prometheus]``.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_ari_sla.errors import HarnessError, UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from pytest_ari_sla.reporting.live.live_state import LiveState
+    from pytest_ari_sla.reporting.live.live_state import LiveFigure, LiveState
 
 __all__ = ["PrometheusEndpoint"]
 
@@ -71,6 +72,11 @@ class PrometheusEndpoint:
         """Let the next scrape see this state."""
         self._state = state
 
+    def clear(self) -> None:
+        """Let the load be over: what it came to stays to be scraped, but no call is up any more."""
+        if self._state is not None:
+            self._state = replace(self._state, calls_now=0, calls_wanted=0)
+
     def close(self) -> None:
         """Stop serving."""
         # In this order: the socket must not go while the server still serves, nor the thread be awaited before it ends.
@@ -109,13 +115,25 @@ def _load_metrics(state: LiveState) -> Iterator[Metric]:
 
 
 def _figure_metrics(state: LiveState) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+    scenario = clean(state.scenario)
     for figure in state.figures:
-        # ASCII, as Prometheus wants names; a plug-in's metric may be named in any alphabet.
-        name = re.sub(r"\W", "_", f"{_PREFIX}_{figure.metric}_{_UNITS.get(figure.unit, figure.unit)}", flags=re.ASCII)
+        if figure.is_count:
+            # Since the load's start: how much in a while is for rate() to say, as of any counter.
+            counter = CounterMetricFamily(_name_of(figure), f"Count of {clean(figure.metric)}", labels=["scenario"])
+            counter.add_metric([scenario], figure.whole or 0)
+            yield counter
+            continue
+        if figure.whole is not None:
+            ratio = GaugeMetricFamily(_name_of(figure), clean(figure.metric), labels=["scenario", "span"])
+            for span, value in (("recent", figure.recent), ("whole", figure.whole)):
+                if value is not None:
+                    ratio.add_metric([scenario, span], value)
+            yield ratio
+            continue
         gauge = GaugeMetricFamily(
-            name, f"Percentiles of {clean(figure.metric)}", labels=["scenario", "span", "quantile"]
+            _name_of(figure), f"Percentiles of {clean(figure.metric)}", labels=["scenario", "span", "quantile"]
         )
         for span, quantile, value in (
             ("recent", "0.5", figure.recent_p50),
@@ -124,8 +142,16 @@ def _figure_metrics(state: LiveState) -> Iterator[Metric]:
             ("whole", "0.99", figure.whole_p99),
         ):
             if value is not None:
-                gauge.add_metric([clean(state.scenario), span, quantile], value)
+                gauge.add_metric([scenario, span, quantile], value)
         yield gauge
+
+
+def _name_of(figure: LiveFigure) -> str:
+    """Return a name as Prometheus wants it: ASCII, with a base unit, which a number of things has none of."""
+    unit = _UNITS.get(figure.unit, figure.unit)
+    words = [_PREFIX, figure.metric, *([unit] if unit != "count" else [])]
+    # A plug-in's metric may be named in any alphabet.
+    return re.sub(r"\W", "_", "_".join(words), flags=re.ASCII)
 
 
 def _shard_metrics(state: LiveState) -> Iterator[Metric]:

@@ -50,8 +50,8 @@ class Capacity(Struct, kw_only=True):
     broken
         The limit that was broken there, as its threshold is written; empty where none was.
     limited_by
-        ``target``, ``generator`` (the answer is not known), ``network``, or ``asked_for``: all that was asked for was
-        carried.
+        ``target``, ``generator`` (the answer is not known), ``network``, ``asked_for``: all that was asked for was
+        carried, or ``steps``: so many were made that the search was ended.
     died_at
         The level at which a load broke off, since the target died or was lost; None where none did.
     evidence

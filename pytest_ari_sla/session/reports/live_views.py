@@ -57,6 +57,8 @@ class LiveViews:
         """Take the picture away: the load is over."""
         if self._console is not None:
             self._console.clear()
+        if self._endpoint is not None:
+            self._endpoint.clear()
 
     def close(self) -> None:
         """Show nothing more."""

@@ -26,6 +26,16 @@ STEPS = [CapacityStep(level=420, verdict="pass"), CapacityStep(level=440, verdic
             "420 calls are carried; how many more cannot be told, since the load generator is the limit: "
             "the cores were busy",
         ),
+        (
+            Bracket(420, 440, "steps"),
+            f"420 calls are carried, 440 are not ({WHY}); the search was ended after 2 steps, whose verdicts go on to "
+            "differ",
+        ),
+        (
+            Bracket(420, None, "steps"),
+            "420 calls are carried; how many more was not found out; the search was ended after 2 steps, whose "
+            "verdicts go on to differ",
+        ),
         (Bracket(0, 440, "target"), f"Not even 440 of calls are carried ({WHY})"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ari_sla.capacity.search import Bracket, Range, Step, next_level
+from pytest_ari_sla.capacity.search import MOST_STEPS, Bracket, Range, Step, next_level
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.sla.verdict import Verdict
 
@@ -56,6 +57,18 @@ def test_what_carries_nothing_is_told_as_such() -> None:
     found, steps = search(carries(0), Range(8, 200, 0.05))
     assert (found.carried, found.broken, found.limit) == (0, 1, "target")
     assert [step.level for step in steps] == [8, 4, 2, 1, 1]
+
+
+def test_a_search_that_comes_to_no_end_does_not_name_the_target_as_its_limit() -> None:
+    """Its verdicts differ again and again: what is known after so many steps is all that there is to tell."""
+    verdicts = itertools.cycle([PASS, FAIL])
+    found, steps = search(lambda level: next(verdicts), Range(50, 100, 0.05))
+    assert len(steps) < MOST_STEPS
+    assert found.limit != "steps"
+    many = [Step(50, PASS), Step(50, FAIL)] * (MOST_STEPS // 2)
+    ended = next_level(many, Range(50, 100, 0.05))
+    assert isinstance(ended, Bracket)
+    assert (ended.limit, ended.flaky) == ("steps", (50,))
 
 
 def test_where_the_generator_is_the_limit_there_is_no_answer_above_what_is_known() -> None:

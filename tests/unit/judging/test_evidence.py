@@ -1,3 +1,5 @@
+import pytest
+
 from pytest_ari_sla.capture.kept_packets import PackedStream, parse_policy
 from pytest_ari_sla.judging.records.evidence import captured_calls
 from pytest_ari_sla.load.results.outcome import CallOutcome, LoadOutcome
@@ -31,6 +33,21 @@ def test_the_worst_calls_are_written_with_what_is_wrong_with_them() -> None:
         "r-9.": ("captures/r-9.pcapng", "It ended before it was told to: BYE."),
         "r-8.": ("captures/r-8.pcapng", "Its rtt.max was 500 ms, where 10 ms is usual."),
     }
+
+
+@pytest.mark.parametrize("policy", ["all", "failed"])
+def test_each_file_says_why_it_was_written(policy: str) -> None:
+    """Not only that of the worst call: whoever opens one of many wants to know what to look for."""
+    calls = (*(call(number) for number in range(7)), call(7, "failed"), call(8, rtt_max=0.5), call(9, "dropped"))
+    found = captured_calls(load(*calls, kept=(0, 7, 8, 9)), parse_policy(policy), CATALOGUE)
+    expected = {
+        "r-0.": "Nothing about this call stands out.",
+        "r-7.": "It was not established: BYE.",
+        "r-8.": "Its rtt.max was 500 ms, where 10 ms is usual.",
+        "r-9.": "It ended before it was told to: BYE.",
+    }
+    chosen = expected if policy == "all" else {name: expected[name] for name in ("r-7.", "r-9.")}
+    assert {name: captured.comment for name, captured in found.items()} == chosen
 
 
 def test_no_more_are_written_than_asked_for() -> None:

@@ -45,6 +45,26 @@ def test_a_scrape_sees_the_latest_state(endpoint: PrometheusEndpoint) -> None:
     assert ("ari_sla_threshold_holds", "mos.p1 >= 4.0") not in samples, "not known yet is not broken"
 
 
+def test_a_metric_of_a_plugin_has_its_value_whatever_its_kind(endpoint: PrometheusEndpoint) -> None:
+    """A count is a counter, for rate(); a ratio is a gauge, now and so far."""
+    counted = LiveFigure("acme.oops", "count", recent=2, whole=7, is_count=True)
+    ratio = LiveFigure("acme.share", "ratio", recent=0.5, whole=0.25)
+    endpoint.update(live_state(figures=(counted, ratio)))
+    samples = scraped(endpoint)
+    assert samples["ari_sla_acme_oops_total",] == 7
+    assert (samples["ari_sla_acme_share_ratio", "recent"], samples["ari_sla_acme_share_ratio", "whole"]) == (0.5, 0.25)
+
+
+def test_after_a_load_no_call_is_up_and_its_counts_stay(endpoint: PrometheusEndpoint) -> None:
+    """The next scrape may come later than its end: the dashboard must not show calls until the next load."""
+    endpoint.clear()
+    endpoint.update(live_state())
+    endpoint.clear()
+    samples = scraped(endpoint)
+    assert (samples["ari_sla_calls_up",], samples["ari_sla_calls_wanted",]) == (0, 0)
+    assert samples["ari_sla_calls_established_total",] == 1012
+
+
 def test_before_the_first_state_there_is_nothing_to_see(endpoint: PrometheusEndpoint) -> None:
     """A scrape succeeds all the same."""
     assert scraped(endpoint) == {}
