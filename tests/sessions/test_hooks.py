@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sessions.session import Session
+
 if TYPE_CHECKING:
-    from tests.sessions.session import Session
+    from tests.sessions.session import Finished
 
 LETTERBOX = Path(__file__).with_name("examples").joinpath("letterbox.py").read_text(encoding="utf-8")
 LOAD = '''
@@ -56,11 +58,16 @@ def write(session: Session, conftest: str, more: str = "") -> None:
     session.write("test_hooks.py", LOAD.format(more=more))
 
 
-def test_pytest_ari_sla_register_codecs(session: Session) -> None:
-    """A codec of one's own is sent, named in the report, and as good as any other."""
-    write(
-        session,
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a session with a plug-in that implements several hooks, and with a load for each."""
+    session = Session(tmp_path_factory.mktemp("hooks"))
+    session.write(
+        "conftest.py",
         """
+        from dataclasses import dataclass
+        from typing import ClassVar
+
         from pytest_ari_sla.codecs.g711 import pcmu
 
         class Loud:
@@ -69,14 +76,70 @@ def test_pytest_ari_sla_register_codecs(session: Session) -> None:
             def __getattr__(self, name):
                 return getattr(pcmu(), name)
 
+        @dataclass(frozen=True)
+        class Twice:
+            times: int = 1
+            name: ClassVar[str] = "twice"
+            relay_legs: ClassVar[int] = 0
+
+            @property
+            def heard_leg(self):
+                return range(self.times)
+
+            async def establish(self, call):
+                for _ in range(self.times):
+                    await call.continue_to_echo(await call.external_media())
+
         def pytest_ari_sla_register_codecs():
             return [Loud()]
+
+        def pytest_ari_sla_register_topologies():
+            return [Twice()]
+
+        def pytest_ari_sla_call_started(call):
+            print("started", call.id)
+
+        def pytest_ari_sla_verdict_reached(scenario, verdict):
+            scenario.notes.append(f"{scenario.nodeid} came to {verdict}")
         """,
-        ', codec="LOUD"',
     )
-    done = session.run()
-    assert done.exit_code == 0, done.output
-    assert done.scenarios["test_load"]["codec"] == "LOUD"
+    session.write(
+        "test_hooks.py",
+        """
+        import pytest
+
+        @pytest.mark.sla("rtt.max < 1ns")
+        async def test_loud(load):
+            await load(calls=2, duration="1s", codec="LOUD")
+
+        async def test_thrice(load):
+            await load(calls=2, duration="1s", topology="twice", times=3)
+        """,
+    )
+    return session.run("-s", "--sla-inconclusive", "pass")
+
+
+def test_pytest_ari_sla_register_codecs(done: Finished) -> None:
+    """A codec of one's own is sent, named in the report, and as good as any other."""
+    scenario = done.scenarios["test_loud"]
+    assert (scenario["codec"], scenario["metrics"]["loss"]["lost"]) == ("LOUD", 0), done.output
+
+
+def test_pytest_ari_sla_register_topologies(done: Finished) -> None:
+    """A topology of one's own builds calls; its fields are options of load()."""
+    metrics = done.scenarios["test_thrice"]["metrics"]
+    assert metrics["loss"]["sent"] + metrics["harness"]["not_sent"] == 2 * 3 * 50
+
+
+def test_pytest_ari_sla_call_started(done: Finished) -> None:
+    """Every call is told of before it is built."""
+    assert done.output.count("started sla-") == 2 + 2
+
+
+def test_pytest_ari_sla_verdict_reached(done: Finished) -> None:
+    """What a plug-in adds to the notes is in the report."""
+    assert "test_hooks.py::test_loud came to fail" in done.scenarios["test_loud"]["notes"]
+    assert "test_hooks.py::test_thrice came to pass" in done.scenarios["test_thrice"]["notes"]
 
 
 def test_pytest_ari_sla_register_trackers(session: Session) -> None:
@@ -160,52 +223,6 @@ def test_a_strangers_transport_is_short_and_needs_to_know_no_room_of_the_house()
     assert set(re.findall(r"^from (pytest_ari_sla[\w.]*)", LETTERBOX, re.MULTILINE)) == {"pytest_ari_sla"}
 
 
-def test_pytest_ari_sla_register_topologies(session: Session) -> None:
-    """A topology of one's own builds calls; its fields are options of load()."""
-    write(
-        session,
-        """
-        from dataclasses import dataclass
-        from typing import ClassVar
-
-        @dataclass(frozen=True)
-        class Twice:
-            times: int = 1
-            name: ClassVar[str] = "twice"
-            relay_legs: ClassVar[int] = 0
-
-            @property
-            def heard_leg(self):
-                return range(self.times)
-
-            async def establish(self, call):
-                for _ in range(self.times):
-                    await call.continue_to_echo(await call.external_media())
-
-        def pytest_ari_sla_register_topologies():
-            return [Twice()]
-        """,
-        ', topology="twice", times=3',
-    )
-    done = session.run()
-    assert done.exit_code == 0, done.output
-    assert done.scenarios["test_load"]["metrics"]["loss"]["sent"] == 2 * 3 * 50
-
-
-def test_pytest_ari_sla_call_started(session: Session) -> None:
-    """Every call is told of before it is built."""
-    write(
-        session,
-        """
-        def pytest_ari_sla_call_started(call):
-            print("started", call.id)
-        """,
-    )
-    done = session.run("-s")
-    assert done.exit_code == 0, done.output
-    assert done.output.count("started sla-") == 2
-
-
 def test_pytest_ari_sla_call_ended(session: Session) -> None:
     """What came of every call is told; a plug-in that fails is told no more, and named in the report."""
     write(
@@ -223,19 +240,6 @@ def test_pytest_ari_sla_call_ended(session: Session) -> None:
     assert done.output.count("ended sla-") == 1
     notes = done.scenarios["test_load"]["notes"]
     assert any("pytest_ari_sla_call_ended and is not told any more: LookupError" in note for note in notes), notes
-
-
-def test_pytest_ari_sla_verdict_reached(session: Session) -> None:
-    """What a plug-in adds to the notes is in the report."""
-    write(
-        session,
-        """
-        def pytest_ari_sla_verdict_reached(scenario, verdict):
-            scenario.notes.append(f"{scenario.nodeid} came to {verdict}")
-        """,
-    )
-    done = session.run("--sla", "rtt.max < 1ns", "--sla-inconclusive", "pass")
-    assert "test_hooks.py::test_load came to fail" in done.scenarios["test_load"]["notes"]
 
 
 def test_pytest_ari_sla_update_run_record(session: Session) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.sessions.session import Finished, Session
 
 KEPT = 'await load(calls=2, duration="500ms")'
@@ -18,27 +21,30 @@ BROKEN_FIXTURE = "@pytest.fixture\ndef broken(): raise OSError('no disk')"
 
 def write(session: Session, body: str, mark: str = "", before: str = "") -> None:
     """Write one load test with this body."""
-    lines = "\n".join(f"    {line}" for line in body.splitlines())
-    session.write(
-        "test_load.py",
-        f"import asyncio\nimport pytest\n{before}\n{mark}\nasync def test_load(load, request):\n{lines}\n",
-    )
+    write_all(session, [("load", mark, body)], before)
 
 
-def everywhere(session: Session, done: Finished) -> set[str]:
-    """Return every verdict on the only load that any format gives, and that on the run."""
+def write_all(session: Session, tests: Sequence[tuple[str, str, str]], before: str = "") -> None:
+    """Write load tests of these names, marks and bodies."""
+    text = [f"{mark}\nasync def test_{name}(load, request):\n{indent(body, '    ')}\n" for name, mark, body in tests]
+    session.write("test_load.py", "\n".join(["import asyncio\nimport pytest", before, *text]))
+
+
+def everywhere(session: Session, done: Finished) -> dict[str, set[str]]:
+    """Return every verdict that any format gives on each load, by the name of its test."""
     assert done.report is not None, done.output
-    (scenario,) = done.report["scenarios"]
     folder = session.folder / "report"
-    properties = ElementTree.parse(session.folder / "junit.xml").iter("property")
-    (by_junit,) = {item.get("value") for item in properties if item.get("name") == "sla.verdict"}
-    verdict = scenario["verdict"]
-    assert f"{verdict.upper()} test_load.py::test_load" in done.output
-    assert f'<span class="chip">{verdict.upper()}</span>' in (folder / "report.html").read_text()
+    page, junit = (folder / "report.html").read_text(), ElementTree.parse(session.folder / "junit.xml")
     run_verdict = json.loads((folder / "report.json").read_text())["verdict"]
     assert f"SLA verdict: {run_verdict.upper()}" in done.output
     assert f"SLA: {run_verdict}" in (folder / "summary.md").read_text()
-    return {verdict, str(by_junit)}
+    verdicts = {}
+    for test, scenario in done.scenarios.items():
+        properties = junit.iterfind(f".//testcase[@name='{test}']//property[@name='sla.verdict']")
+        verdicts[test] = {scenario["verdict"], *(item.get("value", "") for item in properties)}
+        assert f"{scenario['verdict'].upper()} test_load.py::{test}" in done.output
+        assert f'<span class="chip">{scenario["verdict"].upper()}</span>' in page
+    return verdicts
 
 
 def run(session: Session, *arguments: str) -> Finished:
@@ -46,25 +52,26 @@ def run(session: Session, *arguments: str) -> Finished:
     return session.run("--junitxml", "junit.xml", *arguments)
 
 
-@pytest.mark.parametrize(
-    ("mark", "body", "verdict", "exit_code"),
-    [
-        (f'@pytest.mark.xfail(reason="known")\n@pytest.mark.sla("{BROKEN}")', KEPT, "xfail", 0),
-        ("", f'{KEPT}\npytest.xfail("known")', "pass", 0),
-        ("@pytest.mark.xfail(strict=True)", KEPT, "fail", 1),
-        ("@pytest.mark.xfail(strict=False)", KEPT, "pass", 0),
-        ("", f'{KEPT}\nrequest.addfinalizer(lambda: pytest.fail("torn"))', "fail", 1),
-        ("", f'{KEPT}\nwith request.getfixturevalue("subtests").test():\n    assert False', "fail", 1),
-        ("", f"{KEPT}\nassert False", "fail", 1),
-    ],
-    ids=["xfail", "xfail in the middle", "xpass strict", "xpass", "teardown", "subtest", "assertion"],
-)
-def test_one_answer_in_all_formats(session: Session, mark: str, body: str, verdict: str, exit_code: int) -> None:
+# Name, mark, what the test does, and the verdict on its load.
+ANSWERS = [
+    ("xfail", f'@pytest.mark.xfail(reason="known")\n@pytest.mark.sla("{BROKEN}")', KEPT, "xfail"),
+    ("xfail_in_the_middle", "", f'{KEPT}\npytest.xfail("known")', "pass"),
+    ("xpass", "@pytest.mark.xfail(strict=False)", KEPT, "pass"),
+    ("xpass_strict", "@pytest.mark.xfail(strict=True)", KEPT, "fail"),
+    ("teardown", "", f'{KEPT}\nrequest.addfinalizer(lambda: pytest.fail("torn"))', "fail"),
+    ("subtest", "", f'{KEPT}\nwith request.getfixturevalue("subtests").test():\n    assert False', "fail"),
+    ("assertion", "", f"{KEPT}\nassert False", "fail"),
+]
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_one_answer_in_all_formats(session: Session, exit_code: int) -> None:
     """Terminal, HTML, Markdown, JSON, JUnit and exit code."""
-    write(session, body, mark)
+    answers = [answer for answer in ANSWERS if (answer[3] == "fail") == bool(exit_code)]
+    write_all(session, [(name, mark, body) for name, mark, body, _ in answers])
     done = run(session)
     assert done.exit_code == exit_code, done.output
-    assert everywhere(session, done) == {verdict}
+    assert everywhere(session, done) == {f"test_{name}": {verdict} for name, _, _, verdict in answers}
     assert done.report is not None
     assert done.report["verdict"] == ("fail" if exit_code else "pass")
 
@@ -76,7 +83,7 @@ def test_a_load_test_whose_fixture_fails_has_failed(session: Session) -> None:
     )
     done = run(session)
     assert done.exit_code == 1
-    assert everywhere(session, done) == {"fail"}
+    assert everywhere(session, done) == {"test_load": {"fail"}}
     assert done.scenarios["test_load"]["reason"].endswith("failed: no disk")
 
 
@@ -90,22 +97,21 @@ def test_a_test_that_is_skipped_after_its_load_is_not_judged(session: Session) -
     assert "skipped after it had made 1 load, not judged: no codec" in done.report["notes"][0]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "pass",
-        'load(calls=1, duration="500ms").close()',
-        f'{KEPT}\nasyncio.create_task(load(calls=1, duration="5s"))',
-        'asyncio.create_task(load(calls=1, duration="5s"))\nawait asyncio.sleep(0.5)',
-    ],
-    ids=["no load", "not awaited", "the second not awaited", "a task"],
-)
-def test_a_load_that_is_not_awaited_fails_its_test(session: Session, body: str) -> None:
+NOT_AWAITED = {
+    "no_load": "pass",
+    "not_awaited": 'load(calls=1, duration="500ms").close()',
+    "the_second_not_awaited": f'{KEPT}\nasyncio.create_task(load(calls=1, duration="5s"))',
+    "a_task": 'asyncio.create_task(load(calls=1, duration="5s"))\nawait asyncio.sleep(0.5)',
+}
+
+
+def test_a_load_that_is_not_awaited_fails_its_test(session: Session) -> None:
     """A marked test is never green unjudged."""
-    write(session, body, '@pytest.mark.sla("loss.ratio < 100%")')
+    mark = '@pytest.mark.sla("loss.ratio < 100%")'
+    write_all(session, [(name, mark, body) for name, body in NOT_AWAITED.items()])
     done = session.run()
-    assert done.exit_code == 1, done.output
-    assert "was `await" in done.output
+    assert (done.exit_code, done.count("failed")) == (1, len(NOT_AWAITED)), done.output
+    assert done.output.count("was `await") >= len(NOT_AWAITED)
     assert done.report is not None
     assert done.report["verdict"] == "fail"
 

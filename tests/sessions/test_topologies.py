@@ -25,11 +25,9 @@ def measure(session: Session, arguments: str) -> dict[str, Any]:
     return metrics
 
 
-def refuse(session: Session, arguments: str, *options: str) -> tuple[int, str]:
-    """Run one load that cannot be made; return exit code and output, in one line."""
-    session.write("test_topology.py", LOAD.format(arguments=arguments))
-    done = session.run(*options)
-    return done.exit_code, " ".join(line.removeprefix("E").strip() for line in done.output.splitlines())
+def in_one_line(output: str) -> str:
+    """Return what pytest wrapped and marked with E as it was said."""
+    return " ".join(line.removeprefix("E").strip() for line in output.splitlines())
 
 
 def test_audio_is_found_behind_a_transcoder(session: Session) -> None:
@@ -65,29 +63,37 @@ def test_a_party_on_hold_is_one_way_audio(session: Session) -> None:
     assert 3 * 200 - metrics["harness"]["not_sent"] <= metrics["one_way"]["count"] <= 3 * 200
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ('topology="transcode"', "topology 'transcode' uses two codecs: load(codec=…, other_codec=…)"),
-        ('other_codec="G722"', "topology 'echo' uses one codec: other_codec='G722' has no leg"),
-        ('codec="OPUS"', "codec OPUS has the dynamic RTP payload type 107"),
-        ("party=5", "neither load() nor topology 'echo' knows party; it has no options"),
-        ('topology="conference", party=5', "topology 'conference' knows party; its options are parties"),
-        ('topology="conference", parties=2', "a conference has at least 3 parties, not 2; for two there is 'pair'"),
-        ('digits="12E"', "'E' in '12E' is not a DTMF digit; there are 123A456B789C*0#D"),
-        ('digits="1", topology="conference"', "several legs are heard dialling at once"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_before_the_first_call(session: Session, arguments: str, message: str) -> None:
-    """One sentence says what is wrong, and the session exits as after a wrong command line."""
-    code, output = refuse(session, f'calls=1, duration="1s", {arguments}')
-    assert message in output
-    assert code == pytest.ExitCode.USAGE_ERROR
+REFUSED = {
+    'topology="transcode"': "topology 'transcode' uses two codecs: load(codec=…, other_codec=…)",
+    'other_codec="G722"': "topology 'echo' uses one codec: other_codec='G722' has no leg",
+    'codec="OPUS"': "codec OPUS has the dynamic RTP payload type 107",
+    "party=5": "neither load() nor topology 'echo' knows party; it has no options",
+    'topology="conference", party=5': "topology 'conference' knows party; its options are parties",
+    'topology="conference", parties=2': "a conference has at least 3 parties, not 2; for two there is 'pair'",
+    'digits="12E"': "'E' in '12E' is not a DTMF digit; there are 123A456B789C*0#D",
+    'digits="1", topology="conference"': "several legs are heard dialling at once",
+}
+
+
+def test_what_makes_no_sense_is_refused_before_the_first_call(session: Session) -> None:
+    """One sentence says what is wrong with each, and the session exits as after a wrong command line."""
+    loads = (
+        f"async def test_{number}(load): await load(calls=1, duration='1s', {more})"
+        for number, more in enumerate(REFUSED)
+    )
+    session.write("test_topology.py", "\n".join(loads))
+    done = session.run()
+    output = in_one_line(done.output)
+    assert [message for message in REFUSED.values() if message not in output] == []
+    assert done.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert not any(scenario["codec"] for scenario in done.scenarios.values())  # none of them has begun
 
 
 def test_an_extension_that_does_not_exist_is_named(session: Session) -> None:
     """Where Asterisk hangs all calls up at once, no firewall is blamed."""
-    code, output = refuse(session, 'calls=2, duration="1s"', "--ari-echo-extension", "nowhere@default")
-    assert code == pytest.ExitCode.TESTS_FAILED
+    session.write("test_topology.py", LOAD.format(arguments='calls=2, duration="1s"'))
+    done = session.run("--ari-echo-extension", "nowhere@default")
+    output = in_one_line(done.output)
+    assert done.exit_code == pytest.ExitCode.TESTS_FAILED
     assert "Asterisk hung up all 2 calls that it had accepted, before one RTP packet came back" in output
     assert "they had been sent to nowhere@default: is there such an extension" in output
