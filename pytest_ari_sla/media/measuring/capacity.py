@@ -9,6 +9,8 @@ __all__ = ["BUSY_RATIO", "PacedRun", "sustainable_calls"]
 BUSY_RATIO = 0.7
 """Share of a core beyond which stalls of more than 20 ms were seen, and the tool warns."""
 
+_NO_LIMIT = 1 << 31
+
 
 @dataclass(frozen=True)
 class PacedRun:
@@ -18,19 +20,21 @@ class PacedRun:
     ----------
     calls
         Two-way calls at a time.
-    cpu_ratio
-        Processor time that they took, sent, received and measured, as a share of one core.
+    loop_ratio, measuring_ratio
+        Processor time that they took, as shares of one core: of the process that moves packets, which is what the tool
+        warns of where it is busy, and of the one that measures them, which may have another core.
     problem
         Why no verdict could have been based on it; empty: there was none.
     """
 
     calls: int
-    cpu_ratio: float
+    loop_ratio: float
+    measuring_ratio: float
     problem: str = ""
 
 
 def sustainable_calls(smaller: PacedRun, larger: PacedRun, cores: float) -> int:
-    """Return how many calls keep one core busy to :data:`BUSY_RATIO`.
+    """Return how many calls keep each of our two processes to :data:`BUSY_RATIO` of a core, and both to that of all.
 
     A thousand wake-ups a second cost the same for any number of calls, so two runs are needed.
 
@@ -39,10 +43,20 @@ def sustainable_calls(smaller: PacedRun, larger: PacedRun, cores: float) -> int:
     smaller, larger
         Runs with few and with more calls.
     cores
-        Cores that this machine, or a quota, leaves us: of less than one, only so much is there to be used.
+        Cores that this machine, or a quota, leaves us.
     """
-    per_call = (larger.cpu_ratio - smaller.cpu_ratio) / (larger.calls - smaller.calls)
-    fixed = larger.cpu_ratio - per_call * larger.calls
+    one, both = BUSY_RATIO * min(1.0, cores), BUSY_RATIO * min(2.0, cores)
+    few, more = (smaller.loop_ratio, smaller.measuring_ratio), (larger.loop_ratio, larger.measuring_ratio)
+    return min(
+        _calls_within(limit, (smaller.calls, then), (larger.calls, now))
+        for limit, then, now in ((one, few[0], more[0]), (one, few[1], more[1]), (both, sum(few), sum(more)))
+    )
+
+
+def _calls_within(limit: float, smaller: tuple[int, float], larger: tuple[int, float]) -> int:
+    """Return how many calls cost no more than a limit, by what two numbers of them cost."""
+    per_call = (larger[1] - smaller[1]) / (larger[0] - smaller[0])
+    fixed = larger[1] - per_call * larger[0]
     if per_call <= 0 or fixed < 0:  # what was disturbed more than the calls cost tells nothing of a fixed part
-        per_call, fixed = larger.cpu_ratio / larger.calls, 0.0
-    return max(0, int((BUSY_RATIO * min(1.0, cores) - fixed) / per_call))
+        per_call, fixed = larger[1] / larger[0], 0.0
+    return max(0, int((limit - fixed) / per_call)) if per_call else _NO_LIMIT

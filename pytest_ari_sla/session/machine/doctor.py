@@ -54,8 +54,10 @@ def _cores(cores: float) -> str:
 def _calls(carried: PacedRun, share: float) -> str:
     if carried.problem:
         return f"fewer than {carried.calls:,} on one core: {carried.problem}"
-    cost_us = carried.cpu_ratio / carried.calls * _US_PER_S
+    cost_us = (carried.loop_ratio + carried.measuring_ratio) / carried.calls * _US_PER_S
     return (
-        f"{carried.calls:,} two-way calls at 20 ms held by one process on {BUSY_RATIO * share:.0%} of a core "
-        f"({cost_us:.0f} µs of it for each second of a call, with all built-in trackers)"
+        f"{carried.calls:,} two-way calls at 20 ms were held by one worker, as many as keep its processes to "
+        f"{BUSY_RATIO * share:.0%} of a core each, by their cost: moving packets took {carried.loop_ratio:.0%}, "
+        f"measuring them {carried.measuring_ratio:.0%} ({cost_us:.0f} µs for each second of a call). Beyond that the "
+        "tool warns, and a quiet machine may hold more"
     )

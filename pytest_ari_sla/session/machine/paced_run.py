@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_ari_sla.load.planning.voices import echo_media
 from pytest_ari_sla.media.call_media import MediaPlan
 from pytest_ari_sla.media.caller_worker import CallerWorker
@@ -34,6 +36,7 @@ _PACKET_TIME_MS = 20
 _PORTS = 2 * LEGS_PER_SOCKET  # no socket of the caller has more legs, and each needs another port at the peer
 _SETTLE_S = 1.0
 _MOST_WAIT_S = 5.0
+_LOOK_S = 0.03
 _SECONDS = 3
 _LEAST_RETURNED = 0.95  # some are still on their way at the end
 _STEP_DOWN = 0.75
@@ -78,8 +81,8 @@ async def paced_run(calls: int, seconds: int = _SECONDS) -> PacedRun:
             # No leg may end before it has been measured.
             _start(worker, calls, mirror.addresses, packets=math.ceil(1000 / _PACKET_TIME_MS * (seconds + 60)))
             await asyncio.sleep(_SETTLE_S)
-            cpu_ratio = await _busy_ratio(worker, seconds)
-    return PacedRun(calls, cpu_ratio, _problem(worker.last_snapshot(), defaults.pacing_limit_s))
+            loop_ratio, measuring_ratio = await _busy_ratios(worker, seconds)
+    return PacedRun(calls, loop_ratio, measuring_ratio, _problem(worker.last_snapshot(), defaults.pacing_limit_s))
 
 
 def _problem(measured: Snapshot, pacing_limit_s: float) -> str:
@@ -100,20 +103,21 @@ def _start(worker: CallerWorker, calls: int, addresses: Sequence[Address], packe
         taken[endpoint.offer] += 1
 
 
-async def _busy_ratio(worker: CallerWorker, seconds: int) -> float:
-    """Return the processor time of both our processes, as a share of one core, over whole seconds of the media loop."""
+async def _busy_ratios(worker: CallerWorker, seconds: int) -> tuple[float, float]:
+    """Return what both our processes took, as shares of one core, over whole seconds of the media loop."""
     await _next_second(worker)
-    began_s, used_s = time.monotonic(), time.process_time() + worker.media_cpu_ns() / 1e9
+    began = np.array((time.monotonic(), worker.media_cpu_ns() / 1e9, time.process_time()))
     for _ in range(seconds):
         await _next_second(worker)
-    used_s = time.process_time() + worker.media_cpu_ns() / 1e9 - used_s
-    return used_s / (time.monotonic() - began_s)
+    lasted_s, loop_s, own_s = np.array((time.monotonic(), worker.media_cpu_ns() / 1e9, time.process_time())) - began
+    return float(loop_s / lasted_s), float(own_s / lasted_s)
 
 
 async def _next_second(worker: CallerWorker) -> None:
     """Wait until the media loop has told anew what it used."""
     before_ns = worker.media_cpu_ns()
+    worker.snapshot()
     async with asyncio.timeout(_MOST_WAIT_S):
         while worker.media_cpu_ns() == before_ns:
-            worker.snapshot()
-            await asyncio.sleep(0.005)
+            # As seldom as the seconds allow: a look each 5 ms, a snapshot with it, cost a tenth of a core itself.
+            await asyncio.sleep(_LOOK_S)
