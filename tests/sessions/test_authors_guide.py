@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pages import Command, commands_of
+from tests.sessions.ways import ALONE, SOAK_FLEET
 
 if TYPE_CHECKING:
     from tests.sessions.session import Session
@@ -45,10 +46,8 @@ def test_every_step_of_the_guide_works(session: Session, command: Command) -> No
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize(
-    "fleet", [pytest.param([], id="alone", marks=pytest.mark.soak), pytest.param(["-n", "2"], id="fleet")]
-)
-def test_a_tracker_of_one_page_is_everywhere(session: Session, fleet: list[str]) -> None:
+@pytest.mark.parametrize("fleet", [ALONE, SOAK_FLEET])
+def test_a_tracker_of_one_page_is_everywhere(session: Session, fleet: tuple[str, ...]) -> None:
     """Under forty lines: in thresholds, terminal, report.json, its course over time, and HTML; merged over a fleet."""
     command = STEPS[0]
     assert len(command.files["conftest.py"].strip().splitlines()) < 40

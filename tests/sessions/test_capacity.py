@@ -57,7 +57,7 @@ def pytest_ari_sla_call_started(call):
     ("workers", "faults", "media", "broken"),
     [
         pytest.param((), IS_LATE, LATE, LATE.replace(" ", "@hold ", 1), id="alone"),
-        pytest.param(("-n", "2"), REFUSES, NEVER, REFUSED, id="fleet"),
+        pytest.param(("-n", "2"), REFUSES, NEVER, REFUSED, id="fleet", marks=pytest.mark.soak),
     ],
 )
 def test_the_answer_is_what_the_target_carries(

@@ -107,6 +107,7 @@ def test_more_workers_than_calls_still_meet(session: Session) -> None:
     assert [shard["shard"] for shard in done.scenarios["test_one"]["harness"]] == [1, 2, 3]
 
 
+@pytest.mark.soak
 def test_a_fleet_stops_at_the_first_failure_without_further_noise(scenarios: Session) -> None:
     """With ``-x`` only one shard sees the failure; the others do not fail in the next test for want of it."""
     done = scenarios.run("-n", "2", "-x")
@@ -128,7 +129,7 @@ def test_maxfail_counts_scenarios_and_not_shards(scenarios: Session) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("-k", "second and shard and 1"),
+        pytest.param(("-k", "second and shard and 1"), marks=pytest.mark.soak),
         ("--deselect", "test_scenarios.py::test_second[shard 2 of 2]", "-k", "second"),
         pytest.param(("test_scenarios.py::test_second[shard 1 of 2]",), marks=pytest.mark.soak),
         pytest.param(("test_scenarios.py::test_second[shard 3 of 4]",), marks=pytest.mark.soak),
@@ -217,6 +218,7 @@ def test_a_load_that_cannot_be_made_on_one_shard_fails_on_all_at_once(session: S
     assert done.scenarios["test_whole"]["verdict"] == "pass"
 
 
+@pytest.mark.soak
 def test_a_test_may_make_several_loads(session: Session) -> None:
     """Shards meet at each of them."""
     session.write(

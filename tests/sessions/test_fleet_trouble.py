@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.asterisk.conftest import provisioned_folder
+from tests.sessions.ways import ALONE, FLEET, SOAK_FLEET
 
 if TYPE_CHECKING:
     from tests.sessions.session import Running, Session
@@ -122,7 +123,7 @@ def test_a_worker_that_hangs_is_given_up_ended_and_replaced(session_on_asterisk:
     "everybody",
     [pytest.param(True, id="Ctrl-C"), pytest.param(False, id="only pytest's own process", marks=pytest.mark.soak)],
 )
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+@pytest.mark.parametrize("arguments", [ALONE, FLEET])
 def test_an_interrupted_session_leaves_no_channel_behind(
     session_on_asterisk: Session, arguments: tuple[str, ...], everybody: bool
 ) -> None:
@@ -160,9 +161,7 @@ def test_an_interrupted_session_leaves_no_channel_behind(
     assert scenario["calls"]["requested"] == 30
 
 
-@pytest.mark.parametrize(
-    "arguments", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="fleet", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("arguments", [ALONE, SOAK_FLEET])
 def test_a_hopeless_load_is_ended_and_judged(session: Session, arguments: tuple[str, ...]) -> None:
     """``abort_after``: broken at that time, the load ends on all shards, with the reason in the report."""
     session.write(
@@ -183,7 +182,7 @@ def test_a_hopeless_load_is_ended_and_judged(session: Session, arguments: tuple[
     assert scenario["calls"]["dropped"] == 0
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+@pytest.mark.parametrize("arguments", [ALONE, SOAK_FLEET])
 def test_a_load_ends_in_good_order_when_its_condition_comes_true(session: Session, arguments: tuple[str, ...]) -> None:
     """``until``: over the whole fleet, and no failure."""
     session.write(
@@ -202,7 +201,7 @@ def test_a_load_ends_in_good_order_when_its_condition_comes_true(session: Sessio
 
 
 @pytest.mark.parametrize("kind", [pytest.param("simulator", marks=pytest.mark.soak), "private Asterisk"])
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+@pytest.mark.parametrize("arguments", [ALONE, SOAK_FLEET])
 def test_a_target_of_our_own_that_dies_is_named_with_its_last_words(
     session: Session, arguments: tuple[str, ...], kind: str
 ) -> None:

@@ -32,6 +32,7 @@ import pytest
 from pytest_ari_sla.reporting.record.record_file import read_record, write_record
 from pytest_ari_sla.targets.simulator.process import SimulatorProcess
 from tests.sessions.session import Session
+from tests.sessions.ways import FLEET, SOAK_ALONE
 from tests.unit.reporting.slower import slower
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def test_stopping_at_the_first_failure_reports_what_ran(session: Session) -> Non
     assert verdicts(session, "-x") == (1, {"test_a_kept": "pass", "test_b_broken": "fail"})
 
 
+@pytest.mark.soak
 def test_running_failed_tests_again_makes_only_their_loads(session: Session) -> None:
     """``--lf``: the report is that of this session, not of both."""
     write_loads(session, kept=KEPT, broken=BROKEN)
@@ -154,6 +156,7 @@ def test_running_failed_tests_again_makes_only_their_loads(session: Session) -> 
     assert verdicts(session, "--lf") == (1, {"test_broken": "fail"})
 
 
+@pytest.mark.soak
 def test_a_fleet_ends_with_the_same_exit_code(session: Session) -> None:
     """``-n 2``: one verdict a load, whoever made it; the files are written once, by the controller."""
     write_loads(session, kept=KEPT, broken=BROKEN)
@@ -226,19 +229,19 @@ def test_a_regression_against_the_baseline_fails_the_run(tmp_path: Path) -> None
 # --- what CI systems read ---
 
 
-def test_junit_gets_the_figures_as_properties(session: Session) -> None:
+@pytest.mark.parametrize("fleet", [SOAK_ALONE, FLEET])
+def test_junit_gets_the_figures_as_properties(session: Session, fleet: tuple[str, ...]) -> None:
     """Through pytest's own ``--junitxml``, with and without a fleet."""
     write_loads(session, kept=KEPT)
-    for more in ([], ["-n", "2"]):
-        session.run("--junitxml", "junit.xml", *more)
-        document = ElementTree.parse(session.folder / "junit.xml")
-        properties = {
-            item.get("name"): item.get("value") for case in document.iter("testcase") for item in case.iter("property")
-        }
-        assert properties["sla.verdict"] == "pass"
-        assert properties["sla.calls.established"] == "3"
-        assert float(properties["sla.rtt.p99"] or 0) > 0
-        assert max(len(value or "") for value in properties.values()) < 1_100
+    session.run("--junitxml", "junit.xml", *fleet)
+    document = ElementTree.parse(session.folder / "junit.xml")
+    properties = {
+        item.get("name"): item.get("value") for case in document.iter("testcase") for item in case.iter("property")
+    }
+    assert properties["sla.verdict"] == "pass"
+    assert properties["sla.calls.established"] == "3"
+    assert float(properties["sla.rtt.p99"] or 0) > 0
+    assert max(len(value or "") for value in properties.values()) < 1_100
 
 
 def test_ci_systems_are_told_in_their_own_way(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +261,7 @@ def test_ci_systems_are_told_in_their_own_way(session: Session, monkeypatch: pyt
 # --- what must not cost the verdict ---
 
 
+@pytest.mark.soak
 def test_a_missing_rendering_library_costs_the_page_and_nothing_else(session: Session) -> None:
     """The record is there, and the terminal says what is missing."""
     write_loads(session, kept=KEPT)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.pages import commands_of
 from tests.sessions.test_authors_guide import GUIDE
+from tests.sessions.ways import ALONE, SOAK_FLEET
 
 if TYPE_CHECKING:
     from tests.sessions.session import Session
@@ -37,8 +38,8 @@ def project(session: Session) -> Session:
     return session
 
 
-@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
-def test_hooks_below_the_folder_that_is_given_are_found(project: Session, fleet: list[str]) -> None:
+@pytest.mark.parametrize("fleet", [ALONE, SOAK_FLEET])
+def test_hooks_below_the_folder_that_is_given_are_found(project: Session, fleet: tuple[str, ...]) -> None:
     """The metric of a tracker is judged, and who is told of verdicts is told, alone and in a fleet."""
     done = project.run("scenarios", *fleet, "--sla-inconclusive", "pass")
     assert done.exit_code == 0, done.output

@@ -61,7 +61,7 @@ def run_job(job: Path, pbx: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("ci", ["github", pytest.param("gitlab", marks=pytest.mark.soak)])
 def test_the_job_runs_as_it_stands(ci: str, pbx: str, tmp_path: Path) -> None:
     """It leaves a report, JUnit's file, and a baseline, which the next run is compared with."""
     (job,) = (path for path in write_project(tmp_path, ci) if path.suffix == ".yml")

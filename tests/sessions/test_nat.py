@@ -55,7 +55,7 @@ def even(ports: tuple[int, int]) -> range:
     return range(ports[0], ports[1], 2)
 
 
-@pytest.fixture(params=["simulator", "asterisk"])
+@pytest.fixture(params=[pytest.param("simulator", marks=pytest.mark.soak), "asterisk"])
 def target(request: pytest.FixtureRequest) -> Iterator[PrivateAsterisk | SimulatorProcess]:
     """Return what is called: it takes RTP at a few known ports."""
     ports = free_range(ASTERISK, ASTERISK_SEEN, first=FIRST_PORTS[request.param])
@@ -80,6 +80,7 @@ def test_media_finds_its_way_through_nat_on_both_sides(
     assert min(nat.forwarded.values()) > 0
 
 
+@pytest.mark.soak
 def test_the_bound_address_alone_is_announced_too(session: Session) -> None:
     """Where a machine has several."""
     session.write("test_it.py", 'async def test_it(load): await load(calls=1, duration="500ms")\n')

@@ -35,7 +35,14 @@ def test_three_plugins_are_shipped() -> None:
     ]
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+# The tests of one take as long as those of all others: it makes calls on an Asterisk.
+SOAK = "pytest-ari-sla-dialplan"
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [pytest.param(path, id=path.name, marks=[pytest.mark.soak] * (path.name == SOAK)) for path in PLUGINS],
+)
 def test_an_installed_plugin_passes_its_own_tests(plugin: Path, python: Path) -> None:
     """Installed from its folder, without this repository on the path, a plugin works."""
     run(python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=plugin)

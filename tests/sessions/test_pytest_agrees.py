@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sessions.ways import ALONE, SOAK_FLEET
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -139,7 +141,7 @@ def cut_off(session: Session, expected: str = "") -> None:
     write(session, body + ("    " if expected else "") + '    await load(calls=4, duration="20s")')
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "fleet"])
+@pytest.mark.parametrize("arguments", [ALONE, SOAK_FLEET])
 def test_what_was_measured_until_a_timeout_is_reported_as_cut_off(session: Session, arguments: tuple[str, ...]) -> None:
     """All calls and their packets are there, of all shards, and the verdict is no pass."""
     cut_off(session)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sessions.ways import ALONE, SOAK_FLEET
+
 if TYPE_CHECKING:
     from tests.sessions.session import Session
 
@@ -73,7 +75,7 @@ def test_by_name_without_a_loop(mine): assert mine
 """
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize("mode", [pytest.param("strict", marks=pytest.mark.soak), "auto"])
 def test_each_fixture_works_by_itself(session: Session, mode: str) -> None:
     """In a test, by its name, from a fixture of the user's, in coroutines and without."""
     session.write("test_it.py", EACH_ALONE + ("\npytestmark = pytest.mark.asyncio\n" if mode == "strict" else ""))
@@ -83,7 +85,7 @@ def test_each_fixture_works_by_itself(session: Session, mode: str) -> None:
     assert done.count("passed") == 21
 
 
-@pytest.mark.parametrize("fixtures", ["function", "session"])
+@pytest.mark.parametrize("fixtures", [pytest.param("function", marks=pytest.mark.soak), "session"])
 def test_what_a_test_awaits_is_made_on_the_loop_that_the_test_runs_on(session: Session, fixtures: str) -> None:
     """Whatever loop the ini file has for fixtures, and whatever the nearest marker asks for."""
     session.write("pytest.ini", f"[pytest]\nasyncio_default_fixture_loop_scope = {fixtures}\n")
@@ -129,8 +131,8 @@ def test_a_test_of_anyio_is_left_to_anyio(session: Session) -> None:
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
-def test_a_plan_of_the_setup_contacts_nobody(session: Session, fleet: list[str]) -> None:
+@pytest.mark.parametrize("fleet", [ALONE, SOAK_FLEET])
+def test_a_plan_of_the_setup_contacts_nobody(session: Session, fleet: tuple[str, ...]) -> None:
     """As collection alone: no port listens there."""
     session.write("test_it.py", f"async def test_it(load, ari): {LOAD}\n")
     done = session.run("--setup-plan", "--ari-url", "http://user:secret@127.0.0.1:9", *fleet)
@@ -156,8 +158,8 @@ def test_a_first_run_without_settings_is_greeted_by_no_warning(session: Session)
     assert "Warning" not in done.output
 
 
-@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
-def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: list[str]) -> None:
+@pytest.mark.parametrize("fleet", [ALONE, SOAK_FLEET])
+def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: tuple[str, ...]) -> None:
     """Even those that look like a shard's stand in the report as they are, each with its own load."""
     ids = ["shard 1 of 2", "a]b", "x::y@group"]
     session.write(
@@ -173,8 +175,8 @@ def test_ids_of_users_are_never_read_as_ours(session: Session, fleet: list[str])
     assert sorted(done.scenarios) == sorted(f"test_it[{part}]" for part in ids)
 
 
-@pytest.mark.parametrize("fleet", [[], ["-n", "2"]], ids=["alone", "fleet"])
-def test_fixtures_and_parameters_of_users_may_have_our_names(session: Session, fleet: list[str]) -> None:
+@pytest.mark.parametrize("fleet", [ALONE, SOAK_FLEET])
+def test_fixtures_and_parameters_of_users_may_have_our_names(session: Session, fleet: tuple[str, ...]) -> None:
     """They are not ours then: nothing is divided, started or judged; one that takes ours as its argument stays ours."""
     session.write(
         "test_it.py",

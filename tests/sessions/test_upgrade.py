@@ -33,6 +33,7 @@ def address(simulator: SimulatorProcess) -> str:
     return simulator.url.replace("://", f"://{simulator.user}:{simulator.password}@")
 
 
+@pytest.mark.soak
 def test_a_target_whose_media_is_late_is_worse_than_another_one(tmp_path: Path) -> None:
     """The run fails with the figure; terminal, page, summary and record say what the change came to."""
     with SimulatorProcess() as before, SimulatorProcess(faults={"rtp_delay_s": 0.1}) as after:
