@@ -64,7 +64,7 @@ sessions: $(VENV)/.ready asterisk-22 ## whole pytest sessions
 	tests/look_again -n 3 --dist worksteal $(GATE) tests/sessions
 
 contract: $(VENV)/.ready asterisk ## the simulator held to Asterisk
-	tests/look_again -n 3 --dist worksteal $(GATE) tests/contract
+	tests/look_again -n 5 --dist worksteal $(GATE) tests/contract
 
 asterisk-tests: $(VENV)/.ready asterisk ## tests on real Asterisks
 	tests/look_again -n 2 --dist loadfile $(GATE) tests/asterisk

@@ -154,6 +154,8 @@ class End:
         The exit codes that there may be.
     reported
         Whether the end leaves the time to write a report.
+    is_further
+        A variant of another end, which `make soak` tries, and `make test` does not.
     """
 
     inside: str = "pass"
@@ -167,6 +169,7 @@ class End:
     arguments: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()
     reported: bool = False
+    is_further: bool = False
 
     @property
     def duration(self) -> str:
@@ -177,39 +180,51 @@ class End:
 _TERM, _KILL, _FLEET = signal.SIGTERM, signal.SIGKILL, ("-n", "2")
 _TIME_OUT, _TIMEOUT = "await time_out(request.node, '{}')", (f"--timeout={THERE_S}",)
 ENDS = {
-    "Ctrl-C": End(number=signal.SIGINT, everybody=True, codes=(2,), reported=True),
+    "Ctrl-C": End(number=signal.SIGINT, everybody=True, codes=(2,), reported=True, is_further=True),
     "SIGTERM": End(number=_TERM, codes=(143,), reported=True),
-    "SIGTERM to the group": End(number=_TERM, everybody=True, codes=(143,), reported=True),
+    "SIGTERM to the group": End(number=_TERM, everybody=True, codes=(143,), reported=True, is_further=True),
     "SIGHUP": End(number=signal.SIGHUP, codes=(129,), reported=True),
-    "SIGTERM in the preflight": End(number=_TERM, phase="preflight", codes=(143,), reported=True),
+    "SIGTERM in the preflight": End(number=_TERM, phase="preflight", codes=(143,), reported=True, is_further=True),
     "SIGTERM in the set-up": End(number=_TERM, phase="set-up", codes=(143,), reported=True),
-    "SIGTERM in the tear-down": End(number=_TERM, phase="tear-down", codes=(143,), reported=True),
+    "SIGTERM in the tear-down": End(number=_TERM, phase="tear-down", codes=(143,), reported=True, is_further=True),
     "SIGTERM while reporting": End(number=_TERM, phase="reporting", codes=(143,), reported=True),
-    "SIGTERM twice": End(number=_TERM, again_s=1.5, phase="reporting", codes=(-_TERM,)),
-    "SIGKILL in the set-up": End(number=_KILL, phase="set-up", codes=(-_KILL,)),
+    "SIGTERM twice": End(number=_TERM, again_s=1.5, phase="reporting", codes=(-_TERM,), is_further=True),
+    "SIGKILL in the set-up": End(number=_KILL, phase="set-up", codes=(-_KILL,), is_further=True),
     "pytest.exit": End("pytest.exit()", codes=(2,), reported=True),
-    "pytest-timeout, signal": End(_TIME_OUT.format("signal"), arguments=_TIMEOUT, codes=(1,), reported=True),
+    "pytest-timeout, signal": End(
+        _TIME_OUT.format("signal"), arguments=_TIMEOUT, codes=(1,), reported=True, is_further=True
+    ),
     "pytest-timeout, thread": End(_TIME_OUT.format("thread"), arguments=_TIMEOUT, codes=(1,), reported=True),
-    "os._exit": End("os._exit(7)", codes=(7,)),
-    "os.abort": End("os.abort()", codes=(-signal.SIGABRT,)),
+    "os._exit": End("os._exit(7)", codes=(7,), is_further=True),
+    "os.abort": End("os.abort()", codes=(-signal.SIGABRT,), is_further=True),
     "segfault": End("ctypes.string_at(0)", codes=(-signal.SIGSEGV,)),
     "SIGKILL": End(number=_KILL, codes=(-_KILL,)),
-    "SIGKILL after an interim report": End(number=_KILL, phase="interim", codes=(-_KILL,), reported=True),
-    "SIGKILL over WebSockets": End(number=_KILL, transport="websocket", codes=(-_KILL,)),
-    "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,)),
+    "SIGKILL after an interim report": End(
+        number=_KILL, phase="interim", codes=(-_KILL,), reported=True, is_further=True
+    ),
+    "SIGKILL over WebSockets": End(number=_KILL, transport="websocket", codes=(-_KILL,), is_further=True),
+    "SIGKILL to the group": End(number=_KILL, everybody=True, codes=(-_KILL,), is_further=True),
     "relay killed": End(number=_KILL, victim=r"relay\.relay_worker", topology="relay", codes=(1,), reported=True),
-    "media loop killed": End(number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True),
+    "media loop killed": End(
+        number=_KILL, victim=r"pytest_ari_sla\.\w+\.loop\b", codes=(1,), reported=True, is_further=True
+    ),
     "fleet: pytest-timeout, thread": End(
-        _TIME_OUT.format("thread"), arguments=(*_FLEET, *_TIMEOUT), codes=(1,), reported=True
+        _TIME_OUT.format("thread"), arguments=(*_FLEET, *_TIMEOUT), codes=(1,), reported=True, is_further=True
     ),
     "fleet: Ctrl-C": End(number=signal.SIGINT, everybody=True, arguments=_FLEET, codes=(2,), reported=True),
     "fleet: SIGTERM": End(number=_TERM, arguments=_FLEET, codes=(143,), reported=True),
-    "fleet: SIGTERM to the group": End(number=_TERM, everybody=True, arguments=_FLEET, codes=(143,), reported=True),
-    "fleet: SIGTERM to a worker": End(number=_TERM, victim="gw0", arguments=_FLEET, codes=(1, 2), reported=True),
+    "fleet: SIGTERM to the group": End(
+        number=_TERM, everybody=True, arguments=_FLEET, codes=(143,), reported=True, is_further=True
+    ),
+    "fleet: SIGTERM to a worker": End(
+        number=_TERM, victim="gw0", arguments=_FLEET, codes=(1, 2), reported=True, is_further=True
+    ),
     "fleet: SIGKILL to a worker": End(number=_KILL, victim="gw0", arguments=_FLEET, codes=(1,), reported=True),
-    "fleet: SIGKILL to both workers": End(number=_KILL, victim="gw*", arguments=_FLEET, codes=(1,), reported=True),
+    "fleet: SIGKILL to both workers": End(
+        number=_KILL, victim="gw*", arguments=_FLEET, codes=(1,), reported=True, is_further=True
+    ),
     "fleet: SIGKILL after an interim report": End(
-        number=_KILL, everybody=True, phase="interim", arguments=_FLEET, codes=(-_KILL,), reported=True
+        number=_KILL, everybody=True, phase="interim", arguments=_FLEET, codes=(-_KILL,), reported=True, is_further=True
     ),
     "fleet: SIGKILL to the group": End(number=_KILL, everybody=True, arguments=_FLEET, codes=(-_KILL,)),
 }

@@ -1,4 +1,4 @@
-"""Every way in which a session can end, once; ``make soak`` does each ten times."""
+"""The ways in which a session can end; ``make soak`` tries more of them, and each ten times."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ def test_callers_by_sip_are_hung_up_when_their_process_is_killed(tmp_path: Path,
             running.finish()
 
 
-@pytest.mark.parametrize("name", ENDS)
+NAMES = [pytest.param(name, marks=[pytest.mark.soak] * end.is_further) for name, end in ENDS.items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_left_ten_seconds_after_the_end(lefts: dict[str, Future[Left]], name: str) -> None:
     """No channel, bridge, process or lock on ports; a report where there was the time to write one."""
     end, left = ENDS[name], lefts[name].result()

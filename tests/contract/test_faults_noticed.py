@@ -82,13 +82,18 @@ def test_without_faults_all_is_well(tmp_path: Path) -> None:
     ("faults", "threshold", "words"),
     [
         ({"slow_request_ratio": 0.9, "slow_request_s": 1}, "setup.p95 < 900ms", "setup.p95 was"),
-        ({"max_media_channels": 2}, "calls.success_ratio >= 100%", "POST /channels/externalMedia answered 500"),
+        pytest.param(
+            {"max_media_channels": 2},
+            "calls.success_ratio >= 100%",
+            "POST /channels/externalMedia answered 500",
+            marks=pytest.mark.soak,
+        ),
         ({"stuck_channel_ratio": 0.9}, "calls.leaked == 0", "left behind on the target"),
         ({"rtp_loss_ratio": 0.1}, "loss.ratio <= 1%", "packets lost"),
-        ({"rtp_duplicate_ratio": 0.2}, "duplicates == 0", "duplicates was"),
-        ({"rtp_reorder_ratio": 0.2}, "reordered == 0", "reordered was"),
+        pytest.param({"rtp_duplicate_ratio": 0.2}, "duplicates == 0", "duplicates was", marks=pytest.mark.soak),
+        pytest.param({"rtp_reorder_ratio": 0.2}, "reordered == 0", "reordered was", marks=pytest.mark.soak),
         ({"rtp_delay_s": 0.1}, "rtt.p50 < 60ms", "rtt.p50 was"),
-        ({"rtp_jitter_s": 0.2}, "rtt.p50 < 60ms", "Asterisk was late"),
+        pytest.param({"rtp_jitter_s": 0.2}, "rtt.p50 < 60ms", "Asterisk was late", marks=pytest.mark.soak),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
