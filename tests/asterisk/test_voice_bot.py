@@ -110,7 +110,7 @@ def differences_ns(calls: list[dict[str, Any]], conversations: dict[str, Convers
     for call in calls:
         theirs = conversations[call["id"]]
         turns_ns = [int(detail.split()[0]) * 1_000_000 for what, detail in call["told"] if what == "turn"]
-        assert len(turns_ns) == len(theirs.turns_ns) == 3
+        assert len(turns_ns) == len(theirs.turns_ns) == 3, (call["told"], theirs.events)
         found["turn"] += [ours - own for ours, own in zip(turns_ns, theirs.turns_ns, strict=True)]
         found["barge_in"] += [round(call["values"]["barge_in"] * 1e9) - own for own in theirs.barge_ins_ns]
         least_ns, most_ns = theirs.greeting_ns
