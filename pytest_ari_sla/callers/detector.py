@@ -110,8 +110,8 @@ class SpeechDetector:
         lost_ns
             (n,) How much audio was lost between the block before and this one; None: nothing.
         """
-        lost_ns = np.zeros(len(legs), np.int64) if lost_ns is None else lost_ns
-        self._lost_ns[legs] += lost_ns
+        if lost_ns is not None:
+            self._lost_ns[legs] += lost_ns
         # First, as blocks may have been missing: what spoke before such a gap has ended before this block.
         ended = self._end(legs, at_ns)
         floor = np.clip(self._minimum[:, legs].min(axis=0), _SILENCE_DB, LOUDEST_FLOOR_DB)
@@ -119,15 +119,18 @@ class SpeechDetector:
         self._adapt(legs, levels)
         fresh = active & (self._run[legs] == 0)
         self._run_began_ns[legs[fresh]] = at_ns[fresh]
-        self._run_unheard_ns[legs[fresh]] = lost_ns[fresh]
+        self._run_unheard_ns[legs[fresh]] = 0 if lost_ns is None else lost_ns[fresh]
         self._run[legs] = np.where(active, self._run[legs] + 1, 0)
-        self._active_until_ns[legs[active]] = at_ns[active] + BLOCK_NS
+        loud = legs[active]
+        self._active_until_ns[loud] = at_ns[active] + BLOCK_NS
         began = self._begin(legs[(self._run[legs] >= ONSET_BLOCKS) & ~self._speaks[legs]])
-        self._lost_ns[legs[active & self._speaks[legs]]] = 0
+        self._lost_ns[loud[self._speaks[loud]]] = 0
         return ended + began
 
     def _begin(self, legs: NDArray[np.intp]) -> list[SpeechChange]:
         """Let speech begin, or go on where there was less silence since the last one than between words."""
+        if not len(legs):
+            return []
         self._speaks[legs] = True
         began_ns = self._run_began_ns[legs]
         goes_on = began_ns - self._ended_ns[legs] - self._lost_ns[legs] < HANGOVER_NS

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs.codec import Codec
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-    _Blocks = tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+    _Blocks = tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64] | None]
 
 __all__ = ["SpeechListener"]
 
@@ -98,16 +98,20 @@ class SpeechListener:
             for part in _one_of_each(legs):
                 lost_ns = self._lost_ns(legs[part], arrival_ns[part], lost_by_now[part], blocks * BLOCK_NS)
                 for block in range(blocks):
-                    yield legs[part], arrival_ns[part] + block * BLOCK_NS, levels[part, block], lost_ns
-                    lost_ns = np.zeros_like(lost_ns)
+                    first = None if block else lost_ns
+                    yield legs[part], arrival_ns[part] + block * BLOCK_NS, levels[part, block], first
 
     def _lost_ns(
         self, legs: NDArray[np.intp], arrival_ns: NDArray[np.int64], lost_by_now: NDArray[np.int64], packet_ns: int
-    ) -> NDArray[np.int64]:
+    ) -> NDArray[np.int64] | None:
         """Return how much audio was lost before these packets: never more than the time in which nothing came."""
         gap_ns = np.maximum(arrival_ns - self._heard_until_ns[legs], 0)
-        lost_ns = (lost_by_now - self._lost_by_then[legs]) * packet_ns
-        self._heard_until_ns[legs], self._lost_by_then[legs] = arrival_ns + packet_ns, lost_by_now
+        lost = lost_by_now - self._lost_by_then[legs]
+        self._heard_until_ns[legs] = arrival_ns + packet_ns
+        if not lost.any():
+            return None
+        lost_ns = lost * packet_ns
+        self._lost_by_then[legs] = lost_by_now
         # Numbers that jump by more than there was time for were not lost: the stream is another one.
         return np.where(lost_ns <= gap_ns + _JITTER_NS, np.minimum(lost_ns, gap_ns), 0)
 

@@ -95,6 +95,9 @@ class TrackerContext:
     alive_ns
         Tells until when each leg's call is known to have been alive ((legs,) ns since the Unix epoch): a probe that was
         sent later is not lost yet. None where all calls live as long as they send.
+    events_clock_hz
+        Rate of the time stamps of telephone events (RFC 4733): that of the audio where calls by SIP have agreed on it,
+        else 8 kHz, as Asterisk sends them whatever the codec is.
     """
 
     legs: int
@@ -111,6 +114,7 @@ class TrackerContext:
     shard: int = 1
     began_ns: Callable[[], int] = int
     alive_ns: Callable[[], NDArray[np.int64]] | None = None
+    events_clock_hz: int = 8000
 
     @property
     def codec(self) -> Codec:

@@ -29,6 +29,9 @@ __all__ = ["LOSS_LIMIT_NS", "CallMedia", "MediaPlan"]
 LOSS_LIMIT_NS = 3_000_000_000
 """A probe that is not back after this time is lost."""
 
+UNAGREED_EVENTS_HZ = 8000
+"""Asterisk stamps telephone events so on channels that agree on nothing, whatever the codec of the audio is."""
+
 NOBODY = -1
 
 
@@ -156,6 +159,11 @@ class MediaPlan:
     def packet_time_ns(self) -> int:
         """Time between two packets of a stream."""
         return self.packet_time_ms * 1_000_000
+
+    @property
+    def events_clock_hz(self) -> int:
+        """Rate of the time stamps of telephone events that come: by SIP it is agreed on, and that of the audio."""
+        return self.voice(0).codec.clock_rate_hz if self.tells_reception else UNAGREED_EVENTS_HZ
 
     def voice(self, leg: int) -> Voice:
         """Return the voice of a leg."""

@@ -109,6 +109,7 @@ class CallerWorker:
             shard=plan.shard,
             began_ns=lambda: self._measurer.begin_ns,
             alive_ns=lambda: self._measurer.life.known_ns(),
+            events_clock_hz=plan.events_clock_hz,
         )
         self._trackers.begin(context)
         keeper = _make_keeper(plan) if plan.keep_packets else None

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from pytest_ari_sla.hookspecs.tracker import TrackerContext
     from pytest_ari_sla.rtp.packet_batch import PacketBatch
 
-__all__ = ["CLOCK_RATE_HZ", "DtmfTracker"]
-
-CLOCK_RATE_HZ = 8000
-"""Rate of telephone-event's time stamps as Asterisk offers it, whatever the audio's codec is."""
+__all__ = ["DtmfTracker"]
 
 _REMEMBERED_EVENTS = 4
 
@@ -120,6 +117,7 @@ class DtmfTracker:
 
     def begin(self, context: TrackerContext) -> None:
         """Start without any event."""
+        self._clock_rate_hz = context.events_clock_hz
         # The latest events of each leg, the newest one last: packets of an earlier one may come late.
         self._latest: dict[int, deque[_Event]] = {}
         self._digits = np.zeros(context.legs, np.int64)
@@ -149,7 +147,7 @@ class DtmfTracker:
         if packet.is_end and not event.is_ended:
             event.is_ended = True
             if event.is_digit:
-                self._duration.record_one(event.length * 1_000_000_000 // CLOCK_RATE_HZ)
+                self._duration.record_one(event.length * 1_000_000_000 // self._clock_rate_hz)
 
     def _begin(self, leg: int, events: deque[_Event], event: _Event) -> None:
         before = next((known for known in reversed(events) if known.is_digit), None)
@@ -165,7 +163,7 @@ class DtmfTracker:
             # A sender that begins the next digit before the last one's end has left no gap.
             # Signed, across the wrap-around of 32 bits.
             ticks = (event.timestamp - before.timestamp - before.length + 2**31) % 2**32 - 2**31
-            self._gap.record_one(max(ticks, 0) * 1_000_000_000 // CLOCK_RATE_HZ)
+            self._gap.record_one(max(ticks, 0) * 1_000_000_000 // self._clock_rate_hz)
 
     def _forget(self, event: _Event) -> None:
         self._counts["dtmf.unfinished"] += event.is_digit and not event.is_ended

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,16 @@ def received(packets: list[Packet], sizes: Sequence[int] = (4,)) -> DtmfTracker:
         tracker.observe(batch)
     tracker.advance(0)
     return tracker
+
+
+def test_digits_last_by_the_clock_that_was_agreed_on() -> None:
+    """By SIP that of the audio, 48 kHz for Opus: the same stamps are a sixth of the time then."""
+    tracker = DtmfTracker()
+    tracker.begin(replace(context_of(FixedLog([0, 0]), [0, 1]), events_clock_hz=48_000))
+    for batch in split(digit("1", 0, 300) + digit("2", 900, 300), [4]):
+        tracker.observe(batch)
+    values = tracker.snapshot()
+    assert (values["dtmf.duration"], values["dtmf.gap"]) == (ms(50, 50), ms(100))
 
 
 def snapshot_of(packets: list[Packet], sizes: Sequence[int] = (4,)) -> dict[str, Histogram | int]:
