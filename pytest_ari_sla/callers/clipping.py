@@ -15,13 +15,16 @@ from pytest_ari_sla.callers.detector import BLOCK_NS, QUIETEST_DB
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LATEST_NS", "LevelMemory", "clipped_ns"]
+__all__ = ["LATEST_NS", "LONGEST_NS", "LevelMemory", "clipped_ns"]
 
 LATEST_NS = 2_000_000_000
 """What comes back later than this is not looked for."""
 
-DEPTH = 6000
-"""So many blocks are kept of a leg: a minute."""
+LONGEST_NS = 10_000_000_000
+"""So much of the beginning of what was said is compared: nobody misses more of it."""
+
+DEPTH = 2000
+"""So many blocks are kept of a leg: those that are compared, and as many again until somebody does."""
 
 MEMORY_BYTES = 1 << 27
 """For the levels of all legs; with more of them, less is kept of each."""
@@ -61,9 +64,14 @@ class LevelMemory:
         self._at_ns[legs, places] = at_ns
         self._kept[legs] += 1
 
-    def between(self, leg: int, from_ns: int, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return when the blocks of a leg began that it heard in a span of time, and their levels."""
+    def between(self, leg: int, from_ns: int, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """Return when the blocks of a leg began that it heard in a span of time, and their levels.
+
+        None where that is not known any more.
+        """
         at_ns = self._at_ns[leg].copy()
+        if at_ns.min() > from_ns:
+            return None
         chosen = (at_ns >= from_ns) & (at_ns < until_ns)
         return at_ns[chosen], self._levels[leg, chosen]
 
@@ -92,7 +100,7 @@ def clipped_ns(
     # A quiet block at both ends: an edge of what was said is an edge, as one of what was heard.
     said = _loudness(np.pad(said_db, 1, constant_values=QUIETEST_DB))
     heard = _loudness(_by_time(heard_at_ns, heard_db, began_ns - BLOCK_NS, len(said) + _LATEST_BLOCKS))
-    if heard.max() < said.max() - _DEAF_DB:
+    if heard.max() <= max(said.max() - _DEAF_DB, 0.0):
         return len(said_db) * BLOCK_NS if is_whole else None
     expected, lag = _fitted(said, heard)
     audible = expected > 0

@@ -6,7 +6,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ari_sla.callers.clipping import LATEST_NS, LevelMemory, clipped_ns
+from pytest_ari_sla.callers.clipping import LATEST_NS, LONGEST_NS, LevelMemory, clipped_ns
+from pytest_ari_sla.callers.detector import BLOCK_NS
 from pytest_ari_sla.callers.listener import SpeechListener
 from pytest_ari_sla.callers.meter import ScriptMeter, figures_of
 from pytest_ari_sla.callers.script import EndCall, Perform, Play, ScriptMachine, ScriptNote
@@ -32,6 +33,9 @@ OWN_STEP_END_S = 5.0
 
 # Nothing tells that a voice began in the same frame as the one before, but that this frame is over.
 _FRAME_OVER_NS = 60_000_000
+
+# What came in time may be measured later, while this process has other things to do.
+_HEARD_AFTER_NS = 1_000_000_000
 
 
 class ScriptedCall(Protocol):
@@ -203,15 +207,17 @@ class Conductor:
         machine, levels = follower.machine, self._levels
         while levels is not None and follower.compared < len(machine.spoken):
             began_ns, utterance = machine.spoken[follower.compared]
-            is_whole = now_ns >= began_ns + utterance.ends_ns + LATEST_NS
+            starts_ns = began_ns + utterance.starts_ns
+            until_ns = min(began_ns + utterance.ends_ns, starts_ns + LONGEST_NS) + LATEST_NS
+            is_whole = now_ns >= until_ns + _HEARD_AFTER_NS
             if not is_whole and not machine.is_over:
                 return
             follower.compared += 1
-            if utterance.levels_db is None:
+            heard = levels.between(endpoint.leg, starts_ns, until_ns)
+            if utterance.levels_db is None or heard is None:
                 continue
-            starts_ns = began_ns + utterance.starts_ns
-            at_ns, heard_db = levels.between(endpoint.leg, starts_ns, began_ns + utterance.ends_ns + LATEST_NS)
-            clipped = clipped_ns(utterance.levels_db, starts_ns, at_ns, heard_db, is_whole=is_whole)
+            said_db = utterance.levels_db[: LONGEST_NS // BLOCK_NS]
+            clipped = clipped_ns(said_db, starts_ns, *heard, is_whole=is_whole)
             if clipped is not None:
                 machine.talk.clipped.append(clipped)
                 machine.notes.append(ScriptNote(starts_ns, "clipped", f"{clipped / 1e6:.0f} ms did not come back"))

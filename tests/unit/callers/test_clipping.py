@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pytest_ari_sla.callers.clipping import LATEST_NS, LevelMemory, clipped_ns
+from pytest_ari_sla.callers.clipping import DEPTH, LATEST_NS, LevelMemory, clipped_ns
 from pytest_ari_sla.callers.detector import BLOCK_NS, levels_db
 from pytest_ari_sla.codecs.speech import speech_like
 
@@ -65,14 +65,18 @@ def test_a_beginning_that_came_back_is_enough_where_the_call_ends() -> None:
 
 
 def test_what_was_heard_is_kept_leg_by_leg_and_found_by_time() -> None:
-    """The last minute of it."""
+    """As long as it may be asked for."""
     memory = LevelMemory(2)
-    legs = np.array([0, 1])
-    for number in range(7000):
-        memory.keep(legs, np.array([number, 7000 + number]) * BLOCK_NS, np.array([-float(number % 90), -20.0]))
-    at_ns, levels = memory.between(0, 5000 * BLOCK_NS, 5003 * BLOCK_NS)
-    assert sorted(zip(at_ns.tolist(), levels.tolist(), strict=True)) == [
-        (number * BLOCK_NS, -float(number % 90)) for number in (5000, 5001, 5002)
+    legs, began = np.array([0, 1]), BEGAN_NS // BLOCK_NS
+    for number in range(3 * DEPTH):
+        memory.keep(legs, np.full(2, began + number) * BLOCK_NS, np.array([-float(number % 90), -20.0]))
+    latest = began + 3 * DEPTH - 1
+    found = memory.between(0, (latest - 2) * BLOCK_NS, latest * BLOCK_NS)
+    assert found is not None
+    assert sorted(zip(*(column.tolist() for column in found), strict=True)) == [
+        ((latest - back) * BLOCK_NS, -float((latest - began - back) % 90)) for back in (2, 1)
     ]
-    assert len(memory.between(0, 0, 500 * BLOCK_NS)[0]) == 0
-    assert len(memory.between(1, 0, LATEST_NS)[0]) == 0
+    assert memory.between(0, (latest - DEPTH) * BLOCK_NS, latest * BLOCK_NS) is None
+    one = LevelMemory(1)
+    one.keep(np.array([0]), np.array([BEGAN_NS]), np.array([-20.0]))
+    assert [len(column) for column in one.between(0, BEGAN_NS, BEGAN_NS + LATEST_NS) or ()] == [1, 1]

@@ -10,16 +10,18 @@ import pytest
 
 from pytest_ari_sla.callers.audio import compile_script
 from pytest_ari_sla.callers.conductor import Conductor
+from pytest_ari_sla.callers.detector import BLOCK_NS
 from pytest_ari_sla.callers.steps import hang_up, say, wait
 from pytest_ari_sla.codecs.g711 import pcmu
 
 if TYPE_CHECKING:
+    from pytest_ari_sla.callers.script import Utterance
     from pytest_ari_sla.callers.steps import Step
     from pytest_ari_sla.media.caller_worker import CallerWorker
     from pytest_ari_sla.media.transport import LegEndpoint
 
 MS = 1_000_000
-WORD = np.resize(np.array([8000, -8000], np.int16), 1600)
+WORD = np.resize(np.repeat(np.array([8000, -8000], np.int16), 20), 1600)
 
 
 class Changed(asyncio.Event):
@@ -122,6 +124,41 @@ async def test_who_speaks_again_in_the_frame_in_which_they_fell_silent_is_heard(
     line = await follow(say(WORD), wait(f"{pause_ms}ms"), say(WORD), hang_up(), media=media)
     assert line.failure == ""
     assert [voice for voice, _ in media.played if voice] == [1, 2]
+
+
+class EchoMedia(SlotMedia):
+    """Media that gives back 40 ms later what is said, but for its beginning."""
+
+    def __init__(self, conductor: Conductor, utterance: Utterance, missing: int) -> None:
+        super().__init__()
+        self._conductor, self._utterance, self._missing = conductor, utterance, missing
+
+    def play(self, endpoint: LegEndpoint, voice: int) -> None:
+        """Let what will come back be heard already: nobody looks before its time."""
+        super().play(endpoint, voice)
+        levels = self._conductor._levels
+        assert levels is not None
+        assert self._utterance.levels_db is not None
+        began_ns = self._began_ns + self._utterance.starts_ns + 40 * MS
+        for block, level in enumerate(self._utterance.levels_db if voice else ()):
+            heard = np.array([-96.0 if block < self._missing else level])
+            levels.keep(np.array([0]), np.array([began_ns + block * BLOCK_NS]), heard)
+
+
+@pytest.mark.parametrize(
+    ("missing", "pause", "clipped_s"),
+    [(0, "4s", 0.0), (5, "4s", 0.05), (10, "4s", 0.1), (5, "0s", 0.05), (10, "0s", None)],
+)
+async def test_who_hears_itself_is_told_what_is_missing_at_the_beginning(
+    missing: int, pause: str, clipped_s: float | None
+) -> None:
+    """Of a word of 100 ms; where all of it is missing, that is known only when it must have come back."""
+    script = compile_script([say(WORD), wait(pause), hang_up()], pcmu(), 20)
+    conductor = Conductor(script)
+    conductor.listener(pcmu(), 1, hears_itself=True)
+    media = cast("CallerWorker", EchoMedia(conductor, script.utterances[0], missing))
+    _, figures = await conductor.follow(Line(), cast("LegEndpoint", Endpoint()), media, 0, lambda: False)
+    assert figures.get("clipped") == clipped_s
 
 
 async def test_a_step_that_fails_as_pytest_fails_ends_its_script_at_once() -> None:
