@@ -10,6 +10,9 @@ import pytest
 from pytest_ari_sla.fleet.hooks import settings_of_fleet
 from pytest_ari_sla.fleet.stash import LOAD_MAKER
 
+# Here: a process that may open no more files at its end cannot import any more, and has a verdict to show.
+from pytest_ari_sla.reporting.wording.readable import readable
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -84,8 +87,6 @@ class Reporter:
             return
         self._is_shown = True
         terminalreporter.section("SLA")
-        from pytest_ari_sla.reporting.wording.readable import readable
-
         summary = self._report.summary() if self._report else self._unreported
         summary = "\n".join([summary.rstrip("\n"), *left, ""]).lstrip("\n") if left else summary
         terminalreporter.write(readable(summary, sys.stdout.encoding), flush=True)
