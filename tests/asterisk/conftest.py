@@ -39,7 +39,7 @@ def asterisk16() -> Iterator[PrivateAsterisk]:
         yield asterisk
 
 
-@pytest.fixture(params=["22", "16"])
+@pytest.fixture(params=["22", pytest.param("16", marks=pytest.mark.soak)])
 def asterisk(request: pytest.FixtureRequest) -> PrivateAsterisk:
     """Return a running Asterisk: the test runs on each version."""
     running: PrivateAsterisk = request.getfixturevalue(f"asterisk{request.param}")

@@ -65,6 +65,7 @@ def test_every_codec_that_asterisk_22_takes_is_echoed(asterisk22: PrivateAsteris
     check_all_heard(asterisk22, STATIC_ON_22, tmp_path)
 
 
+@pytest.mark.soak
 def test_every_codec_that_asterisk_16_takes_is_echoed(asterisk16: PrivateAsterisk, tmp_path: Path) -> None:
     """The same, but for linear PCM, which Asterisk 16 replaces by µ-law."""
     check_all_heard(asterisk16, STATIC, tmp_path)

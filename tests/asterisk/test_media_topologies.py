@@ -123,7 +123,7 @@ def test_a_snooping_channel_hears_what_the_party_says(asterisk: PrivateAsterisk,
     assert "fraction_lost" not in metrics["rtcp"]
 
 
-@pytest.mark.parametrize("other", ["PCMA", "G722", "GSM"])
+@pytest.mark.parametrize("other", ["PCMA", *(pytest.param(name, marks=pytest.mark.soak) for name in ("G722", "GSM"))])
 def test_digits_arrive_once_each(asterisk22: PrivateAsterisk, tmp_path: Path, other: str) -> None:
     """All sixteen, dialled as tones through a transcoder, round after round."""
     arguments = f'calls=2, duration="8.4s", topology="transcode", other_codec="{other}", digits="0123456789*#ABCD"'

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.usefixtures("marked"), pytest.mark.timeout(600)]  # several loads each
 
-TRANSPORTS = ["audiosocket", "websocket", "websocket-server"]
+TRANSPORTS = ["audiosocket", "websocket", pytest.param("websocket-server", marks=pytest.mark.soak)]
 CALLS = int(os.environ.get("STREAM_CALLS", "4"))
 """How many of each; ``make soak`` makes twenty."""
 

@@ -71,9 +71,9 @@ def whom(asterisk: PrivateAsterisk, caller: str) -> str:
     [
         (LOCAL, "", 0, "rtp"),
         (SIP, "1#", 0, "rtp"),
-        (LOCAL, "", 2, "rtp"),
+        pytest.param(LOCAL, "", 2, "rtp", marks=pytest.mark.soak),
         (LOCAL, "", 0, "audiosocket"),
-        (LOCAL, "", 0, "websocket"),
+        pytest.param(LOCAL, "", 0, "websocket", marks=pytest.mark.soak),
     ],
     ids=["local", "sip", "fleet", "bot by AudioSocket", "bot by WebSockets"],
 )
