@@ -27,6 +27,7 @@ from pytest_ari_sla.errors import (
     AriUnreachable,
     NotAnAsterisk,
     TlsFailed,
+    UsageError,
 )
 from pytest_ari_sla.udp.host_limits import kept_from_connecting, lacks_files, telling_errno
 
@@ -141,11 +142,22 @@ def _silent(at: str) -> AriUnreachable:
     return AriUnreachable(f"nothing answered at {at} when connecting; a firewall in between, or a wrong address")
 
 
-def _closed_unanswered(at: str, request: str) -> AriUnreachable:
+def _closed_unanswered(at: str, request: str) -> SlaError:
+    if _is_intercepted():
+        return UsageError(
+            f"{request} did not leave this process: something in it answers in aiohttp's place (aioresponses, vcrpy); "
+            f"let it pass what goes to {at} (aioresponses: passthrough=['http://{at}'])"
+        )
     return AriUnreachable(
         f"{at} closed the connection without answering {request}; Asterisk stopped or crashed, "
         "or its HTTP sessions are used up (sessionlimit in http.conf, default 100)"
     )
+
+
+def _is_intercepted() -> bool:
+    """Whether aiohttp's requests are not its own: a mock takes over its name and module, but not its code."""
+    code = getattr(aiohttp.ClientSession._request, "__code__", None)
+    return code is None or code.co_filename != aiohttp.client.__file__
 
 
 def _certificate_refused(reason: Exception, at: str) -> TlsFailed:

@@ -109,6 +109,18 @@ async def test_without_open_files_a_name_is_not_called_misspelt(monkeypatch: pyt
     assert await opening_fails("http://pbx.invalid:8088") is limit
 
 
+async def test_a_mock_that_takes_requests_away_is_named_and_not_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that the connection was refused, though none was made."""
+
+    async def refuse(session: aiohttp.ClientSession, *arguments: object, **options: object) -> None:
+        raise aiohttp.ClientConnectionError("Connection refused")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", refuse)
+    error = await opening_fails("http://127.0.0.1:1")
+    assert isinstance(error, UsageError)
+    assert "passthrough=['http://127.0.0.1:1']" in str(error)
+
+
 async def test_a_host_name_that_does_not_exist_is_named() -> None:
     """The top-level domain "invalid" never exists (RFC 6761)."""
     error = await opening_fails("http://pbx.invalid:8088")
