@@ -1,4 +1,4 @@
-"""G.711 mu-law and the tones of DTMF by their definitions, for comparison."""
+"""G.711 and the tones of DTMF by their definitions, for comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["digits_heard", "is_silent"]
+__all__ = ["RATE_HZ", "digits_heard", "is_silent", "samples_of"]
 
 RATE_HZ = 8000
 SILENCE_DBFS = -50
@@ -24,7 +24,21 @@ def _sample(code: int) -> int:
     return 4 * (-magnitude if code & 0x80 else magnitude)
 
 
+def _a_law_sample(code: int) -> int:
+    """Return the 16-bit sample of an A-law octet (ITU-T G.711, table 1)."""
+    code ^= 0x55
+    segment, step = code >> 4 & 7, code & 15
+    magnitude = (2 * step + 1 if segment == 0 else (2 * step + 33) << (segment - 1)) * 8
+    return magnitude if code & 0x80 else -magnitude
+
+
 _SAMPLES = [_sample(code) for code in range(256)]
+_BY_PAYLOAD_TYPE = {0: _SAMPLES, 8: [_a_law_sample(code) for code in range(256)]}
+
+
+def samples_of(payload_type: int, payload: bytes) -> list[int]:
+    """Return the samples of a packet of PCMU (0) or PCMA (8)."""
+    return [_BY_PAYLOAD_TYPE[payload_type][code] for code in payload]
 
 
 def is_silent(payload: bytes) -> bool:

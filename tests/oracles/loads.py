@@ -48,6 +48,7 @@ LOADS = {
     "relay": dict(calls=5, duration="2s", topology="relay"),
     "digits": dict(calls=3, duration="2s", topology="pair", digits="159D"),
     "strange": dict(calls=3, duration="4s"),
+    "transcode": dict(calls=2, duration="5s", topology="transcode", codec="PCMU", other_codec="PCMA"),
 }
 
 @pytest.mark.parametrize("name", LOADS)
@@ -59,7 +60,7 @@ async def test_load(load, name):
     calls = {call.id: call.values for call in outcome.calls}
     Path(f"{name}.json").write_text(json.dumps({"total": outcome.total.to_plain(), "calls": calls}))
 """
-LOADS = ("echo", "fifty", "pair", "relay", "digits", "strange")
+LOADS = ("echo", "fifty", "pair", "relay", "digits", "strange", "transcode")
 MS = 1_000_000
 BAD_NETWORK = Impairment(
     loss=0.04, loss_burst=2, delay_ns=10 * MS, jitter_ns=4 * MS, duplicate=0.03, reorder=0.03, seed=5

@@ -44,6 +44,9 @@ ENOUGH_WINDOWS = 2
 _LEAST_SAMPLES = SEARCH_RATE_HZ * WINDOW_NS // 1_000_000_000 // 2
 
 
+_ORACLE = "the correlation of what a capture of the same load holds, tests/oracles/test_audio.py"
+
+
 class MouthToEarTracker:
     """Listens to legs that hear others' audio but no probes (``TrackerContext.audio_legs``), a few at a time."""
 
@@ -54,14 +57,29 @@ class MouthToEarTracker:
             "distribution",
             "s",
             "From when audio is sent until it is heard, through a transcoder",
+            error_bound="2 ms",
+            oracle=_ORACLE,
             prominent=True,
             places=("summary",),
             rank=60,
             title="From mouth to ear",
             compared=("p50",),
         ),
-        Metric("content.recognised", "count", "count", "Seconds of audio that were found in what was sent", "higher"),
-        Metric("content.unrecognised", "count", "count", "Seconds of audio that are nothing like what was sent"),
+        Metric(
+            "content.recognised",
+            "count",
+            "count",
+            "Seconds of audio that were found in what was sent",
+            "higher",
+            oracle=_ORACLE,
+        ),
+        Metric(
+            "content.unrecognised",
+            "count",
+            "count",
+            "Seconds of audio that are nothing like what was sent",
+            oracle=_ORACLE,
+        ),
         Metric("content.unheard", "count", "count", "Legs that another leg should have heard speaking, and never did"),
     )
 
