@@ -81,15 +81,14 @@ def test_a_script_is_followed_and_measured_as_the_bot_itself_measures_it(
     asterisk22: PrivateAsterisk, tmp_path: Path, caller: str, keys: str, shards: int, transport: str
 ) -> None:
     """Greeting, question, digits, barge-in: the bot sees a call ring; each time is its own, to a frame and 5 ms."""
-    calibrated = f"{caller}, {ECHOES[caller]}"
-    metrics, bot = call_bot(asterisk22, tmp_path, 5, "--transport", transport, caller=calibrated, shards=shards)
+    asked = f"{caller}, {ECHOES[caller]}" if transport == "rtp" else caller
+    metrics, bot = call_bot(asterisk22, tmp_path, 5, "--transport", transport, caller=asked, shards=shards)
     assert metrics["script"]["completed"] == metrics["script"]["runs"] == 5
     assert (metrics["turn"]["count"], metrics["greeting"]["count"], metrics["barge_in"]["count"]) == (15, 5, 5)
     assert metrics["target"]["leftovers"] == 0
     # The calls that calibrate are no calls of the load.
     assert metrics["calls"]["established"] == 5
-    assert metrics["media_path"]["count"] > 0
-    assert metrics["media_path"]["p50"] < metrics["turn"]["p50"]
+    assert ("media_path" in metrics) is (transport == "rtp")
     # Only calls by SIP have any; on a machine that others use as well the answer may come too late to be compared.
     assert metrics["target"].get("rtp_statistics_off", 0) == 0
     conversations = bot.conversations()
@@ -131,7 +130,7 @@ async def test_echo(load):
 '''
 
 
-@pytest.mark.parametrize(("via", "clips_ms"), [("local", 0), ("local", 200), ("sip", 200)])
+@pytest.mark.parametrize(("via", "clips_ms"), [("local", 200), ("sip", 0)])
 def test_what_an_echo_swallows_of_each_beginning_is_told_as_its_own_log_tells_it(
     asterisk22: PrivateAsterisk, tmp_path: Path, via: str, clips_ms: int
 ) -> None:
