@@ -26,6 +26,9 @@ FALLEN_SILENT_NS = 500_000_000
 """Somebody who was interrupted, and is silent for so long, has stopped; anything shorter is a pause for breath, unless
 our own speech has ended in it: what follows answers that."""
 
+TOLD_AFTER_NS = 150_000_000
+"""So late it is told that somebody speaks: three blocks after it began, when all has been read that came by then."""
+
 # A frame of most codecs: an order to speak is carried out with a frame, and nothing tells of that.
 LOOK_AGAIN_NS = 20_000_000
 PLAY_GRACE_NS = 2_000_000_000
@@ -357,9 +360,10 @@ class ScriptMachine:
         # Not before our own speech is over: until then they may be interrupted still.
         limit_ns = max(starts_ns + step.within_ns, ends_ns)
         while (silent_ns := self._fell_silent_ns(starts_ns, ends_ns)) is None:
-            if self._now_ns >= limit_ns:
+            # Whoever is silent by then may have stopped in time.
+            if self._now_ns >= limit_ns and (self.speaks or self.changed_ns > limit_ns):
                 raise self._time_out(f"they did not stop when interrupted: {_s(step.within_ns)} on they still spoke")
-            yield limit_ns if self.speaks else min(limit_ns, self.changed_ns + FALLEN_SILENT_NS)
+            yield limit_ns if self.speaks else self.changed_ns + FALLEN_SILENT_NS + TOLD_AFTER_NS
         # Whoever stopped before ours could be heard was not interrupted: that is no barge-in time.
         if silent_ns > starts_ns:
             self.talk.barge_ins.append(silent_ns - starts_ns)
@@ -378,11 +382,11 @@ class ScriptMachine:
         return None
 
     def _silences(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield when each silence behind speech of theirs began, until when it has lasted, and whether it is over."""
+        """Yield when each silence behind speech of theirs began, until when it is known to last, and if it is over."""
         speech = [*(began_ns for began_ns, _ in self._spans), *([self.changed_ns] if self.speaks else [])]
         for place, (_, began_ns) in enumerate(self._spans, 1):
             is_over = place < len(speech)
-            yield began_ns, speech[place] if is_over else self._now_ns, is_over
+            yield began_ns, speech[place] if is_over else self._now_ns - TOLD_AFTER_NS, is_over
 
     def _listen(self, step: Listen) -> Generator[int, None, None]:
         self._listening_since_ns = self._now_ns

@@ -106,9 +106,10 @@ def test_barging_in_waits_for_speech_and_measures_until_it_has_really_stopped() 
     talker.machine.heard(SpeechChange(0, True, 1_900 * MS))
     talker.pass_until(2_300 * MS)
     talker.machine.heard(SpeechChange(0, False, 2_100 * MS))
-    talker.pass_until(2_590 * MS)
+    # Only then it is known that nothing began in these 500 ms.
+    talker.pass_until(2_740 * MS)
     assert not talker.has_ended()
-    talker.pass_until(2_610 * MS)
+    talker.pass_until(2_760 * MS)
     assert talker.has_ended()
     assert talker.machine.talk.barge_ins == [2_100 * MS - talker.said_at_ns[0]]
     assert talker.machine.talk.talk_over == 0
@@ -120,7 +121,7 @@ def test_barging_in_waits_for_speech_and_measures_until_it_has_really_stopped() 
         (600, 900, [600]),  # they answer 100 ms after our last word
         (200, 690, []),  # they go on before it: a pause for breath
         (200, 710, [200]),  # longer than that: they had stopped, and speak over us again
-        (810, 1100, []),  # they did not stop before it was over: that is no answer to it
+        (810, 1300, []),  # they did not stop before it was over: that is no answer to it
     ],
 )
 def test_who_answers_at_once_when_interrupted_has_stopped_and_who_only_pauses_has_not(
@@ -136,6 +137,19 @@ def test_who_answers_at_once_when_interrupted_has_stopped_and_who_only_pauses_ha
     talker.pass_until(starts_ns + 1900 * MS)
     assert talker.has_ended() is bool(barge_ins_ms)
     assert talker.machine.talk.barge_ins == [moment_ms * MS for moment_ms in barge_ins_ms]
+
+
+def test_who_falls_silent_just_in_time_has_stopped_in_time() -> None:
+    """Whether that is for good is known only later."""
+    for stops_ms, failed in ((1950, False), (2050, True)):
+        talker = Talker(say(SPEECH, over=True, after="0ms", within="2s"), hang_up())
+        talker.hear(1 * S)
+        starts_ns = talker.now_ns + 105 * MS
+        talker.pass_until(starts_ns + stops_ms * MS + 40 * MS)
+        talker.machine.heard(SpeechChange(0, False, starts_ns + stops_ms * MS))
+        talker.pass_until(starts_ns + 4 * S)
+        assert bool(talker.machine.failure) is failed
+        assert talker.machine.talk.barge_ins == ([] if failed else [stops_ms * MS])
 
 
 def test_lost_packets_are_no_silence_that_ends_a_turn_or_a_barge_in() -> None:
