@@ -13,8 +13,9 @@ from tests import standstill
 _TIMEOUT_S = 300
 
 # A slow machine is no bug: properties are checked without a clock, pytest-timeout ends what hangs. The same examples
-# each time, so that a red test is the fault of what was changed; `make soak` looks for new ones.
-settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+# each time, so that a red test is the fault of what was changed, and few, as they find nothing new; `make soak` looks
+# for new ones.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.register_profile("soak", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile("tests")
 
