@@ -68,11 +68,13 @@ def verdicts(session: Session, *arguments: str) -> tuple[int, dict[str, str]]:
 # --- exit codes ---
 
 
-def test_a_kept_sla_is_a_passed_test(session: Session) -> None:
+def test_a_kept_sla_is_a_passed_test_and_a_skipped_load_is_not_in_the_report(session: Session) -> None:
     """Exit code 0; all reports are there, and the terminal says where."""
     write_loads(session, kept=KEPT)
+    session.write("test_skipped.py", "import pytest\nasync def test_skipped(load):\n    pytest.skip('not today')")
     done = session.run()
-    assert (done.exit_code, done.count("passed")) == (0, 1)
+    assert (done.exit_code, done.count("passed"), done.count("skipped")) == (0, 1, 1)
+    assert {name: scenario["verdict"] for name, scenario in done.scenarios.items()} == {"test_kept": "pass"}
     assert {path.name for path in (session.folder / "report").iterdir()} >= {
         "report.json",
         "report.html",
@@ -82,13 +84,15 @@ def test_a_kept_sla_is_a_passed_test(session: Session) -> None:
     assert "Report: report/report.html" in done.output
 
 
-def test_a_broken_sla_is_a_failed_test(session: Session) -> None:
-    """Exit code 1; what broke is said where pytest says why tests fail, without a traceback."""
-    write_loads(session, broken=BROKEN)
-    done = session.run()
+def test_a_broken_sla_is_a_failed_test_and_ends_a_session_that_stops_at_the_first(session: Session) -> None:
+    """Exit code 1; what broke is said where pytest says why, without a traceback; ``-x`` makes no more loads."""
+    write_loads(session, a_kept=KEPT, b_broken=BROKEN, c_kept=KEPT)
+    done = session.run("-x")
     assert done.exit_code == 1
     assert "SLA fail: rtt.max was" in done.output
     assert "Traceback" not in done.output
+    told = {name: scenario["verdict"] for name, scenario in done.scenarios.items()}
+    assert told == {"test_a_kept": "pass", "test_b_broken": "fail"}
 
 
 def test_what_cannot_be_judged_fails_unless_it_is_said_to_pass(session: Session) -> None:
@@ -130,22 +134,6 @@ def test_a_load_that_could_not_be_made_fails_the_run_in_the_report_too(session: 
     reason = done.scenarios["test_mistaken"]["reason"]
     assert reason.startswith("unknown codec 'PCMX'; did you mean PCMU or PCMA?")
     assert reason.endswith("(at fault: your test)")
-
-
-def test_a_skipped_load_is_not_in_the_report(session: Session) -> None:
-    """Neither passed nor failed."""
-    write_loads(session, kept=KEPT)
-    session.write("test_skipped.py", "import pytest\nasync def test_skipped(load):\n    pytest.skip('not today')")
-    assert verdicts(session) == (0, {"test_kept": "pass"})
-
-
-# --- pytest's own ways to run less ---
-
-
-def test_stopping_at_the_first_failure_reports_what_ran(session: Session) -> None:
-    """``-x``: exit code 1, and later loads are not made."""
-    write_loads(session, a_kept=KEPT, b_broken=BROKEN, c_kept=KEPT)
-    assert verdicts(session, "-x") == (1, {"test_a_kept": "pass", "test_b_broken": "fail"})
 
 
 @pytest.mark.soak
