@@ -187,7 +187,7 @@ class CallerWorker:
     def play(self, endpoint: LegEndpoint, voice: int) -> None:
         """Let a leg that has been started say another of the load's voices, from its beginning."""
         orders = self._orders.setdefault(endpoint.leg, VoiceOrders())
-        orders.order(voice, self._transport.voice_began_ns(endpoint))
+        orders.order(voice, self._transport.voice_began_ns(endpoint), self._transport.now_ns())
         self._transport.play(endpoint, voice)
 
     def voice_began_ns(self, endpoint: LegEndpoint) -> int:

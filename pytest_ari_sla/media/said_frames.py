@@ -31,17 +31,20 @@ class VoiceOrders:
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []
         self._ordered: int | None = None
+        self._ordered_ns = 0
 
-    def order(self, voice: int, last_began_ns: int) -> None:
+    def order(self, voice: int, last_began_ns: int, now_ns: int) -> None:
         """Note an order; ``last_began_ns``: when the leg began to say what it was last told to, as far as is known."""
         self.settle(last_began_ns)
-        self._ordered = voice
+        self._ordered, self._ordered_ns = voice, now_ns
 
     def settle(self, last_began_ns: int) -> None:
         """Note when what was last told began; nothing where that has not begun."""
-        is_new = last_began_ns > 0 and last_began_ns != (self.begun[-1][0] if self.begun else 0)
-        if self._ordered is not None and is_new:
-            self.begun.append((last_began_ns, self._ordered))
+        known_ns = self.begun[-1][0] if self.begun else 0
+        # Of two that were told before one frame, only the second was said.
+        is_same_frame = last_began_ns == known_ns >= self._ordered_ns
+        if self._ordered is not None and last_began_ns > 0 and (last_began_ns != known_ns or is_same_frame):
+            self.begun[len(self.begun) - is_same_frame :] = [(last_began_ns, self._ordered)]
             self._ordered = None
 
 

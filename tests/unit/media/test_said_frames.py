@@ -55,10 +55,24 @@ def test_keys_are_told_with_their_own_payload() -> None:
 def test_an_order_counts_from_when_it_was_carried_out() -> None:
     """What was never begun was not said; what began is told with the next order, or at the end."""
     orders = VoiceOrders()
-    orders.order(1, 0)
+    orders.order(1, 0, 90)
     orders.settle(0)
     assert orders.begun == []
-    orders.order(2, 100)
+    orders.order(2, 100, 190)
     orders.settle(200)
     orders.settle(200)
     assert orders.begun == [(100, 1), (200, 2)]
+
+
+def test_of_two_orders_before_one_frame_the_second_was_said() -> None:
+    """Both begin with that frame; one that was told after it and has not begun was not said."""
+    orders = VoiceOrders()
+    orders.order(1, 0, 90)
+    orders.order(0, 100, 185)
+    orders.order(2, 200, 195)
+    orders.order(0, 200, 290)
+    assert orders.begun == [(100, 1), (200, 2)]
+    orders.settle(200)
+    assert orders.begun == [(100, 1), (200, 2)]
+    orders.settle(300)
+    assert orders.begun == [(100, 1), (200, 2), (300, 0)]
