@@ -96,7 +96,7 @@ def _sentence(capacity: Capacity, found: Bracket) -> str:
     elif found.broken is None:
         text = f"At least {carried} are carried, as many as were asked for"
     elif not capacity.calls:
-        text = f"Not even {found.broken:,} of {unit} are carried ({capacity.first_broken})"
+        text = f"Not even {found.broken:,} {unit} are carried ({capacity.first_broken})"
     else:
         text = f"{carried} are carried, {found.broken:,} are not ({capacity.first_broken})"
         text += "" if found.limit == "steps" else f"; limited by the target{because}"

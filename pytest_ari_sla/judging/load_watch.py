@@ -260,7 +260,10 @@ class LoadWatch:
         if self.description.is_scripted:
             return ""  # nobody knows how long a conversation takes; each of its steps has a time-out
         up = sum(shard.calls_up for shard in self._shards.values())
-        return _at_pace(up + waiting, "are still to end", _sum(recent, _OVER), span_s)
+        # Those that ended before were not the ones that the end of the plan hangs up.
+        since_ns = max(self._duration_ns, self.elapsed_ns - _RECENT_NS)
+        span_s = (self.elapsed_ns - since_ns) / 1e9
+        return _at_pace(up + waiting, "are still to end", _sum(self._since(since_ns), _OVER), span_s)
 
     def _figures(self, recent: Snapshot) -> Iterator[LiveFigure]:
         for metric in self._shown:
@@ -324,9 +327,8 @@ class LoadWatch:
 def _at_pace(calls: int, fate: str, done: int, span_s: float) -> str:
     """Say how long so many calls will take when ``done`` of them took ``span_s``; empty where that is soon."""
     if not done:
-        return (
-            f"{counted(calls, 'call')} {fate}, and none did in {span_s:.0f} s" if calls and span_s >= _BEHIND_S else ""
-        )
+        is_long = calls and span_s >= _BEHIND_S
+        return f"{counted(calls, 'call')} {fate}: none in the last {span_s:.0f} s" if is_long else ""
     needed_s = calls * span_s / done
     return (
         f"{counted(calls, 'call')} {fate}: {needed_s:.0f} s at {done / span_s:.3g} a second"

@@ -88,6 +88,6 @@ def with_media_path(outcome: LoadOutcome, calibration: LoadOutcome) -> LoadOutco
     turns = outcome.total.histogram("turn")
     if turns.count:
         turn_s = turns.percentile(50) / 1e9
-        words += f"; of turn.p50, {turn_s * 1e3:.0f} ms, {(turn_s - path_s) * 1e3:.0f} ms are the application's own"
+        words += f"; of turn.p50 ({turn_s * 1e3:.0f} ms), {(turn_s - path_s) * 1e3:.0f} ms are the application's own"
     measured = outcome.total + Snapshot({MEDIA_PATH: round_trips})
     return replace(outcome, total=measured, notes=(*outcome.notes, words))

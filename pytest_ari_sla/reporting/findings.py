@@ -80,9 +80,9 @@ def when(scenario: Scenario, t_s: float) -> str:
     """Describe a moment of a load: its time, the stage, and how many calls were up."""
     stage = stage_at(scenario, t_s)
     calls = _value_at(scenario, _CALLS_NOW, t_s)
-    circumstances = [f"stage {stage.name}"] if stage else []
-    circumstances += [f"{counted(calls, 'call')} up"] if calls is not None else []
-    return show_clock(t_s) + (f" ({', '.join(circumstances)})" if circumstances else "")
+    circumstances = [f" in stage {stage.name}"] if stage else []
+    circumstances += [f" with {counted(calls, 'call')} up"] if calls is not None else []
+    return show_clock(t_s) + "".join(circumstances)
 
 
 def findings(scenario: Scenario) -> list[str]:

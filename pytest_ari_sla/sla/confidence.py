@@ -73,8 +73,8 @@ def ratio_interval(hits: int, trials: int, confidence: float = 0.95) -> Ends:
     share = hits / trials
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     middle, scale = share + z * z / (2 * trials), 1 + z * z / trials
-    # At 0 and at 1 the interval ends there; rounding must not carry it beyond.
-    return max((middle - spread) / scale, 0.0), min((middle + spread) / scale, 1.0)
+    # At 0 and at 1 the interval ends there, whatever rounding makes of it.
+    return (middle - spread) / scale if hits else 0.0, (middle + spread) / scale if hits < trials else 1.0
 
 
 def mean_interval(histogram: Histogram, confidence: float = 0.95) -> Ends:

@@ -26,7 +26,6 @@ __all__ = ["time_charts", "unit_of"]
 
 Series = dict[str, list[float | None]]
 
-_TITLES: Final = {"calls": "Calls"}
 _CALL_COUNTS: Final = {
     "calls.active": "up",
     "calls.requested": "started",
@@ -35,6 +34,7 @@ _CALL_COUNTS: Final = {
     "calls.not_started": "not started",
 }
 """Which counts of calls are drawn, and what their lines are called."""
+_CALLS_TITLE: Final = "Calls"
 _USUAL_RANK: Final = 500
 _FEW_POINTS: Final = 40
 _NAMED_SHARE: Final = 0.1
@@ -101,7 +101,9 @@ def _group_of_metric(item: ShownMetric) -> str:
 
 
 def _title(scenario: Scenario, group: str) -> str:
-    return next((item.title for item in scenario.shown if _group_of_metric(item) == group), _TITLES.get(group, group))
+    if group == "calls":
+        return _CALLS_TITLE  # its chart draws counts, and none of the family's metrics that are shown elsewhere
+    return next((item.title for item in scenario.shown if _group_of_metric(item) == group), group)
 
 
 def _is_stat(word: str) -> bool:

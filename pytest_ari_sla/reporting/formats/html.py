@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pytest_ari_sla.errors import UsageError
 from pytest_ari_sla.reporting.charts import scenario_charts
@@ -86,6 +87,7 @@ def template_environment(templates_folder: Path | None = None) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"show": show, "clock": show_clock, "change": show_change, "local_link": _local_link}
+    environment.filters |= {"breakable": _breakable}
     environment.globals |= _FUNCTIONS
     return environment
 
@@ -101,6 +103,11 @@ def _asset(name: str) -> Markup:
 def _local_link(path: str) -> str:
     """Return the address of a file beside the report; text that would lead elsewhere becomes a harmless name."""
     return "./" + "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+
+
+def _breakable(name: str) -> Markup:
+    """Return a long name that a narrow page may break behind its words, and not within one."""
+    return Markup(re.sub(r"(::|[/_])", r"\1<wbr>", str(escape(name))))
 
 
 def _unit_of_value(scenario: Scenario, name: str) -> str:

@@ -77,7 +77,8 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     title = f"{_MARKS[scenario.verdict]} <b>{_html(scenario.nodeid)}</b>"
     yield f"<details{'' if scenario.verdict == 'pass' else ' open'}><summary>{title}</summary>"
     yield ""
-    for text in (scenario.doc, scenario.reason):
+    answer = f"{scenario.capacity.sentence}." if scenario.capacity else ""
+    for text in (scenario.doc, scenario.reason, answer):
         if text:
             yield from (_text(text), "")
     yield from _table([tile.label for tile in tiles(scenario)], [[tile.figure for tile in tiles(scenario)]])

@@ -110,6 +110,8 @@ def _section(section: ReportSection) -> Iterator[RenderableType]:
 def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
     yield Text.assemble(_verdict(scenario.verdict), " ", (clean(scenario.nodeid), "bold"))
     yield _indented(Text(clean(scenario.reason))) if scenario.reason else Text()
+    if scenario.capacity and scenario.capacity.sentence not in scenario.reason:
+        yield _indented(Text(clean(f"{scenario.capacity.sentence}.")))
     yield _indented(Text(_load_line(scenario), style="dim"))
     if scenario.thresholds:
         yield from (Text(), _indented(_threshold_table(scenario, wide=wide)))
@@ -166,7 +168,7 @@ def _bullet(text: str, mark: str = "") -> Table:
     """Return a text behind a mark, wrapped under itself."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")  # of a long path nothing may be missing
     grid.add_row(f"  {mark or '-'}", Text(clean(text)))
     return grid
 

@@ -49,14 +49,7 @@ def live_view(state: LiveState, width: int) -> RenderableType:
 def live_line(state: LiveState) -> str:
     """Return the same in one line, for logs."""
     stage = f" {state.stage.name}" if state.stage else ""
-    parts = [
-        f"{_clock(state)}{stage}",
-        # Once the load has ended nothing is wanted any more, and its last calls are on their way out.
-        f"{state.calls_now:,} of {counted(state.calls_wanted, 'call')}"
-        if state.elapsed_s <= state.total_s
-        else counted(state.calls_now, "call") + (" in conversation" if state.is_scripted else " to end"),
-    ]
-    parts += [state.behind] if state.behind else []
+    parts = [f"{_clock(state)}{stage}", *_calls_in_line(state)]
     parts += [f"{state.failed:,} failed"] if state.failed else []
     parts += [f"{state.dropped:,} dropped"] if state.dropped else []
     parts += [
@@ -64,11 +57,23 @@ def live_line(state: LiveState) -> str:
         if figure.whole is None
         else f"{figure.metric} {show(figure.recent, figure.unit)}"
         for figure in state.figures
+        if figure.whole is not None or figure.recent_p99 is not None
     ]
     parts += [f"loss {show(state.loss_recent, 'ratio')}"] if state.loss_recent is not None else []
     broken = [threshold.expression for threshold in state.thresholds if threshold.holds is False]
     parts += [f"broken: {', '.join(broken)}"] if broken else []
     return clean(f"{_title(state)}: {'; '.join(parts)}")
+
+
+def _calls_in_line(state: LiveState) -> list[str]:
+    """Return how many calls there are, and what they are behind with."""
+    if state.elapsed_s <= state.total_s:
+        up = f"{state.calls_now:,} of {counted(state.calls_wanted, 'call')}"
+        return [up, state.behind] if state.behind else [up]
+    # Once the load has ended nothing is wanted any more, and its last calls are on their way out.
+    if state.is_scripted:
+        return [f"{counted(state.calls_now, 'call')} in conversation"]
+    return [state.behind or f"{counted(state.calls_now, 'call')} to end"]
 
 
 def _title(state: LiveState) -> str:

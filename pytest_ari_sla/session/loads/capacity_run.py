@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as replaced
@@ -234,10 +234,8 @@ class CapacityRun:
 
     def _stand_for(self, found: Capacity, made: _Made) -> None:
         """Let one load of the search stand in the report, with the answer."""
-        job, outcome = made.job, made.outcome_of_load
-        job.capacity = found
-        job.outcome = replace(outcome, notes=(*outcome.notes, found.sentence))
-        self._jobs.append(job)
+        made.job.capacity = found
+        self._jobs.append(made.job)
 
     def _stages(self, level: int, hold: str, settle: str, holding: str) -> list[StageRequest]:
         if self._per == "call rate":

@@ -36,7 +36,7 @@ STEPS = [CapacityStep(level=420, verdict="pass"), CapacityStep(level=440, verdic
             "420 calls are carried; how many more was not found out; the search was ended after 2 steps, whose "
             "verdicts go on to differ",
         ),
-        (Bracket(0, 440, "target"), f"Not even 440 of calls are carried ({WHY})"),
+        (Bracket(0, 440, "target"), f"Not even 440 calls are carried ({WHY})"),
     ],
 )
 def test_the_answer_is_one_sentence(found: Bracket, sentence: str) -> None:

@@ -220,6 +220,16 @@ def test_a_load_that_its_target_cannot_keep_up_with_says_how_long_it_will_take()
     assert watched.state().behind == ""
 
 
+def test_calls_that_were_to_last_until_the_end_are_not_late_when_it_comes() -> None:
+    """Ten seconds in which nobody was told to end say nothing; three in which all were told do."""
+    watched = watch(stages=[("hold", 0, 10 * S)])
+    watched.add(1, S, 10, rtts(1, calls__requested=10, calls__established=10))
+    watched.add(1, 11 * S, 10, rtts(1))
+    assert watched.state().behind == ""
+    watched.add(1, 13 * S, 10, rtts(1))
+    assert watched.state().behind == "10 calls are still to end: none in the last 3 s"
+
+
 def test_a_load_is_not_behind_while_conversations_go_on_for_longer_than_it_lasts() -> None:
     """How long they take only their scripts know; calls that wait to be set up are told of all the same."""
     watched = watch(is_scripted=True)
@@ -242,7 +252,7 @@ def test_a_target_that_sets_up_nothing_is_said_to_do_so() -> None:
     watched = watch()
     for second in range(1, 5):
         watched.add(1, second * S, 0, rtts(1, calls__requested=5))
-    assert watched.state().behind == "20 calls wait to be set up, and none did in 4 s"
+    assert watched.state().behind == "20 calls wait to be set up: none in the last 4 s"
 
 
 def test_what_a_plugin_declares_prominent_is_on_the_console() -> None:

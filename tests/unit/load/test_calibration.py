@@ -44,7 +44,7 @@ def test_the_echos_round_trip_is_the_media_paths_share_of_a_turn() -> None:
     assert load.total.count("calls.established") == 5
     assert load.notes[0] == "a note"
     assert load.notes[1].startswith("The media path's own share of a turn is 12.0 ms (p50; p99 12.0 ms), by 5 calls")
-    assert "of turn.p50, 812 ms, 800 ms are the application's own" in load.notes[1]
+    assert "of turn.p50 (812 ms), 800 ms are the application's own" in load.notes[1]
 
 
 def test_a_load_without_turns_has_a_media_path_all_the_same() -> None:

@@ -75,7 +75,7 @@ def test_the_excess_is_relative_to_the_limit() -> None:
 
 def test_a_moment_names_stage_and_calls() -> None:
     """The reader learns what was going on."""
-    assert when(failing(), 2.5) == "2.5 s (stage hold, 3 calls up)"
+    assert when(failing(), 2.5) == "2.5 s in stage hold with 3 calls up"
     assert when(failing(stages=[], time_series={"t": []}), 2.5) == "2.5 s"
 
 
@@ -86,7 +86,7 @@ def test_a_passing_scenario_needs_no_advice() -> None:
 
 def test_a_broken_limit_is_told_with_amount_and_moment() -> None:
     """What broke, by how much, since when."""
-    assert findings(failing()) == ["rtt.p99 < 20ms was missed by 50 %, first at 2 s (stage hold, 3 calls up)."]
+    assert findings(failing()) == ["rtt.p99 < 20ms was missed by 50 %, first at 2 s in stage hold with 3 calls up."]
 
 
 def test_a_broken_limit_of_one_side_only_names_that_side() -> None:
@@ -106,7 +106,7 @@ def test_bad_calls_come_first_with_who_is_to_blame() -> None:
 def test_a_limit_that_was_missed_many_times_over_is_told_as_such() -> None:
     """A thousand percent says less than ten times."""
     (line,) = findings(failing(thresholds=[rtt_threshold(value=0.4, limit=0.02, broken_since_s=1.0)]))
-    assert line == "rtt.p99 < 20ms was missed: it was 20 times the limit, first at 1 s (stage ramp, 2 calls up)."
+    assert line == "rtt.p99 < 20ms was missed: it was 20 times the limit, first at 1 s in stage ramp with 2 calls up."
 
 
 def test_a_late_answer_without_loss_points_to_an_overloaded_asterisk() -> None:

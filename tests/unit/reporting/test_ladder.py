@@ -2,6 +2,8 @@ from msgspec.structs import replace
 
 from pytest_ari_sla.reporting.charts import ladder, scenario_charts
 from pytest_ari_sla.reporting.formats.html import render_html
+from pytest_ari_sla.reporting.formats.markdown import render_markdown
+from pytest_ari_sla.reporting.formats.terminal_summary import summary_text
 from pytest_ari_sla.reporting.record.run_record import Capacity, CapacityStep, Scenario
 from tests.unit.reporting.factory import make_record, make_scenario
 
@@ -44,6 +46,16 @@ def test_the_page_shows_the_ladder_of_a_search_and_of_nothing_else() -> None:
     scenario = searched()
     assert "s1-ladder" in render_html(make_record(scenario))
     assert scenario_charts(replace(scenario, capacity=None), "s1")["ladder"] == []
+
+
+def test_the_answer_of_a_search_is_told_once_in_each_text() -> None:
+    """It is what was asked for: it stands above the figures, and not among the notes."""
+    scenario = searched()
+    assert scenario.capacity is not None
+    answered = replace(scenario, capacity=replace(scenario.capacity, sentence="300 calls are carried"))
+    record = make_record(answered)
+    for text in (summary_text(record, width=80, colour=False), render_markdown(record)):
+        assert text.count("300 calls are carried") == 1
 
 
 def test_a_search_that_measured_nothing_has_no_ladder() -> None:

@@ -2,7 +2,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pytest_ari_sla.reporting.live.live_state import LiveEvent, LiveShard, LiveStage, LiveState
+from pytest_ari_sla.reporting.live.live_state import LiveEvent, LiveFigure, LiveShard, LiveStage, LiveState
 from pytest_ari_sla.reporting.live.live_view import live_line, live_view
 from tests.unit.reporting.live_states import live_state
 
@@ -80,6 +80,14 @@ def test_the_line_of_a_load_that_has_ended_wants_no_calls() -> None:
     """Not "60 of 0 calls": what is up still is on its way out."""
     state = LiveState("test_a", 10.2, 10.0, (LiveStage("hold", 0.0, 10.0),), calls_now=60)
     assert "60 calls to end" in live_line(state)
+
+
+def test_the_line_says_once_how_many_calls_are_to_end_and_names_no_figure_without_samples() -> None:
+    """It is read in the log of a job, where nothing can be taken back."""
+    figures = (LiveFigure("setup", "s", whole_p50=0.02, whole_p99=0.03),)
+    behind = "60 calls are still to end: none in the last 5 s"
+    state = LiveState("test_a", 15.0, 10.0, calls_now=60, behind=behind, figures=figures)
+    assert live_line(state) == f"test_a: 15 s of 10 s; {behind}"
 
 
 def test_conversations_that_go_on_are_not_late() -> None:

@@ -24,7 +24,7 @@ def test_a_failing_run_tells_what_broke_by_how_much_since_when_and_where_to_look
     """The terminal alone is enough to start the search."""
     text = " ".join(summary_text(make_record(make_scenario("fail")), width=80, colour=False, report="r.html").split())
     assert "FAIL rtt.p99 < 20ms 32.4 ms +61.8 % 24 s, hold" in text
-    assert "rtt.p99 < 20ms was missed by 61.8 %, first at 24 s (stage hold, 50 calls up)" in text
+    assert "rtt.p99 < 20ms was missed by 61.8 %, first at 24 s in stage hold with 50 calls up" in text
     assert "Worst call (9f3a1c-" in text
     assert "its packets: captures/9f3a1c-" in text
     assert "1 call failed: Asterisk answered 500" in text
@@ -67,6 +67,15 @@ def test_hostile_names_neither_colour_nor_vanish() -> None:
 def test_a_simulated_run_says_so() -> None:
     """Nobody shall take the simulator's figures for Asterisk's."""
     assert "say nothing about an Asterisk" in summary_text(make_record(simulated=True), width=80, colour=False)
+
+
+def test_the_whole_path_of_evidence_is_told_however_narrow_the_terminal() -> None:
+    """It is there to be opened."""
+    path = f"evidence/{'test_calls_beside_a_bot_that_hangs-' * 3}forensics.txt"
+    scenario = make_scenario("fail")
+    scenario.evidence = [path]
+    text = summary_text(make_record(scenario), width=80, colour=False)
+    assert path in "".join(text.split())
 
 
 def test_a_scenario_without_any_figure_is_still_told() -> None:

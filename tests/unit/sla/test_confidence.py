@@ -78,6 +78,13 @@ def test_the_interval_of_a_share_is_wilsons(hits: int, trials: int, low: float, 
     assert ratio_interval(hits, trials) == pytest.approx((low, high), abs=5e-5)
 
 
+@given(st.integers(1, 5000))
+def test_the_interval_of_a_share_ends_at_nothing_and_at_all(trials: int) -> None:
+    """All of eight reach the limit ">= 100 %": rounding must not let the interval end just below it."""
+    assert ratio_interval(0, trials)[0] == 0.0
+    assert ratio_interval(trials, trials)[1] == 1.0
+
+
 def test_the_interval_of_a_mean_is_normal() -> None:
     """Mean 50.5, deviation of a sample 29.01, n 100: 1.96 standard errors are 5.69."""
     low, high = mean_interval(histogram(range(1, 101)))
