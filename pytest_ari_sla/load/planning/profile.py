@@ -34,6 +34,9 @@ __all__ = ["LATE_NS", "Calls", "LoadProfile", "PlannedCall", "Rate", "Stage"]
 
 _SECOND_NS = 1_000_000_000
 # The plan of a day is looked through in pieces of so many calls: memory stays flat.
+MOST_CALLS = 1_000_000
+"""More than any Asterisk carries: it has two of 65,536 ports for each."""
+
 _CHUNK = 1 << 16
 
 LATE_NS = _SECOND_NS
@@ -384,6 +387,13 @@ def _check(stage: Stage) -> None:
         raise UsageError(f"stage {stage.name!r} asks for {stage.start:g} to {stage.end:g} calls")
     if isinstance(stage, Rate) and stage.holding_ns <= 0:
         raise UsageError(f"stage {stage.name!r} needs a holding time of more than 0")
+    at_a_time = max(stage.start, stage.end)
+    if isinstance(stage, Rate):
+        at_a_time *= max(1.0, min(stage.holding_ns, stage.duration_ns) / 1e9)
+    if at_a_time > MOST_CALLS:  # a mistake: to plan them would take longer than anybody waits
+        raise UsageError(
+            f"stage {stage.name!r} asks for {at_a_time:,.0f} calls at a time; a load can have {MOST_CALLS:,} at most"
+        )
 
 
 def _holdings(least_ns: int | None, most_ns: int, seed: int) -> Iterator[int]:

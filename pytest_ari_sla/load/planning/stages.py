@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, SupportsIndex
 
@@ -12,7 +13,6 @@ from pytest_ari_sla.load.planning.profile import Calls, LoadProfile, Rate
 from pytest_ari_sla.metrics.units import parse_duration_ns, parse_duration_range_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
     from pytest_ari_sla.load.planning.profile import Stage
@@ -95,6 +95,8 @@ def profile_of(
         stages = [*([ramp(calls, over=ramp_up, start=0)] if ramp_up else []), hold(duration, calls=calls)]
     elif calls is not None or duration is not None or ramp_up is not None:
         raise UsageError("load() takes calls, duration and ramp, or stages, but not both")
+    if isinstance(stages, str) or not isinstance(stages, Sequence):
+        raise UsageError(f"stages={stages!r}: that is a list, such as [ramp(50, over='30s'), hold('5m')]")
     least_ns, holding_ns = (None, None) if holding is None else _range_ns(holding)
     profile = LoadProfile(_resolved(stages), holding_ns, least_ns, None if hang_up is None else _hang_up_ns(hang_up))
     return _scaled(profile, calls_override, duration_override_ns)

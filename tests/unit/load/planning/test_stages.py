@@ -45,6 +45,25 @@ def test_a_holding_time_replaces_calls() -> None:
     assert profile_of(calls=2, duration="1m", holding="5s").holding_ns == 5 * S
 
 
+@pytest.mark.parametrize("stages", [5, "hold", hold("1s", calls=1)])
+def test_stages_that_are_no_list_are_refused(stages: Any) -> None:
+    """Also a single one, which is easily written without its brackets."""
+    with pytest.raises(UsageError, match="that is a list"):
+        profile_of(stages=stages)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [[hold("1s", calls=10**9)], [rate(10**9, duration="1s", holding="1s")], [rate(5000, duration="1h", holding="1h")]],
+)
+def test_more_calls_than_anything_carries_are_refused_at_once(stages: Any) -> None:
+    """To plan them would take hours, before anybody could say that there are no ports for them."""
+    with pytest.raises(UsageError, match="at a time; a load can have 1,000,000 at most"):
+        profile_of(stages=stages)
+    with pytest.raises(UsageError, match="at a time"):
+        profile_of(calls=1, duration="1s", calls_override=10**9)
+
+
 @pytest.mark.parametrize("calls", [1, 3, 50, 999])
 def test_the_number_of_calls_on_the_command_line_is_the_peak(calls: int) -> None:
     """Everything else is in proportion."""
