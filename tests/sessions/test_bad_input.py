@@ -171,7 +171,7 @@ WORDS = {
     'calls=1, duration="1s", topology="caller", via="sip", to="700"': "the simulator has no SIP",
     'calls=1, duration="1s", codec="PCMX"': "unknown codec 'PCMX'; did you mean PCMU or PCMA?",
     'calls=1, duration="1s", packet_time="25ms"': "codec PCMU has no packet time of 25 ms; it has 20",
-    'calls=1, duration="1s", packet_time="0ms"': "packet_time='0ms' is not a whole number of milliseconds, of 1 or more",
+    'calls=1, duration="1s", packet_time="0ms"': "packet_time='0ms' is not a whole number",
     'calls=1, duration="1s", topology=None': "topology=None is not a text",
     'calls=1, duration="1s", until=5': "until=5 is not a text",
     'calls=1, duration="1s", peer_faults=["mute"]': "peer_faults=['mute']: that is shares by names",
