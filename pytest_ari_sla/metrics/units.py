@@ -65,6 +65,10 @@ def counted(number: float, noun: str, plural: str = "") -> str:
     return f"{number:,.0f} {noun if number == 1 else plural or noun + 's'}"
 
 
+_LONGEST_NS = 36 * 10**15
+"""10,000 h: a number that is a mistake is told as one, before it overflows 64 bits (292 years)."""
+
+
 def parse_duration_ns(text: object) -> int:
     """Read a duration such as ``10s``, ``1m30s``, ``250ms``, ``8h`` or ``1.5 min`` as nanoseconds.
 
@@ -82,6 +86,8 @@ def parse_duration_ns(text: object) -> int:
         message = f"{text!r} is not a duration; write it like 30s, 10m, 1m30s or 250ms"
         raise UsageError(message)
     total = sum(Decimal(number) * _DURATION_NS[unit] for number, unit in parts)
+    if total > _LONGEST_NS:
+        raise UsageError(f"{text!r} is longer than anything here lasts; 10000h is the most")
     return int(Decimal(total).to_integral_value(ROUND_HALF_EVEN))
 
 

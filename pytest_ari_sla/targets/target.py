@@ -65,7 +65,7 @@ def is_on_this_machine(host: str) -> bool:
     """Tell whether a host, by name or address, is the machine that we run on."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: labels that are too long for the encoding of names
         return False
     return any(_is_ours(family, address) for family, _, _, _, address in found)
 
@@ -111,6 +111,8 @@ def local_address_towards(host: str, port: int = 9) -> str:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
+    except UnicodeError as error:
+        raise AriUnreachable(f"{host!r} is not a host name: {error}") from error
     except OSError as error:
         limit = lacks_files() if isinstance(error, socket.gaierror) else kept_from_connecting(error, host)
         if limit is not None:

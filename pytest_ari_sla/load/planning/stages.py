@@ -95,7 +95,8 @@ def profile_of(
         stages = [*([ramp(calls, over=ramp_up, start=0)] if ramp_up else []), hold(duration, calls=calls)]
     elif calls is not None or duration is not None or ramp_up is not None:
         raise UsageError("load() takes calls, duration and ramp, or stages, but not both")
-    if isinstance(stages, str) or not isinstance(stages, Sequence):
+    given: object = stages
+    if isinstance(given, str) or not isinstance(given, Sequence):
         raise UsageError(f"stages={stages!r}: that is a list, such as [ramp(50, over='30s'), hold('5m')]")
     least_ns, holding_ns = (None, None) if holding is None else _range_ns(holding)
     profile = LoadProfile(_resolved(stages), holding_ns, least_ns, None if hang_up is None else _hang_up_ns(hang_up))

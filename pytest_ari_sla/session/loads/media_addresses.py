@@ -49,19 +49,21 @@ def media_addresses(settings: Settings, own_address: Callable[[], str]) -> Media
     Raises
     ------
     UsageError
-        The name of Asterisk's address cannot be looked up.
+        A name cannot be looked up.
     """
     # `own_address` needs the target: only where nothing else says it.
-    bound = settings.media_bind or settings.media_host or own_address()
+    option = "--ari-media-bind" if settings.media_bind else "--ari-media-host"
+    named = settings.media_bind or settings.media_host
+    bound = _number_of(named, option) if named else own_address()
     announced = settings.media_host or (own_address() if bound == _ANY else bound)
-    return MediaAddresses(bound, announced, _number_of(settings.asterisk_media))
+    asterisk = settings.asterisk_media
+    return MediaAddresses(bound, announced, None if asterisk is None else _number_of(asterisk, "--ari-asterisk-media"))
 
 
-def _number_of(host: str | None) -> str | None:
+def _number_of(host: str, option: str) -> str:
     """Look up an IPv4 address."""
-    if host is None:
-        return None
     try:
         return socket.gethostbyname(host)  # IPv4 only, as our media is
-    except OSError as error:
-        raise UsageError(f"--ari-asterisk-media: {host!r} has no IPv4 address ({error.strerror or error})") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: labels that are too long for the encoding of names
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{option}: {host!r} has no IPv4 address ({reason})") from error

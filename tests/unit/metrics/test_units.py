@@ -109,3 +109,10 @@ def test_reading_options_needs_no_numpy(module: str) -> None:
     """What the command line and markers are read with is imported without NumPy: ``pytest --help`` stays fast."""
     program = f"import sys, pytest_ari_sla.{module}; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_duration_that_overflows_is_a_mistake() -> None:
+    """More than a year is: it is told with the words that were written, not as an integer that is too large."""
+    assert parse_duration_ns("10000h") == 36 * 10**15
+    with pytest.raises(UsageError, match="'99999999999h' is longer than anything here lasts"):
+        parse_duration_ns("99999999999h")

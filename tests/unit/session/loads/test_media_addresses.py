@@ -48,3 +48,12 @@ def test_the_name_of_asterisks_address_is_looked_up_here() -> None:
     assert media_addresses(Settings(asterisk_media="localhost"), lambda: OWN).asterisk == "127.0.0.1"
     with pytest.raises(UsageError, match=r"--ari-asterisk-media: 'nowhere\.invalid' has no IPv4 address"):
         media_addresses(Settings(asterisk_media="nowhere.invalid"), lambda: OWN)
+
+
+@pytest.mark.parametrize("name", ["nowhere.invalid", "x" * 70])
+@pytest.mark.parametrize("option", ["media_host", "media_bind"])
+def test_a_name_of_our_own_that_cannot_be_looked_up_is_told_by_its_option(option: str, name: str) -> None:
+    """Before a socket is to be bound to it, which only says that it does not know."""
+    given: dict[str, Any] = {option: name}
+    with pytest.raises(UsageError, match=f"--ari-{option.replace('_', '-')}: '{name}' has no IPv4 address"):
+        media_addresses(Settings(**given), lambda: OWN)
