@@ -65,8 +65,8 @@ def counted(number: float, noun: str, plural: str = "") -> str:
     return f"{number:,.0f} {noun if number == 1 else plural or noun + 's'}"
 
 
-_LONGEST_NS = 36 * 10**15
-"""10,000 h: a number that is a mistake is told as one, before it overflows 64 bits (292 years)."""
+_LONGEST_NS = 10**18
+"""31 years: a number that is a mistake is told as one, before it overflows 64 bits (292 years)."""
 
 
 def parse_duration_ns(text: object) -> int:
@@ -87,7 +87,7 @@ def parse_duration_ns(text: object) -> int:
         raise UsageError(message)
     total = sum(Decimal(number) * _DURATION_NS[unit] for number, unit in parts)
     if total > _LONGEST_NS:
-        raise UsageError(f"{text!r} is longer than anything here lasts; 10000h is the most")
+        raise UsageError(f"{text!r} is longer than anything here lasts")
     return int(Decimal(total).to_integral_value(ROUND_HALF_EVEN))
 
 
