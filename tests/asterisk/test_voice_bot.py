@@ -130,7 +130,7 @@ async def test_echo(load):
 '''
 
 
-@pytest.mark.parametrize(("via", "clips_ms"), [("local", 200), ("sip", 0)])
+@pytest.mark.parametrize(("via", "clips_ms"), [("local", 200), pytest.param("sip", 0, marks=pytest.mark.soak)])
 def test_what_an_echo_swallows_of_each_beginning_is_told_as_its_own_log_tells_it(
     asterisk22: PrivateAsterisk, tmp_path: Path, via: str, clips_ms: int
 ) -> None:
