@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     asterisk.set_defaults(run=_run_asterisk)
     sweep = commands.add_parser("sweep", help="remove what dead runs left at an Asterisk")
     _add_sweep_arguments(sweep)
+    demo = commands.add_parser("demo", help="make first calls, on the simulator, and a report")
+    demo.add_argument("--asterisk", type=Path, metavar="PATH", help="on a private Asterisk of this binary or folder")
+    where = Path("reports/demo")
+    demo.add_argument("--report", type=Path, default=where, metavar="FOLDER", help="default: %(default)s")
+    demo.set_defaults(run=_run_demo)
     doctor = commands.add_parser("doctor", help="measure what this machine can tell and can carry")
     doctor.set_defaults(run=_examine)
     metrics = commands.add_parser("metrics", help="list all metrics")
@@ -176,11 +181,18 @@ def _run_asterisk(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _run_demo(arguments: argparse.Namespace) -> int:
+    from pytest_ari_sla.scaffold.demo import run_demo
+
+    return run_demo(arguments.report, arguments.asterisk)
+
+
 def _examine(_: argparse.Namespace) -> int:
     import asyncio
 
     from pytest_ari_sla.session.machine.doctor import examine
 
+    print("Measuring this machine takes half a minute …", file=sys.stderr, flush=True)
     for name, value in asyncio.run(examine()):
         print(f"{name:<20} {value}")
     return 0

@@ -109,3 +109,14 @@ def test_the_test_of_a_bot_calls_the_extension_that_is_named(pbx: str, tmp_path:
     (scenario,) = json.loads((tmp_path / "report" / "report.json").read_text())["scenarios"]
     assert scenario["topology"] == "caller", done.stdout
     assert scenario["calls"]["established"] >= 5, done.stdout
+
+
+def test_the_demo_makes_calls_on_the_simulator_and_leaves_nothing_but_its_report(tmp_path: Path) -> None:
+    """It needs no project and no Asterisk, and an ARI_URL that is set is not its target."""
+    environment = {**os.environ, "ARI_URL": "http://nobody:secret@192.0.2.1:8088", "PYTEST_ADDOPTS": SMALL}
+    command = [sys.executable, "-m", "pytest_ari_sla", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+    assert "Target: simulator" in done.stdout, done.stdout + done.stderr
+    record = json.loads((tmp_path / "reports" / "demo" / "report.json").read_text())
+    assert record["scenarios"][0]["calls"]["established"] == 10
+    assert [path.name for path in tmp_path.iterdir()] == ["reports"]

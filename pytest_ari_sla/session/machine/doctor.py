@@ -22,7 +22,7 @@ _US_PER_S = 1e6
 
 
 async def examine() -> list[tuple[str, str]]:
-    """Measure this machine, for some 20 s; return names and values."""
+    """Measure this machine, for half a minute; return names and values."""
     cores = usable_cores()
     return describe(calibrate(), read_machine(), cores, await find_capacity(cores), realtime=may_use_realtime())
 
