@@ -39,7 +39,7 @@ def test_a_test_in_a_process_of_its_own_would_lose_its_verdict(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("autoload", "words"), [("1", "add -p pytest_asyncio"), ("", "-p no:asyncio has switched off")]
+    ("autoload", "words"), [("1", "add -p pytest_asyncio.plugin"), ("", "-p no:asyncio has switched off")]
 )
 def test_who_keeps_pytest_asyncio_out_is_named(monkeypatch: pytest.MonkeyPatch, autoload: str, words: str) -> None:
     """What to change is another thing in each case."""
