@@ -67,6 +67,7 @@ class BugHunts:
             finding = hunt.finding(problem.splitlines()[0] if problem else "")
             bug = finding.bug
             row = [bug.id, bug.title, bug.known_in, bug.link, finding.words]
+            # Of both: xdist carries this report over; those of the test's later phases take the item's.
             report.user_properties.append((PROPERTY, row))
             item.user_properties.append((PROPERTY, row))
         return report
@@ -74,6 +75,7 @@ class BugHunts:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather."""
         for name, row in report.user_properties:
+            # The report of the teardown has the row as well.
             if name == PROPERTY and report.when == "call" and isinstance(row, list):
                 self._rows[report.nodeid] = row
 

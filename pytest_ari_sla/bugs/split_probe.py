@@ -56,6 +56,7 @@ class SplitProbe:
             headers={"Authorization": self._endpoint.authorization},
             timeout=aiohttp.ClientTimeout(total=PATIENCE_S),
         )
+        # Side by side: a list that is answered proves a stall only while the other request hangs.
         self._tasks = [
             asyncio.create_task(self._probe(), name="probe"),
             asyncio.create_task(self._look(), name="lists"),
@@ -78,6 +79,7 @@ class SplitProbe:
         A shorter one is none: on a busy machine a request may be late, and faults of the kind that is looked for last.
         """
         end_ns = self._now_ns() + int(within_s * 1e9)
+        # One that has begun in time may last beyond it: it is given twice the length that is looked for.
         while not self.has_lasted(at_least_s):
             began_ns = self._now_ns() if self._asked_ns is None else self._asked_ns
             if began_ns >= end_ns or self._now_ns() >= end_ns + int(2 * at_least_s * 1e9):
@@ -108,6 +110,7 @@ class SplitProbe:
                 await response.read()
                 return True
         except (aiohttp.ClientError, TimeoutError):
+            # Without a pause it would ask a dead Asterisk as fast as it can.
             await asyncio.sleep(EVERY_S)
             return False
 

@@ -161,6 +161,7 @@ def known_so_far(steps: Sequence[Step]) -> Bracket:
 
 def _doubtful(tally: _Tally) -> int | None:
     """Return a level that contradicts another one and may be chance; None where there is none."""
+    # A target carries less than what it has just carried only by chance, or while it recovers from what broke it.
     above = [level for level in tally.good if tally.bad and level > tally.bad[0]]
     pair = [tally.bad[0], above[0]] if above else []
     return next((level for level in pair if tally.times(level) < _MOST_REPEATS), None)
@@ -171,6 +172,7 @@ def _bracketed(tally: _Tally, span: Range) -> int | Bracket:
     low = max((level for level in tally.good if high is None or level < high), default=0)
     if high is None:
         if low < span.most:
+            # Twofold: however far the limit is, it is passed in a few steps, and halving finds it in as many again.
             return min(span.most, 2 * low) if low else span.start
         return _found(tally, "asked_for") if tally.is_confirmed(low) else low
     if low == 0 and high > 1:

@@ -27,8 +27,8 @@ _ENDINGS: Final = {"failed": "failed", "dropped": "ended too early"}
 _LATE_SHARE: Final = 2.0  # less than so many times the relay's part is mostly the relay's
 _LATE_S: Final = 0.001  # packets that leave later than this could leave sooner on a core of their own
 _OVERLOADED_RTT_S: Final = 0.02  # where the RTT of a real Asterisk leaves its usual range
-_SLOW_REQUEST_S: Final = 0.1
-_MANY_TIMES: Final = 9.0
+_SLOW_REQUEST_S: Final = 0.1  # one that is well answers in some milliseconds, 64 at once in 25
+_MANY_TIMES: Final = 9.0  # from ten times the limit on, per cent are hard to read
 _FOREIGN_SHARE: Final = 0.1  # of what was dropped: calls alone bring no foreign packets at all
 
 
@@ -89,6 +89,7 @@ def findings(scenario: Scenario) -> list[str]:
     """Return where to look next, in sentences, the most telling first; empty for a scenario that passed."""
     if scenario.verdict == "pass":
         return []
+    # Blame sums all up; what we did badly comes next, since it puts all that follows in doubt.
     return [
         *_blame_findings(scenario),
         *_generator_findings(scenario),
@@ -167,6 +168,7 @@ def _failure_findings(scenario: Scenario) -> Iterator[str]:
         if call.outcome in LOST and call.reason and not any(call.reason in group.why for group in scenario.blame):
             lasted_s = None if call.ended_s is None else call.ended_s - call.started_s
             groups.setdefault((call.outcome, _without_ids(call)), []).append(lasted_s)
+    # Three: where everything breaks at once, many calls have words of their own.
     for (outcome, reason), times in sorted(groups.items(), key=lambda group: -len(group[1]))[:3]:
         calls = counted(len(times), "call")
         yield f"{calls} {_ENDINGS[outcome]}{_after(times) if outcome == 'dropped' else ''}: {reason}"
@@ -174,6 +176,7 @@ def _failure_findings(scenario: Scenario) -> Iterator[str]:
 
 def _without_ids(call: CallRow) -> str:
     """Return why a call failed, without the ids of its channels, which begin with its own."""
+    # Else each call would be a group of its own.
     reason = re.sub(rf"\bchannel {re.escape(call.id)}[\w.-]*", "its channel", call.reason)
     return re.sub(rf"(?<![\w.-]){re.escape(call.id)}[\w.-]*", "{id}", reason)
 
@@ -225,6 +228,7 @@ def _latency_findings(scenario: Scenario) -> Iterator[str]:
 
 def _clock_findings(scenario: Scenario) -> Iterator[str]:
     """Tell of time stamps that run by another clock than the codec's: jitter is reckoned by them."""
+    # Usual with G.722: its RTP clock is 8,000 Hz by an old mistake that the RFC keeps (RFC 3551, 4.5.2).
     legs = scenario.metrics.get("timestamp", {}).get("wrong_clock")
     if not legs:
         return

@@ -202,6 +202,7 @@ def _time_series(
     """Return one value an interval of all counts and ratios, the usual percentiles, and every stat that is judged."""
     intervals = list(series.intervals())
     columns: dict[str, list[float | None]] = {"t": [interval.start_ns / 1e9 for interval in intervals]}
+    # From counts that add up over shards: a level of each would have to be taken at one moment.
     up = 0
     active: list[float | None] = []
     for interval in intervals:
@@ -254,6 +255,7 @@ def _call_table(calls: Sequence[CallOutcome], blames: Mapping[str, Blame]) -> li
         # The time of set-up, negative: the longest comes first.
         return call.state == "ended", call.started_ns - (call.established_ns or call.started_ns)
 
+    # 100,000 rows would make a report that no browser opens; calls.csv has them all.
     kept = sorted(calls, key=dullness)[:_TABLE_CALLS]
     return _call_rows(sorted(kept, key=lambda call: call.started_ns), blames)
 
@@ -274,6 +276,7 @@ def _call_row(call: CallOutcome, blame: Blame | None) -> record.CallRow:
         id=call.id,
         outcome=call.state,
         started_s=call.started_ns / 1e9,
+        # By the load's own loop; the metric `setup` is timed at the sockets, for each channel.
         setup_s=None if call.established_ns is None else (call.established_ns - call.started_ns) / 1e9,
         first_packet_s=None if call.first_packet_ns is None else call.first_packet_ns / 1e9,
         ended_s=None if call.closed_ns is None else call.closed_ns / 1e9,
@@ -301,6 +304,7 @@ def _health(generator: GeneratorHealth, catalogue: Catalogue) -> record.ShardHea
         cpu_ratio=figure("harness.cpu", "max"),
         memory_min_bytes=_whole(figure("harness.memory", "min")),
         memory_max_bytes=_whole(figure("harness.memory", "max")),
+        # Not the largest: one busy second of a backup says nothing of the load.
         host_ours_ratio=figure("harness.host_ours", "p90"),
         host_others_ratio=figure("harness.host_others", "p90"),
         clock_floor_s=figure("harness.clock_floor", "p50"),

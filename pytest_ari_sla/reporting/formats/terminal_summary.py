@@ -110,6 +110,7 @@ def _section(section: ReportSection) -> Iterator[RenderableType]:
 def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
     yield Text.assemble(_verdict(scenario.verdict), " ", (clean(scenario.nodeid), "bold"))
     yield _indented(Text(clean(scenario.reason))) if scenario.reason else Text()
+    # Where it broke its limit, the reason is that sentence already.
     if scenario.capacity and scenario.capacity.sentence not in scenario.reason:
         yield _indented(Text(clean(f"{scenario.capacity.sentence}.")))
     yield _indented(Text(_load_line(scenario), style="dim"))
@@ -129,6 +130,7 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
         yield from (Text(), _indented(Text("Where to look next", style="bold")))
         yield from (_bullet(hint) for hint in hints)
     yield from (_bullet(f"{path}, beside the report", "evidence") for path in scenario.evidence)
+    # What ended the load is its reason and a note: once is enough.
     yield from (_bullet(note, "note") for note in scenario.notes if note not in scenario.reason)
 
 
@@ -149,6 +151,7 @@ def _closing(record: RunRecord, report: str) -> Iterator[RenderableType]:
         yield _indented(Text(clean(f"{compared.sentence} (before: {compared.before}; after: {compared.after})")))
     if record.simulated:
         yield Text("Simulated: these figures say nothing about an Asterisk.", style="yellow")
+    # Behind the verdict: notes may be many, and are not what decides.
     yield from (Text(f"Note: {clean(note)}") for note in record.notes)
     if report:
         yield Text(f"Report: {clean(report)}")
@@ -197,6 +200,7 @@ def _threshold_table(scenario: Scenario, *, wide: bool) -> Table:
     """Return all thresholds with what was measured; columns that would be empty are left out."""
     rows = [_threshold_row(scenario, threshold) for threshold in scenario.thresholds]
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+    # Off a terminal there are 80 columns: the sentence would fold all others to a few letters.
     shown = [
         (place, title)
         for place, title in enumerate(_THRESHOLD_COLUMNS)
@@ -222,6 +226,7 @@ def _overrides(scenario: Scenario) -> Iterator[Text]:
 def _threshold_row(scenario: Scenario, threshold: Threshold) -> tuple[Text, ...]:
     """Return the cells of ``_THRESHOLD_COLUMNS``."""
     beyond = excess(threshold)
+    # The marker stands beside the test; of all others the reader has to know where to change them.
     source = f" [{threshold.source}]" if threshold.source not in ("", "marker") else ""
     return (
         _verdict(threshold.verdict),

@@ -25,6 +25,7 @@ def applications_of(context: str, exten: str) -> tuple[tuple[str, str], ...]:
     """
     if (context, exten) == ("default", "echo"):
         return _ECHO
+    # The pattern _[A-Za-z0-9]. wants one character more than the first (extensions.conf).
     if context == "stasis" and len(exten) > 1 and exten[0].isalnum():
         return (("Stasis", exten), ("Hangup", ""))
     return ()
@@ -84,8 +85,9 @@ class Dialplan:
             case "Answer":
                 self._answer(channel)
                 channel.priority += 1
+                # Not at once: events of the answer come before the next priority's.
                 self._state.soon(partial(self.run, channel))
             case "Echo":
                 self._state.media.echo(channel.id)
             case "Hangup":
-                self._destroy(channel, 16)
+                self._destroy(channel, 16)  # normal clearing (ITU-T Q.850)

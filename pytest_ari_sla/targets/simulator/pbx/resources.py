@@ -134,7 +134,7 @@ class Channel:
             "id": self.id,
             "name": self.name,
             "state": self.state,
-            "protocol_id": "",
+            "protocol_id": "",  # a PJSIP channel's Call-ID; other technologies have none
             "caller": self.caller.describe(),
             "connected": self.connected.describe(),
             "accountcode": "",
@@ -175,6 +175,7 @@ class Bridge:
         """Return the technology that its number of channels asks for."""
         if self.kind == "holding":
             return "holding_bridge"
+        # Two are passed through as they come; from the third on audio is mixed, and coded anew (bridge_softmix).
         return "softmix" if len(self.channels) > 2 else "simple_bridge"
 
     def describe(self) -> dict[str, Any]:
@@ -273,6 +274,7 @@ class Application:
 
     def subscribe(self, kind: str, identifier: str) -> None:
         """Subscribe once more."""
+        # Counted, as res_stasis does: who subscribes twice has to take it back twice.
         self.subscriptions[kind][identifier] += 1
 
     def unsubscribe(self, kind: str, identifier: str) -> None:
@@ -290,6 +292,7 @@ class Application:
 
     def is_needed(self) -> bool:
         """Whether anybody listens or anything is subscribed to."""
+        # Its program may be dead: Asterisk lists an application for as long as it has channels.
         return self.connection is not None or any(self.subscriptions.values())
 
     def lets_pass(self, event_type: str) -> bool:
