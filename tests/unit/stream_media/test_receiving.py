@@ -26,6 +26,19 @@ def frame(number: int, size: int = 320) -> bytes:
     return audiosocket.encode(audiosocket.Kind.SLIN, bytes([number]) * size)
 
 
+class SettableClock:
+    """The clocks of this machine, the one of which is set in our eyes alone."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
+    def __init__(self) -> None:
+        self.step_ns = 0
+
+    def time_ns(self) -> int:
+        """Time since the Unix epoch, as it was set."""
+        return time.time_ns() + self.step_ns
+
+
 class Legs:
     """Legs whose streams have begun, each with the socket that its peer writes to."""
 
@@ -34,7 +47,8 @@ class Legs:
         self.memory = StreamMemory(layout, epoch_ns=time.time_ns() - time.monotonic_ns())
         stack.callback(self.memory.close)
         table, self._links = LinkTable(LEGS), dict[int, Link]()
-        clock = StampClock(int(self.memory.gauges[Gauge.EPOCH_NS]))
+        self.settable = SettableClock()
+        clock = StampClock(int(self.memory.gauges[Gauge.EPOCH_NS]), self.settable)
         self._receiver = FrameReceiver(self.memory, clock, self._links, table)
         self.peers: list[socket.socket] = []
         for leg in range(LEGS):
@@ -104,3 +118,16 @@ def test_frames_for_which_the_ring_has_no_room_are_counted(stack: ExitStack) -> 
         assert legs.memory.streams[StreamGauge.NO_ROOM] == 2  # ours: the peer has done nothing wrong
         assert legs.memory.streams[StreamGauge.MALFORMED] == 0
         assert np.count_nonzero(legs.memory.ring["length"]) == 4
+
+
+@pytest.mark.parametrize("step_ns", [3_600_000_000_000, -3_600_000_000_000])
+def test_a_clock_that_is_set_before_frames_are_read_dates_them_as_they_came(stack: ExitStack, step_ns: int) -> None:
+    """The kernel has stamped them by the clock as it was: one in an hour would keep all others from being measured."""
+    with stack:
+        legs = Legs(stack, 64)
+        began_ns = legs.memory.streams[StreamGauge.DRAINED_NS] = legs.memory.now_ns()
+        legs.peers[0].sendall(frame(1))
+        legs.settable.step_ns = step_ns
+        legs.read()
+        assert began_ns <= legs.memory.ring["arrival_ns"][0] <= legs.memory.now_ns()
+        assert legs.memory.gauges[Gauge.CLOCK_STEPS] == 1
