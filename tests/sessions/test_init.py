@@ -108,7 +108,7 @@ def test_the_test_of_a_bot_calls_the_extension_that_is_named(pbx: str, tmp_path:
             bot.terminate()
     (scenario,) = json.loads((tmp_path / "report" / "report.json").read_text())["scenarios"]
     assert scenario["topology"] == "caller", done.stdout
-    assert scenario["calls"]["established"] >= 5, done.stdout
+    assert scenario["metrics"]["script"]["completed"] == scenario["calls"]["requested"] == 10, done.stdout
 
 
 def test_the_demo_makes_calls_on_the_simulator_and_leaves_nothing_but_its_report(tmp_path: Path) -> None:
