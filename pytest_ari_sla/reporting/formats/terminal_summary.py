@@ -118,7 +118,7 @@ def _scenario(scenario: Scenario, *, wide: bool) -> Iterator[RenderableType]:
         yield from (Text(), _indented(_threshold_table(scenario, wide=wide)))
         yield from map(_indented, _overrides(scenario))
         if any(threshold.marginal for threshold in scenario.thresholds):
-            yield _indented(Text("~ so close to the limit that another run may end otherwise", style="dim"))
+            yield _indented(Text("~ too close to the limit, or too few samples, to be sure", style="dim"))
     if scenario.baseline and scenario.baseline.comparisons:
         yield Text()
         yield from map(_indented, _baseline(scenario.baseline, wide=wide))
