@@ -34,6 +34,12 @@ class Reply:
         """Status and message of an error."""
         return self.status, self.body["message"]
 
+    @property
+    def as_queued(self) -> tuple[int, Any]:
+        """Status and body, with the state at first: another thread may have begun before Asterisk writes its answer."""
+        has_begun = self.body["state"] in ("playing", "recording")
+        return self.status, {**self.body, "state": "queued"} if has_begun else self.body
+
 
 def tell(event: dict[str, Any]) -> str:
     """Say an event in few words, so that a whole life reads as a list."""

@@ -277,7 +277,7 @@ async def test_playing_into_a_bridge(raw_ari: RawAri, new_id: NewId) -> None:
     bridge = await bridge_with(raw_ari, log, new_id, [channel])
     reply = await raw_ari.post(f"/bridges/{bridge}/play", media="sound:beep", playbackId=playback)
     expected: dict[str, Any] = {"id": playback, "media_uri": "sound:beep", "target_uri": f"bridge:{bridge}"}
-    assert (reply.status, reply.body) == (201, {**expected, "language": "en", "state": "queued"})
+    assert reply.as_queued == (201, {**expected, "language": "en", "state": "queued"})
     await log.wait_for("PlaybackFinished", playback)
     assert await log.story(playback) == ["PlaybackStarted playing", "PlaybackFinished done"]
 
@@ -297,7 +297,7 @@ async def test_recording_a_bridge(raw_ari: RawAri, new_id: NewId) -> None:
     bridge = await bridge_with(raw_ari, log, new_id, [channel])
     reply = await raw_ari.post(f"/bridges/{bridge}/record", name=name, format="wav")
     expected = {"name": name, "format": "wav", "state": "queued", "target_uri": f"bridge:{bridge}"}
-    assert (reply.status, reply.body) == (201, expected)
+    assert reply.as_queued == (201, expected)
     await log.wait_for("RecordingStarted")
     assert (await raw_ari.post(f"/recordings/live/{name}/stop")).status == 204
     await log.wait_for("RecordingFinished")

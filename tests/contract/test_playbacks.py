@@ -24,7 +24,7 @@ async def test_a_prompt_is_played(raw_ari: RawAri, new_id: NewId) -> None:
     await raw_ari.external_media(channel, log)
     reply = await raw_ari.post(f"/channels/{channel}/play", media="sound:beep", playbackId=playback)
     told = {"id": playback, "media_uri": "sound:beep", "target_uri": f"channel:{channel}", "language": "en"}
-    assert (reply.status, reply.body) == (201, {**told, "state": "queued"})
+    assert reply.as_queued == (201, {**told, "state": "queued"})
     started = await log.wait_for("PlaybackStarted", playback)
     assert started["playback"] == {**told, "state": "playing"}
     assert (await raw_ari.get(f"/playbacks/{playback}")).body == {**told, "state": "playing"}

@@ -22,7 +22,7 @@ async def test_a_recording_lives_and_is_stored(raw_ari: RawAri, new_id: NewId) -
     await raw_ari.external_media(channel, log)
     told = {"name": name, "format": "wav", "target_uri": f"channel:{channel}"}
     reply = await raw_ari.post(f"/channels/{channel}/record", name=name, format="wav")
-    assert (reply.status, reply.body) == (201, {**told, "state": "queued"})
+    assert reply.as_queued == (201, {**told, "state": "queued"})
     started = await log.wait_for("RecordingStarted", channel)
     assert started["recording"] == {**told, "state": "recording"}
     live = f"/recordings/live/{name}"
