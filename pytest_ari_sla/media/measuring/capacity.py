@@ -25,12 +25,15 @@ class PacedRun:
         warns of where it is busy, and of the one that measures them, which may have another core.
     problem
         Why no verdict could have been based on it; empty: there was none.
+    why_not_more
+        Why a larger one was not held that was tried before it; empty: none was.
     """
 
     calls: int
     loop_ratio: float
     measuring_ratio: float
     problem: str = ""
+    why_not_more: str = ""
 
 
 def sustainable_calls(smaller: PacedRun, larger: PacedRun, cores: float) -> int:

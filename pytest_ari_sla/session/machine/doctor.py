@@ -56,8 +56,13 @@ def _calls(carried: PacedRun, share: float) -> str:
         return f"fewer than {carried.calls:,} on one core: {carried.problem}"
     cost_us = (carried.loop_ratio + carried.measuring_ratio) / carried.calls * _US_PER_S
     return (
-        f"{carried.calls:,} two-way calls at 20 ms were held by one worker, as many as keep its processes to "
-        f"{BUSY_RATIO * share:.0%} of a core each, by their cost: moving packets took {carried.loop_ratio:.0%}, "
-        f"measuring them {carried.measuring_ratio:.0%} ({cost_us:.0f} µs for each second of a call). Beyond that the "
-        "tool warns, and a quiet machine may hold more"
+        f"{carried.calls:,} two-way calls at 20 ms were held by one worker: moving packets took "
+        f"{carried.loop_ratio:.0%} of a core, measuring them {carried.measuring_ratio:.0%} "
+        f"({cost_us:.0f} µs for each second of a call). {_why_not_more(carried, share)}"
     )
+
+
+def _why_not_more(carried: PacedRun, share: float) -> str:
+    if carried.why_not_more:
+        return f"More were not held just now, a quiet machine may: {carried.why_not_more}"
+    return f"More would keep one of them busy for over {BUSY_RATIO * share:.0%}, of which the tool warns"

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,13 +62,13 @@ async def find_capacity(cores: float, tell: Callable[[PacedRun], None] = lambda 
     few, more = [await paced_run(max(1, int(calls * share))) for calls in (FEW_CALLS, MORE_CALLS)]
     tell(few)
     tell(more)
-    calls = sustainable_calls(few, more, cores)
+    calls, why_not_more = sustainable_calls(few, more, cores), ""
     for _ in range(_MOST_STEPS):
-        tried = await paced_run(max(1, calls))
+        tried = replace(await paced_run(max(1, calls)), why_not_more=why_not_more)
         tell(tried)
         if not tried.problem:
             break
-        calls = int(calls * _STEP_DOWN)
+        calls, why_not_more = int(calls * _STEP_DOWN), tried.problem
     return tried
 
 
