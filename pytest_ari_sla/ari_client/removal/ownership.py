@@ -15,6 +15,7 @@ __all__ = ["IdSource", "Kind", "Ledger", "call_of", "session_prefix"]
 TERMINATOR = "."
 
 _PREFIX = re.compile(r"[a-z0-9-]{1,40}")
+# What a night's run needs; beyond them ids grow longer, and the terminator keeps them apart.
 _DIGITS = 7
 
 
@@ -37,7 +38,7 @@ class IdSource:
     """Ids that never clash.
 
     Asterisk finds channels by case-insensitive prefix: while ``x-10`` lives ``x-1`` and ``X-10`` are refused. So all
-    ids of a run have one width and end with a terminator, and prefixes are in lower case.
+    ids end with a terminator, and prefixes are in lower case.
 
     Parameters
     ----------
@@ -74,10 +75,7 @@ class IdSource:
             would clash.
         """
         self.was_asked = True
-        number = next(self._numbers)
-        if number >= 10**_DIGITS:
-            raise UsageError(f"more than {10**_DIGITS - 1} ids in one ARI session; use a new session")
-        return f"{parent or self.prefix}{kind[0].lower()}{number:0{_DIGITS}d}{TERMINATOR}"
+        return f"{parent or self.prefix}{kind[0].lower()}{next(self._numbers):0{_DIGITS}d}{TERMINATOR}"
 
 
 def session_prefix(prefix: str, number: int) -> str:

@@ -44,14 +44,13 @@ def test_an_unusable_prefix_is_refused(prefix: str) -> None:
         IdSource(prefix)
 
 
-def test_ids_keep_their_width_or_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather no id than one that clashes."""
+def test_ids_that_outgrow_their_width_do_not_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load of days has more of them than digits were meant for: 50 calls a second use ten million in one."""
     monkeypatch.setattr(ari_ownership, "_DIGITS", 1)
     source = IdSource("run")
-    ids = [source.new_id("channel") for _ in range(9)]
-    assert ids[0] == "run.c1."
-    with pytest.raises(UsageError, match="more than 9 ids"):
-        source.new_id("channel")
+    ids = [source.new_id("channel") for _ in range(120)]
+    assert (ids[0], ids[-1]) == ("run.c1.", "run.c120.")
+    assert not [(one, other) for one in ids for other in ids if one != other and one.startswith(other)]
 
 
 def test_a_ledger_keeps_what_is_not_crossed_out() -> None:
