@@ -59,6 +59,8 @@ class StreamConnection:
         """Send a frame as soon as the peer takes it; return whether it will: not where too much waits already."""
         if len(self._unsent) > MOST_UNSENT_BYTES or self.conversation.ended:
             return False
+        # Before the frame: the answer to a handshake may wait there, where a first frame came in the same read.
+        self._queue_own_words()
         self._unsent += self.conversation.frame(payload, kind)
         return True
 
@@ -91,8 +93,7 @@ class StreamConnection:
     def flush(self) -> None:
         """Write what the peer takes; the rest goes when it reads."""
         conversation = self.conversation
-        self._unsent += conversation.outgoing
-        conversation.outgoing.clear()
+        self._queue_own_words()
         if len(self._unsent) > 2 * MOST_UNSENT_BYTES:  # more than frames can be: answers that it asks for without end
             conversation.ended = conversation.ended or "the peer asks on and on, and does not read"
         try:
@@ -107,6 +108,10 @@ class StreamConnection:
         else:
             # Only while something waits: a socket can nearly always be written, and would wake the loop all the time.
             self._server.loop.watch(self._tcp, self.turn, also_writing=bool(self._unsent))
+
+    def _queue_own_words(self) -> None:
+        self._unsent += self.conversation.outgoing
+        self.conversation.outgoing.clear()
 
     def close(self) -> None:
         """Watch it no longer, and close it."""

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pytest_ari_sla.framing.conversations import WebSocketClient
 from tests.unit.peers.stream_processes import FRAME, WITHIN_S, ended, running
 
 
@@ -54,6 +55,21 @@ async def test_binary_messages_of_a_websocket_come_back_and_a_ping_is_answered()
                 await ws.send_str("MEDIA_START connection_id:c")
                 await ws.send_bytes(FRAME)
                 assert await ws.receive_bytes() == FRAME
+
+
+async def test_the_answer_to_a_handshake_precedes_a_frame_that_came_with_it() -> None:
+    """A peer whose first frame follows at once would take the frame for the answer, and close."""
+    peer = WebSocketClient("/?leg=7", "127.0.0.1")
+    with running("echo.echo_server", "--transport", "websocket") as (greeting, _):
+        found = re.search(r":(\d+)/", greeting)
+        assert found is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(found[1]))
+        writer.write(bytes(peer.outgoing) + peer.frame(FRAME, 0))
+        async with asyncio.timeout(WITHIN_S):
+            while not peer.frames and not peer.ended:
+                peer.receive(await reader.read(1024))
+        assert (peer.ended, peer.frames) == ("", [FRAME])
+        writer.close()
 
 
 async def test_it_connects_to_asterisks_websocket_and_ends_with_it() -> None:
