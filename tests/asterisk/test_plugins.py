@@ -50,10 +50,12 @@ def run_with_plugins(asterisk: PrivateAsterisk, folder: Path) -> dict[str, Any]:
 
 def test_the_shipped_plugins_measure_a_real_asterisk(asterisk22: PrivateAsterisk, tmp_path: Path) -> None:
     """Calls go where the dialplan plugin sends them; how they sound, and what they cost Asterisk, is in the report."""
+    files_before = len(os.listdir(f"/proc/{asterisk22.pid}/fd"))
     scenario = run_with_plugins(asterisk22, tmp_path)
     metrics = scenario["metrics"]
     assert scenario["topology"] == "dialplan"
     assert metrics["pesq.nb"]["count"] > 0
     assert metrics["vitals.rss"]["min"] > 10e6
     assert metrics["vitals.channels"]["max"] == 5
-    assert metrics["vitals.open_files"]["max"] >= metrics["vitals.open_files"]["min"] + 5
+    # Not against its least: on a busy machine the first reading may come when all calls are up.
+    assert metrics["vitals.open_files"]["max"] >= files_before + 5
