@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import time
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from pytest_ari_sla.peers.reflector import (
 )
 from pytest_ari_sla.udp.datagrams import open_udp_socket
 from pytest_ari_sla.udp.stamp_clock import StampClock
+from tests.unit.settable_clock import SettableClock
 
 
 class MoodySender:
@@ -64,19 +64,6 @@ def test_a_meter_holds_exactly_what_was_recorded(portion: int) -> None:
         meter.record(values)
         expected.record(values)
         assert meter.histogram() == expected
-
-
-class SettableClock:
-    """The clocks of this machine, the one of which is set in our eyes alone."""
-
-    monotonic_ns = staticmethod(time.monotonic_ns)
-
-    def __init__(self) -> None:
-        self.step_ns = 0
-
-    def time_ns(self) -> int:
-        """Time since the Unix epoch, as it was set."""
-        return time.time_ns() + self.step_ns
 
 
 @pytest.mark.parametrize("step_ns", [3_600_000_000_000, -3_600_000_000_000])

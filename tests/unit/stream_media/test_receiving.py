@@ -16,6 +16,7 @@ from pytest_ari_sla.stream_media.loop.link import Link, LinkTable
 from pytest_ari_sla.stream_media.loop.receiving import FrameReceiver
 from pytest_ari_sla.stream_media.memory import StreamGauge, StreamLayout, StreamMemory
 from pytest_ari_sla.udp.stamp_clock import StampClock
+from tests.unit.settable_clock import SettableClock
 
 LEGS = 3
 UUID = audiosocket.encode(audiosocket.Kind.UUID, bytes(16))
@@ -24,19 +25,6 @@ UUID = audiosocket.encode(audiosocket.Kind.UUID, bytes(16))
 def frame(number: int, size: int = 320) -> bytes:
     """Return a message of audio."""
     return audiosocket.encode(audiosocket.Kind.SLIN, bytes([number]) * size)
-
-
-class SettableClock:
-    """The clocks of this machine, the one of which is set in our eyes alone."""
-
-    monotonic_ns = staticmethod(time.monotonic_ns)
-
-    def __init__(self) -> None:
-        self.step_ns = 0
-
-    def time_ns(self) -> int:
-        """Time since the Unix epoch, as it was set."""
-        return time.time_ns() + self.step_ns
 
 
 class Legs:
