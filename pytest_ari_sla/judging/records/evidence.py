@@ -40,6 +40,8 @@ def captured_calls(outcome: LoadOutcome, policy: CapturePolicy, catalogue: Catal
     catalogue
         All metrics.
     """
+    if not outcome.captures:  # ranking all calls is for those who keep packets of some
+        return {}
     why = reasons(outcome.calls, catalogue)
     chosen = policy.chosen(
         [call.id for call in outcome.calls],
